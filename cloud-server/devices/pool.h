@@ -1,0 +1,99 @@
+/* pool: the worker processes, and who works on which picture.
+ *
+ * Each worker is a child process (`cloud-server worker`, the same binary) that owns one device.
+ * Pictures and analyses lie in shared memory, orders go over a socket pair. Jobs are served first
+ * come, first served, to the first free worker; streams take turns so that none starves. A worker
+ * that dies or hangs is killed, its jobs go to others (JOB_TRIES_MAX times), and it is started
+ * again with backoff. Everything here runs on the loop thread. */
+#ifndef RUNESPOOR_DEVICES_POOL_H
+#define RUNESPOOR_DEVICES_POOL_H
+
+#include "analyse/analysis.h"
+#include "config/config.h"
+#include "media/picture.h"
+#include "net/metrics.h"
+#include <uv.h>
+
+#define JOB_TRIES_MAX 2u
+#define POOL_STREAMS_MAX 1024u
+#define POOL_MODELS_MAX 32u
+
+enum device_kind { DEVICE_CPU, DEVICE_SIMULATED };
+
+/* One entry of the list `devices`. */
+struct device_config {
+    char *name;
+    int kind;
+    uint32_t threads;    /* cpu; 0: an even share of the processors */
+    uint32_t service_ms; /* simulated: time per picture; the analysis is computed from its pixels */
+};
+extern const struct option_spec device_options[];
+
+struct pool_config {
+    struct option_list devices; /* struct device_config */
+    uint32_t hang_ms;           /* a job that takes longer: the worker is killed */
+    uint32_t start_ms;          /* a worker that is not ready by then is killed */
+    uint32_t queue_per_stream;  /* pictures waiting; the oldest is dropped beyond (live) */
+    bool round_robin;           /* tests and benches only: job i to worker i mod n */
+};
+extern const struct option_spec pool_options[];
+
+/* A model that streams may ask for. */
+struct pool_model {
+    const char *name, *folder;
+};
+
+enum job_status {
+    JOB_DONE,
+    JOB_DROPPED_QUEUE,  /* a newer picture of the stream took its place */
+    JOB_DROPPED_WORKER, /* its workers died JOB_TRIES_MAX times */
+    JOB_DROPPED_CLOSED, /* the stream ended or the pool stopped */
+    JOB_FAILED,         /* the model refused this picture; reason in words */
+};
+
+struct job_result {
+    enum job_status status;
+    const char *reason;              /* for people; "" when done */
+    const struct analysis *analysis; /* borrowed for the call; NULL unless JOB_DONE */
+    uint32_t wait_us;                /* in the queue */
+    uint32_t worker;                 /* index, when done */
+};
+
+struct pool;
+struct pool_stream;
+
+/* Called once for every submitted job, in the order in which work ends (not in submit order). */
+typedef void pool_done_fn(void *stream_arg, uint64_t ticket, struct picture *picture,
+                          const struct job_result *result);
+
+/* Starts the workers; they become ready later (pool_ready). program: path of this binary.
+ * Models are checked by the workers (sample picture included) before they serve. */
+int pool_open(struct pool **pool, uv_loop_t *loop, const struct pool_config *config,
+              const struct pool_model *models, size_t model_count, struct metrics *metrics,
+              const char *program, struct error *err);
+
+/* Workers ready now; reason (for people) why not all are. */
+size_t pool_ready(const struct pool *pool, char *reason, size_t reason_bytes);
+/* on_change is called when a worker becomes ready, dies, or gives up on a model (then fatal is set
+ * and names model and cause: a wrong model is not cured by trying again). */
+typedef void pool_change_fn(void *arg, const struct error *fatal);
+void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg);
+
+/* Class names of a model, once a worker is ready; borrowed. NULL when unknown. */
+const char *pool_class_name(const struct pool *pool, size_t model, uint32_t class_id);
+size_t pool_model_count(const struct pool *pool);
+
+int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                     pool_done_fn *done, void *arg, struct error *err);
+/* Takes its own reference of picture (which must lie in shared memory: picture_get_place). done is
+ * called later, never from inside this call, except for the job that this one pushed out. */
+int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
+                struct error *err);
+size_t pool_stream_depth(const struct pool_stream *stream);
+/* All its jobs are finished with JOB_DROPPED_CLOSED before this returns. */
+void pool_stream_close(struct pool_stream **stream);
+
+/* Ends the workers (SIGTERM, then SIGKILL after grace_ms), then calls done(arg) from the loop. */
+void pool_close(struct pool **pool, uint32_t grace_ms, void (*done)(void *arg), void *arg);
+
+#endif

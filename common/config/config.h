@@ -1,0 +1,138 @@
+/* config: YAML into structs by option tables. A key that is in no table does not exist.
+ *
+ * Each module owns one table (array of struct option_spec ended by OPTION_END). A daemon's root
+ * table nests them as sections. From the same tables come parsing, defaults, range errors with line
+ * and nearest name, --help, docs/configure.md, the commented example file and --print-config. */
+#ifndef RUNESPOOR_CONFIG_CONFIG_H
+#define RUNESPOOR_CONFIG_CONFIG_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_kind {
+    OPTION_KIND_END,
+    OPTION_KIND_BOOL,    /* bool */
+    OPTION_KIND_U32,     /* uint32_t */
+    OPTION_KIND_F64,     /* double */
+    OPTION_KIND_STRING,  /* char *, owned by the struct config; "" when not set, never NULL */
+    OPTION_KIND_ENUM,    /* int, index into words */
+    OPTION_KIND_STRINGS, /* struct option_strings */
+    OPTION_KIND_SECTION, /* a struct inside, described by section */
+    OPTION_KIND_LIST,    /* struct option_list of element_bytes structs described by section */
+};
+
+/* What a reload has to restart when this key changes. */
+enum option_reload { RELOAD_LIVE, RELOAD_PART, RELOAD_DAEMON };
+
+struct option_strings {
+    char **items;
+    size_t count;
+};
+
+struct option_list {
+    void *items; /* count structs of element_bytes */
+    size_t count;
+};
+
+struct option_spec {
+    const char *name;
+    enum option_kind kind;
+    size_t offset;
+    const char *fallback;     /* default as text, parsed like a value; NULL: the key is required */
+    double min, max;          /* numbers; for strings the length, for lists the count */
+    const char *unit;         /* "ms", "bit/s", … or "" */
+    const char *const *words; /* ENUM: NULL-ended words */
+    const struct option_spec *section;
+    size_t element_bytes;
+    bool secret; /* shown as *** in printouts */
+    enum option_reload reload;
+    const char *help; /* one sentence, without a full stop */
+};
+
+#define OPTION_BOOL(type, field, def, text)                                               \
+    {                                                                                     \
+        .name = #field, .kind = OPTION_KIND_BOOL, .offset = offsetof(struct type, field), \
+        .fallback = (def), .help = (text)                                                 \
+    }
+#define OPTION_U32(type, field, def, lo, hi, unit_, text)                                \
+    {                                                                                    \
+        .name = #field, .kind = OPTION_KIND_U32, .offset = offsetof(struct type, field), \
+        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = (text)     \
+    }
+#define OPTION_F64(type, field, def, lo, hi, unit_, text)                                \
+    {                                                                                    \
+        .name = #field, .kind = OPTION_KIND_F64, .offset = offsetof(struct type, field), \
+        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = (text)     \
+    }
+#define OPTION_STRING(type, field, def, text)                                               \
+    {                                                                                       \
+        .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
+        .fallback = (def), .max = 4096, .help = (text)                                      \
+    }
+#define OPTION_ENUM(type, field, def, words_, text)                                       \
+    {                                                                                     \
+        .name = #field, .kind = OPTION_KIND_ENUM, .offset = offsetof(struct type, field), \
+        .fallback = (def), .words = (words_), .help = (text)                              \
+    }
+#define OPTION_STRINGS(type, field, lo, hi, text)                                            \
+    {                                                                                        \
+        .name = #field, .kind = OPTION_KIND_STRINGS, .offset = offsetof(struct type, field), \
+        .fallback = "", .min = (lo), .max = (hi), .help = (text)                             \
+    }
+#define OPTION_SECTION(type, field, table, text)                                             \
+    {                                                                                        \
+        .name = #field, .kind = OPTION_KIND_SECTION, .offset = offsetof(struct type, field), \
+        .fallback = "", .section = (table), .help = (text)                                   \
+    }
+#define OPTION_LIST(type, field, element, table, lo, hi, text)                                    \
+    {                                                                                             \
+        .name = #field, .kind = OPTION_KIND_LIST, .offset = offsetof(struct type, field),         \
+        .fallback = "", .section = (table), .element_bytes = sizeof(struct element), .min = (lo), \
+        .max = (hi), .help = (text)                                                               \
+    }
+#define OPTION_END              \
+    {                           \
+        .kind = OPTION_KIND_END \
+    }
+
+/* One loaded file with its values, their origin and all mistakes found. */
+struct config;
+
+/* Reads path (NULL: defaults only), applies `sets` ("camera.0.rung.fps=5", later wins), and fills
+ * target, which is described by root and must be zeroed. Strings and lists inside target live until
+ * config_free. On mistakes returns -ERROR_CONFIG: *err is the first, and all of them, one a line as
+ * "file:line: key: what is wrong, allowed range, nearest name", are in config_problems(*out).
+ * *out is always set and must be freed, except when memory ran out. Limits: CONFIG_FILE_BYTES_MAX,
+ * CONFIG_DEPTH_MAX. Anchors and aliases are refused. */
+int config_load(struct config **out, const struct option_spec *root, void *target, const char *path,
+                const char *const *sets, size_t set_count, struct error *err);
+
+/* The same from memory; name stands for the file in messages. For tests and fuzzing. */
+int config_load_text(struct config **out, const struct option_spec *root, void *target,
+                     const char *name, const char *bytes, size_t size, struct error *err);
+
+#define CONFIG_FILE_BYTES_MAX (1u << 20)
+#define CONFIG_DEPTH_MAX 16u
+
+size_t config_problem_count(const struct config *config);
+const char *config_problem(const struct config *config, size_t index);
+
+/* Adds a mistake that only the module can see (two keys that contradict); key as "a.b.0.c". The
+ * line is looked up from the file. Used by modules' own checks after a good config_load. */
+void config_add_problem(struct config *config, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Every effective value with "# file:line", "# default" or "# --set" behind it; secrets as ***. */
+void config_print(const struct config *config, FILE *out);
+
+void config_free(struct config **config);
+
+/* The manual, from the table alone: a commented YAML example, and Markdown for docs/configure.md.
+ */
+void config_write_example(const struct option_spec *root, FILE *out);
+void config_write_markdown(const struct option_spec *root, const char *title, FILE *out);
+
+#endif

@@ -1,0 +1,51 @@
+/* encode: pictures to packets, one in, at most one out, no delay. libx264 with VBV; bitrate and
+ * quality change between frames without a new encoder. One thread per encoder. */
+#ifndef RUNESPOOR_MEDIA_ENCODE_H
+#define RUNESPOOR_MEDIA_ENCODE_H
+
+#include "config/config.h"
+#include "media/picture.h"
+#include <stddef.h>
+
+enum rate_mode { RATE_BITRATE, RATE_QUALITY };
+
+/* A rung: what the sender sends. Part of the agent's config per camera. */
+struct rung {
+    uint32_t width, height; /* 0: the source's; one of them 0: keeps the aspect */
+    double fps;             /* cap; 0: the source's */
+    int mode;               /* enum rate_mode */
+    uint32_t bitrate_kbps;  /* target (bitrate) and VBV maximum (both modes) */
+    uint32_t vbv_ms;        /* VBV buffer as time at bitrate_kbps */
+    double quality;         /* CRF 0..51, mode quality */
+    int preset;             /* x264's, ultrafast..medium */
+    uint32_t keyframe_s;    /* longest time between IDRs */
+};
+extern const struct option_spec rung_options[];
+
+struct encoder_config {
+    struct rung rung; /* width and height resolved: even, not 0 */
+    double fps;       /* of the pictures that will come */
+    uint32_t threads; /* 1: no slice threads */
+};
+
+/* An encoded frame. Reference-counted; any thread may unref. */
+struct packet;
+const uint8_t *packet_data(const struct packet *packet, size_t *size);
+bool packet_is_keyframe(const struct packet *packet);
+void packet_unref(struct packet **packet);
+
+struct encoder;
+
+int encoder_open(struct encoder **encoder, const struct encoder_config *config, struct error *err);
+/* number: the frame's, for error messages and pts (must grow). force_idr asks for an IDR. */
+int encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
+                   bool force_idr, struct packet **packet, struct error *err);
+/* New bitrate, VBV or quality from the next frame on, without a new encoder and without an IDR.
+ * -ERROR_UNSUPPORTED when size, fps, mode or preset differ: open a new encoder then. */
+int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct error *err);
+void encoder_close(struct encoder **encoder);
+
+/* Resolves the zeros of a rung against the camera's size; sizes become even and at least 16. */
+void rung_resolve(struct rung *rung, uint32_t camera_width, uint32_t camera_height);
+
+#endif

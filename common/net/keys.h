@@ -1,0 +1,50 @@
+/* keys: CURVE key pairs on disk, and the server's folder of agents it lets in.
+ *
+ * A key pair is two files: NAME.pub and NAME.key (mode 0600), each one line of Z85 (40 characters).
+ * The allow folder holds one YAML file per agent, NAME.yaml:
+ *     key: <Z85 public key>
+ *     streams: [gate-1, "yard-*"]      # names it may use; * at the end stands for any rest
+ * Secrets are never logged; memory that held one is wiped. */
+#ifndef RUNESPOOR_NET_KEYS_H
+#define RUNESPOOR_NET_KEYS_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#define KEY_TEXT_BYTES 41u /* Z85 of 32 bytes, and NUL */
+
+struct key_pair {
+    char public_text[KEY_TEXT_BYTES];
+    char secret_text[KEY_TEXT_BYTES];
+};
+
+/* Makes folder (0700) where missing and writes both files; refuses to overwrite. */
+int keys_create(const char *folder, const char *name, struct key_pair *pair, struct error *err);
+/* Reads both files. A secret readable by others is an error that names the chmod to do. */
+int keys_read_pair(const char *folder, const char *name, struct key_pair *pair, struct error *err);
+/* Reads a .pub file. */
+int keys_read_public(const char *path, char public_text[KEY_TEXT_BYTES], struct error *err);
+/* Overwrites the secret. */
+void keys_wipe(struct key_pair *pair);
+
+/* Writes FOLDER/NAME.yaml for one agent (replacing it), for `cloud-server keys allow`. */
+int keys_allow(const char *folder, const char *name, const char *public_text,
+               const char *const *streams, size_t stream_count, struct error *err);
+
+/* The allow folder, kept in memory. One thread. */
+struct allow_list;
+
+int allow_list_open(struct allow_list **list, const char *folder, struct error *err);
+/* Reads the folder again when anything in it changed (names, sizes, times). A file that is wrong is
+ * reported once per change through the log and left out; the others count. Returns true if the list
+ * changed. */
+bool allow_list_refresh(struct allow_list *list);
+/* The agent's name for a key, or NULL when the key is not known. Valid until the next refresh. */
+const char *allow_list_find(const struct allow_list *list, const char *public_text);
+/* True when this key may use this stream name. */
+bool allow_list_permits(const struct allow_list *list, const char *public_text, const char *stream);
+size_t allow_list_count(const struct allow_list *list);
+void allow_list_close(struct allow_list **list);
+
+#endif

@@ -1,0 +1,85 @@
+/* device: what a back end offers. It compiles a whole graph for fixed shapes into a plan, owns the
+ * plan's memory and runs plans in order. `cpu` is always there; others fill the same table. */
+#ifndef RUNESPOOR_KERNELS_DEVICE_H
+#define RUNESPOOR_KERNELS_DEVICE_H
+
+#include "graph/graph.h"
+#include <stdio.h>
+
+enum precision { PRECISION_F32, PRECISION_BF16 };
+
+struct device_info {
+    char kind[16]; /* "cpu" */
+    char name[96]; /* the processor's own name */
+    uint32_t threads;
+    bool bf16; /* has bf16 arithmetic */
+};
+
+struct device;
+struct plan;
+
+struct plan_options {
+    enum precision precision;         /* BF16 on a device without it is -ERROR_UNSUPPORTED */
+    const struct shape *input_shapes; /* one per graph input, or NULL for those of the file */
+};
+
+/* spec: "cpu" or "cpu:threads=2". One thread uses a device and its plans at a time. */
+int device_open(struct device **device, const char *spec, struct error *err);
+void device_get_info(const struct device *device, struct device_info *info);
+void device_close(struct device **device); /* after all its plans */
+
+/* The graph is only borrowed for the call (the plan works on its own copy). */
+int device_compile(struct device *device, const struct graph *graph,
+                   const struct plan_options *options, struct plan **plan, struct error *err);
+
+/* Inputs and outputs in the graph's order; type, shape and name are fixed. The memory is the plan's
+ * own until plan_bind gives it another (64-byte aligned, tensor_bytes long, borrowed until the plan
+ * is freed or bound anew). Inputs and outputs are dense row-major f32 (or the graph's integer
+ * type). */
+size_t plan_input_count(const struct plan *plan);
+size_t plan_output_count(const struct plan *plan);
+const struct tensor *plan_input(const struct plan *plan, size_t index);
+const struct tensor *plan_output(const struct plan *plan, size_t index);
+const char *plan_input_name(const struct plan *plan, size_t index);
+const char *plan_output_name(const struct plan *plan, size_t index);
+int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err);
+int plan_bind_output(struct plan *plan, size_t index, void *data, struct error *err);
+
+/* Runs once; allocates nothing. Outputs are complete when it returns. */
+int plan_run(struct plan *plan, struct error *err);
+
+/* Memory of activations and of weights, bytes. */
+void plan_memory(const struct plan *plan, uint64_t *activation_bytes, uint64_t *weight_bytes);
+/* Multiply-adds times two. */
+uint64_t plan_flop(const struct plan *plan);
+/* A table by step: op, node, shape, implementation, precision; with times when runs > 0. */
+int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
+
+void plan_free(struct plan **plan);
+
+/* What a back end fills in; see kernels/cpu/cpu.c. */
+struct device_class {
+    const char *kind;
+    int (*open)(struct device **device, const char *arguments, struct error *err);
+    void (*get_info)(const struct device *device, struct device_info *info);
+    void (*close)(struct device *device);
+    int (*compile)(struct device *device, const struct graph *graph,
+                   const struct plan_options *options, struct plan **plan, struct error *err);
+    int (*run)(struct plan *plan, struct error *err);
+    int (*print)(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
+    void (*plan_free)(struct plan *plan);
+};
+
+/* Common beginnings of every back end's structs; filled by open and compile. */
+struct device {
+    const struct device_class *class;
+};
+struct plan {
+    struct device *device;
+    struct tensor *inputs, *outputs;
+    char **input_names, **output_names;
+    size_t input_count, output_count;
+    uint64_t activation_bytes, weight_bytes, flop;
+};
+
+#endif

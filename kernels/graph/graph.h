@@ -1,0 +1,106 @@
+/* graph: nodes over values. A graph comes from ONNX or from code, is changed by passes (graph in,
+ * graph out) and compiled by a device into a plan. It knows no device and no layout. */
+#ifndef RUNESPOOR_GRAPH_GRAPH_H
+#define RUNESPOOR_GRAPH_GRAPH_H
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+#include <stdio.h>
+
+#define GRAPH_NODES_MAX 20000
+#define GRAPH_NODE_INPUTS_MAX 64
+
+struct op;
+
+enum attribute_kind {
+    ATTRIBUTE_INT,
+    ATTRIBUTE_FLOAT,
+    ATTRIBUTE_STRING,
+    ATTRIBUTE_INTS,
+    ATTRIBUTE_FLOATS,
+    ATTRIBUTE_TENSOR
+};
+
+struct attribute {
+    char *name;
+    enum attribute_kind kind;
+    int64_t i;
+    float f;
+    char *s;
+    int64_t *ints;
+    float *floats;
+    size_t count; /* of ints or floats */
+    struct tensor t;
+};
+
+/* A value is written once: by a node, by the caller (input) or never (constant). */
+struct value {
+    char *name;
+    enum tensor_type type;
+    struct shape shape; /* rank -1 or dimensions of -1 until inferred */
+    int producer;       /* node index, or -1 */
+    bool is_input, is_output;
+    struct tensor constant; /* data != NULL: a constant, owned by the graph */
+};
+
+struct node {
+    const struct op *op;
+    char *name; /* from the file, for messages */
+    int input_count, output_count;
+    int *inputs, *outputs; /* value indices; -1 for an absent optional input */
+    struct attribute *attributes;
+    size_t attribute_count;
+};
+
+struct graph {
+    struct value *values;
+    int value_count, value_capacity;
+    struct node *nodes; /* in an order that can be run */
+    int node_count, node_capacity;
+    int *inputs, input_count;
+    int *outputs, output_count;
+    int opset;
+};
+
+int graph_create(struct graph **graph, struct error *err);
+void graph_free(struct graph **graph);
+/* A deep copy that shares nothing. */
+int graph_clone(struct graph **copy, const struct graph *graph, struct error *err);
+
+/* Building. Names are copied; all give the new index or a negative error. */
+int graph_add_value(struct graph *graph, const char *name, enum tensor_type type,
+                    const struct shape *shape, struct error *err);
+/* Takes over data of tensor on success. */
+int graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor,
+                       struct error *err);
+int graph_add_node(struct graph *graph, const struct op *op, const char *name, const int *inputs,
+                   int input_count, const int *outputs, int output_count, struct error *err);
+int graph_mark_input(struct graph *graph, int value, struct error *err);
+int graph_mark_output(struct graph *graph, int value, struct error *err);
+/* Appends a copy of attribute to a node. */
+int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
+                        struct error *err);
+
+/* Sorts nodes so that producers come first; -ERROR_FORMAT names a node on a cycle, a value without
+ * producer or one written twice. */
+int graph_sort(struct graph *graph, struct error *err);
+/* Drops nodes and values that no output needs, renumbering. */
+int graph_sweep(struct graph *graph, struct error *err);
+
+/* Sets input shapes (same order as graph->inputs; NULL keeps those of the file) and infers all
+ * others, folding what depends on constants only. Every value has a full shape afterwards, or the
+ * error names op, node and reason. */
+int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
+
+/* Attribute access; the default when absent. */
+const struct attribute *node_attribute(const struct node *node, const char *name);
+int64_t node_int(const struct node *node, const char *name, int64_t fallback);
+float node_float(const struct node *node, const char *name, float fallback);
+const char *node_string(const struct node *node, const char *name, const char *fallback);
+/* Number of entries, pointer in *ints (borrowed); 0 when absent. */
+size_t node_ints(const struct node *node, const char *name, const int64_t **ints);
+
+/* One line per node: op, name, inputs, outputs, shapes. */
+void graph_print(const struct graph *graph, FILE *out);
+
+#endif

@@ -1,0 +1,40 @@
+/* op: the table of operations. One row is all that the engine knows of an op; a family of ops is a
+ * file in this folder. Back ends look rows up by pointer or by kind, never by a model's name. */
+#ifndef RUNESPOOR_OPS_OP_H
+#define RUNESPOOR_OPS_OP_H
+
+#include "graph/graph.h"
+
+/* What a row may need to know of its node: inputs and outputs as values (shapes, constants). */
+struct op_values {
+    const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
+    struct value *out[GRAPH_NODE_INPUTS_MAX];
+};
+
+enum op_class {
+    OP_CLASS_OTHER,
+    OP_CLASS_VIEW,   /* same bytes, other shape (Reshape, Squeeze, Flatten, Identity) */
+    OP_CLASS_UNARY,  /* elementwise, one tensor in */
+    OP_CLASS_BINARY, /* elementwise with broadcasting */
+};
+
+struct op {
+    const char *name; /* as in ONNX ("Conv"); our own ops have a lower-case name ("conv_fused") */
+    enum op_class class;
+    int inputs_min, inputs_max;
+    int outputs_min, outputs_max;
+    int opset_min, opset_max; /* of the default ONNX domain; what the row implements */
+    /* Checks attributes and inputs, sets type and shape of every output. */
+    int (*shape)(const struct node *node, const struct op_values *values, struct error *err);
+    /* Plain C, any correct order of operations, f32 with double accumulation where it sums.
+     * in[i] is NULL for absent inputs; out[i] is allocated with the inferred type and shape. */
+    int (*reference)(const struct node *node, const struct tensor *const *in,
+                     struct tensor *const *out, struct error *err);
+};
+
+/* NULL when there is no such row. opset 0: any. */
+const struct op *op_find(const char *name, int opset);
+/* All rows, for the docs and the tests. */
+const struct op *const *op_all(size_t *count);
+
+#endif

@@ -1,0 +1,83 @@
+# Sources are found by folder; each folder becomes one archive in $(B)/lib, each daemon one program
+# in $(B)/bin. A program's main.c is left out of its archive, so that tests can link the rest.
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(B)/bin/edge-agent $(B)/bin/cloud-server ## build both daemons
+
+PROTO_C = $(B)/gen/onnx.pb-c.c $(B)/gen/answer.pb-c.c $(B)/gen/stream.pb-c.c
+MODULES = base config net media kernels edge-agent cloud-server
+
+base_SRC = $(wildcard common/base/*.c)
+config_SRC = $(wildcard common/config/*.c)
+net_SRC = $(wildcard common/net/*.c) $(B)/gen/answer.pb-c.c $(B)/gen/stream.pb-c.c
+media_SRC = $(wildcard common/media/*.c)
+kernels_SRC = $(wildcard kernels/*.c kernels/*/*.c) $(B)/gen/onnx.pb-c.c
+edge-agent_SRC = $(filter-out %/main.c,$(wildcard edge-agent/*.c))
+cloud-server_SRC = $(filter-out %/main.c,$(wildcard cloud-server/*.c cloud-server/*/*.c))
+
+# What a module stands on, in link order.
+base_NEEDS =
+config_NEEDS = base
+net_NEEDS = config base
+media_NEEDS = config base
+kernels_NEEDS = base
+edge-agent_NEEDS = net media config base
+cloud-server_NEEDS = net media kernels config base
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(patsubst $(B)/gen/%,gen/%,$(1)))
+archives = $(patsubst %,$(B)/lib/%.a,$(1) $($(1)_NEEDS))
+
+define module_rule
+$(B)/lib/$(1).a: $(call objects,$($(1)_SRC))
+endef
+$(foreach m,$(MODULES),$(eval $(call module_rule,$(m))))
+
+$(B)/lib/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+	@echo "  AR $@"
+
+$(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
+$(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
+
+$(B)/obj/%.o: %.c $(B)/flags | $(PROTO_C)
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Generated code is not held to our warnings.
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -MMD -MP -c -o $@ $<
+
+$(B)/gen/onnx.pb-c.c: /usr/include/onnx/onnx.proto
+	@mkdir -p $(@D)
+	@echo "  PROTOC onnx.proto"
+	@protoc-c --proto_path=/usr/include/onnx --c_out=$(@D) onnx.proto
+
+$(B)/gen/%.pb-c.c: proto/%.proto
+	@mkdir -p $(@D)
+	@echo "  PROTOC $<"
+	@protoc-c --proto_path=proto --c_out=$(@D) $<
+$(B)/gen/stream.pb-c.c: $(B)/gen/answer.pb-c.c
+
+$(B)/bin/edge-agent: $(B)/obj/edge-agent/main.o $(call archives,edge-agent)
+$(B)/bin/cloud-server: $(B)/obj/cloud-server/main.o $(call archives,cloud-server)
+$(B)/bin/%:
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Everything is compiled again when the flags change.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS) $(VERSION)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(VERSION)' > $@
+.PHONY: FORCE
+FORCE:
+
+# The version is compiled into one file only.
+$(B)/obj/common/config/cli.o: CPPFLAGS += -DRUNESPOOR_VERSION='"$(VERSION)"' -DRUNESPOOR_COMMIT='"$(COMMIT)"'
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
