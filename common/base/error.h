@@ -23,19 +23,17 @@ enum error_code {
 #define X(name, word, meaning) ERROR_##name,
     ERROR_CODES(X)
 #undef X
-        ERROR_CODE_COUNT
+    ERROR_CODE_COUNT
 };
 
 #define ERROR_TEXT_BYTES 512u
 
 struct error {
     enum error_code code;
-    char
-        text[ERROR_TEXT_BYTES]; /* "place: message", the outermost place first; cut when too long */
+    char text[ERROR_TEXT_BYTES]; /* "place: message", outermost place first; cut when too long */
 };
 
-/* Sets *err to "place: message" and returns -code. err may be NULL (then only the code is given).
- */
+/* Sets *err to "place: message" and returns -code. err may be NULL (then only the code is given). */
 int error_set(struct error *err, enum error_code code, const char *place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

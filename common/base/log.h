@@ -49,7 +49,7 @@ int log_configure(const char *spec, struct error *err);
 bool log_enabled(enum log_level level, const char *module);
 
 /* The redactor. Copies text to out with secrets replaced by "***": the user:password part of URLs
- * (scheme://user:pass@host -> scheme://***@host) and the values of query keys and k=v words named
+ * (scheme://user:pass@host loses user:pass) and the values of query keys and k=v words named
  * password, passwd, pwd, secret, token, key. Always terminates out. Used by log, config printouts
  * and HTTP alike. */
 void log_redact(const char *text, char *out, size_t out_bytes);

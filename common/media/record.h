@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "media/picture.h"
+#include <stddef.h>
 
 struct record_box {
     float x, y, width, height; /* pixels of the picture */
