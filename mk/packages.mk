@@ -1,1 +1,16 @@
-# packages
+# Debian 12 packages; why each is here: docs/dependencies.md.
+
+PACKAGES_BUILD = gcc libc6-dev pkg-config libuv1-dev libzmq3-dev libprotobuf-c-dev \
+	protobuf-c-compiler libonnx-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev \
+	libdnnl-dev libyaml-dev libmicrohttpd-dev libsystemd-dev
+PACKAGES_TEST = libcmocka-dev libjson-c-dev
+PACKAGES_LINT = clang-tidy shellcheck
+PACKAGES_FUZZ = clang libclang-rt-14-dev
+
+.PHONY: deps deps-build deps-test
+deps: ## install the Debian packages that are missing (root or sudo)
+	@mk/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST)
+deps-build:
+	@mk/deps.sh $(PACKAGES_BUILD)
+deps-test:
+	@mk/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST)

@@ -4,10 +4,13 @@
 UNIT_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/unit/*/*_test.c))
 PIPELINE_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/pipeline/*_test.c))
 
+FUZZ_REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(B)/test/fuzz/%_replay,$(wildcard tests/fuzz/*_fuzz.c))
+ALL_TESTS = $(UNIT_TESTS) $(FUZZ_REPLAYS) $(PIPELINE_TESTS)
+
 .PHONY: test test-unit test-pipeline
-test: deps-check ## build and pass all tests
+test: deps-test ## build and pass all tests
 	@$(MAKE) --no-print-directory all test-programs
-	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(UNIT_TESTS) $(PIPELINE_TESTS)
+	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(ALL_TESTS)
 
 test-unit: $(UNIT_TESTS) ## unit tests only
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(UNIT_TESTS)
@@ -16,7 +19,7 @@ test-pipeline: all $(PIPELINE_TESTS) ## tests of the real daemons only
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(PIPELINE_TESTS)
 
 .PHONY: test-programs
-test-programs: $(UNIT_TESTS) $(PIPELINE_TESTS)
+test-programs: $(ALL_TESTS)
 
 # One test by name: make test-one T=unit/base/queue_test
 .PHONY: test-one
@@ -39,5 +42,23 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 		$(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+# Fuzz targets: tests/fuzz/NAME_fuzz.c over the module below, with tests/fuzz/corpus/NAME as seeds.
+# Here they replay the corpus; `make fuzz` (mk/sanitize.mk) lets libFuzzer search.
+fuzz_MODULE_config = config
+fuzz_MODULE_wire = net
+fuzz_MODULE_onnx = kernels
+
+$(B)/obj/tests/fuzz/replay-%.o: tests/fuzz/replay.c $(B)/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -DCORPUS='"tests/fuzz/corpus/$*"' -c -o $@ $<
+
+define fuzz_rule
+$(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/replay-$(1).o \
+		$(call archives,$(fuzz_MODULE_$(1)))
+	@mkdir -p $$(@D)
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach f,config wire onnx,$(eval $(call fuzz_rule,$(f))))
 
 .PRECIOUS: $(B)/obj/tests/%.o
