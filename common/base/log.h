@@ -3,7 +3,8 @@
  *     log_info("uplink", "connected", LOG_STR("server", address), LOG_U64("streams", n));
  *
  * gives  ts=2026-11-21T12:00:00.123Z level=info module=uplink msg=connected server=… streams=2
- * Safe from any thread; a line is written with one write(2). Nothing is allocated. */
+ * Safe from any thread; a line is written with one write(2). Nothing is allocated. Values are cut at
+ * 1 KiB; fields that no longer fit in a line of 4 KiB are left out and the line ends in cut=true. */
 #ifndef RUNESPOOR_BASE_LOG_H
 #define RUNESPOOR_BASE_LOG_H
 
@@ -49,9 +50,10 @@ int log_configure(const char *spec, struct error *err);
 bool log_enabled(enum log_level level, const char *module);
 
 /* The redactor. Copies text to out with secrets replaced by "***": the user:password part of URLs
- * (scheme://user:pass@host loses user:pass) and the values of query keys and k=v words named
- * password, passwd, pwd, secret, token, key. Always terminates out. Used by log, config printouts
- * and HTTP alike. */
+ * (user:pass before the @ of scheme://user:pass@host) and the values of query keys and k=v words
+ * whose name is, or ends after "_" or "-" in, password, passwd, pass, pwd, secret, token, key or
+ * apikey. When in doubt it hides. Always terminates out; cuts what does not fit. Used by log,
+ * config printouts and HTTP alike. */
 void log_redact(const char *text, char *out, size_t out_bytes);
 
 #endif

@@ -19,20 +19,23 @@ enum queue_result { QUEUE_OK, QUEUE_DROPPED, QUEUE_FULL, QUEUE_CLOSED, QUEUE_EMP
 struct queue;
 
 struct queue_counts {
-    uint64_t put, taken, dropped, refused;
+    uint64_t put, taken;
+    uint64_t dropped; /* handed back as the oldest; they count as put, not as taken */
+    uint64_t refused; /* puts into a full or closed queue */
     size_t depth, depth_max;
 };
 
-/* Makes a queue of capacity items (>= 1). The caller owns it until queue_close_and_free. */
+/* Makes a queue of capacity items (>= 1). The caller owns it until queue_destroy. */
 int queue_create(struct queue **queue, size_t capacity, enum queue_policy policy,
                  struct error *err);
 
-/* wake(arg) is called after each put and after closing, from the putting thread. May be NULL. */
+/* wake(arg) is called after each put that entered and after closing, from that thread. May be NULL.
+ * Set it before other threads use the queue. */
 void queue_set_waker(struct queue *queue, void (*wake)(void *arg), void *arg);
 
 /* Takes ownership of item on QUEUE_OK and QUEUE_DROPPED. On QUEUE_DROPPED *dropped is the oldest
  * item, which the caller now owns. On QUEUE_FULL (refuse) and QUEUE_CLOSED item stays the caller's.
- */
+ * dropped may be NULL with the other policies. */
 enum queue_result queue_put(struct queue *queue, void *item, void **dropped);
 
 /* Takes the oldest item. timeout_ms 0 never waits, UINT32_MAX waits for ever. QUEUE_EMPTY on

@@ -35,7 +35,15 @@ void json_i64(struct text *text, const char *key, int64_t value);
 void json_f64(struct text *text, const char *key, double value, int decimals);
 void json_bool(struct text *text, const char *key, bool value);
 
-/* Edit distance (Levenshtein), for "did you mean"; bounded to strings under 64 bytes. */
+/* Bytes of the valid UTF-8 character at the start of bytes; 0 when there is none. */
+size_t text_utf8_bytes(const char *bytes, size_t size);
+
+/* Edit distance (Levenshtein), for "did you mean". Strings of 64 bytes and more are UINT_MAX apart
+ * from everything. */
 unsigned text_distance(const char *a, const char *b);
+
+/* For "did you mean": true, and *best updated, when known is near enough to given to be meant and
+ * nearer than *best. Start with UINT_MAX. */
+bool text_is_nearer(const char *given, const char *known, unsigned *best);
 
 #endif
