@@ -35,11 +35,12 @@ int zmq_socket_send(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, s
 void *zmq_socket_raw(struct zmq_socket *socket);
 
 /* Reports connection events (ZMQ_EVENT_*, see zmq_socket_monitor(3)) of the socket on the loop.
- * value is the event's value; address is borrowed for the call. Call before bind or connect. */
+ * zmq_context is the one that the socket was made in. value is the event's value; address is
+ * borrowed for the call. Call before bind or connect, once. */
 typedef void zmq_event_fn(struct zmq_socket *socket, uint16_t event, uint32_t value,
                           const char *address, void *arg);
-int zmq_socket_watch_events(struct zmq_socket *socket, zmq_event_fn *event, void *arg,
-                            struct error *err);
+int zmq_socket_watch_events(struct zmq_socket *socket, void *zmq_context, zmq_event_fn *event,
+                            void *arg, struct error *err);
 
 /* Stops the handles and closes the socket (with its linger setting); memory is freed by the loop
  * later. Sets *socket to NULL, takes NULL. */
