@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define GRAPH_NODES_MAX 20000
+#define GRAPH_VALUES_MAX 200000
 #define GRAPH_NODE_INPUTS_MAX 64
 
 struct op;
@@ -67,12 +68,16 @@ void graph_free(struct graph **graph);
 /* A deep copy that shares nothing. */
 int graph_clone(struct graph **copy, const struct graph *graph, struct error *err);
 
-/* Building. Names are copied; all give the new index or a negative error. */
+/* Building. Names are copied (NULL is ""); all give the new index or a negative error. A graph input
+ * or output has its place in the graph's list as index. */
 int graph_add_value(struct graph *graph, const char *name, enum tensor_type type,
                     const struct shape *shape, struct error *err);
 /* Takes over data of tensor on success. */
 int graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor,
                        struct error *err);
+/* Goes to the end of the list (graph_sort puts it right) and becomes the producer of its outputs,
+ * in the place of a node that wrote one before, which graph_sweep then drops if nothing else needs
+ * it: so a pass replaces nodes. */
 int graph_add_node(struct graph *graph, const struct op *op, const char *name, const int *inputs,
                    int input_count, const int *outputs, int output_count, struct error *err);
 int graph_mark_input(struct graph *graph, int value, struct error *err);
@@ -81,15 +86,17 @@ int graph_mark_output(struct graph *graph, int value, struct error *err);
 int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
                         struct error *err);
 
-/* Sorts nodes so that producers come first; -ERROR_FORMAT names a node on a cycle, a value without
- * producer or one written twice. */
+/* Sorts nodes so that producers come first, changing the order no more than that needs;
+ * -ERROR_FORMAT names a node on a cycle, a value without producer or one written twice. */
 int graph_sort(struct graph *graph, struct error *err);
-/* Drops nodes and values that no output needs, renumbering. */
+/* Drops nodes and values that no output needs, renumbering. Graph inputs stay. */
 int graph_sweep(struct graph *graph, struct error *err);
 
 /* Sets input shapes (same order as graph->inputs; NULL keeps those of the file) and infers all
- * others, folding what depends on constants only. Every value has a full shape afterwards, or the
- * error names op, node and reason. */
+ * others. What depends on constants or shapes alone is computed, becomes a constant and its node is
+ * swept away (even an output may become a constant). Every value has a full shape afterwards, or
+ * the error names op, node and reason. What was folded holds for these shapes: for other shapes
+ * infer another clone. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
 
 /* Attribute access; the default when absent. */

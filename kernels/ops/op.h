@@ -5,10 +5,15 @@
 
 #include "graph/graph.h"
 
+/* The newest opset of the default ONNX domain that the table was checked against, and the oldest:
+ * before 7, broadcasting had other rules. */
+#define OPSET_MIN 7
+#define OPSET_MAX 21
+
 /* What a row may need to know of its node: inputs and outputs as values (shapes, constants). */
 struct op_values {
     const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
-    struct value *out[GRAPH_NODE_INPUTS_MAX];
+    struct value *out[GRAPH_NODE_INPUTS_MAX];      /* NULL for an absent optional output */
 };
 
 enum op_class {
@@ -18,16 +23,28 @@ enum op_class {
     OP_CLASS_BINARY, /* elementwise with broadcasting */
 };
 
+struct op_attribute {
+    const char *name;
+    enum attribute_kind kind;
+};
+
 struct op {
     const char *name; /* as in ONNX ("Conv"); our own ops have a lower-case name ("conv_fused") */
     enum op_class class;
     int inputs_min, inputs_max;
     int outputs_min, outputs_max;
     int opset_min, opset_max; /* of the default ONNX domain; what the row implements */
+    /* All attributes that it may have, up to a NULL name; NULL: none is allowed. Files are held to
+     * this, code that builds nodes is not. */
+    const struct op_attribute *attributes;
+    bool shape_only; /* the result depends on the inputs' shapes alone (Shape) */
+    bool heavy;      /* work grows faster than the data (Conv, MatMul) */
     /* Checks attributes and inputs, sets type and shape of every output. */
     int (*shape)(const struct node *node, const struct op_values *values, struct error *err);
     /* Plain C, any correct order of operations, f32 with double accumulation where it sums.
-     * in[i] is NULL for absent inputs; out[i] is allocated with the inferred type and shape. */
+     * in[i] is NULL for absent inputs; out[i] is allocated with the inferred type and shape.
+     * Allocates nothing, so a back end may run it where it has nothing faster. Fails only where the
+     * values of inputs that the shape rule could not see are wrong (an index out of range). */
     int (*reference)(const struct node *node, const struct tensor *const *in,
                      struct tensor *const *out, struct error *err);
 };

@@ -37,8 +37,9 @@ struct tensor {
 size_t tensor_type_bytes(enum tensor_type type);
 const char *tensor_type_word(enum tensor_type type);
 
-/* Number of elements; -ERROR_LIMIT as a negative value when the product overflows or the bytes go
- * beyond TENSOR_BYTES_MAX, or when a dimension is negative. */
+/* Number of elements; -ERROR_LIMIT when the rank or a dimension is negative (not known yet) or the
+ * product, zeros left out, is above TENSOR_BYTES_MAX (one byte each; tensor_create looks at the
+ * type too). */
 int64_t shape_elements(const struct shape *shape);
 bool shape_equal(const struct shape *a, const struct shape *b);
 /* "1x3x384x512" into text. */

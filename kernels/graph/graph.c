@@ -1,0 +1,353 @@
+/* graph: building, copying and printing. Values and nodes are plain arrays and refer to each other by
+ * index, so a copy is a copy of the arrays and nothing dangles when they grow. */
+#include "graph/graph.h"
+#include "graph/parts.h"
+#include "ops/op.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAPACITY_FIRST 64
+
+static int out_of_memory(struct error *err);
+static int grow(void **items, int *capacity, int count, int limit, size_t item_bytes,
+                const char *what, struct error *err);
+static int append_index(int **list, int *count, int index, struct error *err);
+static int copy_tensor(struct tensor *copy, const struct tensor *from, struct error *err);
+static int copy_attribute(struct attribute *copy, const struct attribute *from, struct error *err);
+static void attribute_finish(struct attribute *attribute);
+static void print_value(const struct graph *graph, int index, FILE *out);
+
+int graph_create(struct graph **graph, struct error *err)
+{
+    struct graph *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return out_of_memory(err);
+    *graph = fresh;
+    return 0;
+}
+
+void graph_free(struct graph **graph)
+{
+    struct graph *old = *graph;
+    if (!old)
+        return;
+    for (int i = 0; i < old->node_count; i++)
+        node_finish(&old->nodes[i]);
+    for (int i = 0; i < old->value_count; i++)
+        value_finish(&old->values[i]);
+    free(old->nodes);
+    free(old->values);
+    free(old->inputs);
+    free(old->outputs);
+    free(old);
+    *graph = NULL;
+}
+
+void value_finish(struct value *value)
+{
+    free(value->name);
+    tensor_free(&value->constant);
+    *value = (struct value){ .producer = -1 };
+}
+
+void node_finish(struct node *node)
+{
+    for (size_t i = 0; i < node->attribute_count; i++)
+        attribute_finish(&node->attributes[i]);
+    free(node->attributes);
+    free(node->name);
+    free(node->inputs);
+    free(node->outputs);
+    *node = (struct node){ 0 };
+}
+
+int graph_clone(struct graph **copy, const struct graph *graph, struct error *err)
+{
+    struct graph *fresh = NULL;
+    int rc = graph_create(&fresh, err);
+    if (rc)
+        return rc;
+    fresh->opset = graph->opset;
+    for (int i = 0; i < graph->value_count; i++) {
+        const struct value *from = &graph->values[i];
+        rc = graph_add_value(fresh, from->name, from->type, &from->shape, err);
+        if (rc < 0)
+            goto fail;
+        if (from->constant.data &&
+            (rc = copy_tensor(&fresh->values[i].constant, &from->constant, err)))
+            goto fail;
+    }
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct node *from = &graph->nodes[i];
+        rc = graph_add_node(fresh, from->op, from->name, from->inputs, from->input_count,
+                            from->outputs, from->output_count, err);
+        if (rc < 0)
+            goto fail;
+        for (size_t a = 0; a < from->attribute_count; a++)
+            if ((rc = graph_add_attribute(fresh, i, &from->attributes[a], err)) < 0)
+                goto fail;
+    }
+    /* A value that two nodes write (a pass at work) keeps the producer it had. */
+    for (int i = 0; i < graph->value_count; i++)
+        fresh->values[i].producer = graph->values[i].producer;
+    for (int i = 0; i < graph->input_count; i++)
+        if ((rc = graph_mark_input(fresh, graph->inputs[i], err)) < 0)
+            goto fail;
+    for (int i = 0; i < graph->output_count; i++)
+        if ((rc = graph_mark_output(fresh, graph->outputs[i], err)) < 0)
+            goto fail;
+    *copy = fresh;
+    return 0;
+fail:
+    graph_free(&fresh);
+    return rc;
+}
+
+int graph_add_value(struct graph *graph, const char *name, enum tensor_type type,
+                    const struct shape *shape, struct error *err)
+{
+    int rc = grow((void **)&graph->values, &graph->value_capacity, graph->value_count,
+                  GRAPH_VALUES_MAX, sizeof *graph->values, "values", err);
+    if (rc)
+        return rc;
+    char *copy = strdup(name ? name : "");
+    if (!copy)
+        return out_of_memory(err);
+    graph->values[graph->value_count] = (struct value){
+        .name = copy,
+        .type = type,
+        .shape = shape ? *shape : (struct shape){ .rank = -1 },
+        .producer = -1,
+    };
+    return graph->value_count++;
+}
+
+int graph_add_constant(struct graph *graph, const char *name, struct tensor *tensor, struct error *err)
+{
+    assert(tensor->data);
+    int index = graph_add_value(graph, name, tensor->type, &tensor->shape, err);
+    if (index < 0)
+        return index;
+    graph->values[index].constant = *tensor;
+    *tensor = (struct tensor){ 0 };
+    return index;
+}
+
+int graph_add_node(struct graph *graph, const struct op *op, const char *name, const int *inputs,
+                   int input_count, const int *outputs, int output_count, struct error *err)
+{
+    assert(op && input_count >= 0 && output_count >= 0);
+    if (input_count > GRAPH_NODE_INPUTS_MAX || output_count > GRAPH_NODE_INPUTS_MAX)
+        return error_set(err, ERROR_LIMIT, op->name,
+                         "%d inputs and %d outputs; at most %d of each are supported", input_count,
+                         output_count, GRAPH_NODE_INPUTS_MAX);
+    int rc = grow((void **)&graph->nodes, &graph->node_capacity, graph->node_count, GRAPH_NODES_MAX,
+                  sizeof *graph->nodes, "nodes", err);
+    if (rc)
+        return rc;
+    struct node node = {
+        .op = op,
+        .name = strdup(name ? name : ""),
+        .input_count = input_count,
+        .output_count = output_count,
+        .inputs = calloc((size_t)input_count + 1, sizeof *node.inputs),
+        .outputs = calloc((size_t)output_count + 1, sizeof *node.outputs),
+    };
+    if (!node.name || !node.inputs || !node.outputs) {
+        node_finish(&node);
+        return out_of_memory(err);
+    }
+    for (int i = 0; i < input_count; i++) {
+        assert(inputs[i] >= -1 && inputs[i] < graph->value_count);
+        node.inputs[i] = inputs[i];
+    }
+    for (int i = 0; i < output_count; i++) {
+        assert(outputs[i] >= -1 && outputs[i] < graph->value_count);
+        node.outputs[i] = outputs[i];
+        if (outputs[i] >= 0)
+            graph->values[outputs[i]].producer = graph->node_count;
+    }
+    graph->nodes[graph->node_count] = node;
+    return graph->node_count++;
+}
+
+int graph_mark_input(struct graph *graph, int value, struct error *err)
+{
+    assert(value >= 0 && value < graph->value_count);
+    int rc = append_index(&graph->inputs, &graph->input_count, value, err);
+    if (rc >= 0)
+        graph->values[value].is_input = true;
+    return rc;
+}
+
+int graph_mark_output(struct graph *graph, int value, struct error *err)
+{
+    assert(value >= 0 && value < graph->value_count);
+    int rc = append_index(&graph->outputs, &graph->output_count, value, err);
+    if (rc >= 0)
+        graph->values[value].is_output = true;
+    return rc;
+}
+
+int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
+                        struct error *err)
+{
+    assert(node >= 0 && node < graph->node_count && attribute->name);
+    struct node *to = &graph->nodes[node];
+    size_t bytes = (to->attribute_count + 1) * sizeof *to->attributes;
+    struct attribute *more = realloc(to->attributes, bytes);
+    if (!more)
+        return out_of_memory(err);
+    to->attributes = more;
+    int rc = copy_attribute(&more[to->attribute_count], attribute, err);
+    if (rc)
+        return rc;
+    return (int)to->attribute_count++;
+}
+
+const struct attribute *node_attribute(const struct node *node, const char *name)
+{
+    for (size_t i = 0; i < node->attribute_count; i++)
+        if (strcmp(node->attributes[i].name, name) == 0)
+            return &node->attributes[i];
+    return NULL;
+}
+
+int64_t node_int(const struct node *node, const char *name, int64_t fallback)
+{
+    const struct attribute *attribute = node_attribute(node, name);
+    return attribute && attribute->kind == ATTRIBUTE_INT ? attribute->i : fallback;
+}
+
+float node_float(const struct node *node, const char *name, float fallback)
+{
+    const struct attribute *attribute = node_attribute(node, name);
+    return attribute && attribute->kind == ATTRIBUTE_FLOAT ? attribute->f : fallback;
+}
+
+const char *node_string(const struct node *node, const char *name, const char *fallback)
+{
+    const struct attribute *attribute = node_attribute(node, name);
+    return attribute && attribute->kind == ATTRIBUTE_STRING ? attribute->s : fallback;
+}
+
+size_t node_ints(const struct node *node, const char *name, const int64_t **ints)
+{
+    const struct attribute *attribute = node_attribute(node, name);
+    if (!attribute || attribute->kind != ATTRIBUTE_INTS)
+        return 0;
+    *ints = attribute->ints;
+    return attribute->count;
+}
+
+void graph_print(const struct graph *graph, FILE *out)
+{
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        fprintf(out, "%4d %s '%s' (", i, node->op->name, node->name);
+        for (int k = 0; k < node->input_count; k++) {
+            fputs(k ? ", " : "", out);
+            print_value(graph, node->inputs[k], out);
+        }
+        fputs(") -> ", out);
+        for (int k = 0; k < node->output_count; k++) {
+            fputs(k ? ", " : "", out);
+            print_value(graph, node->outputs[k], out);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void print_value(const struct graph *graph, int index, FILE *out)
+{
+    if (index < 0) {
+        fputc('-', out);
+        return;
+    }
+    const struct value *value = &graph->values[index];
+    char shape[128];
+    shape_format(&value->shape, shape, sizeof shape);
+    fprintf(out, "%s%s %s %s", value->constant.data ? "=" : "", value->name,
+            tensor_type_word(value->type), shape);
+}
+
+static int out_of_memory(struct error *err)
+{
+    return error_set(err, ERROR_MEMORY, "graph", "no memory left");
+}
+
+/* Makes room for one more item. */
+static int grow(void **items, int *capacity, int count, int limit, size_t item_bytes,
+                const char *what, struct error *err)
+{
+    if (count >= limit)
+        return error_set(err, ERROR_LIMIT, "graph", "more than %d %s", limit, what);
+    if (count < *capacity)
+        return 0;
+    int wanted = *capacity ? *capacity * 2 : CAPACITY_FIRST;
+    void *more = realloc(*items, (size_t)wanted * item_bytes);
+    if (!more)
+        return out_of_memory(err);
+    *items = more;
+    *capacity = wanted;
+    return 0;
+}
+
+static int append_index(int **list, int *count, int index, struct error *err)
+{
+    int *more = realloc(*list, ((size_t)*count + 1) * sizeof **list);
+    if (!more)
+        return out_of_memory(err);
+    *list = more;
+    more[*count] = index;
+    return (*count)++;
+}
+
+static int copy_tensor(struct tensor *copy, const struct tensor *from, struct error *err)
+{
+    int rc = tensor_create(copy, from->type, &from->shape, err);
+    if (rc)
+        return rc;
+    memcpy(copy->data, from->data, tensor_bytes(from));
+    return 0;
+}
+
+static int copy_attribute(struct attribute *copy, const struct attribute *from, struct error *err)
+{
+    *copy = (struct attribute){
+        .name = strdup(from->name),
+        .kind = from->kind,
+        .i = from->i,
+        .f = from->f,
+        .s = from->s ? strdup(from->s) : NULL,
+        .ints = from->ints ? calloc(from->count + 1, sizeof *copy->ints) : NULL,
+        .floats = from->floats ? calloc(from->count + 1, sizeof *copy->floats) : NULL,
+        .count = from->count,
+    };
+    int rc = 0;
+    if (!copy->name || (from->s && !copy->s) || (from->ints && !copy->ints) ||
+        (from->floats && !copy->floats))
+        rc = out_of_memory(err);
+    else if (from->t.data)
+        rc = copy_tensor(&copy->t, &from->t, err);
+    if (rc) {
+        attribute_finish(copy);
+        return rc;
+    }
+    if (from->ints)
+        memcpy(copy->ints, from->ints, from->count * sizeof *from->ints);
+    if (from->floats)
+        memcpy(copy->floats, from->floats, from->count * sizeof *from->floats);
+    return 0;
+}
+
+static void attribute_finish(struct attribute *attribute)
+{
+    free(attribute->name);
+    free(attribute->s);
+    free(attribute->ints);
+    free(attribute->floats);
+    tensor_free(&attribute->t);
+    *attribute = (struct attribute){ 0 };
+}
