@@ -6,41 +6,50 @@
 
 #include "config/config.h"
 
+#define CARD_FILE_NAME "card.yaml"
+#define CARD_CLASSES_MAX 1024u
+#define CARD_NAME_BYTES_MAX 64u /* of the model and of each class: both go into metrics */
+#define CARD_SAMPLE_BYTES_MAX (16u << 20)
+
 enum card_fit { FIT_LETTERBOX, FIT_STRETCH };
 enum card_colour { COLOUR_RGB, COLOUR_BGR };
 enum card_layout { LAYOUT_NCHW, LAYOUT_NHWC };
 enum card_precision { CARD_F32, CARD_BF16 };
 
+/* One number per colour, whatever order the network wants them in. */
+struct card_channels {
+    double r, g, b;
+};
+
+/* What the network reads: (pixel / divisor - mean) / deviation, pixel 0..255. */
 struct card_input {
     uint32_t width, height;
     int layout, colour, fit;
-    double pad;     /* letterbox: grey value 0..255 of the rest; the picture lies top left */
-    double scale;   /* value = (pixel - mean) * scale; pixel 0..255 */
-    double mean[3]; /* from mean_r/g/b below, in RGB order */
-    double mean_r, mean_g, mean_b;
-    double deviation_r, deviation_g, deviation_b; /* value divided by these, 1: no change */
+    double pad; /* letterbox: grey value 0..255 of the rest; the picture lies top left */
+    double divisor;
+    struct card_channels mean, deviation;
 };
 
 struct card_head {
-    int kind; /* index into head_words (head.h) */
-    struct option_strings
-        outputs;       /* names of the graph's outputs in the head's order; may be empty */
-    double score, iou; /* thresholds: score, and IoU for non-maximum suppression */
+    int kind;                      /* enum head_kind_index (head.h) */
+    struct option_strings outputs; /* the graph's outputs in the head's order; empty: as they come */
+    double score, iou;             /* thresholds: score, and IoU for non-maximum suppression */
     uint32_t objects_max;
-    bool masks; /* segmentation: send run lengths too */
+    bool masks; /* class areas: send run lengths too */
 };
 
+/* A box (heads that find boxes) or a class area (heads that find areas). */
 struct card_expect {
-    char *class_name;
-    double confidence, tolerance; /* |found - expected| <= tolerance */
-    double x1, y1, x2, y2, iou;   /* boxes: found box must overlap by this IoU */
-    double share;                 /* areas */
+    char *class;
+    double confidence, share;   /* of a box; of an area */
+    double tolerance;           /* |found - expected| <= tolerance, of confidence or share */
+    double x1, y1, x2, y2, iou; /* the found box must overlap this one by iou; sample's pixels */
 };
 
 struct card_sample {
     char *picture;
     double score;              /* threshold for the sample; 0: the head's */
-    struct option_list expect; /* struct card_expect: exactly these must be found */
+    struct option_list expect; /* struct card_expect: these and no others must be found */
 };
 
 struct card {
@@ -48,15 +57,18 @@ struct card {
     struct option_strings classes;
     struct card_input input;
     struct card_head head;
-    int precision; /* best allowed: f32 or bf16 */
+    int precision; /* best allowed: enum card_precision */
     struct card_sample sample;
-    char *folder;          /* not a key: where it was read */
-    struct config *config; /* owner of the strings */
+    char *folder;                   /* not a key: where it was read */
+    char *file_path, *picture_path; /* not keys: both inside the folder */
+    struct config *config;          /* owner of the strings; lists the mistakes */
 };
 extern const struct option_spec card_options[];
 
-/* Reads FOLDER/card.yaml; the error carries every mistake. Free with card_free. */
+/* Reads FOLDER/card.yaml and checks it and the files it names. On mistakes returns -ERROR_CONFIG:
+ * *err is the first and says how many more, and all are in config_problem((*card)->config, i).
+ * *card is set unless memory ran out, and then freed by card_free, also after mistakes. */
 int card_read(struct card **card, const char *folder, struct error *err);
-void card_free(struct card **card);
+void card_free(struct card **card); /* takes NULL */
 
 #endif

@@ -1,0 +1,175 @@
+/* head_segment: class areas from scores per pixel. Either one output [1, classes, rows, columns],
+ * where the best class takes the pixel; or one output [1, 2, rows, columns] for each class, where
+ * the second plane wins over the first on the class's pixels (such classes may overlap). */
+#include "analyse/head.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LABEL_NONE 255u /* a pixel of no class, or whose scores are not finite */
+#define VARINT_BYTES_MAX 5u
+
+struct segment {
+    bool binary; /* one output per class */
+    uint32_t width, height;
+    float *best;     /* one row: the best score so far */
+    uint8_t *labels; /* of one output, without what lies beside the picture */
+};
+
+/* One allocation: struct, row, labels. */
+static int take_memory(struct head *head, bool binary, struct error *err)
+{
+    const struct shape *shape = &head->outputs[0]->shape;
+    size_t width = (size_t)shape->dim[3], pixels = width * (size_t)shape->dim[2];
+    size_t bytes = sizeof(struct segment) + width * sizeof(float) + pixels;
+    struct segment *own = calloc(1, bytes);
+    if (!own)
+        return error_set(err, ERROR_MEMORY, "head", "no room for %zu bytes", bytes);
+    own->binary = binary;
+    own->width = (uint32_t)width;
+    own->height = (uint32_t)shape->dim[2];
+    own->best = (float *)(own + 1);
+    own->labels = (uint8_t *)(own->best + width);
+    head->own = own;
+    return 0;
+}
+
+static int segment_open(struct head *head, struct error *err)
+{
+    const struct card_input *input = &head->card->input;
+    const struct shape *first = &head->outputs[0]->shape;
+    assert(head->class_count <= ANALYSIS_AREAS_MAX); /* card_read refuses more */
+    bool binary = head->output_count == head->class_count && first->rank == 4 && first->dim[1] == 2;
+    if (!binary && head->output_count != 1)
+        return head_refuse_shape(head, 0, err,
+                                 "1x2x(rows)x(columns), as there are %zu outputs, and as many "
+                                 "classes (not %u)",
+                                 head->output_count, head->class_count);
+    for (size_t i = 0; i < head->output_count; i++) {
+        const struct shape *shape = &head->outputs[i]->shape;
+        int64_t planes = binary ? 2 : (int64_t)head->class_count;
+        bool matches = shape->rank == 4 && shape->dim[0] == 1 && shape->dim[1] == planes &&
+                       planes > 1 && shape->dim[2] >= 1 && shape->dim[3] >= 1 &&
+                       shape_equal(shape, first);
+        if (!matches || shape->dim[2] > input->height || shape->dim[3] > input->width)
+            return head_refuse_shape(head, i, err,
+                                     "1x%lldx(rows)x(columns) for %u classes, at most %ux%u "
+                                     "pixels, all outputs alike",
+                                     (long long)planes, head->class_count, input->width,
+                                     input->height);
+    }
+    return take_memory(head, binary, err);
+}
+
+/* Labels of one row of an output. of_class: for a binary output. */
+static void label_row(const struct segment *own, const struct tensor *output, uint32_t y,
+                      uint32_t width, uint32_t of_class, uint8_t *labels)
+{
+    size_t plane_step = (size_t)own->width * own->height;
+    const float *plane = (const float *)output->data + (size_t)y * own->width;
+    memcpy(own->best, plane, width * sizeof(float));
+    memset(labels, 0, width);
+    for (uint32_t c = 1; c < output->shape.dim[1]; c++) {
+        plane += plane_step;
+        for (uint32_t x = 0; x < width; x++)
+            if (plane[x] > own->best[x]) {
+                own->best[x] = plane[x];
+                labels[x] = (uint8_t)c;
+            }
+    }
+    for (uint32_t x = 0; x < width; x++) {
+        if (own->binary)
+            labels[x] = labels[x] == 1 ? (uint8_t)of_class : LABEL_NONE;
+        if (!isfinite(own->best[x]))
+            labels[x] = LABEL_NONE;
+    }
+}
+
+/* Neighbours are mostly alike, so whole stretches are counted at once. */
+static void count_labels(const uint8_t *labels, uint32_t width, uint64_t counts[LABEL_NONE + 1])
+{
+    uint32_t start = 0;
+    for (uint32_t x = 1; x < width; x++)
+        if (labels[x] != labels[start]) {
+            counts[labels[start]] += x - start;
+            start = x;
+        }
+    counts[labels[start]] += width - start;
+}
+
+static size_t put_varint(uint8_t *out, uint32_t value)
+{
+    size_t bytes = 0;
+    for (; value >= 0x80; value >>= 7)
+        out[bytes++] = (uint8_t)(value | 0x80);
+    out[bytes++] = (uint8_t)value;
+    return bytes;
+}
+
+/* Run lengths of one class over all labels, row after row: not the class, the class, not the class,
+ * … The first may be 0; their sum is count. Gives the bytes written, or 0 when room is too small. */
+static uint32_t write_runs(const uint8_t *labels, uint32_t count, uint32_t class_id, uint8_t *out,
+                           uint32_t room)
+{
+    uint32_t bytes = 0;
+    for (uint32_t at = 0; at < count;) {
+        if (room - bytes < 2 * VARINT_BYTES_MAX)
+            return 0;
+        const uint8_t *found = memchr(labels + at, (int)class_id, count - at);
+        uint32_t start = found ? (uint32_t)(found - labels) : count;
+        uint32_t end = start;
+        while (end < count && labels[end] == class_id)
+            end++;
+        bytes += (uint32_t)put_varint(out + bytes, start - at);
+        if (end > start)
+            bytes += (uint32_t)put_varint(out + bytes, end - start);
+        at = end;
+    }
+    return bytes;
+}
+
+static void add_area(const struct head *head, uint32_t class_id, uint64_t pixels,
+                     struct analysis *analysis)
+{
+    const struct segment *own = head->own;
+    uint32_t all = analysis->mask_width * analysis->mask_height;
+    struct analysis_area *area = &analysis->areas[analysis->area_count++];
+    *area = (struct analysis_area){ .class_id = class_id,
+                                    .share = (float)((double)pixels / all),
+                                    .runs_offset = analysis->runs_bytes };
+    if (head->card->head.masks)
+        area->runs_bytes =
+            write_runs(own->labels, all, class_id, analysis->runs + analysis->runs_bytes,
+                       ANALYSIS_RUNS_BYTES_MAX - analysis->runs_bytes);
+    analysis->runs_bytes += area->runs_bytes;
+}
+
+/* The part of size that the picture covers, at least one. */
+static uint32_t covered(uint32_t size, uint32_t inner, uint32_t input)
+{
+    uint64_t part = ((uint64_t)size * inner + input / 2) / input;
+    return part > 0 ? (uint32_t)part : 1;
+}
+
+static void segment_find_areas(struct head *head, const struct placement *placement,
+                               struct analysis *analysis)
+{
+    struct segment *own = head->own;
+    const struct card_input *input = &head->card->input;
+    analysis->mask_width = covered(own->width, placement->inner_width, input->width);
+    analysis->mask_height = covered(own->height, placement->inner_height, input->height);
+    for (uint32_t i = 0; i < head->output_count; i++) {
+        uint64_t counts[LABEL_NONE + 1] = { 0 };
+        for (uint32_t y = 0; y < analysis->mask_height; y++) {
+            uint8_t *labels = own->labels + (size_t)y * analysis->mask_width;
+            label_row(own, head->outputs[i], y, analysis->mask_width, i, labels);
+            count_labels(labels, analysis->mask_width, counts);
+        }
+        for (uint32_t c = 0; c < head->class_count; c++)
+            if (counts[c] > 0)
+                add_area(head, c, counts[c], analysis);
+    }
+}
+
+const struct head_kind head_SEGMENT = { .open = segment_open, .find_areas = segment_find_areas };
