@@ -1,0 +1,266 @@
+/* agent: see the header. */
+#include "agent.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink.h"
+#include "stream.h"
+#include "table.h"
+#include "uplink.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+#include <zmq.h>
+
+#define DRAIN_MS 3000u /* after a signal: for the answers to what is in flight */
+#define TICK_MS 1000u
+
+struct agent {
+    struct agent_config *config;
+    const struct agent_run_options *options;
+    uv_loop_t loop;
+    void *zmq_context;
+    struct metrics *metrics;
+    struct key_pair keys;
+    struct uplink *uplink;
+    struct sink *sink;
+    struct stream *streams[AGENT_CAMERAS_MAX];
+    size_t stream_count;
+    struct table *table;
+    uv_signal_t terminate, interrupt, reload;
+    uv_timer_t tick, drain;
+    uint64_t begin_ns, end_ns; /* of streaming: first session to last answer */
+    bool stopping, closed;
+    struct error failure;
+};
+
+static int open_all(struct agent *agent, struct error *err);
+static void close_all(struct agent *agent);
+
+int agent_run(struct agent_config *config, const struct agent_run_options *options, struct error *err)
+{
+    struct agent *agent = calloc(1, sizeof *agent);
+    if (!agent)
+        return error_set(err, ERROR_MEMORY, "agent", "no memory");
+    agent->config = config;
+    agent->options = options;
+    signal(SIGPIPE, SIG_IGN);
+    int result = -ERROR_MEMORY;
+    agent->zmq_context = zmq_ctx_new();
+    if (!agent->zmq_context || uv_loop_init(&agent->loop) != 0) {
+        error_set(err, ERROR_MEMORY, "agent", "cannot make an event loop");
+        goto out;
+    }
+    result = open_all(agent, err);
+    if (result != 0)
+        close_all(agent);
+    uv_run(&agent->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&agent->loop);
+    if (result == 0) {
+        uint64_t end_ns = agent->end_ns ? agent->end_ns : clock_now_ns();
+        table_write_summary(agent->metrics, agent->begin_ns ? end_ns - agent->begin_ns : 0, stdout);
+        if (agent->failure.code != ERROR_NONE) {
+            *err = agent->failure;
+            result = -(int)err->code;
+        }
+    }
+out:
+    if (agent->zmq_context)
+        zmq_ctx_term(agent->zmq_context); /* waits for the sockets' linger time at most */
+    if (agent->table)
+        table_destroy(&agent->table);
+    metrics_destroy(&agent->metrics);
+    keys_wipe(&agent->keys);
+    free(agent);
+    return result;
+}
+
+/* ---- events ---- */
+
+static void on_up(void *arg)
+{
+    struct agent *agent = arg;
+    for (size_t i = 0; i < agent->stream_count; i++)
+        stream_on_up(agent->streams[i]);
+}
+
+static void on_down(void *arg, const char *cause)
+{
+    struct agent *agent = arg;
+    (void)cause; /* logged by the uplink */
+    for (size_t i = 0; i < agent->stream_count; i++)
+        stream_on_down(agent->streams[i]);
+}
+
+static void on_message(void *arg, const Runespoor__Header *header)
+{
+    struct agent *agent = arg;
+    if (header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME && agent->begin_ns == 0)
+        agent->begin_ns = clock_now_ns();
+    for (size_t i = 0; i < agent->stream_count; i++)
+        if (stream_on_message(agent->streams[i], header))
+            return;
+}
+
+static void stop(struct agent *agent, const char *why)
+{
+    if (agent->stopping)
+        return;
+    agent->stopping = true;
+    log_info("agent", "stopping", LOG_STR("why", why));
+    for (size_t i = 0; i < agent->stream_count; i++)
+        stream_stop(agent->streams[i]);
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    close_all(timer->data);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct agent *agent = handle->data;
+    if (agent->stopping) { /* a second signal: at once */
+        close_all(agent);
+        return;
+    }
+    uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
+    stop(agent, number == SIGINT ? "interrupted" : "asked to end");
+}
+
+/* Applies changed rungs to running cameras; everything else needs a restart, and is said so. */
+static void on_reload(uv_signal_t *handle, int number)
+{
+    struct agent *agent = handle->data;
+    const struct agent_run_options *options = agent->options;
+    struct agent_config fresh;
+    struct config *config = NULL;
+    struct error err;
+    (void)number;
+    if (agent_config_load(&fresh, &config, options->config_path, options->sets, options->set_count,
+                          &err) != 0) {
+        log_error("agent", "reload refused, nothing changed", LOG_CAUSE(&err));
+        config_free(&config);
+        return;
+    }
+    const struct camera_config *now = agent->config->cameras.items, *next = fresh.cameras.items;
+    size_t changed = 0;
+    for (size_t i = 0; i < agent->stream_count; i++)
+        for (size_t j = 0; j < fresh.cameras.count; j++)
+            if (strcmp(now[i].name, next[j].name) == 0) {
+                stream_set_rung(agent->streams[i], &next[j].rung);
+                changed++;
+            }
+    log_info("agent", "rungs read again", LOG_U64("cameras", changed));
+    config_free(&config);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct agent *agent = timer->data;
+    uint64_t now_ns = clock_now_ns();
+    if (agent->table)
+        table_draw(agent->table, now_ns);
+    if (agent->options->seconds > 0 && agent->begin_ns > 0 &&
+        now_ns - agent->begin_ns >= agent->options->seconds * CLOCK_NS_PER_S) {
+        if (!agent->stopping)
+            uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
+        stop(agent, "time is up");
+    }
+}
+
+static void on_stream_changed(void *arg)
+{
+    struct agent *agent = arg;
+    agent->end_ns = clock_now_ns();
+    for (size_t i = 0; i < agent->stream_count; i++) {
+        struct error end;
+        if (!stream_finished(agent->streams[i], &end))
+            return;
+        if (end.code != ERROR_NONE)
+            agent->failure = end;
+    }
+    uv_timer_start(&agent->drain, on_drained, 0, 0);
+}
+
+/* ---- opening and closing ---- */
+
+static int open_streams(struct agent *agent, struct error *err)
+{
+    const struct stream_context context = {
+        .loop = &agent->loop,
+        .agent_name = agent->config->name,
+        .metrics = agent->metrics,
+        .uplink = agent->uplink,
+        .sink = agent->sink,
+        .changed = on_stream_changed,
+        .arg = agent,
+    };
+    const struct camera_config *cameras = agent->config->cameras.items;
+    for (size_t i = 0; i < agent->config->cameras.count; i++) {
+        int result = stream_open(&agent->streams[i], &context, &cameras[i], err);
+        if (result != 0)
+            return result;
+        agent->stream_count++;
+    }
+    return 0;
+}
+
+static void init_handles(struct agent *agent)
+{
+    uv_signal_init(&agent->loop, &agent->terminate);
+    uv_signal_init(&agent->loop, &agent->interrupt);
+    uv_signal_init(&agent->loop, &agent->reload);
+    uv_timer_init(&agent->loop, &agent->tick);
+    uv_timer_init(&agent->loop, &agent->drain);
+    agent->terminate.data = agent->interrupt.data = agent->reload.data = agent;
+    agent->tick.data = agent->drain.data = agent;
+    uv_signal_start(&agent->terminate, on_signal, SIGTERM);
+    uv_signal_start(&agent->interrupt, on_signal, SIGINT);
+    uv_signal_start(&agent->reload, on_reload, SIGHUP);
+    uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+static int open_all(struct agent *agent, struct error *err)
+{
+    char server_key[KEY_TEXT_BYTES];
+    static const struct uplink_events events = { on_up, on_down, on_message };
+    const struct agent_config *config = agent->config;
+    init_handles(agent);
+    int result = metrics_create(&agent->metrics, err);
+    if (result == 0)
+        result = keys_read_pair(config->keys.folder, config->keys.name, &agent->keys, err);
+    if (result == 0)
+        result = keys_read_public(config->server.key, server_key, err);
+    if (result == 0 && agent->options->live)
+        result = table_create(&agent->table, agent->metrics, stdout, isatty(STDOUT_FILENO), err);
+    if (result == 0)
+        result = sink_open(&agent->sink, &agent->loop, config->answers.path, agent->metrics, err);
+    if (result == 0)
+        result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
+                             &agent->keys, server_key, agent->metrics, &events, agent, err);
+    if (result == 0)
+        result = open_streams(agent, err);
+    return result;
+}
+
+static void close_all(struct agent *agent)
+{
+    if (agent->closed)
+        return;
+    agent->closed = true;
+    if (agent->table && !agent->stopping)
+        table_draw(agent->table, clock_now_ns());
+    for (size_t i = 0; i < agent->stream_count; i++)
+        stream_close(&agent->streams[i]);
+    agent->stream_count = 0;
+    uplink_close(&agent->uplink);
+    sink_close(&agent->sink);
+    uv_close((uv_handle_t *)&agent->terminate, NULL);
+    uv_close((uv_handle_t *)&agent->interrupt, NULL);
+    uv_close((uv_handle_t *)&agent->reload, NULL);
+    uv_close((uv_handle_t *)&agent->tick, NULL);
+    uv_close((uv_handle_t *)&agent->drain, NULL);
+}

@@ -1,0 +1,97 @@
+/* agent_config: see the header. The tables of sources and rungs live with their modules. */
+#include "agent_config.h"
+
+#include "net/wire.h"
+#include <string.h>
+
+static const char *const pace_words[] = { "realtime", "fast", NULL };
+
+static const struct option_spec camera_options[] = {
+    OPTION_STRING(camera_config, name, NULL, "name of the stream; the server's allow list knows it"),
+    OPTION_STRING(camera_config, model, "", "model wanted at the server, empty for its default"),
+    OPTION_SECTION(camera_config, source, source_options, "where the pictures come from"),
+    OPTION_ENUM(camera_config, pace, "realtime", pace_words,
+                "realtime plays a file at its own pace and drops what cannot be sent in time, "
+                "fast sends every frame as soon as the server takes it"),
+    OPTION_SECTION(camera_config, rung, rung_options, "what is sent: size, rate and quality"),
+    OPTION_U32(camera_config, encode_threads, "1", 1, 16, "", "threads of this camera's encoder"),
+    OPTION_END,
+};
+
+static const struct option_spec server_link_options[] = {
+    OPTION_STRING(server_link_config, address, "tcp://127.0.0.1:5570", "where cloud-server listens"),
+    OPTION_STRING(server_link_config, key, "keys/server.pub",
+                  "file with the server's public key, copied from the server"),
+    OPTION_U32(server_link_config, backoff_first_ms, "250", 10, 60000, "ms",
+               "wait before the first new try when the link broke"),
+    OPTION_U32(server_link_config, backoff_cap_ms, "15000", 10, 600000, "ms",
+               "longest wait between tries; waits double up to here, with jitter"),
+    OPTION_U32(server_link_config, connect_ms, "5000", 100, 600000, "ms",
+               "a link that is not up by then is torn down and tried again"),
+    OPTION_END,
+};
+
+static const struct option_spec agent_keys_options[] = {
+    OPTION_STRING(agent_keys_config, folder, "keys", "folder of this box's key pair"),
+    OPTION_STRING(agent_keys_config, name, "edge", "name of the key pair: NAME.pub and NAME.key"),
+    OPTION_END,
+};
+
+static const struct option_spec sink_options[] = {
+    OPTION_STRING(sink_config, path, "", "file for the answers as JSON lines, empty for none"),
+    OPTION_END,
+};
+
+const struct option_spec agent_options[] = {
+    OPTION_STRING(agent_config, name, "edge", "name of this box"),
+    OPTION_SECTION(agent_config, server, server_link_options, "the link to cloud-server"),
+    OPTION_SECTION(agent_config, keys, agent_keys_options, "this box's CURVE keys"),
+    OPTION_LIST(agent_config, cameras, camera_config, camera_options, 1, AGENT_CAMERAS_MAX,
+                "one entry per camera"),
+    OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
+    OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug"),
+    OPTION_END,
+};
+
+static void check_cameras(const struct agent_config *agent, struct config *config)
+{
+    const struct camera_config *cameras = agent->cameras.items;
+    char key[64];
+    for (size_t i = 0; i < agent->cameras.count; i++) {
+        struct error err;
+        snprintf(key, sizeof key, "cameras.%zu.name", i);
+        if (wire_check_name(cameras[i].name, "name", &err) != 0)
+            config_add_problem(config, key, "%s", err.text);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(cameras[i].name, cameras[j].name) == 0)
+                config_add_problem(config, key, "\"%s\" is the name of camera %zu already",
+                                   cameras[i].name, j);
+        if (cameras[i].model[0] && wire_check_name(cameras[i].model, "model", &err) != 0) {
+            snprintf(key, sizeof key, "cameras.%zu.model", i);
+            config_add_problem(config, key, "%s", err.text);
+        }
+        if (cameras[i].source.kind == SOURCE_FILE && !cameras[i].source.path[0]) {
+            snprintf(key, sizeof key, "cameras.%zu.source.path", i);
+            config_add_problem(config, key, "a file source needs the path of a video file");
+        }
+    }
+}
+
+int agent_config_load(struct agent_config *agent, struct config **config, const char *path,
+                      const char *const *sets, size_t set_count, struct error *err)
+{
+    memset(agent, 0, sizeof *agent);
+    int result = config_load(config, agent_options, agent, path, sets, set_count, err);
+    if (result != 0)
+        return result;
+    struct error name_error;
+    if (wire_check_name(agent->name, "name", &name_error) != 0)
+        config_add_problem(*config, "name", "%s", name_error.text);
+    if (agent->server.backoff_first_ms > agent->server.backoff_cap_ms)
+        config_add_problem(*config, "server.backoff_first_ms", "%u is above backoff_cap_ms %u",
+                           agent->server.backoff_first_ms, agent->server.backoff_cap_ms);
+    check_cameras(agent, *config);
+    if (config_problem_count(*config) > 0)
+        return error_set(err, ERROR_CONFIG, path ? path : "config", "%s", config_problem(*config, 0));
+    return 0;
+}

@@ -1,0 +1,53 @@
+/* agent_config: the root option table of edge-agent and the structs it fills. */
+#ifndef RUNESPOOR_EDGE_AGENT_CONFIG_H
+#define RUNESPOOR_EDGE_AGENT_CONFIG_H
+
+#include "config/config.h"
+#include "media/encode.h"
+#include "media/source.h"
+
+#define AGENT_CAMERAS_MAX 64
+
+enum camera_pace { PACE_REALTIME, PACE_FAST };
+
+struct camera_config {
+    char *name;  /* the stream's name */
+    char *model; /* wanted at the server; "" for its default */
+    struct source_config source;
+    int pace; /* enum camera_pace; files and test pictures only */
+    struct rung rung;
+    uint32_t encode_threads;
+};
+
+struct server_link_config {
+    char *address;
+    char *key; /* file with the server's public key */
+    uint32_t backoff_first_ms, backoff_cap_ms;
+    uint32_t connect_ms; /* a link that is not up by then is torn down and tried again */
+};
+
+struct agent_keys_config {
+    char *folder, *name;
+};
+
+struct sink_config {
+    char *path;
+};
+
+struct agent_config {
+    char *name;
+    struct server_link_config server;
+    struct agent_keys_config keys;
+    struct option_list cameras; /* struct camera_config */
+    struct sink_config answers;
+    char *log;
+};
+
+extern const struct option_spec agent_options[];
+
+/* Reads path (NULL: defaults) and --set values, then checks what only the whole shows (names twice,
+ * a file source without a path). On mistakes *config still holds all of them. */
+int agent_config_load(struct agent_config *agent, struct config **config, const char *path,
+                      const char *const *sets, size_t set_count, struct error *err);
+
+#endif

@@ -1,0 +1,156 @@
+/* edge-agent: compresses video at the edge and streams it to cloud-server. */
+#include "agent.h"
+#include "base/log.h"
+#include "config/cli.h"
+#include "inspect.h"
+#include "net/keys_command.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_flag config_flags[] = {
+    { "config", 'c', "FILE", false, "configuration (YAML); without it the defaults hold" },
+    { "set", 's', "KEY=VALUE", true, "sets one value over the file: cameras.0.rung.fps=5" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+static const struct cli_flag run_flags[] = {
+    { "config", 'c', "FILE", false, "configuration (YAML); without it the defaults hold" },
+    { "set", 's', "KEY=VALUE", true, "sets one value over the file: cameras.0.rung.fps=5" },
+    { "live", 'l', NULL, false, "show a live table (plain lines when not on a terminal)" },
+    { "seconds", 't', "N", false, "stop after N seconds of streaming" },
+    { "print-config", 0, NULL, false, "print every value and where it came from, and exit" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+/* Prints all mistakes, one a line. */
+static int report_mistakes(const struct config *config, const struct error *err)
+{
+    if (!config || config_problem_count(config) == 0)
+        fprintf(stderr, "edge-agent: %s\n", err->text);
+    for (size_t i = 0; config && i < config_problem_count(config); i++)
+        fprintf(stderr, "%s\n", config_problem(config, i));
+    return 1;
+}
+
+static int load(struct agent_config *agent, struct config **config, const struct cli_values *values,
+                const char *path)
+{
+    size_t set_count;
+    const char *const *sets = cli_flag_all(values, "set", &set_count);
+    struct error err;
+    int result = agent_config_load(agent, config, path, sets, set_count, &err);
+    if (result == 0)
+        result = log_configure(agent->log, &err);
+    return result == 0 ? 0 : report_mistakes(*config, &err);
+}
+
+static int run(const struct cli_values *values)
+{
+    struct agent_config agent;
+    struct config *config = NULL;
+    struct agent_run_options options = {
+        .config_path = cli_flag(values, "config"),
+        .live = cli_flag(values, "live") != NULL,
+    };
+    options.sets = cli_flag_all(values, "set", &options.set_count);
+    const char *seconds = cli_flag(values, "seconds");
+    if (seconds) {
+        char *end;
+        unsigned long given = strtoul(seconds, &end, 10);
+        if (*end || given == 0 || given > 100000000) {
+            fprintf(stderr, "edge-agent: --seconds %s: give a number from 1 to 100000000\n", seconds);
+            return 2;
+        }
+        options.seconds = (uint32_t)given;
+    }
+    int status = load(&agent, &config, values, options.config_path);
+    if (status == 0 && cli_flag(values, "print-config")) {
+        config_print(config, stdout);
+    } else if (status == 0) {
+        struct error err;
+        if (agent_run(&agent, &options, &err) != 0) {
+            fprintf(stderr, "edge-agent: %s\n", err.text);
+            status = 1;
+        }
+    }
+    config_free(&config);
+    return status;
+}
+
+static int check(const struct cli_values *values)
+{
+    size_t count;
+    const char *const *arguments = cli_arguments(values, &count);
+    if (count != 1) {
+        fprintf(stderr, "edge-agent: check needs one FILE\n");
+        return 2;
+    }
+    struct agent_config agent;
+    struct config *config = NULL;
+    int status = load(&agent, &config, values, arguments[0]);
+    if (status == 0)
+        printf("%s: good, %zu camera(s)\n", arguments[0], agent.cameras.count);
+    config_free(&config);
+    return status;
+}
+
+static int inspect(const struct cli_values *values)
+{
+    struct agent_config agent;
+    struct config *config = NULL;
+    int status = load(&agent, &config, values, cli_flag(values, "config"));
+    if (status == 0)
+        status = inspect_cameras(&agent, stdout) > 0;
+    config_free(&config);
+    return status;
+}
+
+static int keys(const struct cli_values *values)
+{
+    int status = keys_command(values, "edge");
+    if (status < 0) {
+        fprintf(stderr, "edge-agent: keys needs one of: new, show\n");
+        return 2;
+    }
+    return status;
+}
+
+static int example(const struct cli_values *values)
+{
+    (void)values;
+    config_write_example(agent_options, stdout);
+    return 0;
+}
+
+static int manual(const struct cli_values *values)
+{
+    (void)values;
+    config_write_markdown(agent_options, "edge-agent", stdout);
+    return 0;
+}
+
+static const struct cli_command commands[] = {
+    { "run", "", "capture, compress and stream",
+      "Streams every camera of the configuration until its source ends or a signal comes.\n"
+      "SIGTERM ends within seconds, SIGHUP reads the rungs again.\n\n"
+      "  edge-agent run -c edge-agent.yaml --live\n"
+      "  edge-agent run -s cameras.0.name=gate -s cameras.0.source.path=clip.mp4\n",
+      run_flags, run },
+    { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
+    { "inspect", "", "try each camera and encoder, and show how fast they are", NULL, config_flags,
+      inspect },
+    { "keys", "new|show", "make or show this box's key pair",
+      "  edge-agent keys new --folder keys --name edge\n\n"
+      "Copy NAME.pub to the server and let it in there: cloud-server keys allow NAME …\n",
+      keys_command_flags, keys },
+    { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
+    { "manual", "", "print the manual of all keys as Markdown", NULL, NULL, manual },
+    { NULL, NULL, NULL, NULL, NULL, NULL },
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main("edge-agent", "compress video at the edge and stream it to cloud-server",
+                    commands, argc, argv);
+}

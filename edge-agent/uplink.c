@@ -1,0 +1,294 @@
+/* uplink: see the header. */
+#include "uplink.h"
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "credit.h"
+#include "media/encode.h"
+#include "net/zmq_loop.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define LINGER_MS 500
+#define HEARTBEAT_MS 2000
+#define HEARTBEAT_TIMEOUT_MS 6000
+#define RECEIVE_QUEUE 10000
+#define WATCH_MS 500
+
+enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_UP };
+
+struct uplink {
+    uv_loop_t *loop;
+    const struct server_link_config *config;
+    const struct key_pair *keys;
+    char server_key[KEY_TEXT_BYTES];
+    struct uplink_events events;
+    void *arg;
+
+    void *context;
+    struct zmq_socket *socket;
+    enum link_state state;
+    struct backoff backoff;
+    uv_timer_t timer; /* connecting: deadline; up: silence watch; waiting: next try */
+    uint64_t heard_ns;
+    uint32_t silence_ms;
+
+    struct metric_gauge *state_gauge;
+    struct metric_counter *tries, *losses, *malformed;
+};
+
+static void on_retry(uv_timer_t *timer);
+static void on_deadline(uv_timer_t *timer);
+static void on_watch(uv_timer_t *timer);
+static int open_socket(struct uplink *uplink, struct error *err);
+
+int uplink_open(struct uplink **out, uv_loop_t *loop, const struct server_link_config *config,
+                void *zmq_context, const struct key_pair *keys, const char *server_key,
+                struct metrics *metrics, const struct uplink_events *events, void *arg,
+                struct error *err)
+{
+    struct uplink *uplink = calloc(1, sizeof *uplink);
+    if (!uplink)
+        return error_set(err, ERROR_MEMORY, "uplink", "no memory");
+    uplink->context = zmq_context;
+    uplink->loop = loop;
+    uplink->config = config;
+    uplink->keys = keys;
+    uplink->events = *events;
+    uplink->arg = arg;
+    snprintf(uplink->server_key, sizeof uplink->server_key, "%s", server_key);
+    backoff_init(&uplink->backoff, config->backoff_first_ms, config->backoff_cap_ms,
+                 random_entropy());
+    uplink->state_gauge =
+        metrics_gauge(metrics, "edge_link_state", "0 waiting, 1 connecting, 2 up", NULL, 0);
+    uplink->tries = metrics_counter(metrics, "edge_link_tries_total", "Connections begun", NULL, 0);
+    uplink->losses = metrics_counter(metrics, "edge_link_losses_total",
+                                     "Links lost and tries that failed", NULL, 0);
+    uplink->malformed = metrics_counter(metrics, "edge_messages_malformed_total",
+                                        "Messages from the server that were refused", NULL, 0);
+    uv_timer_init(loop, &uplink->timer);
+    uplink->timer.data = uplink;
+    uv_timer_start(&uplink->timer, on_retry, 0, 0);
+    *out = uplink;
+    return 0;
+}
+
+static void release_payload(void *bytes, void *packet)
+{
+    (void)bytes;
+    struct packet *held = packet;
+    packet_unref(&held);
+}
+
+int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct packet **payload,
+                size_t *wire_bytes, struct error *err)
+{
+    struct packet *packet = payload ? *payload : NULL;
+    if (payload)
+        *payload = NULL;
+    if (uplink->state != LINK_UP) {
+        packet_unref(&packet);
+        return error_set(err, ERROR_AGAIN, "uplink", "the link is not up");
+    }
+    zmq_msg_t parts[2];
+    size_t header_bytes = wire_packed_size(header), payload_bytes = 0;
+    if (zmq_msg_init_size(&parts[0], header_bytes) != 0) {
+        packet_unref(&packet);
+        return error_set(err, ERROR_MEMORY, "uplink", "no memory for %zu bytes", header_bytes);
+    }
+    wire_pack(header, zmq_msg_data(&parts[0]));
+    if (packet) {
+        void *bytes = (void *)(uintptr_t)packet_data(packet, &payload_bytes);
+        if (zmq_msg_init_data(&parts[1], bytes, payload_bytes, release_payload, packet) != 0) {
+            zmq_msg_close(&parts[0]);
+            packet_unref(&packet);
+            return error_set(err, ERROR_MEMORY, "uplink", "no memory for a message");
+        }
+    }
+    int result = zmq_socket_send(uplink->socket, parts, packet ? 2 : 1, err);
+    if (result == 0 && wire_bytes)
+        *wire_bytes = header_bytes + payload_bytes;
+    return result;
+}
+
+void uplink_watch_silence(struct uplink *uplink, uint32_t silence_ms)
+{
+    uplink->silence_ms = silence_ms;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void uplink_close(struct uplink **uplink_ptr)
+{
+    struct uplink *uplink = *uplink_ptr;
+    if (!uplink)
+        return;
+    *uplink_ptr = NULL;
+    zmq_socket_detach(&uplink->socket);
+    uv_close((uv_handle_t *)&uplink->timer, on_closed);
+}
+
+/* ---- the state machine ---- */
+
+static void enter(struct uplink *uplink, enum link_state state)
+{
+    uplink->state = state;
+    metric_gauge_set(uplink->state_gauge, state);
+}
+
+/* Tears the socket down and waits for the next try. Only this leaves CONNECTING and UP. */
+static void lose(struct uplink *uplink, const char *cause)
+{
+    bool was_up = uplink->state == LINK_UP;
+    uint32_t wait_ms = backoff_next_ms(&uplink->backoff);
+    zmq_socket_detach(&uplink->socket);
+    enter(uplink, LINK_WAITING);
+    uplink->silence_ms = 0;
+    metric_counter_add(uplink->losses, 1);
+    log_warn("uplink", was_up ? "link lost" : "no connection",
+             LOG_STR("server", uplink->config->address), LOG_STR("cause", cause),
+             LOG_U64("next_try_ms", wait_ms));
+    uv_timer_start(&uplink->timer, on_retry, wait_ms, 0);
+    if (was_up)
+        uplink->events.down(uplink->arg, cause);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct uplink *uplink = timer->data;
+    struct error err;
+    metric_counter_add(uplink->tries, 1);
+    enter(uplink, LINK_CONNECTING);
+    uv_timer_start(&uplink->timer, on_deadline, uplink->config->connect_ms, 0);
+    if (open_socket(uplink, &err) != 0)
+        lose(uplink, err.text);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    lose(timer->data, "no answer from the server in time");
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct uplink *uplink = timer->data;
+    uint64_t silent_ms = (clock_now_ns() - uplink->heard_ns) / CLOCK_NS_PER_MS;
+    if (uplink->silence_ms > 0 && silent_ms > uplink->silence_ms)
+        lose(uplink, "the server has gone silent");
+}
+
+static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
+                     void *arg)
+{
+    struct uplink *uplink = arg;
+    (void)socket;
+    (void)address;
+    char cause[96];
+    switch (event) {
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        enter(uplink, LINK_UP);
+        uplink->heard_ns = clock_now_ns();
+        uv_timer_start(&uplink->timer, on_watch, WATCH_MS, WATCH_MS);
+        log_info("uplink", "link up", LOG_STR("server", uplink->config->address));
+        uplink->events.up(uplink->arg);
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        snprintf(cause, sizeof cause,
+                 "refused by the server (status %u): is this box's public key in its allow folder?",
+                 value);
+        lose(uplink, cause);
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        lose(uplink, "the handshake failed: is server.key the key of this server?");
+        break;
+    case ZMQ_EVENT_DISCONNECTED:
+        lose(uplink,
+             uplink->state == LINK_UP
+                 ? "connection closed by the server"
+                 : "connection closed in the handshake: key not allowed, or wrong server key");
+        break;
+    case ZMQ_EVENT_CLOSED: /* a connection that could not be made */
+        if (uplink->state == LINK_CONNECTING)
+            lose(uplink, "nothing listens there, or no route to it");
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_receive(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, bool malformed,
+                       void *arg)
+{
+    struct uplink *uplink = arg;
+    (void)socket;
+    uplink->heard_ns = clock_now_ns();
+    backoff_reset(&uplink->backoff);
+    struct error err;
+    Runespoor__Header *header = NULL;
+    if (malformed || count != 1) {
+        metric_counter_add(uplink->malformed, 1);
+        return;
+    }
+    if (wire_parse(&header, zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), 0, &err) != 0) {
+        metric_counter_add(uplink->malformed, 1);
+        log_debug("uplink", "message refused", LOG_CAUSE(&err));
+        return;
+    }
+    uplink->events.message(uplink->arg, header);
+    wire_free(&header);
+}
+
+static int set_options(struct uplink *uplink, void *raw)
+{
+    const int no_reconnect = -1, linger = LINGER_MS, send_queue = 2 * (int)CREDITS_MAX,
+              receive_queue = RECEIVE_QUEUE, immediate = 1, heartbeat = HEARTBEAT_MS,
+              heartbeat_timeout = HEARTBEAT_TIMEOUT_MS, handshake = (int)uplink->config->connect_ms;
+    const int64_t message_max = WIRE_HEADER_BYTES_MAX;
+    const struct {
+        int option;
+        const void *value;
+        size_t size;
+    } options[] = {
+        { ZMQ_CURVE_SERVERKEY, uplink->server_key, KEY_TEXT_BYTES },
+        { ZMQ_CURVE_PUBLICKEY, uplink->keys->public_text, KEY_TEXT_BYTES },
+        { ZMQ_CURVE_SECRETKEY, uplink->keys->secret_text, KEY_TEXT_BYTES },
+        { ZMQ_RECONNECT_IVL, &no_reconnect, sizeof no_reconnect },
+        { ZMQ_LINGER, &linger, sizeof linger },
+        { ZMQ_SNDHWM, &send_queue, sizeof send_queue },
+        { ZMQ_RCVHWM, &receive_queue, sizeof receive_queue },
+        { ZMQ_IMMEDIATE, &immediate, sizeof immediate },
+        { ZMQ_HEARTBEAT_IVL, &heartbeat, sizeof heartbeat },
+        { ZMQ_HEARTBEAT_TIMEOUT, &heartbeat_timeout, sizeof heartbeat_timeout },
+        { ZMQ_HANDSHAKE_IVL, &handshake, sizeof handshake },
+        { ZMQ_MAXMSGSIZE, &message_max, sizeof message_max },
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (zmq_setsockopt(raw, options[i].option, options[i].value, options[i].size) != 0)
+            return -1;
+    return 0;
+}
+
+static int open_socket(struct uplink *uplink, struct error *err)
+{
+    void *raw = zmq_socket(uplink->context, ZMQ_DEALER);
+    if (!raw)
+        return error_set(err, ERROR_MEMORY, "uplink", "cannot make a socket: %s",
+                         zmq_strerror(zmq_errno()));
+    if (set_options(uplink, raw) != 0) {
+        error_set(err, ERROR_CONFIG, "uplink", "cannot set up CURVE: %s", zmq_strerror(zmq_errno()));
+        zmq_close(raw);
+        return -(int)err->code;
+    }
+    int result = zmq_socket_attach(&uplink->socket, uplink->loop, raw, on_receive, uplink, err);
+    if (result == 0)
+        result = zmq_socket_watch_events(uplink->socket, uplink->context, on_event, uplink, err);
+    if (result == 0 && zmq_connect(raw, uplink->config->address) != 0)
+        result = error_set(err, ERROR_CONFIG, "uplink", "cannot connect to %s: %s",
+                           uplink->config->address, zmq_strerror(zmq_errno()));
+    return result;
+}

@@ -1,0 +1,43 @@
+/* uplink: the link to cloud-server, one ZeroMQ DEALER with CURVE, as a state machine that never gives
+ * up: connecting (with a deadline), up (watched for silence), waiting (capped backoff with jitter),
+ * and again. Each try is a new socket, so the first connection and the hundredth take the same path.
+ * Loop thread only. */
+#ifndef RUNESPOOR_EDGE_UPLINK_H
+#define RUNESPOOR_EDGE_UPLINK_H
+
+#include "agent_config.h"
+#include "net/keys.h"
+#include "net/metrics.h"
+#include "net/wire.h"
+#include <uv.h>
+
+struct packet;
+struct uplink;
+
+struct uplink_events {
+    void (*up)(void *arg);
+    void (*down)(void *arg, const char *cause);
+    /* A valid header from the server, borrowed for the call. */
+    void (*message)(void *arg, const Runespoor__Header *header);
+};
+
+/* Starts connecting. config, context and keys are borrowed until uplink_close; the context must not
+ * be terminated before the loop has run the close callbacks. */
+int uplink_open(struct uplink **uplink, uv_loop_t *loop, const struct server_link_config *config,
+                void *zmq_context, const struct key_pair *keys, const char *server_key,
+                struct metrics *metrics, const struct uplink_events *events, void *arg,
+                struct error *err);
+
+/* Sends header and, when payload is not NULL, the packet's bytes without a copy; *payload is taken
+ * over in any case and set to NULL. Gives the bytes on the wire in *wire_bytes (may be NULL).
+ * -ERROR_AGAIN when the link is not up or its queue is full; then nothing was sent. */
+int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct packet **payload,
+                size_t *wire_bytes, struct error *err);
+
+/* Time without a message after which the link counts as broken; 0: not watched. Set from Welcome. */
+void uplink_watch_silence(struct uplink *uplink, uint32_t silence_ms);
+
+/* Closes after what is queued has gone, or 500 ms. Sets NULL; takes NULL. */
+void uplink_close(struct uplink **uplink);
+
+#endif
