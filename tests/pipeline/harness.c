@@ -1,0 +1,382 @@
+/* harness: see the header. Failures go through cmocka's fail_msg, after the log was printed. */
+#include "harness.h"
+
+#include "base/clock.h"
+#include "media/record.h"
+#include "net/keys.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <json-c/json.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define LOOK_MS 10u
+#define STOP_MS 10000u
+
+/* ---- scratch ---- */
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+const char *scratch_path(const struct scratch *scratch, const char *name)
+{
+    static char ring[16][512];
+    static unsigned next;
+    char *path = ring[next++ % 16];
+    snprintf(path, sizeof ring[0], "%s/%s", scratch->folder, name);
+    return path;
+}
+
+void scratch_make(struct scratch *scratch)
+{
+    const char *temporary = getenv("TMPDIR");
+    struct key_pair server, edge;
+    struct error err;
+    const char *all[] = { "*" };
+    snprintf(scratch->folder, sizeof scratch->folder, "%s/runespoor-XXXXXX",
+             temporary ? temporary : "/tmp");
+    assert_non_null(mkdtemp(scratch->folder));
+    scratch->port = free_port();
+    if (keys_create(scratch_path(scratch, "keys"), "server", &server, &err) != 0 ||
+        keys_create(scratch_path(scratch, "keys"), "edge", &edge, &err) != 0 ||
+        keys_allow(scratch_path(scratch, "keys/allow"), "edge", edge.public_text, all, 1, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)info;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void scratch_remove(struct scratch *scratch)
+{
+    nftw(scratch->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- processes ---- */
+
+const char *program_path(const char *name)
+{
+    static char paths[2][512];
+    char *path = paths[strcmp(name, "edge-agent") == 0];
+    const char *build = getenv("B");
+    snprintf(path, sizeof paths[0], "%s/bin/%s", build ? build : "build", name);
+    return path;
+}
+
+void process_start(struct process *process, const struct scratch *scratch, const char *name,
+                   const char *const *arguments)
+{
+    process->name = name;
+    snprintf(process->log, sizeof process->log, "%s/%s.log", scratch->folder, name);
+    pid_t parent = getpid();
+    process->pid = fork();
+    assert_true(process->pid >= 0);
+    if (process->pid > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives a test that crashed */
+    if (getppid() != parent)
+        _exit(126);
+    int fd = open(process->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+        _exit(126);
+    execv(arguments[0], (char *const *)(uintptr_t)arguments);
+    fprintf(stderr, "cannot start %s: %s\n", arguments[0], strerror(errno));
+    _exit(127);
+}
+
+/* Reaps the process if it has ended. */
+static int look(struct process *process)
+{
+    int status;
+    if (process->pid <= 0)
+        return -1;
+    if (waitpid(process->pid, &status, WNOHANG) != process->pid)
+        return -1;
+    process->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static uint64_t deadline_ns(uint32_t timeout_ms)
+{
+    const char *slower = getenv("TEST_SLOWER"); /* sanitizers need more time */
+    uint64_t factor = slower ? strtoul(slower, NULL, 10) : 1;
+    return clock_now_ns() + timeout_ms * factor * CLOCK_NS_PER_MS;
+}
+
+int process_wait(struct process *process, uint32_t timeout_ms)
+{
+    uint64_t deadline = deadline_ns(timeout_ms);
+    for (;;) {
+        int status = look(process);
+        if (status >= 0 || clock_now_ns() >= deadline)
+            return status;
+        usleep(LOOK_MS * 1000);
+    }
+}
+
+void process_signal(const struct process *process, int number)
+{
+    if (process->pid > 0)
+        kill(process->pid, number);
+}
+
+int process_stop(struct process *process)
+{
+    if (process->pid <= 0)
+        return -1;
+    process_signal(process, SIGTERM);
+    int status = process_wait(process, STOP_MS);
+    if (status >= 0)
+        return status;
+    process_signal(process, SIGKILL);
+    return process_wait(process, STOP_MS);
+}
+
+bool process_runs(const struct process *process)
+{
+    return process->pid > 0 && kill(process->pid, 0) == 0;
+}
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    char *text = calloc(1, (size_t)size + 1);
+    if (text && fread(text, 1, (size_t)size, file) != (size_t)size)
+        text[0] = '\0';
+    fclose(file);
+    return text;
+}
+
+size_t process_count(const struct process *process, const char *text)
+{
+    char *log = read_file(process->log);
+    size_t count = 0;
+    for (char *at = log; at && (at = strstr(at, text)); at += strlen(text))
+        count++;
+    free(log);
+    return count;
+}
+
+bool process_said(const struct process *process, const char *text)
+{
+    return process_count(process, text) > 0;
+}
+
+void process_expect(struct process *process, const char *text, uint32_t timeout_ms)
+{
+    uint64_t deadline = deadline_ns(timeout_ms);
+    while (!process_said(process, text)) {
+        if (clock_now_ns() < deadline) {
+            usleep(LOOK_MS * 1000);
+            continue;
+        }
+        char *log = read_file(process->log);
+        fprintf(stderr, "---- %s ----\n%s----\n", process->log, log ? log : "(no log)\n");
+        free(log);
+        fail_msg("%s did not say \"%s\" in %u ms", process->name, text, timeout_ms);
+    }
+}
+
+/* ---- the daemons ---- */
+
+struct arguments {
+    const char *items[ARGUMENTS_MAX];
+    size_t count;
+    char texts[16][600];
+    size_t text_count;
+};
+
+static void add(struct arguments *arguments, const char *item)
+{
+    assert_true(arguments->count + 1 < ARGUMENTS_MAX);
+    arguments->items[arguments->count++] = item;
+}
+
+static void add_set(struct arguments *arguments, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add_set(struct arguments *arguments, const char *format, ...)
+{
+    va_list list;
+    assert_true(arguments->text_count < 16);
+    char *text = arguments->texts[arguments->text_count++];
+    va_start(list, format);
+    vsnprintf(text, sizeof arguments->texts[0], format, list);
+    va_end(list);
+    add(arguments, "--set");
+    add(arguments, text);
+}
+
+static void add_more(struct arguments *arguments, const char *const *more)
+{
+    for (; more && *more; more++) {
+        add(arguments, "--set");
+        add(arguments, *more);
+    }
+}
+
+void server_start(struct process *process, const struct scratch *scratch, const char *const *more)
+{
+    struct arguments arguments = { .count = 0 };
+    add(&arguments, program_path("cloud-server"));
+    add(&arguments, "run");
+    add_set(&arguments, "listen.address=tcp://127.0.0.1:%u", scratch->port);
+    add_set(&arguments, "keys.folder=%s/keys", scratch->folder);
+    add_set(&arguments, "keys.allow=%s/keys/allow", scratch->folder);
+    add_set(&arguments, "answers.path=%s/server.jsonl", scratch->folder);
+    add_more(&arguments, more);
+    process_start(process, scratch, "cloud-server", arguments.items);
+}
+
+void agent_start(struct process *process, const struct scratch *scratch, const char *name,
+                 const char *const *more)
+{
+    struct arguments arguments = { .count = 0 };
+    add(&arguments, program_path("edge-agent"));
+    add(&arguments, "run");
+    add_set(&arguments, "server.address=tcp://127.0.0.1:%u", scratch->port);
+    add_set(&arguments, "server.key=%s/keys/server.pub", scratch->folder);
+    add_set(&arguments, "keys.folder=%s/keys", scratch->folder);
+    add_set(&arguments, "answers.path=%s/%s.jsonl", scratch->folder, name);
+    add_set(&arguments, "cameras.0.name=cam");
+    add_more(&arguments, more);
+    process_start(process, scratch, name, arguments.items);
+}
+
+/* ---- results ---- */
+
+#define STREAMS_MAX 64u
+
+struct order {
+    char stream[80];
+    int64_t last;
+};
+
+static void check_order(struct order *orders, size_t *count, const char *stream, int64_t frame)
+{
+    size_t i = 0;
+    while (i < *count && strcmp(orders[i].stream, stream) != 0)
+        i++;
+    if (i == *count) {
+        assert_true(*count < STREAMS_MAX);
+        snprintf(orders[i].stream, sizeof orders[i].stream, "%s", stream);
+        orders[i].last = -1;
+        ++*count;
+    }
+    if (frame <= orders[i].last)
+        fail_msg("stream %s: frame %lld after %lld", stream, (long long)frame,
+                 (long long)orders[i].last);
+    orders[i].last = frame;
+}
+
+static const char *field_text(struct json_object *line, const char *name)
+{
+    struct json_object *field;
+    assert_true(json_object_object_get_ex(line, name, &field));
+    return json_object_get_string(field);
+}
+
+void answers_count(const char *path, const char *stream, struct answer_counts *counts)
+{
+    struct order orders[STREAMS_MAX];
+    size_t order_count = 0;
+    char *line = NULL;
+    size_t capacity = 0;
+    *counts = (struct answer_counts){ 0 };
+    FILE *file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    while (getline(&line, &capacity, file) > 0) {
+        struct json_object *answer = json_tokener_parse(line), *field;
+        if (!answer)
+            fail_msg("%s: not JSON: %s", path, line);
+        const char *name = field_text(answer, "stream");
+        if (stream && strcmp(stream, name) != 0) {
+            json_object_put(answer);
+            continue;
+        }
+        assert_true(json_object_object_get_ex(answer, "frame", &field));
+        check_order(orders, &order_count, name, json_object_get_int64(field));
+        const char *status = field_text(answer, "status");
+        counts->lines++;
+        counts->ok += strcmp(status, "ok") == 0;
+        counts->dropped += strcmp(status, "dropped") == 0;
+        counts->failed += strcmp(status, "failed") == 0;
+        if (json_object_object_get_ex(answer, "objects", &field))
+            counts->objects += json_object_array_length(field);
+        json_object_put(answer);
+    }
+    free(line);
+    fclose(file);
+}
+
+double summary_value(const struct process *process, const char *key)
+{
+    char *log = read_file(process->log), *line = log ? strstr(log, "frames=") : NULL;
+    char word[64];
+    snprintf(word, sizeof word, "%s=", key);
+    char *at = line ? strstr(line, word) : NULL;
+    if (!at) {
+        fprintf(stderr, "%s\n", log ? log : "(no log)");
+        fail_msg("%s printed no summary with %s", process->name, key);
+    }
+    double value = strtod(at + strlen(word), NULL);
+    free(log);
+    return value;
+}
+
+void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height)
+{
+    struct error err;
+    struct record *record = NULL;
+    struct picture *picture = NULL;
+    if (record_open(&record, path, width, height, &err) != 0 ||
+        picture_create(&picture, width, height, &err) != 0)
+        fail_msg("%s", err.text);
+    struct picture_view view;
+    picture_get_view(picture, &view);
+    for (unsigned frame = 0; frame < frames; frame++) {
+        for (uint32_t y = 0; y < height; y++)
+            for (uint32_t x = 0; x < width; x++)
+                view.plane[0][y * view.stride[0] + x] =
+                    (uint8_t)(32 + ((x + 3 * frame) ^ (y + frame)) % 192);
+        for (int plane = 1; plane < 3; plane++)
+            for (uint32_t y = 0; y < height / 2; y++)
+                memset(view.plane[plane] + y * view.stride[plane], 128, width / 2);
+        if (record_add(record, picture, frame * CLOCK_NS_PER_S / 10, NULL, 0, "", &err) != 0)
+            fail_msg("%s", err.text);
+    }
+    picture_unref(&picture);
+    if (record_close(&record, &err) != 0)
+        fail_msg("%s", err.text);
+}

@@ -1,0 +1,65 @@
+/* harness: starts the real daemons as processes on loopback, waits for what they say, and stops them
+ * by process id. Every wait is bounded; everything a test makes lies in one folder that is removed. */
+#ifndef RUNESPOOR_TESTS_HARNESS_H
+#define RUNESPOOR_TESTS_HARNESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ARGUMENTS_MAX 96
+
+/* A fresh folder for one test with keys: keys/server, keys/edge, and allow/edge.yaml for all names. */
+struct scratch {
+    char folder[256];
+    uint16_t port; /* free when it was looked for */
+};
+void scratch_make(struct scratch *scratch);
+void scratch_remove(struct scratch *scratch);
+/* FOLDER/NAME in a static ring of buffers: good for a few uses. */
+const char *scratch_path(const struct scratch *scratch, const char *name);
+
+struct process {
+    pid_t pid;
+    char log[320]; /* standard output and error */
+    const char *name;
+};
+/* arguments end with NULL; the first one is the program's path. Output goes to FOLDER/NAME.log. */
+void process_start(struct process *process, const struct scratch *scratch, const char *name,
+                   const char *const *arguments);
+/* Exit status, 128 + signal when killed, or -1 when it still runs after timeout_ms. */
+int process_wait(struct process *process, uint32_t timeout_ms);
+void process_signal(const struct process *process, int number);
+/* SIGTERM, then SIGKILL after 10 s; gives the exit status. Harmless when it has ended. */
+int process_stop(struct process *process);
+bool process_runs(const struct process *process);
+/* Waits until the log holds text; fails the test (and prints the log) after timeout_ms. */
+void process_expect(struct process *process, const char *text, uint32_t timeout_ms);
+bool process_said(const struct process *process, const char *text);
+/* How often the log holds text. */
+size_t process_count(const struct process *process, const char *text);
+
+/* cloud-server run and edge-agent run with the scratch folder's keys, port and answer files; more are
+ * "--set" values, ended by NULL. The agent gets one camera "cam" unless more says otherwise. */
+void server_start(struct process *process, const struct scratch *scratch, const char *const *more);
+void agent_start(struct process *process, const struct scratch *scratch, const char *name,
+                 const char *const *more);
+
+/* Answer lines of a JSON-lines file, counted by status; also checks that frames of each stream come
+ * in order without repeats (fails the test otherwise). stream NULL: all. */
+struct answer_counts {
+    size_t lines, ok, dropped, failed, objects;
+};
+void answers_count(const char *path, const char *stream, struct answer_counts *counts);
+
+/* A number of the summary line that edge-agent prints at its end ("answered"). */
+double summary_value(const struct process *process, const char *key);
+
+/* A playable clip of the test picture. */
+void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height);
+
+/* The program under test: $B/bin/NAME. */
+const char *program_path(const char *name);
+
+#endif
