@@ -7,6 +7,7 @@
 #include "stream.h"
 #include "table.h"
 #include "uplink.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct agent {
 
 static int open_all(struct agent *agent, struct error *err);
 static void close_all(struct agent *agent);
+static int write_summary(struct agent *agent, struct error *err);
 
 int agent_run(struct agent_config *config, const struct agent_run_options *options, struct error *err)
 {
@@ -75,6 +77,20 @@ out:
     keys_wipe(&agent->keys);
     free(agent);
     return result;
+}
+
+static int write_summary(struct agent *agent, struct error *err)
+{
+    uint64_t end_ns = agent->end_ns ? agent->end_ns : clock_now_ns();
+    uint64_t elapsed_ns = agent->begin_ns ? end_ns - agent->begin_ns : 0;
+    const char *path = agent->options->summary_path;
+    FILE *out = path ? fopen(path, "w") : stdout;
+    if (!out)
+        return error_set_errno(err, errno, "--summary", "cannot write %s", path);
+    table_write_summary(agent->metrics, elapsed_ns, out);
+    if (path && fclose(out) != 0)
+        return error_set_errno(err, errno, "--summary", "cannot write %s", path);
+    return 0;
 }
 
 /* ---- events ---- */

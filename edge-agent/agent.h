@@ -8,7 +8,8 @@ struct agent_run_options {
     const char *config_path; /* for SIGHUP; NULL: none */
     const char *const *sets;
     size_t set_count;
-    bool live;        /* table on standard output */
+    bool live;                /* table on standard output */
+    const char *summary_path; /* for the summary line; NULL: standard output */
     uint32_t seconds; /* stop the sources after this time of streaming; 0: at their end */
 };
 

@@ -19,6 +19,7 @@ static const struct cli_flag run_flags[] = {
     { "set", 's', "KEY=VALUE", true, "sets one value over the file: cameras.0.rung.fps=5" },
     { "live", 'l', NULL, false, "show a live table (plain lines when not on a terminal)" },
     { "seconds", 't', "N", false, "stop after N seconds of streaming" },
+    { "summary", 0, "FILE", false, "write the summary line to FILE, not to standard output" },
     { "print-config", 0, NULL, false, "print every value and where it came from, and exit" },
     { NULL, 0, NULL, false, NULL },
 };
@@ -52,6 +53,7 @@ static int run(const struct cli_values *values)
     struct agent_run_options options = {
         .config_path = cli_flag(values, "config"),
         .live = cli_flag(values, "live") != NULL,
+        .summary_path = cli_flag(values, "summary"),
     };
     options.sets = cli_flag_all(values, "set", &options.set_count);
     const char *seconds = cli_flag(values, "seconds");
