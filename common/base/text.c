@@ -172,9 +172,8 @@ unsigned text_distance(const char *a, const char *b)
 bool text_is_nearer(const char *given, const char *known, unsigned *best)
 {
     size_t length = strlen(given);
-    unsigned bound = length < 3 ? 1 : 1 + (unsigned)length / 4;
     unsigned distance = text_distance(given, known);
-    if (distance > bound || distance >= *best)
+    if (distance >= length || distance > 1 + length / 4 || distance >= *best)
         return false;
     *best = distance;
     return true;

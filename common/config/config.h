@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONFIG_STRING_BYTES_MAX 4096 /* where a table names no other bound */
+
 enum option_kind {
     OPTION_KIND_END,
     OPTION_KIND_BOOL,    /* bool */
@@ -41,13 +43,16 @@ struct option_spec {
     const char *name;
     enum option_kind kind;
     size_t offset;
-    const char *fallback;     /* default as text, parsed like a value; NULL: the key is required */
-    double min, max;          /* numbers; for strings the length, for lists the count */
+    const char *fallback;     /* default as text, parsed like a value; NULL: the key is required;
+                                 for STRINGS the items with commas between, as in --set */
+    double min, max;          /* numbers; for strings the length in bytes, for lists the count;
+                                 both 0: any */
     const char *unit;         /* "ms", "bit/s", … or "" */
     const char *const *words; /* ENUM: NULL-ended words */
     const struct option_spec *section;
     size_t element_bytes;
-    bool secret; /* shown as *** in printouts */
+    const char *example; /* for the example file, where a key is required; NULL: made up */
+    bool secret;         /* shown as *** in printouts and never repeated in messages */
     enum option_reload reload;
     const char *help; /* one sentence, without a full stop */
 };
@@ -70,7 +75,13 @@ struct option_spec {
 #define OPTION_STRING(type, field, def, text)                                               \
     {                                                                                       \
         .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
-        .fallback = (def), .max = 4096, .help = (text)                                      \
+        .fallback = (def), .max = CONFIG_STRING_BYTES_MAX, .help = (text)                                      \
+    }
+/* A string that must be given; example is what the example file shows. */
+#define OPTION_STRING_REQUIRED(type, field, example_, text)                                 \
+    {                                                                                       \
+        .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
+        .min = 1, .max = CONFIG_STRING_BYTES_MAX, .example = (example_), .help = (text)                        \
     }
 #define OPTION_ENUM(type, field, def, words_, text)                                       \
     {                                                                                     \
