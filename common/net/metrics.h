@@ -1,7 +1,7 @@
 /* metrics: the registry of counters, gauges and histograms. Every figure a person sees (table,
  * summary line, /metrics, reports) is read from here.
  *
- * Handles are made once (any time, one thread at a time) and updated from any thread with relaxed
+ * Handles are made once (any time, from any thread) and updated from any thread with relaxed
  * atomics, without locks or allocation. Labels are bounded: METRICS_SERIES_MAX per family; beyond
  * it the series "other" takes the rest. */
 #ifndef RUNESPOOR_NET_METRICS_H
@@ -9,13 +9,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define METRICS_SERIES_MAX 512u
 #define METRICS_LABELS_MAX 3u
-/* Fixed buckets, so that histograms of many hosts add up: METRICS_BUCKETS bounds from 100 us
- * growing by 2^(1/4) (19 %), the last one open; about 52 s at the top. */
+/* Fixed buckets, so that histograms of many hosts add up: METRICS_BUCKETS upper bounds (inclusive)
+ * from 100 us growing by 2^(1/4) (19 %) to 52 s; the last bucket takes everything longer too. */
 #define METRICS_BUCKETS 77u
 
 struct metrics;
@@ -24,15 +24,16 @@ struct metric_gauge;
 struct metric_histogram;
 
 struct metric_label {
-    const char *name, *value; /* copied; the value is escaped when printed */
+    const char *name, *value; /* copied; the value is escaped, and bytes not UTF-8 made '?' */
 };
 
 int metrics_create(struct metrics **metrics, struct error *err);
 void metrics_destroy(struct metrics **metrics);
 
-/* Get or make. name as Prometheus has it ("edge_frames_captured_total"); help is a literal. labels
- * may be NULL when count is 0. Never NULL: when memory runs out or the limit is reached a shared
- * spare series is given and "metrics_series_refused_total" counts it. */
+/* Get or make. name (a literal) as Prometheus has it ("edge_frames_captured_total"); help is a
+ * literal. A family has one kind. labels may be NULL when count is 0. Never NULL: at the limit the
+ * family's series with all values "other" is given, without memory one that nobody sees, and
+ * "metrics_series_refused_total" counts it. A retired series is printed again once asked for. */
 struct metric_counter *metrics_counter(struct metrics *metrics, const char *name, const char *help,
                                        const struct metric_label *labels, size_t label_count);
 struct metric_gauge *metrics_gauge(struct metrics *metrics, const char *name, const char *help,
@@ -53,14 +54,15 @@ struct metric_snapshot {
     uint64_t count, sum_us;
     uint64_t bucket[METRICS_BUCKETS];
 };
-void metric_histogram_get(const struct metric_histogram *histogram,
-                          struct metric_snapshot *snapshot);
+void metric_histogram_get(const struct metric_histogram *histogram, struct metric_snapshot *snapshot);
 void metric_snapshot_subtract(struct metric_snapshot *from, const struct metric_snapshot *what);
 void metric_snapshot_add(struct metric_snapshot *to, const struct metric_snapshot *what);
-/* Quantile (0..1) in microseconds by linear interpolation inside a bucket; 0 when empty. */
+/* Quantile (0..1) in microseconds by linear interpolation inside a bucket; 0 when empty. Never more
+ * than the bound of the last bucket. */
 double metric_snapshot_quantile_us(const struct metric_snapshot *snapshot, double quantile);
 
-/* Walks all series in order of making. kind: 'c', 'g' or 'h'. Used by the table. */
+/* Walks all series but retired ones: families in order of making, series in order inside. kind: 'c',
+ * 'g' or 'h'. visit must not make or retire series. Used by the table. */
 typedef void metrics_visit_fn(void *arg, const char *name, char kind,
                               const struct metric_label *labels, size_t label_count,
                               const void *handle);
