@@ -199,11 +199,11 @@ static void bind_strings(struct binder *binder, const struct option_spec *spec,
 static void check_count(struct binder *binder, const struct option_spec *spec, size_t count,
                         const struct node *node)
 {
-    char allowed[CONFIG_ALLOWED_BYTES];
-    value_allowed(spec, allowed);
-    if ((spec->min != 0 || spec->max != 0) && ((double)count < spec->min || (double)count > spec->max))
-        problem_add(binder->config, place, binder->path.text, "has %zu elements, allowed %s", count,
-                    allowed);
+    bool any = spec->min == 0 && spec->max == 0;
+    bool good = any || ((double)count >= spec->min && (double)count <= spec->max);
+    if (!good && !binder->config->partial)
+        problem_add(binder->config, node, binder->path.text,
+                    "has %zu elements, allowed %.15g to %.15g", count, spec->min, spec->max);
 }
 
 /* The path of the first option of this name anywhere in the tables, for keys in the wrong place. */
