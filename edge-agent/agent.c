@@ -60,13 +60,11 @@ int agent_run(struct agent_config *config, const struct agent_run_options *optio
         close_all(agent);
     uv_run(&agent->loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent->loop);
-    if (result == 0) {
-        uint64_t end_ns = agent->end_ns ? agent->end_ns : clock_now_ns();
-        table_write_summary(agent->metrics, agent->begin_ns ? end_ns - agent->begin_ns : 0, stdout);
-        if (agent->failure.code != ERROR_NONE) {
-            *err = agent->failure;
-            result = -(int)err->code;
-        }
+    if (result == 0)
+        result = write_summary(agent, err);
+    if (result == 0 && agent->failure.code != ERROR_NONE) {
+        *err = agent->failure;
+        result = -(int)err->code;
     }
 out:
     if (agent->zmq_context)
