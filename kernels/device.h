@@ -57,7 +57,7 @@ int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
 
 void plan_free(struct plan **plan);
 
-/* What a back end fills in; see kernels/cpu/cpu.c. */
+/* What a back end fills in; see kernels/cpu/cpu.c. arguments is what follows "kind:" ("" without). */
 struct device_class {
     const char *kind;
     int (*open)(struct device **device, const char *arguments, struct error *err);
@@ -65,6 +65,8 @@ struct device_class {
     void (*close)(struct device *device);
     int (*compile)(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct plan **plan, struct error *err);
+    /* After data of inputs or outputs has changed. */
+    int (*bind)(struct plan *plan, struct error *err);
     int (*run)(struct plan *plan, struct error *err);
     int (*print)(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
     void (*plan_free)(struct plan *plan);

@@ -61,4 +61,4 @@ $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/
 endef
 $(foreach f,config wire onnx,$(eval $(call fuzz_rule,$(f))))
 
-.PRECIOUS: $(B)/obj/tests/%.o
+.SECONDARY: # objects stay: they are what makes the next build quick

@@ -63,7 +63,7 @@ static const struct option_spec head_options[] = {
 };
 
 static const struct option_spec expect_options[] = {
-    OPTION_STRING(card_expect, class, NULL, "its class"),
+    OPTION_STRING_REQUIRED(card_expect, class, "person", "its class"),
     OPTION_F64(card_expect, confidence, "0", 0, 1, "", "confidence of the box"),
     OPTION_F64(card_expect, share, "0", 0, 1, "", "share of the picture that the area covers"),
     OPTION_F64(card_expect, tolerance, "0.05", 0, 1, "", "largest difference in confidence or share"),
@@ -76,7 +76,7 @@ static const struct option_spec expect_options[] = {
 };
 
 static const struct option_spec sample_options[] = {
-    OPTION_STRING(card_sample, picture, NULL, "a picture in this folder"),
+    OPTION_STRING_REQUIRED(card_sample, picture, "sample.jpg", "a picture in this folder"),
     OPTION_F64(card_sample, score, "0", 0, 1, "",
                "score threshold for this picture; 0: that of the head"),
     OPTION_LIST(card_sample, expect, card_expect, expect_options, 1, ANALYSIS_OBJECTS_MAX,
@@ -85,8 +85,8 @@ static const struct option_spec sample_options[] = {
 };
 
 const struct option_spec card_options[] = {
-    OPTION_STRING(card, name, NULL, "name of the model in answers and metrics"),
-    OPTION_STRING(card, file, NULL, "the ONNX file in this folder"),
+    OPTION_STRING_REQUIRED(card, name, "street_det", "name of the model in answers and metrics"),
+    OPTION_STRING_REQUIRED(card, file, "street_det.onnx", "the ONNX file in this folder"),
     OPTION_STRING(card, description, "", "what it finds, for people"),
     OPTION_STRING(card, licence, "", "licence of the weights"),
     OPTION_STRINGS(card, classes, 1, CARD_CLASSES_MAX, "names of the classes, from index 0"),

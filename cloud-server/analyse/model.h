@@ -4,16 +4,23 @@
 
 #include "analyse/analysis.h"
 #include "analyse/card.h"
+#include "base/text.h"
+#include "config/cli.h"
 #include "device.h"
 #include "media/picture.h"
 
 struct model;
 
 /* Reads folder, compares card and graph (inputs, outputs, head, class count), compiles for device
- * (borrowed until model_close). Does not run the sample: model_check does. */
+ * (borrowed until model_close) in the lowest precision that both the card and the device have. Does
+ * not run the sample: model_check does. */
 int model_open(struct model **model, const char *folder, struct device *device, struct error *err);
+/* The same in a precision of the caller's choice, whatever the card allows. */
+int model_open_in(struct model **model, const char *folder, struct device *device,
+                  enum precision precision, struct error *err);
 const struct card *model_card(const struct model *model);
 struct plan *model_plan(struct model *model);
+enum precision model_precision(const struct model *model);
 
 /* Prepares, runs and decodes one picture. Allocates nothing once warm. */
 int model_run(struct model *model, const struct picture_view *picture, struct analysis *analysis,
@@ -22,10 +29,15 @@ int model_run(struct model *model, const struct picture_view *picture, struct an
 /* Runs the sample picture and compares; the error names what was expected and what was found. A
  * model that fails does not serve. */
 int model_check(struct model *model, struct error *err);
-void model_close(struct model **model);
+/* The same; report gets a line for each comparison. */
+int model_check_report(struct model *model, struct text *report, struct error *err);
+void model_close(struct model **model); /* takes NULL */
 
-/* `cloud-server model check|show|run|bench PATH` */
-struct cli_values;
+/* `cloud-server model check|show|run|bench PATH`: the arguments of the subcommand, its flags, the
+ * text of its --help, and what runs it and gives the exit status. */
+#define MODEL_COMMAND_ARGUMENTS "check|show|run|bench FOLDER [PICTURE]"
+extern const char model_command_more[];
+extern const struct cli_flag model_command_flags[]; /* --runs, --threads, --precision */
 int model_command(const struct cli_values *values);
 
 #endif

@@ -74,6 +74,13 @@ int prepare_run(struct prepare *prepare, const struct picture_view *picture, flo
     return 0;
 }
 
+void prepare_set_colour(struct prepare *prepare, int colour)
+{
+    prepare->input.colour = colour;
+    prepare->padded = NULL; /* the padding of a tensor follows the order too */
+    set_scaling(prepare);
+}
+
 void prepare_destroy(struct prepare **prepare)
 {
     if (!*prepare)

@@ -101,10 +101,12 @@ static void bind_absent(struct binder *binder, const struct option_spec *spec, v
 {
     if (binder->config->partial)
         return;
-    bool missing = !spec->fallback;
-    if (spec->kind == OPTION_KIND_SECTION)
+    if (spec->kind == OPTION_KIND_SECTION) {
         bind_section(binder, spec->section, field, NULL, place);
-    else if (spec->kind == OPTION_KIND_LIST)
+        return;
+    }
+    bool missing = !spec->fallback;
+    if (spec->kind == OPTION_KIND_LIST)
         missing = spec->min > 0;
     else if (spec->kind == OPTION_KIND_STRINGS)
         missing = (double)((struct option_strings *)field)->count < spec->min;
@@ -116,6 +118,8 @@ static void bind_option(struct binder *binder, const struct option_spec *spec, v
                         const struct node *node)
 {
     char text[CONFIG_ALLOWED_BYTES];
+    if (node->kind == NODE_REFUSED)
+        return;
     if (spec->kind == OPTION_KIND_SECTION) {
         bind_section(binder, spec->section, field, node, node);
     } else if (spec->kind == OPTION_KIND_LIST) {
@@ -157,7 +161,8 @@ static void bind_list(struct binder *binder, const struct option_spec *spec,
         void *element = (char *)list->items + list->count * spec->element_bytes;
         size_t before = path_push_index(&binder->path, list->count);
         set_defaults(binder->config, spec->section, element);
-        bind_section(binder, spec->section, element, child, child);
+        if (child->kind != NODE_REFUSED)
+            bind_section(binder, spec->section, element, child, child);
         path_pop(&binder->path, before);
     }
 }
@@ -185,7 +190,7 @@ static void bind_strings(struct binder *binder, const struct option_spec *spec,
     for (const struct node *child = node->first; child; child = child->next) {
         size_t before = path_push_index(&binder->path, count);
         const char *text = child->kind == NODE_SCALAR ? child->text : "";
-        if (child->kind != NODE_SCALAR)
+        if (child->kind != NODE_SCALAR && child->kind != NODE_REFUSED)
             problem_add(binder->config, child, binder->path.text, "needs one value");
         path_pop(&binder->path, before);
         items[count] = arena_copy(arena, text, strlen(text));

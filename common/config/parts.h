@@ -23,7 +23,13 @@ void *arena_alloc(struct arena *arena, size_t bytes); /* zeroed, aligned for any
 char *arena_copy(struct arena *arena, const char *bytes, size_t size); /* NUL-terminated */
 void arena_free(struct arena *arena);
 
-enum node_kind { NODE_EMPTY, NODE_SCALAR, NODE_MAP, NODE_LIST };
+enum node_kind {
+    NODE_EMPTY,
+    NODE_SCALAR,
+    NODE_MAP,
+    NODE_LIST,
+    NODE_REFUSED, /* what is wrong with it was told when it was read */
+};
 
 struct node {
     enum node_kind kind;

@@ -164,6 +164,7 @@ static void read_scalar(struct reader *reader, const yaml_event_t *event, struct
     size_t size = event->data.scalar.length;
     if (memchr(text, '\0', size)) {
         say(reader, event, "a value must not hold a NUL byte");
+        node->kind = NODE_REFUSED;
         return;
     }
     if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
@@ -256,12 +257,14 @@ static void read_value(struct reader *reader, const yaml_event_t *event, struct 
         return;
     }
     refuse_properties(reader, event);
-    if (event->type == YAML_ALIAS_EVENT)
-        say(reader, event, "aliases (*name) are not allowed, write the value out in each place");
-    else if (event->type == YAML_SCALAR_EVENT)
+    if (event->type == YAML_SCALAR_EVENT) {
         read_scalar(reader, event, node);
-    else if (event->type == YAML_SEQUENCE_START_EVENT)
+    } else if (event->type == YAML_SEQUENCE_START_EVENT) {
         read_list(reader, node, depth);
-    else if (event->type == YAML_MAPPING_START_EVENT)
+    } else if (event->type == YAML_MAPPING_START_EVENT) {
         read_map(reader, node, depth);
+    } else {
+        say(reader, event, "aliases (*name) are not allowed, write the value out in each place");
+        node->kind = NODE_REFUSED;
+    }
 }

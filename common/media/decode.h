@@ -17,12 +17,25 @@ struct decoder_config {
 struct decoder;
 
 int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err);
-/* Decodes one packet (bytes borrowed). 0 with *picture; -ERROR_FORMAT on a corrupt packet (the
- * decoder then refuses everything up to the next keyframe with -ERROR_AGAIN: ask for an IDR);
- * -ERROR_LIMIT when too large. Pictures with visible damage are never given out. */
+/* Decodes one packet (an access unit in Annex B form, bytes borrowed). keyframe: what the sender
+ * says of it. 0 with *picture, or
+ *   -ERROR_FORMAT       the packet is corrupt
+ *   -ERROR_LIMIT        the picture or the packet is larger than allowed
+ *   -ERROR_UNSUPPORTED  valid H.264, but not 8-bit 4:2:0
+ *   -ERROR_MEMORY       no slot is free in the picture pool (counted), or no memory is left
+ *   -ERROR_AGAIN        not looked at, because a keyframe is waited for
+ * After any of them everything up to the next keyframe is refused with -ERROR_AGAIN: ask for one.
+ * Pictures with visible damage are never given out, as far as the codec can tell. */
 int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
                    struct picture **picture, struct error *err);
-/* The pool that the last picture came from (changes with the picture size); borrowed. */
+/* For a packet that was lost or left out: the next ones would be decoded from wrong references, and
+ * the codec cannot know. */
+void decoder_skip_to_keyframe(struct decoder *decoder);
+bool decoder_wants_keyframe(const struct decoder *decoder);
+/* Times that a packet found no free slot. */
+uint64_t decoder_pool_empty_count(const struct decoder *decoder);
+/* The pool that the last picture came from (another one when the picture size has changed);
+ * borrowed, NULL before the first picture. */
 struct picture_pool *decoder_pool(const struct decoder *decoder);
 void decoder_close(struct decoder **decoder);
 

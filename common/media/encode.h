@@ -28,8 +28,10 @@ struct encoder_config {
     uint32_t threads; /* 1: no slice threads */
 };
 
-/* An encoded frame. Reference-counted; any thread may unref. */
+/* An encoded frame: an H.264 access unit in Annex B form; a keyframe is an IDR and carries its
+ * parameter sets. Reference-counted; any thread may ref and unref. */
 struct packet;
+struct packet *packet_ref(struct packet *packet);
 const uint8_t *packet_data(const struct packet *packet, size_t *size);
 bool packet_is_keyframe(const struct packet *packet);
 void packet_unref(struct packet **packet);
@@ -37,11 +39,14 @@ void packet_unref(struct packet **packet);
 struct encoder;
 
 int encoder_open(struct encoder **encoder, const struct encoder_config *config, struct error *err);
-/* number: the frame's, for error messages and pts (must grow). force_idr asks for an IDR. */
+/* Encodes one picture of the rung's size. The first one settles format, matrix and range; when a
+ * later one differs there, the encoder starts anew with an IDR. number: the frame's, for error
+ * messages; the rate control sees pictures evenly spaced at config's fps. force_idr asks for an IDR.
+ * *packet is NULL when the encoder gives nothing for this picture. */
 int encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
                    bool force_idr, struct packet **packet, struct error *err);
 /* New bitrate, VBV or quality from the next frame on, without a new encoder and without an IDR.
- * -ERROR_UNSUPPORTED when size, fps, mode or preset differ: open a new encoder then. */
+ * -ERROR_UNSUPPORTED when anything else differs: open a new encoder then. */
 int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct error *err);
 void encoder_close(struct encoder **encoder);
 

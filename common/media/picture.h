@@ -7,10 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PICTURE_SIDE_MAX 16384u
+
 enum pixel_format { PIXEL_I420, PIXEL_NV12 };
 enum pixel_matrix { MATRIX_BT601, MATRIX_BT709 };
 
-/* Pixels, borrowed. Valid while the owner (a picture, a mapping) is. */
+/* Pixels, borrowed. Valid while the owner (a picture, a mapping) is. Odd sizes are allowed: a chroma
+ * plane has (width + 1) / 2 by (height + 1) / 2 samples. */
 struct picture_view {
     enum pixel_format format;
     enum pixel_matrix matrix;
@@ -29,12 +32,15 @@ struct picture_place {
 struct picture;
 struct AVFrame;
 
-/* Takes over the references of frame (it is left blank). Formats: yuv420p, yuvj420p, nv12. */
+/* Takes over the references of frame (it is left blank; on an error it is as before). Formats:
+ * yuv420p, yuvj420p, nv12. A frame that does not tell its matrix gets the usual one of its size. */
 int picture_from_frame(struct picture **picture, struct AVFrame *frame, struct error *err);
+/* A picture whose frame is blank, for the maker of its pixels to fill; media/ only. */
+int picture_create_blank(struct picture **picture, struct error *err);
 /* The frame inside, borrowed; media/ only. */
 struct AVFrame *picture_frame(const struct picture *picture);
 
-/* A writable picture in private memory. */
+/* A writable I420 picture in private memory, black. Not for the frame path: it allocates. */
 int picture_create(struct picture **picture, uint32_t width, uint32_t height, struct error *err);
 
 struct picture *picture_ref(struct picture *picture); /* any thread */
@@ -52,7 +58,12 @@ int picture_pool_create(struct picture_pool **pool, uint32_t width, uint32_t hei
 uint64_t picture_pool_id(const struct picture_pool *pool); /* unique in this process, never 0 */
 int picture_pool_fd(const struct picture_pool *pool);      /* borrowed; sealed against resizing */
 uint64_t picture_pool_bytes(const struct picture_pool *pool);
-/* The pool lives on until its last slot has come back. */
+/* A writable I420 picture of the pool's size in a free slot; its pixels are whatever the slot's last
+ * picture left. -ERROR_LIMIT when no slot is free. */
+int picture_pool_take(struct picture_pool *pool, struct picture **picture, struct error *err);
+/* The same for a frame that libavcodec fills; media/ only. */
+int picture_pool_take_frame(struct picture_pool *pool, struct AVFrame *frame, struct error *err);
+/* The pool lives on until its last slot has come back. Takes NULL. */
 void picture_pool_release(struct picture_pool **pool);
 
 #endif

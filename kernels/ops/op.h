@@ -10,7 +10,8 @@
 #define OPSET_MIN 7
 #define OPSET_MAX 21
 
-/* What a row may need to know of its node: inputs and outputs as values (shapes, constants). */
+/* What a row may need to know of its node: inputs and outputs as values (shapes, constants). Entries
+ * behind the node's own are NULL. */
 struct op_values {
     const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
     struct value *out[GRAPH_NODE_INPUTS_MAX];      /* NULL for an absent optional output */
@@ -42,7 +43,8 @@ struct op {
     /* Checks attributes and inputs, sets type and shape of every output. */
     int (*shape)(const struct node *node, const struct op_values *values, struct error *err);
     /* Plain C, any correct order of operations, f32 with double accumulation where it sums.
-     * in[i] is NULL for absent inputs; out[i] is allocated with the inferred type and shape.
+     * in has inputs_max entries, NULL for absent ones; out[i] is allocated with the inferred type
+     * and shape, and NULL where the node leaves an output out.
      * Allocates nothing, so a back end may run it where it has nothing faster. Fails only where the
      * values of inputs that the shape rule could not see are wrong (an index out of range). */
     int (*reference)(const struct node *node, const struct tensor *const *in,
