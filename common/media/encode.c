@@ -1,0 +1,212 @@
+/* encode: libx264 through libavcodec, set up so that no frame waits inside it. libavcodec's wrapper
+ * compares bitrate, VBV and CRF of its context with x264's before each frame and hands changes on,
+ * so a new rung of the same size costs nothing. */
+#include "media/encode.h"
+#include "media/ffmpeg.h"
+#include "media/packet.h"
+#include "media/rung.h"
+
+#include <assert.h>
+#include <libavcodec/avcodec.h>
+#include <libavutil/opt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ENCODER_SIDE_MIN 16u
+#define ENCODER_FPS_MAX 1000.0
+
+struct encoder {
+    struct encoder_config config;
+    AVCodecContext *codec;     /* NULL until the first picture tells format and colour */
+    AVFrame *frame;            /* shell for the picture at hand */
+    struct packet *filling;    /* what the codec is writing into */
+    int64_t pictures;          /* since codec was opened: the next pts */
+    struct picture_view shape; /* format and colour that codec was opened for */
+};
+
+static int start_codec(struct encoder *encoder, const struct picture_view *view, struct error *err);
+
+static int check_config(const struct encoder_config *config, struct error *err)
+{
+    const struct rung *rung = &config->rung;
+    if (rung->width % 2 || rung->height % 2 || rung->width < ENCODER_SIDE_MIN ||
+        rung->height < ENCODER_SIDE_MIN || rung->width > PICTURE_SIDE_MAX ||
+        rung->height > PICTURE_SIDE_MAX)
+        return error_set(err, ERROR_CONFIG, "encoder",
+                         "cannot encode %ux%u: sides must be even, at least %u and at most %u",
+                         rung->width, rung->height, ENCODER_SIDE_MIN, PICTURE_SIDE_MAX);
+    if (!(config->fps > 0) || config->fps > ENCODER_FPS_MAX)
+        return error_set(err, ERROR_CONFIG, "encoder", "%g frames a second is not within 0 and %g",
+                         config->fps, ENCODER_FPS_MAX);
+    return 0;
+}
+
+int encoder_open(struct encoder **encoder, const struct encoder_config *config, struct error *err)
+{
+    assert(encoder && config && config->threads > 0);
+    ffmpeg_init();
+    int failed = check_config(config, err);
+    if (failed)
+        return failed;
+    if (!avcodec_find_encoder_by_name("libx264"))
+        return error_set(err, ERROR_UNSUPPORTED, "encoder",
+                         "this libavcodec has no libx264: install the distribution's full build");
+    struct encoder *fresh = calloc(1, sizeof *fresh);
+    if (!fresh || !(fresh->frame = av_frame_alloc())) {
+        free(fresh);
+        return error_set(err, ERROR_MEMORY, "encoder", "no room for an encoder");
+    }
+    fresh->config = *config;
+    *encoder = fresh;
+    return 0;
+}
+
+static bool same_shape(const struct picture_view *a, const struct picture_view *b)
+{
+    return a->format == b->format && a->matrix == b->matrix && a->full_range == b->full_range;
+}
+
+/* One picture in; the packet, if there is one, ends up in encoder->filling. */
+static int pass_through(struct encoder *encoder, struct picture *picture, bool force_idr)
+{
+    int rc = av_frame_ref(encoder->frame, picture_frame(picture));
+    if (rc < 0)
+        return rc;
+    encoder->frame->pts = encoder->pictures++;
+    encoder->frame->pict_type = force_idr ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
+    rc = avcodec_send_frame(encoder->codec, encoder->frame);
+    av_frame_unref(encoder->frame);
+    return rc < 0 ? rc : avcodec_receive_packet(encoder->codec, packet_av(encoder->filling));
+}
+
+int encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
+                   bool force_idr, struct packet **packet, struct error *err)
+{
+    assert(encoder && picture && packet);
+    const struct rung *rung = &encoder->config.rung;
+    struct picture_view view;
+    picture_get_view(picture, &view);
+    if (view.width != rung->width || view.height != rung->height)
+        return error_set(err, ERROR_UNSUPPORTED, "encoder",
+                         "frame %llu is %ux%u where the rung says %ux%u", (unsigned long long)number,
+                         view.width, view.height, rung->width, rung->height);
+    ffmpeg_forget_complaint();
+    if (!encoder->codec || !same_shape(&view, &encoder->shape)) {
+        int failed = start_codec(encoder, &view, err);
+        if (failed)
+            return failed;
+    }
+    int failed = packet_create(&encoder->filling, err);
+    if (failed)
+        return failed;
+    int rc = pass_through(encoder, picture, force_idr);
+    if (rc == 0) {
+        *packet = encoder->filling;
+        encoder->filling = NULL;
+        return 0;
+    }
+    packet_unref(&encoder->filling);
+    *packet = NULL;
+    if (rc == AVERROR(EAGAIN))
+        return 0;
+    return ffmpeg_error(err, ERROR_IO, rc, "encoder", "cannot encode frame %llu",
+                        (unsigned long long)number);
+}
+
+/* Also at each rung change: the wrapper reads these before the next frame. */
+static void apply_rates(AVCodecContext *codec, const struct rung *rung)
+{
+    int64_t bits_per_s = (int64_t)rung->bitrate_kbps * 1000;
+    codec->rc_max_rate = bits_per_s;
+    codec->rc_buffer_size = (int)((int64_t)rung->bitrate_kbps * rung->vbv_ms);
+    if (rung->mode == RATE_BITRATE)
+        codec->bit_rate = bits_per_s;
+    else
+        av_opt_set_double(codec->priv_data, "crf", rung->quality, 0);
+}
+
+int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct error *err)
+{
+    assert(encoder && rung);
+    const struct rung *now = &encoder->config.rung;
+    if (rung->width != now->width || rung->height != now->height || rung->fps != now->fps ||
+        rung->mode != now->mode || rung->preset != now->preset || rung->keyframe_s != now->keyframe_s)
+        return error_set(err, ERROR_UNSUPPORTED, "encoder",
+                         "only bitrate, VBV and quality change without a new encoder");
+    encoder->config.rung = *rung;
+    if (encoder->codec)
+        apply_rates(encoder->codec, rung);
+    return 0;
+}
+
+void encoder_close(struct encoder **encoder)
+{
+    assert(encoder);
+    struct encoder *old = *encoder;
+    *encoder = NULL;
+    if (!old)
+        return;
+    avcodec_free_context(&old->codec);
+    av_frame_free(&old->frame);
+    free(old);
+}
+
+static int lend_memory(AVCodecContext *codec, AVPacket *av, int flags)
+{
+    (void)flags; /* H.264 packets are not read again by the encoder */
+    struct encoder *encoder = codec->opaque;
+    assert(encoder->filling);
+    return packet_lend_memory(encoder->filling, av);
+}
+
+static void describe_colour(AVCodecContext *codec, const struct picture_view *view)
+{
+    bool bt709 = view->matrix == MATRIX_BT709;
+    codec->colorspace = bt709 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
+    codec->color_range = view->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+}
+
+static void describe_rung(AVCodecContext *codec, const struct encoder_config *config)
+{
+    const struct rung *rung = &config->rung;
+    codec->width = (int)rung->width;
+    codec->height = (int)rung->height;
+    codec->framerate = av_d2q(config->fps, 1000000);
+    codec->time_base = av_inv_q(codec->framerate);
+    codec->gop_size = (int)fmax(1, round(config->fps * rung->keyframe_s));
+    codec->max_b_frames = 0;
+    codec->thread_count = (int)config->threads;
+    codec->thread_type = FF_THREAD_SLICE; /* frame threads would hold frames back */
+    apply_rates(codec, rung);
+}
+
+static int start_codec(struct encoder *encoder, const struct picture_view *view, struct error *err)
+{
+    const struct encoder_config *config = &encoder->config;
+    avcodec_free_context(&encoder->codec);
+    const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
+    AVCodecContext *codec = avcodec_alloc_context3(x264);
+    if (!codec)
+        return error_set(err, ERROR_MEMORY, "encoder", "no room for an encoder");
+    codec->opaque = encoder;
+    codec->get_encode_buffer = lend_memory;
+    codec->pix_fmt = view->format == PIXEL_NV12 ? AV_PIX_FMT_NV12 : AV_PIX_FMT_YUV420P;
+    describe_colour(codec, view);
+    av_opt_set(codec->priv_data, "preset", rung_presets[config->rung.preset], 0);
+    av_opt_set(codec->priv_data, "tune", "zerolatency", 0);
+    av_opt_set(codec->priv_data, "forced-idr", "1", 0);
+    /* An IDR that nobody asked for is a burst on the uplink: no scene cuts. */
+    av_opt_set(codec->priv_data, "x264-params", "scenecut=0", 0);
+    describe_rung(codec, config);
+    int rc = avcodec_open2(codec, x264, NULL);
+    if (rc < 0) {
+        avcodec_free_context(&codec);
+        return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "encoder", "cannot encode %ux%u at %g fps",
+                            config->rung.width, config->rung.height, config->fps);
+    }
+    encoder->codec = codec;
+    encoder->shape = *view;
+    encoder->pictures = 0;
+    return 0;
+}

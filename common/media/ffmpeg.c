@@ -1,0 +1,65 @@
+/* ffmpeg: one place for FFmpeg's log and error numbers. FFmpeg logs an error for every damaged
+ * packet that the network may bring, so its errors are debug lines here; what matters to an operator
+ * comes back as a struct error, with FFmpeg's complaint in it. */
+#include "media/ffmpeg.h"
+#include "base/log.h"
+#include <libavutil/error.h>
+#include <libavutil/log.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMPLAINT_BYTES 160u
+
+static _Thread_local char complaint[COMPLAINT_BYTES]; /* FFmpeg's last error line */
+
+static void take_log_line(void *context, int level, const char *format, va_list arguments)
+{
+    if (level > AV_LOG_ERROR)
+        return;
+    char line[COMPLAINT_BYTES];
+    int print_prefix = 1;
+    av_log_format_line2(context, level, format, arguments, line, sizeof line, &print_prefix);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (level <= AV_LOG_FATAL)
+        log_warn("ffmpeg", "FFmpeg gave up", LOG_STR("text", line));
+    else
+        log_debug("ffmpeg", "FFmpeg complains", LOG_STR("text", line));
+    /* Without the "[mov,mp4 @ 0x…] " in front, which tells an operator nothing. */
+    const char *text = strstr(line, "] ");
+    snprintf(complaint, sizeof complaint, "%s", text ? text + 2 : line);
+}
+
+static void route_log(void)
+{
+    av_log_set_callback(take_log_line);
+}
+
+void ffmpeg_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, route_log);
+}
+
+void ffmpeg_forget_complaint(void)
+{
+    complaint[0] = '\0';
+}
+
+int ffmpeg_error(struct error *err, enum error_code code, int averror, const char *place,
+                 const char *format, ...)
+{
+    char message[ERROR_TEXT_BYTES], words[AV_ERROR_MAX_STRING_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    av_strerror(averror, words, sizeof words);
+    if (averror == AVERROR(ENOMEM))
+        code = ERROR_MEMORY;
+    int rc = complaint[0] ? error_set(err, code, place, "%s: %s (%s)", message, words, complaint)
+                          : error_set(err, code, place, "%s: %s", message, words);
+    ffmpeg_forget_complaint();
+    return rc;
+}

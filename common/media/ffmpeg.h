@@ -1,0 +1,20 @@
+/* ffmpeg: what all of media/ shares of FFmpeg: its log inside ours, and its error numbers in words.
+ * For files in media/ only. */
+#ifndef RUNESPOOR_MEDIA_FFMPEG_H
+#define RUNESPOOR_MEDIA_FFMPEG_H
+
+#include "base/error.h"
+
+/* Routes FFmpeg's log, once per process. Every open in media/ calls it; any thread. */
+void ffmpeg_init(void);
+
+/* Forgets what FFmpeg last complained about on this thread; called before an operation whose
+ * failure is to be explained by ffmpeg_error. */
+void ffmpeg_forget_complaint(void);
+
+/* error_set with FFmpeg's words for averror, and its last complaint on this thread, appended. Code
+ * MEMORY replaces code when FFmpeg ran out of it. */
+int ffmpeg_error(struct error *err, enum error_code code, int averror, const char *place,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+#endif
