@@ -96,6 +96,7 @@ static void bind_section(struct binder *binder, const struct option_spec *table,
     }
 }
 
+/* Sections that are missing may hold keys that must not be. */
 static void bind_absent(struct binder *binder, const struct option_spec *spec, void *field,
                         const struct node *place)
 {
@@ -105,12 +106,7 @@ static void bind_absent(struct binder *binder, const struct option_spec *spec, v
         bind_section(binder, spec->section, field, NULL, place);
         return;
     }
-    bool missing = !spec->fallback;
-    if (spec->kind == OPTION_KIND_LIST)
-        missing = spec->min > 0;
-    else if (spec->kind == OPTION_KIND_STRINGS)
-        missing = (double)((struct option_strings *)field)->count < spec->min;
-    if (missing)
+    if (option_is_required(spec))
         problem_add(binder->config, place, binder->path.text, "is required: %s", spec->help);
 }
 

@@ -26,8 +26,8 @@ enum option_kind {
     OPTION_KIND_LIST,    /* struct option_list of element_bytes structs described by section */
 };
 
-/* What a reload has to restart when this key changes. */
-enum option_reload { RELOAD_LIVE, RELOAD_PART, RELOAD_DAEMON };
+/* What has to restart when this key changes: the daemon, its part only, or nothing. */
+enum option_reload { RELOAD_DAEMON, RELOAD_PART, RELOAD_LIVE };
 
 struct option_strings {
     char **items;

@@ -102,4 +102,16 @@ static inline bool option_nests(const struct option_spec *spec)
     return spec->kind == OPTION_KIND_SECTION || spec->kind == OPTION_KIND_LIST;
 }
 
+/* True when it is a mistake to leave the key out. */
+static inline bool option_is_required(const struct option_spec *spec)
+{
+    if (spec->kind == OPTION_KIND_SECTION)
+        return false;
+    if (spec->kind == OPTION_KIND_LIST)
+        return spec->min > 0;
+    if (spec->kind == OPTION_KIND_STRINGS)
+        return spec->min > 0 && (!spec->fallback || !*spec->fallback);
+    return !spec->fallback;
+}
+
 #endif

@@ -196,8 +196,8 @@ static void read_list(struct reader *reader, struct node *node, unsigned depth)
 /* The key of an entry, or NULL after telling why it cannot be one. */
 static const char *read_key(struct reader *reader, const yaml_event_t *event, unsigned depth)
 {
-    refuse_properties(reader, event);
     if (event->type == YAML_SCALAR_EVENT) {
+        refuse_properties(reader, event);
         const char *key = (const char *)event->data.scalar.value;
         if (!memchr(key, '\0', event->data.scalar.length))
             return key;
