@@ -1,0 +1,287 @@
+/* model: opens a model folder on a device, runs pictures through it, and proves it by its sample. */
+#include "analyse/model.h"
+#include "analyse/head.h"
+#include "analyse/prepare.h"
+#include "analyse/sample.h"
+#include "base/clock.h"
+#include "media/record.h"
+#include "onnx/onnx.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* With the colours the other way round, the sample must not fit better by more than this. Networks
+ * bear swapped colours rather well, so tolerances alone do not find them. */
+#define COLOUR_MARGIN 0.02
+
+struct model {
+    struct card *card;
+    struct device *device; /* borrowed */
+    enum precision precision;
+    struct plan *plan;
+    struct head *head;
+    struct prepare *prepare;
+};
+
+static int open_parts(struct model *model, const char *folder, const enum precision *precision,
+                      struct error *err);
+static int compile_graph(struct model *model, struct error *err);
+static int check_input(const struct card *card, const struct graph *graph, struct shape *shape,
+                       struct error *err);
+static int open_head(struct model *model, struct error *err);
+static int find_output(const struct model *model, const char *name, size_t *index, struct error *err);
+static int run_with_score(struct model *model, const struct picture_view *picture, double score,
+                          struct analysis *analysis, struct error *err);
+static int compare_sample(struct model *model, const struct picture_view *picture,
+                          struct analysis *analysis, struct text *report, struct error *err);
+
+static int open_model(struct model **model, const char *folder, struct device *device,
+                      const enum precision *precision, struct error *err)
+{
+    struct model *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return error_set(err, ERROR_MEMORY, "model", "no room for %zu bytes", sizeof *fresh);
+    fresh->device = device;
+    int result = open_parts(fresh, folder, precision, err);
+    if (result < 0) {
+        model_close(&fresh);
+        return error_wrap(err, "model %s", folder);
+    }
+    *model = fresh;
+    return 0;
+}
+
+int model_open(struct model **model, const char *folder, struct device *device, struct error *err)
+{
+    return open_model(model, folder, device, NULL, err);
+}
+
+int model_open_in(struct model **model, const char *folder, struct device *device,
+                  enum precision precision, struct error *err)
+{
+    return open_model(model, folder, device, &precision, err);
+}
+
+const struct card *model_card(const struct model *model)
+{
+    return model->card;
+}
+
+struct plan *model_plan(struct model *model)
+{
+    return model->plan;
+}
+
+enum precision model_precision(const struct model *model)
+{
+    return model->precision;
+}
+
+int model_run(struct model *model, const struct picture_view *picture, struct analysis *analysis,
+              struct error *err)
+{
+    return run_with_score(model, picture, model->card->head.score, analysis, err);
+}
+
+int model_check(struct model *model, struct error *err)
+{
+    return model_check_report(model, NULL, err);
+}
+
+int model_check_report(struct model *model, struct text *report, struct error *err)
+{
+    struct picture *picture = NULL;
+    struct picture_view view;
+    struct analysis *analysis = malloc(sizeof *analysis);
+    int result = 0;
+    if (!analysis) {
+        result = error_set(err, ERROR_MEMORY, "sample", "no room for %zu bytes", sizeof *analysis);
+        goto out;
+    }
+    result = picture_read_file(&picture, model->card->picture_path, err);
+    if (result < 0)
+        goto out;
+    picture_get_view(picture, &view);
+    result = compare_sample(model, &view, analysis, report, err);
+out:
+    picture_unref(&picture);
+    free(analysis);
+    return result < 0 ? error_wrap(err, "model %s", model->card->folder) : 0;
+}
+
+void model_close(struct model **model)
+{
+    if (!*model)
+        return;
+    prepare_destroy(&(*model)->prepare);
+    head_close(&(*model)->head);
+    plan_free(&(*model)->plan);
+    card_free(&(*model)->card);
+    free(*model);
+    *model = NULL;
+}
+
+static int open_parts(struct model *model, const char *folder, const enum precision *precision,
+                      struct error *err)
+{
+    int result = card_read(&model->card, folder, err);
+    if (result < 0)
+        return result;
+    struct device_info info;
+    device_get_info(model->device, &info);
+    model->precision =
+        model->card->precision == CARD_BF16 && info.bf16 ? PRECISION_BF16 : PRECISION_F32;
+    if (precision)
+        model->precision = *precision;
+    result = compile_graph(model, err);
+    if (result < 0)
+        return result;
+    result = open_head(model, err);
+    if (result < 0)
+        return result;
+    return prepare_create(&model->prepare, &model->card->input, err);
+}
+
+static int compile_graph(struct model *model, struct error *err)
+{
+    struct graph *graph = NULL;
+    struct shape shape;
+    int result = onnx_read_file(&graph, model->card->file_path, err);
+    if (result < 0)
+        return result;
+    result = check_input(model->card, graph, &shape, err);
+    if (result == 0) {
+        struct plan_options options = { .precision = model->precision, .input_shapes = &shape };
+        result = device_compile(model->device, graph, &options, &model->plan, err);
+    }
+    graph_free(&graph);
+    return result;
+}
+
+/* One picture in, of the card's size and layout; the graph may leave dimensions open. */
+static int check_input(const struct card *card, const struct graph *graph, struct shape *shape,
+                       struct error *err)
+{
+    const struct card_input *input = &card->input;
+    bool planar = input->layout == LAYOUT_NCHW;
+    *shape = planar ? (struct shape){ 4, { 1, 3, input->height, input->width } }
+                    : (struct shape){ 4, { 1, input->height, input->width, 3 } };
+    if (graph->input_count != 1)
+        return error_set(err, ERROR_UNSUPPORTED, "graph",
+                         "%d inputs, but only networks with one input, a picture, can serve",
+                         graph->input_count);
+    const struct value *value = &graph->values[graph->inputs[0]];
+    if (value->type != TENSOR_F32)
+        return error_set(err, ERROR_UNSUPPORTED, "graph", "input %s is of type %s, not f32",
+                         value->name, tensor_type_word(value->type));
+    bool matches = value->shape.rank == -1 || value->shape.rank == shape->rank;
+    for (int d = 0; d < value->shape.rank && matches; d++)
+        matches = value->shape.dim[d] == -1 || value->shape.dim[d] == shape->dim[d];
+    if (matches)
+        return 0;
+    char has[64], needs[64];
+    shape_format(&value->shape, has, sizeof has);
+    shape_format(shape, needs, sizeof needs);
+    return error_set(err, ERROR_CONFIG, "graph",
+                     "input %s is %s, but the card's width %u, height %u and layout %s make it %s",
+                     value->name, has, input->width, input->height, planar ? "nchw" : "nhwc", needs);
+}
+
+/* Gives the head the outputs that the card names, or all. */
+static int open_head(struct model *model, struct error *err)
+{
+    const struct option_strings *names = &model->card->head.outputs;
+    const struct tensor *outputs[HEAD_OUTPUTS_MAX];
+    size_t count = names->count > 0 ? names->count : plan_output_count(model->plan);
+    if (count > HEAD_OUTPUTS_MAX)
+        return error_set(err, ERROR_CONFIG, "head",
+                         "%zu outputs, a head reads up to %u; name them in head.outputs", count,
+                         HEAD_OUTPUTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        size_t index = i;
+        if (names->count > 0) {
+            int result = find_output(model, names->items[i], &index, err);
+            if (result < 0)
+                return result;
+        }
+        outputs[i] = plan_output(model->plan, index);
+    }
+    return head_open(&model->head, model->card, outputs, count, err);
+}
+
+static int find_output(const struct model *model, const char *name, size_t *index, struct error *err)
+{
+    struct text has = { 0 };
+    for (size_t i = 0; i < plan_output_count(model->plan); i++) {
+        const char *other = plan_output_name(model->plan, i);
+        if (strcmp(other, name) == 0) {
+            *index = i;
+            text_finish(&has);
+            return 0;
+        }
+        text_printf(&has, "%s%s", i > 0 ? ", " : "", other);
+    }
+    int result =
+        error_set(err, ERROR_CONFIG, "head.outputs", "the graph has no output \"%s\"; it has %s",
+                  name, has.failed || !has.data ? "others" : has.data);
+    text_finish(&has);
+    return result;
+}
+
+static uint32_t us_since(uint64_t *since_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+    uint64_t us = (now_ns - *since_ns) / 1000;
+    *since_ns = now_ns;
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static int run_with_score(struct model *model, const struct picture_view *picture, double score,
+                          struct analysis *analysis, struct error *err)
+{
+    struct placement placement;
+    uint64_t since_ns = clock_now_ns();
+    int result =
+        prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, &placement, err);
+    if (result < 0)
+        return result;
+    analysis->prepare_us = us_since(&since_ns);
+    result = plan_run(model->plan, err);
+    if (result < 0)
+        return result;
+    analysis->infer_us = us_since(&since_ns);
+    head_decode(model->head, &placement, (float)score, analysis);
+    analysis->head_us = us_since(&since_ns);
+    return 0;
+}
+
+/* Runs the sample twice: as the card says, and with red and blue swapped, which must not do better. */
+static int compare_sample(struct model *model, const struct picture_view *picture,
+                          struct analysis *analysis, struct text *report, struct error *err)
+{
+    const struct card *card = model->card;
+    int swapped_colour = card->input.colour == COLOUR_RGB ? COLOUR_BGR : COLOUR_RGB;
+    double score = card->sample.score > 0 ? card->sample.score : card->head.score;
+    double distance, swapped_distance;
+
+    prepare_set_colour(model->prepare, swapped_colour);
+    int result = run_with_score(model, picture, score, analysis, err);
+    prepare_set_colour(model->prepare, card->input.colour);
+    if (result < 0)
+        return result;
+    bool swapped_fits = sample_compare(card, analysis, &swapped_distance, NULL, NULL) == 0;
+    result = run_with_score(model, picture, score, analysis, err);
+    if (result < 0)
+        return result;
+    result = sample_compare(card, analysis, &distance, report, err);
+
+    bool worse = swapped_fits && swapped_distance + COLOUR_MARGIN < distance;
+    const char *word = swapped_colour == COLOUR_RGB ? "rgb" : "bgr";
+    if (report)
+        text_printf(report, "  %s  off by %.3f in all; with colour %s it would be %.3f\n",
+                    worse ? "FAIL" : "ok  ", distance, word, swapped_distance);
+    if (!worse)
+        return result;
+    return error_set(err, ERROR_CONFIG, "sample",
+                     "fits better with input.colour %s: off by %.3f in all, as it is by %.3f", word,
+                     swapped_distance, distance);
+}

@@ -1,0 +1,346 @@
+/* model_command: `cloud-server model`, for people who bring a model: is it right, what is it, what
+ * does it find, how fast is it. */
+#include "analyse/head.h"
+#include "analyse/model.h"
+#include "base/clock.h"
+#include "media/record.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUNS_DEFAULT 100u
+#define RUNS_MAX 1000000u
+#define THREADS_MAX 1024u
+#define WARM_UP_RUNS 3u
+
+const char model_command_more[] =
+    "check    compares card, graph and sample picture; a model that fails does not serve\n"
+    "show     prints the card and the plan, step by step\n"
+    "run      prints what the model finds in PICTURE (the sample when none is given), as JSON\n"
+    "bench    times --runs runs on the sample picture\n"
+    "\n"
+    "  cloud-server model check models/street_det\n"
+    "  cloud-server model run models/street_det yard.jpg\n"
+    "  cloud-server model bench models/street_det --runs 200 --threads 2\n";
+
+const struct cli_flag model_command_flags[] = {
+    { .name = "runs", .value = "N", .help = "bench: how often (100)" },
+    { .name = "threads", .value = "N", .help = "processors to use (all)" },
+    { .name = "precision",
+      .value = "f32|bf16",
+      .help = "arithmetic (the card's, where the processor has it)" },
+    { 0 },
+};
+
+/* What all verbs work on. */
+struct session {
+    const char *folder, *picture_path; /* picture_path: NULL for the sample */
+    const char *threads, *precision, *runs_text;
+    uint32_t runs;
+    struct device *device;
+    struct model *model;
+    struct picture *picture;
+    struct analysis *analysis;
+};
+
+static int verb_check(struct session *session, struct error *err);
+static int verb_show(struct session *session, struct error *err);
+static int verb_run(struct session *session, struct error *err);
+static int verb_bench(struct session *session, struct error *err);
+
+static const struct verb {
+    const char *word;
+    int (*run)(struct session *session, struct error *err);
+} verbs[] = {
+    { "check", verb_check },
+    { "show", verb_show },
+    { "run", verb_run },
+    { "bench", verb_bench },
+};
+
+static int session_open(struct session *session, struct error *err);
+static int session_load_picture(struct session *session, struct error *err);
+static void session_close(struct session *session);
+static int read_number(const char *text, const char *flag, uint32_t max, uint32_t *number,
+                       struct error *err);
+static const char *precision_word(const struct model *model);
+
+int model_command(const struct cli_values *values)
+{
+    size_t count;
+    const char *const *arguments = cli_arguments(values, &count);
+    const struct verb *verb = NULL;
+    for (size_t i = 0; count > 0 && i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(arguments[0], verbs[i].word) == 0)
+            verb = &verbs[i];
+    bool takes_picture = verb && verb->run == verb_run;
+    if (!verb || count < 2 || count > (takes_picture ? 3 : 2)) {
+        fprintf(stderr, "cloud-server model: the arguments are %s\n", MODEL_COMMAND_ARGUMENTS);
+        return 2;
+    }
+    struct session session = { .folder = arguments[1],
+                               .picture_path = count > 2 ? arguments[2] : NULL,
+                               .threads = cli_flag(values, "threads"),
+                               .precision = cli_flag(values, "precision"),
+                               .runs_text = cli_flag(values, "runs") };
+    struct error err = { 0 };
+    int result = verb->run(&session, &err);
+    session_close(&session);
+    if (result == 0 && fflush(stdout) != 0)
+        result = error_set_errno(&err, errno, "standard output", "cannot write");
+    if (result < 0)
+        fprintf(stderr, "cloud-server model %s: %s\n", verb->word, err.text);
+    return result < 0 ? 1 : 0;
+}
+
+/* Mistakes in the card are listed one a line, all of them. */
+static int check_card(const char *folder, struct error *err)
+{
+    struct card *card = NULL;
+    int result = card_read(&card, folder, err);
+    size_t count = card && result < 0 ? config_problem_count(card->config) : 0;
+    for (size_t i = 0; i < count; i++)
+        printf("FAIL  card    %s\n", config_problem(card->config, i));
+    if (result == 0)
+        printf("ok    card    %s: %zu classes, input %ux%u, head %s\n", card->name,
+               card->classes.count, card->input.width, card->input.height,
+               head_words[card->head.kind]);
+    card_free(&card);
+    if (count > 1)
+        return error_set(err, ERROR_CONFIG, folder, "%zu mistakes in the card", count);
+    return result;
+}
+
+static void print_tensor(const char *role, const char *name, const struct tensor *tensor)
+{
+    char shape[64];
+    shape_format(&tensor->shape, shape, sizeof shape);
+    printf("ok    graph   %s %s %s %s\n", role, name, tensor_type_word(tensor->type), shape);
+}
+
+static int verb_check(struct session *session, struct error *err)
+{
+    int result = check_card(session->folder, err);
+    if (result < 0)
+        return result;
+    result = session_open(session, err);
+    if (result < 0) {
+        printf("FAIL  graph   %s\n", err->text);
+        return result;
+    }
+    struct plan *plan = model_plan(session->model);
+    struct device_info info;
+    uint64_t activation_bytes, weight_bytes;
+    for (size_t i = 0; i < plan_input_count(plan); i++)
+        print_tensor("input", plan_input_name(plan, i), plan_input(plan, i));
+    for (size_t i = 0; i < plan_output_count(plan); i++)
+        print_tensor("output", plan_output_name(plan, i), plan_output(plan, i));
+    device_get_info(session->device, &info);
+    plan_memory(plan, &activation_bytes, &weight_bytes);
+    printf("ok    plan    %s, %s, %u threads, %s: %.2f GFLOP, weights %.1f MiB, activations %.1f "
+           "MiB\n",
+           info.kind, info.name, info.threads, precision_word(session->model),
+           (double)plan_flop(plan) / 1e9, (double)weight_bytes / (1 << 20),
+           (double)activation_bytes / (1 << 20));
+
+    struct text report = { 0 };
+    result = model_check_report(session->model, &report, err);
+    printf("%s  sample  %s\n%s", result == 0 ? "ok  " : "FAIL",
+           model_card(session->model)->sample.picture, report.data ? report.data : "");
+    text_finish(&report);
+    if (result == 0)
+        printf("%s can serve\n", model_card(session->model)->name);
+    return result;
+}
+
+static int verb_show(struct session *session, struct error *err)
+{
+    int result = session_open(session, err);
+    if (result < 0)
+        return result;
+    config_print(model_card(session->model)->config, stdout);
+    printf("\n");
+    return plan_print(model_plan(session->model), 0, stdout, err);
+}
+
+static void write_json(const struct session *session, const struct picture_view *view,
+                       struct text *text)
+{
+    const struct analysis *analysis = session->analysis;
+    const struct card *card = model_card(session->model);
+    json_begin_object(text, NULL);
+    json_str(text, "model", card->name);
+    json_str(text, "picture", session->picture_path ? session->picture_path : card->picture_path);
+    json_u64(text, "width", view->width);
+    json_u64(text, "height", view->height);
+    json_begin_array(text, "objects");
+    for (uint32_t i = 0; i < analysis->object_count; i++) {
+        const struct analysis_object *object = &analysis->objects[i];
+        const float box[4] = { object->x, object->y, object->width, object->height };
+        json_begin_object(text, NULL);
+        json_str(text, "class", card->classes.items[object->class_id]);
+        json_f64(text, "confidence", (double)object->confidence, 4);
+        json_begin_array(text, "box");
+        for (size_t k = 0; k < 4; k++)
+            json_f64(text, NULL, (double)box[k], 2);
+        json_end_array(text);
+        json_end_object(text);
+    }
+    json_end_array(text);
+    json_begin_array(text, "areas");
+    for (uint32_t i = 0; i < analysis->area_count; i++) {
+        json_begin_object(text, NULL);
+        json_str(text, "class", card->classes.items[analysis->areas[i].class_id]);
+        json_f64(text, "share", (double)analysis->areas[i].share, 4);
+        json_end_object(text);
+    }
+    json_end_array(text);
+    json_u64(text, "prepare_us", analysis->prepare_us);
+    json_u64(text, "infer_us", analysis->infer_us);
+    json_u64(text, "head_us", analysis->head_us);
+    json_end_object(text);
+    text_add_str(text, "\n");
+}
+
+static int verb_run(struct session *session, struct error *err)
+{
+    struct picture_view view;
+    struct text json = { 0 };
+    int result = session_open(session, err);
+    if (result == 0)
+        result = session_load_picture(session, err);
+    if (result < 0)
+        return result;
+    picture_get_view(session->picture, &view);
+    result = model_run(session->model, &view, session->analysis, err);
+    if (result < 0)
+        return result;
+    write_json(session, &view, &json);
+    if (json.failed)
+        result = error_set(err, ERROR_MEMORY, "run", "no room for the result as text");
+    else
+        fputs(json.data, stdout);
+    text_finish(&json);
+    return result;
+}
+
+static int compare_u64(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static void print_times(const struct session *session, uint64_t *times_ns, uint64_t infer_us,
+                        uint64_t prepare_us, uint64_t head_us)
+{
+    uint32_t runs = session->runs;
+    uint64_t all_ns = 0;
+    struct device_info info;
+    device_get_info(session->device, &info);
+    for (uint32_t i = 0; i < runs; i++)
+        all_ns += times_ns[i];
+    qsort(times_ns, runs, sizeof *times_ns, compare_u64);
+    /* Nearest rank: the smallest time that this share of the runs reached. */
+    uint64_t median_ns = times_ns[(runs + 1) / 2 - 1];
+    uint64_t p99_ns = times_ns[((uint64_t)runs * 99 + 99) / 100 - 1];
+    printf("bench: model=%s precision=%s threads=%u runs=%u median_ms=%.2f p99_ms=%.2f "
+           "frames_per_s=%.1f prepare_ms=%.2f infer_ms=%.2f head_ms=%.2f\n",
+           model_card(session->model)->name, precision_word(session->model), info.threads, runs,
+           (double)median_ns / 1e6, (double)p99_ns / 1e6, 1e9 * runs / (double)all_ns,
+           (double)prepare_us / 1e3 / runs, (double)infer_us / 1e3 / runs,
+           (double)head_us / 1e3 / runs);
+}
+
+static int verb_bench(struct session *session, struct error *err)
+{
+    uint64_t prepare_us = 0, infer_us = 0, head_us = 0;
+    struct picture_view view;
+    int result = session->runs_text
+                     ? read_number(session->runs_text, "--runs", RUNS_MAX, &session->runs, err)
+                     : 0;
+    if (!session->runs_text)
+        session->runs = RUNS_DEFAULT;
+    if (result == 0)
+        result = session_open(session, err);
+    if (result == 0)
+        result = session_load_picture(session, err);
+    if (result < 0)
+        return result;
+    picture_get_view(session->picture, &view);
+    uint64_t *times_ns = calloc(session->runs, sizeof *times_ns);
+    if (!times_ns)
+        return error_set(err, ERROR_MEMORY, "bench", "no room for %u times", session->runs);
+    for (uint32_t i = 0; i < WARM_UP_RUNS && result == 0; i++)
+        result = model_run(session->model, &view, session->analysis, err);
+    for (uint32_t i = 0; i < session->runs && result == 0; i++) {
+        uint64_t start_ns = clock_now_ns();
+        result = model_run(session->model, &view, session->analysis, err);
+        times_ns[i] = clock_now_ns() - start_ns;
+        prepare_us += session->analysis->prepare_us;
+        infer_us += session->analysis->infer_us;
+        head_us += session->analysis->head_us;
+    }
+    if (result == 0)
+        print_times(session, times_ns, infer_us, prepare_us, head_us);
+    free(times_ns);
+    return result;
+}
+
+static int session_open(struct session *session, struct error *err)
+{
+    char spec[32] = "cpu";
+    uint32_t threads;
+    if (session->threads) {
+        int result = read_number(session->threads, "--threads", THREADS_MAX, &threads, err);
+        if (result < 0)
+            return result;
+        snprintf(spec, sizeof spec, "cpu:threads=%u", threads);
+    }
+    bool bf16 = session->precision && strcmp(session->precision, "bf16") == 0;
+    if (session->precision && !bf16 && strcmp(session->precision, "f32") != 0)
+        return error_set(err, ERROR_CONFIG, "--precision", "\"%s\" is neither f32 nor bf16",
+                         session->precision);
+    session->analysis = malloc(sizeof *session->analysis);
+    if (!session->analysis)
+        return error_set(err, ERROR_MEMORY, "model", "no room for an analysis");
+    int result = device_open(&session->device, spec, err);
+    if (result < 0)
+        return result;
+    if (session->precision)
+        return model_open_in(&session->model, session->folder, session->device,
+                             bf16 ? PRECISION_BF16 : PRECISION_F32, err);
+    return model_open(&session->model, session->folder, session->device, err);
+}
+
+static int session_load_picture(struct session *session, struct error *err)
+{
+    const char *path =
+        session->picture_path ? session->picture_path : model_card(session->model)->picture_path;
+    return picture_read_file(&session->picture, path, err);
+}
+
+static void session_close(struct session *session)
+{
+    picture_unref(&session->picture);
+    model_close(&session->model);
+    device_close(&session->device);
+    free(session->analysis);
+}
+
+static int read_number(const char *text, const char *flag, uint32_t max, uint32_t *number,
+                       struct error *err)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno || *end || *text < '0' || *text > '9' || value < 1 || value > max)
+        return error_set(err, ERROR_CONFIG, flag, "\"%s\" is not a number from 1 to %u", text, max);
+    *number = (uint32_t)value;
+    return 0;
+}
+
+static const char *precision_word(const struct model *model)
+{
+    return model_precision(model) == PRECISION_BF16 ? "bf16" : "f32";
+}
