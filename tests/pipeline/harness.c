@@ -116,7 +116,7 @@ static int look(struct process *process)
     int status;
     if (process->pid <= 0)
         return -1;
-    if (waitpid(process->pid, &status, WNOHANG) != process->pid)
+    if (wait4(process->pid, &status, WNOHANG, &process->usage) != process->pid)
         return -1;
     process->pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

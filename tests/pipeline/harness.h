@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define ARGUMENTS_MAX 96
@@ -24,6 +25,7 @@ struct process {
     pid_t pid;
     char log[320]; /* standard output and error */
     const char *name;
+    struct rusage usage; /* of the process and its children, once it has ended */
 };
 /* arguments end with NULL; the first one is the program's path. Output goes to FOLDER/NAME.log. */
 void process_start(struct process *process, const struct scratch *scratch, const char *name,

@@ -88,9 +88,9 @@ static void detector_finds_people(void **state)
         skip();
     }
     server_start(&server, scratch, NULL);
-    agent_start(&agent, scratch, "agent",
-                (const char *const[]){ path, "cameras.0.source.kind=file", "cameras.0.pace=fast",
-                                       NULL });
+    agent_start(
+        &agent, scratch, "agent",
+        (const char *const[]){ path, "cameras.0.source.kind=file", "cameras.0.pace=fast", NULL });
     assert_int_equal(process_wait(&agent, 120000), 0);
     process_stop(&server);
     answers_count(scratch_path(scratch, "agent.jsonl"), "cam", &counts);
