@@ -1,0 +1,183 @@
+/* config: the root table of cloud-server.yaml. A module that has options owns their table; only the
+ * small sections of the rooms themselves are described here. */
+#include "config.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "net/wire.h"
+#include <string.h>
+
+static const struct option_spec listen_options[] = {
+    OPTION_STRING(listen_config, address, "tcp://127.0.0.1:5570",
+                  "where agents connect; tcp://0.0.0.0:5570 for all interfaces"),
+    OPTION_END,
+};
+
+static const struct option_spec keys_options[] = {
+    OPTION_STRING(keys_config, folder, "keys", "folder of the server's key pair"),
+    OPTION_STRING(keys_config, name, "server", "name of the key pair: NAME.pub and NAME.key"),
+    OPTION_STRING(keys_config, allow, "keys/allow",
+                  "folder with one file per agent that may connect; read again while running"),
+    OPTION_END,
+};
+
+static const struct option_spec model_options[] = {
+    OPTION_STRING_REQUIRED(model_config, name, "street_det", "name that streams ask for"),
+    OPTION_STRING_REQUIRED(model_config, folder, "models/street_det",
+                           "folder with card.yaml and the network"),
+    OPTION_END,
+};
+
+static const struct option_spec decode_options[] = {
+    OPTION_U32(decode_config, threads, "0", 0, 256, "threads",
+               "decoding threads, each works for any stream; 0 is one per processor, at most 16"),
+    OPTION_END,
+};
+
+static const struct option_spec answers_options[] = {
+    OPTION_STRING(answers_config, path, "",
+                  "file that every answer is appended to as one JSON line; empty for none"),
+    OPTION_U32(answers_config, queue, "1024", 16, 65536, "answers",
+               "answers that may wait for the disk; the oldest is dropped beyond"),
+    OPTION_END,
+};
+
+static const struct option_spec record_options[] = {
+    OPTION_STRING(record_config, folder, "",
+                  "folder for an MP4 per stream with the boxes drawn in; empty for none"),
+    OPTION_U32(record_config, queue, "32", 1, 1024, "pictures",
+               "pictures of all streams that may wait for the encoder; a newer one is left out"),
+    OPTION_END,
+};
+
+static const struct option_spec limits_options[] = {
+    OPTION_U32(limits_config, width, "4096", 16, WIRE_SIDE_MAX, "px", "widest picture accepted"),
+    OPTION_U32(limits_config, height, "2304", 16, WIRE_SIDE_MAX, "px", "highest picture accepted"),
+    OPTION_U32(limits_config, streams, "256", 1, POOL_STREAMS_MAX, "streams",
+               "streams at the same time"),
+    OPTION_U32(limits_config, streams_per_key, "64", 1, POOL_STREAMS_MAX, "streams",
+               "streams of one key at the same time"),
+    OPTION_U32(limits_config, bitrate_kbps, "200000", 8, 10000000, "kbit/s",
+               "bitrate of all streams of one key; packets above it are dropped"),
+    OPTION_U32(limits_config, message_bytes, "4194304", 4096, WIRE_PAYLOAD_BYTES_MAX, "bytes",
+               "largest packet; has to hold the largest keyframe"),
+    OPTION_END,
+};
+
+static const struct option_spec http_options[] = {
+    OPTION_STRING(http_config, address, "",
+                  "IP:PORT for /metrics, /livez, /readyz and /api/streams; empty for none"),
+    OPTION_END,
+};
+
+static const struct option_spec publish_options[] = {
+    OPTION_STRING(publish_config, address, "",
+                  "where allowed keys may subscribe to the answers, as tcp://127.0.0.1:5571; "
+                  "empty for none"),
+    OPTION_END,
+};
+
+const struct option_spec server_options[] = {
+    OPTION_SECTION(server_config, listen, listen_options, "the socket that agents connect to"),
+    OPTION_SECTION(server_config, keys, keys_options, "CURVE keys"),
+    OPTION_LIST(server_config, models, model_config, model_options, 0, POOL_MODELS_MAX,
+                "models that streams may ask for; when empty, street_det in models/street_det"),
+    OPTION_STRING(server_config, model, "",
+                  "model of streams that ask for none; empty is the first of the list, 'none' "
+                  "decodes and answers without any analysis and starts no workers"),
+    OPTION_SECTION(server_config, pool, pool_options, "the workers and their devices"),
+    OPTION_SECTION(server_config, decode, decode_options, "decoding"),
+    OPTION_SECTION(server_config, answers, answers_options, "answers on disk"),
+    OPTION_SECTION(server_config, record, record_options, "annotated video on disk"),
+    OPTION_SECTION(server_config, limits, limits_options, "limits that protect the server"),
+    OPTION_SECTION(server_config, http, http_options, "metrics and health"),
+    OPTION_SECTION(server_config, publish, publish_options, "answers for other programs"),
+    OPTION_U32(server_config, credits, "8", 1, 256, "frames",
+               "frames of one stream that may be on their way at the same time"),
+    OPTION_U32(server_config, report_ms, "1000", 100, 60000, "ms",
+               "how often both sides report; after three silent periods a stream is ended"),
+    OPTION_STRING(server_config, log, "info",
+                  "error, warn, info or debug, then changes per module: info,gate=debug"),
+    OPTION_END,
+};
+
+static struct model_config model_fallback = { .name = "street_det", .folder = "models/street_det" };
+
+static void check_models(struct config *loaded, const struct server_config *config)
+{
+    const struct model_config *models = config->models.items;
+    struct error err;
+    char key[64];
+
+    for (size_t i = 0; i < config->models.count; i++) {
+        snprintf(key, sizeof key, "models.%zu.name", i);
+        if (wire_check_name(models[i].name, "name", &err) < 0)
+            config_add_problem(loaded, key, "%s", err.text);
+        else if (strcmp(models[i].name, MODEL_NONE) == 0)
+            config_add_problem(loaded, key, "'%s' stands for no analysis", MODEL_NONE);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(models[i].name, models[j].name) == 0)
+                config_add_problem(loaded, key, "'%s' is already the name of models.%zu",
+                                   models[i].name, j);
+    }
+    size_t index;
+    if (server_config_find_model(config, "", &index, &err) < 0)
+        config_add_problem(loaded, "model", "%s", err.text);
+}
+
+static void check_address(struct config *loaded, const char *key, const char *address)
+{
+    if (strncmp(address, "tcp://", 6) != 0 || !strrchr(address + 6, ':'))
+        config_add_problem(loaded, key, "'%s' is not an address like tcp://127.0.0.1:5570", address);
+}
+
+int server_config_load(struct config **loaded, struct server_config *config, const char *path,
+                       const char *const *sets, size_t set_count, struct error *err)
+{
+    int rc = config_load(loaded, server_options, config, path, sets, set_count, err);
+    if (rc < 0)
+        return rc;
+    if (config->models.count == 0)
+        config->models = (struct option_list){ .items = &model_fallback, .count = 1 };
+    check_address(*loaded, "listen.address", config->listen.address);
+    if (config->publish.address[0] != '\0')
+        check_address(*loaded, "publish.address", config->publish.address);
+    check_models(*loaded, config);
+    if (log_configure(config->log, err) < 0)
+        config_add_problem(*loaded, "log", "%s", err->text);
+    if (config_problem_count(*loaded) > 0)
+        return error_set(err, ERROR_CONFIG, path ? path : "defaults", "%s",
+                         config_problem(*loaded, 0));
+    return 0;
+}
+
+bool server_config_analyses(const struct server_config *config)
+{
+    return strcmp(config->model, MODEL_NONE) != 0;
+}
+
+int server_config_find_model(const struct server_config *config, const char *name, size_t *index,
+                             struct error *err)
+{
+    const struct model_config *models = config->models.items;
+
+    if (!name || name[0] == '\0')
+        name = config->model[0] != '\0' ? config->model : models[0].name;
+    if (strcmp(name, MODEL_NONE) == 0) {
+        *index = MODEL_INDEX_NONE;
+        return 0;
+    }
+    if (!server_config_analyses(config))
+        return error_set(err, ERROR_UNSUPPORTED, "model", "'%s': this server does not analyse", name);
+    const char *nearest = models[0].name;
+    for (size_t i = 0; i < config->models.count; i++) {
+        if (strcmp(models[i].name, name) == 0) {
+            *index = i;
+            return 0;
+        }
+        if (text_distance(models[i].name, name) < text_distance(nearest, name))
+            nearest = models[i].name;
+    }
+    return error_set(err, ERROR_UNSUPPORTED, "model",
+                     "'%s' is not in the server's list of models; the nearest is '%s'", name,
+                     nearest);
+}

@@ -1,0 +1,553 @@
+/* session: the way of a frame through the server, one function per station:
+ * session_receive -> on_decoded -> on_analysed -> on_released. A frame that falls out at any station
+ * goes straight to finish_frame and still leaves through the sequencer, in its place. */
+#include "ingest/session.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "devices/sequence.h"
+#include "net/wire.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pictures that live on after their answer: the recorder's queue, and one in the decoder's hands. */
+#define PICTURES_BESIDE_CREDITS (RECORDING_PICTURES_MAX + 2u)
+#define LOG_AGAIN_NS (60 * CLOCK_NS_PER_S)
+
+struct session {
+    struct session_rooms *rooms;
+    uint64_t id;
+    char stream[WIRE_NAME_BYTES_MAX + 1];
+    struct answer_origin origin;
+    session_send_fn *send;
+    session_closed_fn *closed;
+    void *arg;
+    size_t model;
+
+    struct decode_lane *lane;     /* NULL from the end on */
+    struct pool_stream *analysis; /* NULL: pictures are answered as they are */
+    struct recording *recording;  /* NULL: off */
+    struct sequence *sequence;
+    struct frame *frames, *free_frames;
+    uint32_t in_flight;
+
+    bool draining, ended;
+    bool keyframe_needed;                /* a packet was left out: what follows cannot be decoded */
+    uint64_t next_sequence, next_number; /* the least that the next packet may have */
+    uint64_t keyframe_asked_ns;
+    uint64_t logged_ns[FATE_COUNT];
+
+    struct session_figures figures;
+    uint64_t period_start_ns, period_start_bytes;
+    struct metric_snapshot period_start_time;
+    struct metric_counter *received, *received_bytes, *lost, *answered;
+    struct metric_counter *dropped[FATE_COUNT]; /* made when first needed */
+    struct metric_histogram *decode_wait, *decode, *device_wait, *prepare, *infer, *head, *time;
+    struct metric_gauge *decode_queue, *device_queue;
+};
+
+static void on_decoded(void *arg, struct decode_job *job);
+static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
+                        const struct job_result *result);
+static void on_released(void *arg, uint64_t ticket, void *item);
+static void on_lane_closed(void *arg);
+
+/* Opening */
+
+void session_rooms_init(struct session_rooms *rooms)
+{
+    struct metrics *metrics = rooms->metrics;
+
+    rooms->received = metrics_counter(metrics, "server_frames_received_total",
+                                      "packets received from all streams", NULL, 0);
+    rooms->received_bytes = metrics_counter(metrics, "server_received_bytes_total",
+                                            "header and payload bytes of all packets", NULL, 0);
+    rooms->answered = metrics_counter(metrics, "server_frames_answered_total",
+                                      "answers given to all streams", NULL, 0);
+    for (int fate = FATE_OK + 1; fate < FATE_COUNT; fate++) {
+        struct metric_label reason = { "reason", frame_fate_word(fate) };
+        rooms->dropped[fate] =
+            metrics_counter(metrics, "server_frames_dropped_total",
+                            "frames of all streams answered without an analysis", &reason, 1);
+    }
+}
+
+static const char *session_class_name(void *arg, uint32_t class_id)
+{
+    struct session *session = arg;
+    return session->rooms->pool ? pool_class_name(session->rooms->pool, session->model, class_id)
+                                : NULL;
+}
+
+static void open_metrics(struct session *session)
+{
+    struct metrics *m = session->rooms->metrics;
+    struct metric_label label = { "stream", session->stream };
+
+    session->received =
+        metrics_counter(m, "server_stream_frames_received_total", "packets received", &label, 1);
+    session->received_bytes = metrics_counter(m, "server_stream_received_bytes_total",
+                                              "header and payload bytes of packets", &label, 1);
+    session->lost = metrics_counter(m, "server_stream_packets_lost_total",
+                                    "packets that the agent sent and that never came", &label, 1);
+    session->answered =
+        metrics_counter(m, "server_stream_frames_answered_total", "answers given", &label, 1);
+    session->decode_wait = metrics_histogram(m, "server_decode_wait_seconds",
+                                             "packet in to start of decoding", &label, 1);
+    session->decode = metrics_histogram(m, "server_decode_seconds", "decoding", &label, 1);
+    session->device_wait = metrics_histogram(m, "server_device_wait_seconds",
+                                             "picture waiting for a worker", &label, 1);
+    session->prepare = metrics_histogram(m, "server_prepare_seconds",
+                                         "scaling and conversion for the network", &label, 1);
+    session->infer = metrics_histogram(m, "server_infer_seconds", "the network", &label, 1);
+    session->head =
+        metrics_histogram(m, "server_head_seconds", "boxes or areas from raw output", &label, 1);
+    session->time = metrics_histogram(m, "server_time_seconds", "packet in to answer out", &label, 1);
+    session->decode_queue = metrics_gauge(m, "server_decode_queue_packets",
+                                          "packets waiting for the decoder", &label, 1);
+    session->device_queue =
+        metrics_gauge(m, "server_device_queue_pictures", "pictures waiting for a worker", &label, 1);
+}
+
+static int open_rooms(struct session *session, struct error *err)
+{
+    struct session_rooms *rooms = session->rooms;
+    const struct server_config *config = rooms->config;
+    const struct decode_lane_config lane = {
+        .width_max = config->limits.width,
+        .height_max = config->limits.height,
+        .pictures = config->credits + PICTURES_BESIDE_CREDITS,
+    };
+
+    int rc = sequence_create(&session->sequence, config->credits * SESSION_FRAMES_PER_CREDIT,
+                             on_released, session, err);
+    if (rc < 0)
+        return rc;
+    if (rooms->recorder &&
+        (rc = recording_open(rooms->recorder, &session->recording, session->stream, err)) < 0)
+        return rc;
+    if (session->model != MODEL_INDEX_NONE &&
+        (rc = pool_stream_open(rooms->pool, &session->analysis, session->stream, session->model,
+                               on_analysed, session, err)) < 0)
+        return rc;
+    return decode_lane_open(rooms->decode, &session->lane, &lane, on_decoded, session, err);
+}
+
+static void free_session(struct session *session)
+{
+    if (session->analysis)
+        pool_stream_close(&session->analysis);
+    recording_close(&session->recording);
+    sequence_destroy(&session->sequence, NULL);
+    free(session->frames);
+    free(session);
+}
+
+int session_open(struct session **out, struct session_rooms *rooms, const struct session_spec *spec,
+                 struct error *err)
+{
+    const uint32_t frame_count = rooms->config->credits * SESSION_FRAMES_PER_CREDIT;
+    struct session *session = calloc(1, sizeof *session);
+    struct frame *frames = calloc(frame_count, sizeof *frames);
+
+    if (!session || !frames) {
+        free(session);
+        free(frames);
+        return error_set(err, ERROR_MEMORY, spec->stream, "no room for a session");
+    }
+    *session = (struct session){ .rooms = rooms,
+                                 .id = spec->id,
+                                 .send = spec->send,
+                                 .closed = spec->closed,
+                                 .arg = spec->arg,
+                                 .model = spec->model,
+                                 .frames = frames,
+                                 .keyframe_needed = true,
+                                 .period_start_ns = clock_now_ns() };
+    assert(strlen(spec->stream) < sizeof session->stream);
+    strcpy(session->stream, spec->stream);
+    const struct model_config *models = rooms->config->models.items;
+    session->origin = (struct answer_origin){
+        .session = spec->id,
+        .stream = session->stream,
+        .model = spec->model == MODEL_INDEX_NONE ? "" : models[spec->model].name,
+        .class_name = session_class_name,
+        .class_arg = session,
+    };
+    for (uint32_t i = frame_count; i-- > 0;) {
+        frames[i].session = session;
+        frames[i].next = session->free_frames;
+        session->free_frames = &frames[i];
+    }
+    int rc = open_rooms(session, err);
+    if (rc < 0) {
+        free_session(session);
+        return rc;
+    }
+    open_metrics(session);
+    metric_histogram_get(session->time, &session->period_start_time);
+    *out = session;
+    return 0;
+}
+
+/* The way of a frame */
+
+static void finish_frame(struct frame *frame, enum frame_fate fate)
+{
+    frame->fate = fate;
+    sequence_finish(frame->session->sequence, frame->ticket);
+}
+
+static void ask_keyframe(struct session *session, enum frame_fate cause)
+{
+    const uint64_t now_ns = clock_now_ns();
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    Runespoor__Order order = RUNESPOOR__ORDER__INIT;
+
+    if (session->keyframe_asked_ns != 0 &&
+        now_ns - session->keyframe_asked_ns < SESSION_KEYFRAME_MS * CLOCK_NS_PER_MS)
+        return;
+    session->keyframe_asked_ns = now_ns;
+    order.session = session->id;
+    order.keyframe = true;
+    order.reason = (char *)frame_fate_word(cause);
+    header.kind_case = RUNESPOOR__HEADER__KIND_ORDER;
+    header.order = &order;
+    session->send(session->arg, &header);
+}
+
+/* What goes wrong again and again is counted each time and logged once a minute. */
+static void log_fate(struct session *session, const struct frame *frame, enum frame_fate fate,
+                     const char *cause)
+{
+    const uint64_t now_ns = clock_now_ns();
+
+    if (session->logged_ns[fate] != 0 && now_ns - session->logged_ns[fate] < LOG_AGAIN_NS)
+        return;
+    session->logged_ns[fate] = now_ns;
+    log_warn("session", "frame not analysed", LOG_STR("stream", session->stream),
+             LOG_U64("frame", frame->number), LOG_STR("reason", frame_fate_word(fate)),
+             LOG_STR("cause", cause));
+}
+
+static bool find_codec(Runespoor__Codec wire, enum video_codec *codec)
+{
+    switch (wire) {
+    case RUNESPOOR__CODEC__CODEC_H264:
+        *codec = VIDEO_H264;
+        return true;
+    case RUNESPOOR__CODEC__CODEC_H265:
+        *codec = VIDEO_H265;
+        return true;
+    case RUNESPOOR__CODEC__CODEC_AV1:
+        *codec = VIDEO_AV1;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Decides before anything is decoded, from what the header says. */
+static enum frame_fate judge_packet(struct session *session, const Runespoor__Packet *packet,
+                                    struct frame *frame)
+{
+    const struct limits_config *limits = &session->rooms->config->limits;
+
+    if (packet->sequence < session->next_sequence || packet->frame < session->next_number)
+        return FATE_ORDER;
+    if (packet->sequence > session->next_sequence) {
+        metric_counter_add(session->lost, packet->sequence - session->next_sequence);
+        session->keyframe_needed = true;
+    }
+    session->next_sequence = packet->sequence + 1;
+    session->next_number = packet->frame + 1;
+    if (session->in_flight > session->rooms->config->credits)
+        return FATE_NO_CREDIT;
+    if (!find_codec(packet->codec, &frame->job.codec))
+        return FATE_CODEC;
+    if (packet->width > limits->width || packet->height > limits->height ||
+        packet->camera_width > limits->width || packet->camera_height > limits->height)
+        return FATE_TOO_LARGE;
+    if (session->keyframe_needed && !packet->keyframe)
+        return FATE_NO_KEYFRAME;
+    return FATE_OK;
+}
+
+static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uint32_t wire_bytes)
+{
+    frame->number = packet->frame;
+    frame->capture_ns = packet->capture_ns;
+    frame->capture_unix_us = packet->capture_unix_us;
+    frame->arrived_ns = clock_now_ns();
+    frame->camera_width = packet->camera_width;
+    frame->camera_height = packet->camera_height;
+    frame->encode_us = packet->encode_us > UINT32_MAX ? UINT32_MAX : (uint32_t)packet->encode_us;
+    frame->wire_bytes = wire_bytes;
+    frame->device_wait_us = 0;
+    frame->job.keyframe = packet->keyframe;
+    frame->job.started_ns = frame->job.ended_ns = 0;
+    frame->analysis.object_count = frame->analysis.area_count = 0;
+    frame->analysis.prepare_us = frame->analysis.infer_us = frame->analysis.head_us = 0;
+}
+
+int session_receive(struct session *session, const Runespoor__Packet *packet, zmq_msg_t *payload,
+                    uint32_t wire_bytes, enum frame_fate verdict, struct error *err)
+{
+    struct frame *frame = session->free_frames;
+
+    assert(!session->draining && !session->ended);
+    if (!frame)
+        return error_set(err, ERROR_LIMIT, session->stream, "%u frames on their way, %u are allowed",
+                         session->in_flight, session->rooms->config->credits);
+    int rc = sequence_open(session->sequence, frame, &frame->ticket, err);
+    if (rc < 0)
+        return rc;
+    session->free_frames = frame->next;
+    session->in_flight++;
+    fill_frame(frame, packet, wire_bytes);
+    session->figures.received++;
+    session->figures.received_bytes += wire_bytes;
+    metric_counter_add(session->received, 1);
+    metric_counter_add(session->received_bytes, wire_bytes);
+    metric_counter_add(session->rooms->received, 1);
+    metric_counter_add(session->rooms->received_bytes, wire_bytes);
+
+    enum frame_fate fate = judge_packet(session, packet, frame);
+    if (fate == FATE_OK)
+        fate = verdict;
+    if (fate == FATE_OK) {
+        session->keyframe_needed = false;
+        zmq_msg_init(&frame->job.payload);
+        zmq_msg_move(&frame->job.payload, payload);
+        decode_lane_submit(session->lane, &frame->job);
+        return 0;
+    }
+    if (fate != FATE_ORDER) /* one that came twice leaves no hole */
+        session->keyframe_needed = true;
+    if (fate == FATE_NO_KEYFRAME)
+        ask_keyframe(session, fate);
+    else
+        log_fate(session, frame, fate, "");
+    finish_frame(frame, fate);
+    return 0;
+}
+
+static enum frame_fate fate_of_decoder(int result)
+{
+    switch (-result) {
+    case ERROR_FORMAT:
+        return FATE_CORRUPT;
+    case ERROR_AGAIN:
+        return FATE_NO_KEYFRAME;
+    case ERROR_LIMIT:
+        return FATE_TOO_LARGE;
+    case ERROR_UNSUPPORTED:
+        return FATE_CODEC;
+    case ERROR_END:
+        return FATE_CLOSED;
+    default:
+        return FATE_DECODER;
+    }
+}
+
+static void on_decoded(void *arg, struct decode_job *job)
+{
+    struct session *session = arg;
+    struct frame *frame = (struct frame *)job;
+
+    frame->picture = job->picture;
+    if (job->result != -ERROR_END) {
+        metric_histogram_observe_us(session->decode_wait,
+                                    (job->started_ns - frame->arrived_ns) / 1000);
+        metric_histogram_observe_us(session->decode, (job->ended_ns - job->started_ns) / 1000);
+    }
+    if (job->result < 0) {
+        enum frame_fate fate = fate_of_decoder(job->result);
+        if (fate == FATE_CORRUPT || fate == FATE_NO_KEYFRAME || fate == FATE_DECODER)
+            ask_keyframe(session, fate);
+        if (fate != FATE_NO_KEYFRAME && fate != FATE_CLOSED)
+            log_fate(session, frame, fate, job->error.text);
+        finish_frame(frame, fate);
+    } else if (session->ended) {
+        finish_frame(frame, FATE_CLOSED);
+    } else if (!session->analysis) {
+        finish_frame(frame, FATE_OK);
+    } else {
+        struct error err;
+        if (pool_submit(session->analysis, frame->ticket, frame->picture, &err) < 0) {
+            log_fate(session, frame, FATE_WORKER, err.text);
+            finish_frame(frame, FATE_WORKER);
+        }
+    }
+}
+
+static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
+                        const struct job_result *result)
+{
+    static const enum frame_fate fates[] = {
+        [JOB_DONE] = FATE_OK,
+        [JOB_DROPPED_QUEUE] = FATE_DEVICE_QUEUE,
+        [JOB_DROPPED_WORKER] = FATE_WORKER,
+        [JOB_DROPPED_CLOSED] = FATE_CLOSED,
+        [JOB_FAILED] = FATE_MODEL,
+    };
+    struct session *session = arg;
+    struct frame *frame = sequence_item(session->sequence, ticket);
+
+    (void)picture;
+    frame->device_wait_us = result->wait_us;
+    if (result->status == JOB_DONE) {
+        frame_set_analysis(frame, result->analysis);
+        metric_histogram_observe_us(session->device_wait, result->wait_us);
+        metric_histogram_observe_us(session->prepare, frame->analysis.prepare_us);
+        metric_histogram_observe_us(session->infer, frame->analysis.infer_us);
+        metric_histogram_observe_us(session->head, frame->analysis.head_us);
+    } else if (result->status != JOB_DROPPED_CLOSED) {
+        log_fate(session, frame, fates[result->status], result->reason);
+    }
+    finish_frame(frame, fates[result->status]);
+}
+
+static void count_answer(struct session *session, const struct frame *frame)
+{
+    session->figures.answered++;
+    metric_counter_add(session->answered, 1);
+    metric_counter_add(session->rooms->answered, 1);
+    metric_histogram_observe_us(session->time, frame->server_us);
+    if (frame->fate == FATE_OK)
+        return;
+    session->figures.dropped[frame->fate]++;
+    metric_counter_add(session->rooms->dropped[frame->fate], 1);
+    if (!session->dropped[frame->fate]) {
+        struct metric_label labels[] = { { "stream", session->stream },
+                                         { "reason", frame_fate_word(frame->fate) } };
+        session->dropped[frame->fate] =
+            metrics_counter(session->rooms->metrics, "server_stream_frames_dropped_total",
+                            "frames answered without an analysis", labels, 2);
+    }
+    metric_counter_add(session->dropped[frame->fate], 1);
+}
+
+static void on_released(void *arg, uint64_t ticket, void *item)
+{
+    struct session *session = arg;
+    struct session_rooms *rooms = session->rooms;
+    struct frame *frame = item;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+
+    (void)ticket;
+    frame->server_us = (uint32_t)((clock_now_ns() - frame->arrived_ns) / 1000);
+    header.kind_case = RUNESPOOR__HEADER__KIND_ANSWER;
+    header.answer = (Runespoor__Answer *)answer_fill(&rooms->scratch, frame, &session->origin);
+    session->send(session->arg, &header);
+    if (rooms->answers)
+        answer_file_add(rooms->answers, header.answer);
+    if (session->recording && frame->picture)
+        recording_add(session->recording, frame, &session->origin);
+    count_answer(session, frame);
+
+    picture_unref(&frame->picture);
+    frame->next = session->free_frames;
+    session->free_frames = frame;
+    session->in_flight--;
+    if (session->draining && session->in_flight == 0 && session->lane)
+        decode_lane_close(&session->lane, on_lane_closed, session);
+}
+
+/* Figures */
+
+static uint32_t clamp_u32(double value)
+{
+    return value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static void start_period(struct session *session, uint64_t now_ns)
+{
+    struct session_figures *figures = &session->figures;
+    struct metric_snapshot now, period;
+    const double elapsed_ms = (double)(now_ns - session->period_start_ns) / CLOCK_NS_PER_MS;
+    const uint64_t bytes = figures->received_bytes - session->period_start_bytes;
+
+    metric_histogram_get(session->time, &now);
+    period = now;
+    metric_snapshot_subtract(&period, &session->period_start_time);
+    figures->server_p50_us = clamp_u32(metric_snapshot_quantile_us(&period, 0.50));
+    figures->server_p99_us = clamp_u32(metric_snapshot_quantile_us(&period, 0.99));
+    figures->received_kbps = elapsed_ms > 0 ? clamp_u32((double)bytes * 8 / elapsed_ms) : 0;
+    session->period_start_ns = now_ns;
+    session->period_start_bytes = figures->received_bytes;
+    session->period_start_time = now;
+}
+
+void session_get_figures(const struct session *session, struct session_figures *figures)
+{
+    *figures = session->figures;
+    figures->decode_queue = session->lane ? (uint32_t)decode_lane_depth(session->lane) : 0;
+    figures->device_queue = session->analysis ? (uint32_t)pool_stream_depth(session->analysis) : 0;
+}
+
+void session_report(struct session *session, uint64_t now_ns)
+{
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    Runespoor__ServerReport report = RUNESPOOR__SERVER_REPORT__INIT;
+    Runespoor__DropCount drops[FATE_COUNT], *drop_list[FATE_COUNT];
+    struct session_figures figures;
+
+    start_period(session, now_ns);
+    session_get_figures(session, &figures);
+    metric_gauge_set(session->decode_queue, figures.decode_queue);
+    metric_gauge_set(session->device_queue, figures.device_queue);
+    report.session = session->id;
+    report.received = figures.received;
+    report.answered = figures.answered;
+    report.received_bytes = figures.received_bytes;
+    report.received_kbps = figures.received_kbps;
+    report.server_p50_us = figures.server_p50_us;
+    report.server_p99_us = figures.server_p99_us;
+    report.decode_queue = figures.decode_queue;
+    report.device_queue = figures.device_queue;
+    for (int fate = FATE_OK + 1; fate < FATE_COUNT; fate++) {
+        if (figures.dropped[fate] == 0)
+            continue;
+        Runespoor__DropCount *drop = &drops[report.n_dropped];
+        runespoor__drop_count__init(drop);
+        drop->reason = (char *)frame_fate_word(fate);
+        drop->count = figures.dropped[fate];
+        drop_list[report.n_dropped++] = drop;
+    }
+    report.dropped = drop_list;
+    header.kind_case = RUNESPOOR__HEADER__KIND_SERVER_REPORT;
+    header.server_report = &report;
+    session->send(session->arg, &header);
+}
+
+bool session_is_fresh(const struct session *session)
+{
+    return session->figures.received == 0;
+}
+
+/* The end */
+
+void session_end(struct session *session, bool drain)
+{
+    if (!session->lane || session->ended)
+        return;
+    session->draining = true;
+    if (drain && session->in_flight > 0)
+        return;
+    session->ended = true;
+    if (session->analysis)
+        pool_stream_close(&session->analysis); /* answers what waits for a worker */
+    if (session->lane) /* that answer may have been the last, see on_released */
+        decode_lane_close(&session->lane, on_lane_closed, session);
+}
+
+static void on_lane_closed(void *arg)
+{
+    struct session *session = arg;
+
+    assert(session->in_flight == 0);
+    session->closed(session->arg);
+    metrics_retire(session->rooms->metrics, "stream", session->stream);
+    free_session(session);
+}
