@@ -54,10 +54,9 @@ int error_wrap(struct error *err, const char *format, ...)
 
 const char *error_word(int code)
 {
-    int positive = code < 0 ? -code : code;
-    if (positive < 0 || positive >= ERROR_CODE_COUNT)
+    if (code <= -ERROR_CODE_COUNT || code >= ERROR_CODE_COUNT)
         return "unknown";
-    return error_words[positive];
+    return error_words[code < 0 ? -code : code];
 }
 
 /* ": tail" behind used bytes, as much as fits. */

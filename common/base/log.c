@@ -21,6 +21,8 @@
 #define MODULE_BYTES 32u
 
 static const char *const level_words[] = { "error", "warn", "info", "debug" };
+static const char name_letters[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 #define LEVEL_COUNT (sizeof level_words / sizeof *level_words)
 
 /* Set by log_configure before threads start, only read afterwards. */
@@ -129,10 +131,10 @@ static int parse_item(struct level_spec *spec, const char *item, size_t size, st
         return 0;
     }
     size_t name_size = (size_t)(equals - item);
-    if (name_size == 0 || name_size >= MODULE_BYTES)
+    if (name_size == 0 || name_size >= MODULE_BYTES || strspn(item, name_letters) != name_size)
         return error_set(err, ERROR_CONFIG, "log level",
-                         "\"%.*s\": a module's name has 1 to %u letters", shown, item,
-                         MODULE_BYTES - 1);
+                         "\"%.*s\": a module's name has 1 to %u letters, digits, - or _", shown,
+                         item, MODULE_BYTES - 1);
     if (spec->module_count == MODULES_MAX)
         return error_set(err, ERROR_LIMIT, "log level", "more than %u modules", MODULES_MAX);
     memcpy(spec->modules[spec->module_count].name, item, name_size);

@@ -68,7 +68,7 @@ static void write_comment(const struct place *place, const char *text)
     fputc('\n', place->out);
 }
 
-/* "help (required, 1 to 240 fps, default 25)", of which all but the help may be missing. */
+/* "help (required; 1 to 240 fps; default 25)", of which all but the help may be missing. */
 static void describe(const struct option_spec *spec, char text[CONFIG_PROBLEM_BYTES])
 {
     char allowed[CONFIG_ALLOWED_BYTES], standard[CONFIG_ALLOWED_BYTES] = "";
@@ -85,9 +85,9 @@ static void describe(const struct option_spec *spec, char text[CONFIG_PROBLEM_BY
         if (!*notes[i] || used >= (int)CONFIG_PROBLEM_BYTES)
             continue;
         used += snprintf(text + used, CONFIG_PROBLEM_BYTES - (size_t)used, "%s%s", before, notes[i]);
-        before = ", ";
+        before = "; ";
     }
-    if (*before == ',' && used < (int)CONFIG_PROBLEM_BYTES)
+    if (*before == ';' && used < (int)CONFIG_PROBLEM_BYTES)
         snprintf(text + used, CONFIG_PROBLEM_BYTES - (size_t)used, ")");
 }
 
