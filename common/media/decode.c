@@ -19,9 +19,9 @@ enum nal_type { NAL_SLICE = 1, NAL_IDR = 5, NAL_VCL_LAST = 5 };
 
 struct decoder {
     struct decoder_config config;
-    AVCodecContext *codec;
-    AVPacket *packet; /* owns the padded buffer that packets are copied to */
-    AVFrame *frame;   /* shell for what comes out */
+    AVCodecContext *codec; /* NULL after damage, until the next keyframe */
+    AVPacket *packet;      /* owns the padded buffer that packets are copied to; pts numbers them */
+    AVFrame *frame;        /* shell for what comes out */
     struct picture_pool *pool;
     uint32_t pool_width, pool_height, pool_slots; /* that pool was made for */
     bool waits;                                   /* for a keyframe */
@@ -32,26 +32,13 @@ struct decoder {
 static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered);
 static int lend_picture(AVCodecContext *codec, AVFrame *frame, int flags);
 
-int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err)
+static int start_codec(struct decoder *decoder, struct error *err)
 {
-    assert(decoder && config && config->width_max > 0 && config->height_max > 0);
-    ffmpeg_init();
     const AVCodec *h264 = avcodec_find_decoder(AV_CODEC_ID_H264);
-    if (config->codec != VIDEO_H264 || !h264)
-        return error_set(err, ERROR_UNSUPPORTED, "decoder", "only H.264 can be decoded");
-    struct decoder *fresh = calloc(1, sizeof *fresh);
-    if (!fresh)
+    AVCodecContext *codec = h264 ? avcodec_alloc_context3(h264) : NULL;
+    if (!codec)
         return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
-    fresh->config = *config;
-    fresh->waits = true;
-    fresh->packet = av_packet_alloc();
-    fresh->frame = av_frame_alloc();
-    AVCodecContext *codec = fresh->codec = avcodec_alloc_context3(h264);
-    if (!fresh->packet || !fresh->frame || !codec) {
-        decoder_close(&fresh);
-        return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
-    }
-    codec->opaque = fresh;
+    codec->opaque = decoder;
     codec->get_format = choose_format;
     codec->get_buffer2 = lend_picture;
     codec->thread_count = 1; /* streams are the parallelism; threads inside would hold frames back */
@@ -59,9 +46,36 @@ int decoder_open(struct decoder **decoder, const struct decoder_config *config, 
     codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
     int rc = avcodec_open2(codec, h264, NULL);
     if (rc < 0) {
-        decoder_close(&fresh);
+        avcodec_free_context(&codec);
         return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "decoder", "cannot open H.264");
     }
+    decoder->codec = codec;
+    return 0;
+}
+
+int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err)
+{
+    assert(decoder && config && config->width_max > 0 && config->height_max > 0);
+    ffmpeg_init();
+    if (config->codec != VIDEO_H264)
+        return error_set(err, ERROR_UNSUPPORTED, "decoder", "only H.264 can be decoded");
+    struct decoder *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
+    fresh->config = *config;
+    fresh->waits = true;
+    int failed = 0;
+    fresh->packet = av_packet_alloc();
+    fresh->frame = av_frame_alloc();
+    if (!fresh->packet || !fresh->frame)
+        failed = error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
+    else
+        failed = start_codec(fresh, err);
+    if (failed) {
+        decoder_close(&fresh);
+        return failed;
+    }
+    fresh->packet->pts = 0;
     *decoder = fresh;
     return 0;
 }
@@ -96,6 +110,7 @@ static int fill_packet(struct decoder *decoder, const void *bytes, size_t size, 
     memset(packet->buf->data + size, 0, AV_INPUT_BUFFER_PADDING_SIZE);
     packet->data = packet->buf->data;
     packet->size = (int)size;
+    packet->pts++;
     return 0;
 }
 
@@ -116,10 +131,21 @@ static int decode_packet(struct decoder *decoder, struct picture **picture, stru
     int failed;
     if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
         failed = error_set(err, ERROR_FORMAT, "decoder", "the picture is damaged");
+    else if (frame->pts != decoder->packet->pts) /* damaged numbering makes the codec reorder */
+        failed = error_set(err, ERROR_FORMAT, "decoder", "the picture is that of another packet");
     else
         failed = picture_from_frame(picture, frame, err);
     av_frame_unref(frame);
     return failed;
+}
+
+/* Before a keyframe: whatever damage went unseen ends here. */
+static int make_fresh(struct decoder *decoder, struct error *err)
+{
+    if (!decoder->codec)
+        return start_codec(decoder, err);
+    avcodec_flush_buffers(decoder->codec);
+    return 0;
 }
 
 int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
@@ -129,8 +155,6 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
     const struct decoder_config *config = &decoder->config;
     if (decoder->waits && !keyframe)
         return error_set(err, ERROR_AGAIN, "decoder", "waiting for a keyframe");
-    if (decoder->waits)
-        avcodec_flush_buffers(decoder->codec);
     decoder->waits = true; /* until this one has gone well */
     uint64_t bytes_max =
         (uint64_t)config->width_max * config->height_max * 3 / 2 + PACKET_OVERHEAD_BYTES;
@@ -142,8 +166,13 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
     if (keyframe && !starts_with_idr(bytes, size))
         return error_set(err, ERROR_FORMAT, "decoder", "what is said to be a keyframe is no IDR");
     int failed = fill_packet(decoder, bytes, size, err);
-    if (!failed)
-        failed = decode_packet(decoder, picture, err);
+    if (!failed && keyframe)
+        failed = make_fresh(decoder, err);
+    if (failed)
+        return failed;
+    failed = decode_packet(decoder, picture, err);
+    if (failed) /* its scratch memory still holds parts of the broken macroblock */
+        avcodec_free_context(&decoder->codec);
     decoder->waits = failed != 0;
     return failed;
 }

@@ -1,0 +1,418 @@
+/* Proves that what was encoded comes back at once and alike, in shared memory; that limits hold
+ * before memory is taken; that damage at many places never crashes, is never given out where the
+ * codec can see it, and is over with the next keyframe. Damage is seeded: a failure names the seed. */
+#include "testing.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/opt.h>
+#include <stdlib.h>
+
+#define WIDTH 208u
+#define HEIGHT 112u
+
+/* A stream of packets in plain memory, and what a decoder makes of it undamaged. */
+#define STREAM_PACKETS 8u
+#define STREAM_KEYFRAME 5u /* beside number 0 */
+
+struct stream {
+    uint8_t *bytes[STREAM_PACKETS];
+    size_t size[STREAM_PACKETS];
+    struct picture *decoded[STREAM_PACKETS];
+};
+
+static bool is_key(size_t number)
+{
+    return number == 0 || number == STREAM_KEYFRAME;
+}
+
+static void stream_make(struct stream *stream, int preset, uint32_t threads, double psnr_min)
+{
+    struct error err;
+    struct encoder_config config = testing_encoder_config(WIDTH, HEIGHT);
+    config.rung.preset = preset;
+    config.threads = threads;
+    struct encoder *encoder = NULL;
+    assert_ok(encoder_open(&encoder, &config, &err), &err);
+    struct decoder *decoder = testing_decoder(256, STREAM_PACKETS);
+    for (unsigned i = 0; i < STREAM_PACKETS; i++) {
+        struct picture *picture = testing_picture(WIDTH, HEIGHT, i, 4, i);
+        struct packet *packet = NULL;
+        assert_ok(encoder_encode(encoder, picture, i, is_key(i), &packet, &err), &err);
+        const uint8_t *bytes = packet_data(packet, &stream->size[i]);
+        stream->bytes[i] = malloc(stream->size[i]); /* exact, so that ASan sees every byte beyond */
+        assert_non_null(stream->bytes[i]);
+        memcpy(stream->bytes[i], bytes, stream->size[i]);
+        assert_ok(decoder_decode(decoder, stream->bytes[i], stream->size[i], is_key(i),
+                                 &stream->decoded[i], &err),
+                  &err);
+        struct picture_view before, after;
+        picture_get_view(picture, &before);
+        picture_get_view(stream->decoded[i], &after);
+        double psnr = testing_psnr(&before, &after);
+        if (psnr < psnr_min)
+            fail_msg("picture %u: PSNR %.1f dB", i, psnr);
+        packet_unref(&packet);
+        picture_unref(&picture);
+    }
+    encoder_close(&encoder);
+    decoder_close(&decoder); /* its pictures stay valid */
+}
+
+static void stream_free(struct stream *stream)
+{
+    for (unsigned i = 0; i < STREAM_PACKETS; i++) {
+        free(stream->bytes[i]);
+        picture_unref(&stream->decoded[i]);
+    }
+}
+
+static bool same_picture(const struct picture *a, const struct picture *b)
+{
+    struct picture_view view_a, view_b;
+    picture_get_view(a, &view_a);
+    picture_get_view(b, &view_b);
+    return view_a.width == view_b.width && view_a.height == view_b.height &&
+           testing_psnr(&view_a, &view_b) == 99;
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    for (int preset = 0; preset < 6; preset++) {
+        struct stream stream;
+        stream_make(&stream, preset, 1, 36);
+        stream_free(&stream);
+    }
+    struct stream sliced;
+    stream_make(&sliced, 0, 3, 36);
+    stream_free(&sliced);
+}
+
+static void test_pictures_lie_in_the_pool(void **state)
+{
+    (void)state;
+    struct error err;
+    struct stream stream;
+    stream_make(&stream, 0, 1, 30);
+    struct decoder *decoder = testing_decoder(256, 2);
+    assert_null(decoder_pool(decoder));
+    for (unsigned i = 0; i < STREAM_PACKETS; i++) {
+        struct picture *picture = NULL;
+        assert_ok(decoder_decode(decoder, stream.bytes[i], stream.size[i], is_key(i), &picture, &err),
+                  &err);
+        struct picture_place place;
+        struct picture_view view;
+        picture_get_place(picture, &place);
+        picture_get_view(picture, &view);
+        assert_int_equal(view.width, WIDTH);
+        assert_int_equal(view.height, HEIGHT);
+        assert_int_equal(place.pool_id, picture_pool_id(decoder_pool(decoder)));
+        for (int plane = 0; plane < 3; plane++)
+            assert_true(place.offset[plane] + view.stride[plane] * (plane ? HEIGHT / 2 : HEIGHT) <=
+                        picture_pool_bytes(decoder_pool(decoder)));
+        assert_true(same_picture(picture, stream.decoded[i]));
+        picture_unref(&picture);
+    }
+    decoder_close(&decoder);
+    assert_null(decoder);
+    decoder_close(&decoder);
+    stream_free(&stream);
+}
+
+/* All promised pictures can be held at once; one more finds the pool empty sooner or later, and
+ * after letting go everything works again from the next keyframe on. */
+static void test_pool_runs_empty(void **state)
+{
+    (void)state;
+    struct error err;
+    struct stream stream;
+    stream_make(&stream, 0, 1, 30);
+    struct decoder *decoder = testing_decoder(256, 3);
+    struct picture *held[64] = { NULL };
+    unsigned count = 0;
+    int rc = 0;
+    while (count < 64) {
+        unsigned i = count % STREAM_PACKETS;
+        rc = decoder_decode(decoder, stream.bytes[i], stream.size[i], is_key(i), &held[count], &err);
+        if (rc < 0)
+            break;
+        count++;
+    }
+    assert_int_equal(rc, -ERROR_MEMORY);
+    assert_non_null(strstr(err.text, "in use"));
+    assert_int_equal(decoder_pool_empty_count(decoder), 1);
+    assert_true(count >= 3 && count <= 3 + 8);
+    assert_true(decoder_wants_keyframe(decoder));
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(same_picture(held[i], stream.decoded[i % STREAM_PACKETS]));
+        picture_unref(&held[i]);
+    }
+    for (unsigned i = STREAM_KEYFRAME - 1; i < STREAM_PACKETS; i++) {
+        rc = decoder_decode(decoder, stream.bytes[i], stream.size[i], is_key(i), &held[0], &err);
+        assert_int_equal(rc, i < STREAM_KEYFRAME ? -ERROR_AGAIN : 0);
+        if (rc == 0)
+            assert_true(same_picture(held[0], stream.decoded[i]));
+        picture_unref(&held[0]);
+    }
+    decoder_close(&decoder);
+    stream_free(&stream);
+}
+
+static void test_size_limits(void **state)
+{
+    (void)state;
+    struct error err;
+    struct stream stream;
+    stream_make(&stream, 0, 1, 30);
+    const struct {
+        uint32_t width, height;
+        int expected;
+    } limits[] = { { WIDTH, HEIGHT, 0 },
+                   { WIDTH - 1, HEIGHT, -ERROR_LIMIT },
+                   { WIDTH, HEIGHT - 1, -ERROR_LIMIT },
+                   { 4096, 16, -ERROR_LIMIT } };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct decoder *decoder = NULL;
+        struct decoder_config config = { .width_max = limits[i].width,
+                                         .height_max = limits[i].height,
+                                         .pictures = 1 };
+        assert_ok(decoder_open(&decoder, &config, &err), &err);
+        struct picture *picture = NULL;
+        int rc = decoder_decode(decoder, stream.bytes[0], stream.size[0], true, &picture, &err);
+        assert_int_equal(rc, limits[i].expected);
+        if (rc < 0) {
+            assert_non_null(strstr(err.text, "208x112 is above the limit"));
+            assert_null(decoder_pool(decoder)); /* no memory was taken */
+            assert_int_equal(
+                decoder_decode(decoder, stream.bytes[1], stream.size[1], false, &picture, &err),
+                -ERROR_AGAIN);
+        }
+        picture_unref(&picture);
+        decoder_close(&decoder);
+    }
+    struct decoder *decoder = testing_decoder(16, 1);
+    struct picture *picture = NULL;
+    uint8_t *large = calloc(1, 1 << 20);
+    assert_non_null(large);
+    assert_int_equal(decoder_decode(decoder, large, 1 << 20, true, &picture, &err), -ERROR_LIMIT);
+    free(large);
+    decoder_close(&decoder);
+    stream_free(&stream);
+}
+
+static void test_size_changes_mid_stream(void **state)
+{
+    (void)state;
+    struct error err;
+    struct decoder *decoder = testing_decoder(512, 2);
+    struct picture *before = NULL;
+    uint64_t pool_before = 0;
+    for (uint32_t step = 0; step < 4; step++) {
+        uint32_t width = 128 + 34 * step, height = 96 + 18 * step;
+        struct encoder_config config = testing_encoder_config(width, height);
+        struct encoder *encoder = NULL;
+        assert_ok(encoder_open(&encoder, &config, &err), &err);
+        for (unsigned i = 0; i < 2; i++) {
+            struct picture *picture = testing_picture(width, height, i, 0, 0), *back = NULL;
+            struct packet *packet = NULL;
+            size_t size;
+            assert_ok(encoder_encode(encoder, picture, i, false, &packet, &err), &err);
+            const uint8_t *bytes = packet_data(packet, &size);
+            assert_ok(decoder_decode(decoder, bytes, size, i == 0, &back, &err), &err);
+            struct picture_view view, original;
+            picture_get_view(back, &view);
+            picture_get_view(picture, &original);
+            assert_true(testing_psnr(&original, &view) > 30);
+            picture_unref(&before);
+            before = back; /* one of the old pool is held across the change */
+            packet_unref(&packet);
+            picture_unref(&picture);
+        }
+        assert_int_not_equal(picture_pool_id(decoder_pool(decoder)), pool_before);
+        pool_before = picture_pool_id(decoder_pool(decoder));
+        encoder_close(&encoder);
+    }
+    picture_unref(&before);
+    decoder_close(&decoder);
+}
+
+static void test_starts_and_skips_to_keyframes(void **state)
+{
+    (void)state;
+    struct error err;
+    struct stream stream;
+    stream_make(&stream, 2, 1, 30);
+    struct decoder *decoder = testing_decoder(256, 2);
+    struct picture *picture = NULL;
+    assert_true(decoder_wants_keyframe(decoder));
+    assert_int_equal(decoder_decode(decoder, stream.bytes[1], stream.size[1], false, &picture, &err),
+                     -ERROR_AGAIN);
+    /* A sender that calls anything a keyframe is not believed. */
+    assert_int_equal(decoder_decode(decoder, stream.bytes[1], stream.size[1], true, &picture, &err),
+                     -ERROR_FORMAT);
+    assert_int_equal(decoder_decode(decoder, "", 0, true, &picture, &err), -ERROR_FORMAT);
+    assert_null(picture);
+    for (unsigned i = 0; i < STREAM_PACKETS; i++) {
+        if (i == 2)
+            decoder_skip_to_keyframe(decoder); /* as if number 2 had been lost */
+        int rc = decoder_decode(decoder, stream.bytes[i], stream.size[i], is_key(i), &picture, &err);
+        bool refused = i >= 2 && i < STREAM_KEYFRAME;
+        assert_int_equal(rc, refused ? -ERROR_AGAIN : 0);
+        if (!refused)
+            assert_true(same_picture(picture, stream.decoded[i]));
+        picture_unref(&picture);
+    }
+    decoder_close(&decoder);
+    stream_free(&stream);
+}
+
+enum damage { DAMAGE_FLIP, DAMAGE_CUT, DAMAGE_ZERO, DAMAGE_KINDS };
+
+/* A damaged copy of exact size. */
+static uint8_t *damage(const uint8_t *bytes, size_t *size, enum damage kind, uint64_t seed)
+{
+    struct random_state random;
+    random_seed(&random, seed);
+    size_t place = (size_t)(random_next_u64(&random) % *size);
+    if (kind == DAMAGE_CUT)
+        *size = place + 1 < *size ? place + 1 : *size - 1;
+    uint8_t *copy = malloc(*size);
+    assert_non_null(copy);
+    memcpy(copy, bytes, *size);
+    if (kind == DAMAGE_FLIP)
+        copy[place] ^= (uint8_t)(1u << random_next_u64(&random) % 8);
+    else if (kind == DAMAGE_ZERO)
+        memset(copy + place, 0, *size - place < 16 ? *size - place : 16);
+    return copy;
+}
+
+/* Plays the stream with one damaged packet. True when the decoder noticed. */
+static bool play_damaged(const struct stream *stream, struct decoder *decoder, unsigned victim,
+                         enum damage kind, uint64_t seed)
+{
+    struct error err;
+    bool noticed = false;
+    for (unsigned i = 0; i < STREAM_PACKETS; i++) {
+        struct picture *picture = NULL;
+        size_t size = stream->size[i];
+        uint8_t *copy = i == victim ? damage(stream->bytes[i], &size, kind, seed) : NULL;
+        int rc =
+            decoder_decode(decoder, copy ? copy : stream->bytes[i], size, is_key(i), &picture, &err);
+        free(copy);
+        assert_int_equal(rc == 0, picture != NULL);
+        if (noticed && i < STREAM_KEYFRAME)
+            assert_int_equal(rc, -ERROR_AGAIN);
+        else if (rc < 0 && i < victim)
+            fail_msg("packet %u before the damage: %s", i, err.text);
+        if ((i < victim || i >= STREAM_KEYFRAME) && victim != i) {
+            if (rc != 0 || !same_picture(picture, stream->decoded[i]))
+                fail_msg("seed %llu: number %u is not as it should be (rc %d, %s)",
+                         (unsigned long long)seed, i, rc, rc ? err.text : "other pixels");
+        }
+        noticed |= rc < 0;
+        picture_unref(&picture);
+    }
+    return noticed;
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    for (int preset = 0; preset <= 2; preset += 2) { /* CAVLC, CABAC */
+        struct stream stream;
+        stream_make(&stream, preset, 1, 30);
+        struct decoder *decoder = testing_decoder(256, 2);
+        for (enum damage kind = 0; kind < DAMAGE_KINDS; kind++) {
+            unsigned noticed = 0, played = 0;
+            for (uint64_t seed = 1; seed <= 120; seed++) {
+                noticed += play_damaged(&stream, decoder, seed % STREAM_KEYFRAME, kind, seed);
+                played++;
+            }
+            printf("preset %d, damage %d: %u of %u noticed\n", preset, kind, noticed, played);
+            /* The codec has no checksum: a flipped bit may give other, valid syntax. */
+            assert_true(noticed * 10 >= played * (kind == DAMAGE_CUT ? 9 : 3));
+        }
+        decoder_close(&decoder);
+        stream_free(&stream);
+    }
+}
+
+/* Bytes that never were video, and video with start codes everywhere. */
+static void test_garbage(void **state)
+{
+    (void)state;
+    struct error err;
+    struct decoder *decoder = testing_decoder(256, 2);
+    struct random_state random;
+    random_seed(&random, 11);
+    for (unsigned i = 0; i < 400; i++) {
+        size_t size = 1 + random_next_u64(&random) % 300;
+        uint8_t *bytes = malloc(size);
+        assert_non_null(bytes);
+        for (size_t j = 0; j < size; j++)
+            bytes[j] = (uint8_t)random_next_u64(&random);
+        for (size_t j = 0; i % 2 && j + 4 < size; j += 4 + random_next_u64(&random) % 40) {
+            static const uint8_t types[] = { 0x67, 0x68, 0x65, 0x41, 0x06 };
+            memcpy(bytes + j, "\0\0\1", 3);
+            bytes[j + 3] = types[random_next_u64(&random) % sizeof types];
+        }
+        struct picture *picture = NULL;
+        int rc = decoder_decode(decoder, bytes, size, true, &picture, &err);
+        assert_true(rc < 0);
+        assert_null(picture);
+        free(bytes);
+    }
+    decoder_close(&decoder);
+}
+
+static void test_other_formats_are_refused(void **state)
+{
+    (void)state;
+    struct error err;
+    struct decoder *decoder = NULL;
+    struct decoder_config config = { .codec = VIDEO_H265, .width_max = 64, .height_max = 64 };
+    assert_int_equal(decoder_open(&decoder, &config, &err), -ERROR_UNSUPPORTED);
+    assert_null(decoder);
+
+    /* 4:4:4, which our encoder never makes */
+    const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
+    AVCodecContext *codec = avcodec_alloc_context3(x264);
+    AVFrame *frame = av_frame_alloc();
+    AVPacket *packet = av_packet_alloc();
+    assert_true(codec && frame && packet);
+    codec->width = frame->width = codec->height = frame->height = 64;
+    codec->pix_fmt = frame->format = AV_PIX_FMT_YUV444P;
+    codec->time_base = (AVRational){ 1, 25 };
+    av_opt_set(codec->priv_data, "tune", "zerolatency", 0);
+    assert_int_equal(avcodec_open2(codec, x264, NULL), 0);
+    assert_int_equal(av_frame_get_buffer(frame, 0), 0);
+    for (int plane = 0; plane < 3; plane++)
+        memset(frame->data[plane], 100, (size_t)frame->linesize[plane] * 64);
+    assert_int_equal(avcodec_send_frame(codec, frame), 0);
+    assert_int_equal(avcodec_receive_packet(codec, packet), 0);
+    struct picture *picture = NULL;
+    decoder = testing_decoder(256, 1);
+    assert_int_equal(decoder_decode(decoder, packet->data, (size_t)packet->size, true, &picture, &err),
+                     -ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "4:2:0"));
+    decoder_close(&decoder);
+    av_packet_free(&packet);
+    av_frame_free(&frame);
+    avcodec_free_context(&codec);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_pictures_lie_in_the_pool),
+        cmocka_unit_test(test_pool_runs_empty),
+        cmocka_unit_test(test_size_limits),
+        cmocka_unit_test(test_size_changes_mid_stream),
+        cmocka_unit_test(test_starts_and_skips_to_keyframes),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_other_formats_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
