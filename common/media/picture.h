@@ -48,11 +48,12 @@ void picture_unref(struct picture **picture);         /* any thread; sets NULL, 
 
 void picture_get_view(const struct picture *picture, struct picture_view *view);
 void picture_get_place(const struct picture *picture, struct picture_place *place);
-
-/* A pool of equal slots in one memfd, for decoded pictures that worker processes read. Slots are
- * taken by the decoder and return when the last reference goes. Any thread. */
 struct picture_pool;
+/* The pool that it lies in; borrowed, lives at least as long as the picture. NULL: private memory. */
+const struct picture_pool *picture_get_pool(const struct picture *picture);
 
+/* A picture_pool has equal slots in one memfd, for decoded pictures that worker processes read. Slots
+ * are taken by the decoder and return when the last reference goes. Any thread. */
 int picture_pool_create(struct picture_pool **pool, uint32_t width, uint32_t height,
                         uint32_t slot_count, struct error *err);
 uint64_t picture_pool_id(const struct picture_pool *pool); /* unique in this process, never 0 */

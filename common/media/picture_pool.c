@@ -150,10 +150,15 @@ int picture_pool_take(struct picture_pool *pool, struct picture **picture, struc
     return failed;
 }
 
+const struct picture_pool *picture_get_pool(const struct picture *picture)
+{
+    return picture_frame(picture)->opaque;
+}
+
 void picture_get_place(const struct picture *picture, struct picture_place *place)
 {
     const AVFrame *frame = picture_frame(picture);
-    const struct picture_pool *pool = frame->opaque;
+    const struct picture_pool *pool = picture_get_pool(picture);
     *place = (struct picture_place){ .pool_id = pool ? pool->id : 0 };
     for (int plane = 0; pool && plane < 3 && frame->data[plane]; plane++) {
         assert(frame->data[plane] >= pool->base && frame->data[plane] < pool->base + pool->bytes);
