@@ -25,8 +25,8 @@ fi
 # Keys: the server's, the agent's, and the server's word that this agent may stream as "street".
 [ -f "$keys/server.key" ] || "$build/bin/cloud-server" keys new --folder "$keys" --name server >/dev/null
 [ -f "$keys/edge.key" ] || "$build/bin/edge-agent" keys new --folder "$keys" --name edge >/dev/null
-"$build/bin/cloud-server" keys allow --folder "$keys/allow" --name edge --key "$keys/edge.pub" \
-    --stream street >/dev/null
+"$build/bin/cloud-server" keys allow edge "$keys/edge.pub" --allow "$keys/allow" --stream street \
+    >/dev/null
 
 "$build/bin/cloud-server" run --config deploy/cloud-server.yaml \
     --set "listen.address=tcp://127.0.0.1:$port" \
