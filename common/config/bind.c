@@ -140,9 +140,13 @@ static void bind_list(struct binder *binder, const struct option_spec *spec,
                       struct option_list *list, const struct node *node)
 {
     if (node->kind != NODE_LIST && node->kind != NODE_EMPTY) {
-        problem_add(binder->config, node, binder->path.text,
-                    "is a list: start each element below it with \"- \"%s",
-                    node->from_set ? ", or with --set write the element's number, as in a.0.b" : "");
+        if (node->from_set)
+            problem_add(binder->config, node, binder->path.text,
+                        "is a list; name one of its elements, as in %s.0.%s=VALUE",
+                        binder->path.text, spec->section->name);
+        else
+            problem_add(binder->config, node, binder->path.text,
+                        "is a list: start each element below it with \"- \"");
         return;
     }
     check_count(binder, spec, node->count, node);

@@ -29,9 +29,9 @@ static void write_tables(const struct option_spec *table, const char *title, con
 void config_write_example(const struct option_spec *root, FILE *out)
 {
     struct place place = { .out = out };
-    fputs("# Lines that start with '#' and no blank show the defaults: take the '#' away, and that "
-          "of\n"
-          "# the section above, to change one. `check` names every mistake.\n",
+    fputs("# Keys behind a '#' in the first column show their defaults: to change one, take that "
+          "'#' away,\n"
+          "# and those of the lines it belongs to. The command `check` names every mistake.\n",
           out);
     write_options(&place, root);
 }

@@ -14,6 +14,19 @@ static bool parse_index(const char *word, size_t *index);
 
 static const struct node set_place = { .from_set = true };
 
+/* Words with a dot between, none of them empty, and no more of them than a file may nest. */
+static bool check_key(const char *key, const char *end)
+{
+    unsigned words = 0;
+    for (const char *word = key; word <= end; words++) {
+        size_t size = strcspn(word, ".=");
+        if (size == 0)
+            return false;
+        word += size + 1;
+    }
+    return words < CONFIG_DEPTH_MAX;
+}
+
 void set_apply(struct config *config, const char *set)
 {
     const char *equals = strchr(set, '=');
@@ -22,15 +35,14 @@ void set_apply(struct config *config, const char *set)
                     CONFIG_SHOWN_BYTES, set);
         return;
     }
+    if (!check_key(set, equals)) {
+        problem_add(config, &set_place, "", "\"%.*s\" is not a key; write a.b.0.c=VALUE",
+                    CONFIG_SHOWN_BYTES, set);
+        return;
+    }
     struct walk walk = { .config = config, .node = config->tree };
-    unsigned depth = 0;
-    for (const char *word = set; word <= equals;) {
+    for (const char *word = set; word < equals;) {
         size_t size = strcspn(word, ".=");
-        if (++depth >= CONFIG_DEPTH_MAX || size == 0) {
-            problem_add(config, &set_place, "", "\"%.*s\" is not a key; write a.b.0.c=VALUE",
-                        CONFIG_SHOWN_BYTES, set);
-            return;
-        }
         if (!step(&walk, word, size))
             return;
         word += size + 1;

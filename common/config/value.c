@@ -23,6 +23,14 @@ static bool has_range(const struct option_spec *spec)
     return spec->min != 0 || spec->max != 0;
 }
 
+/* A default may stand outside of the range, as "" for "not set": it can then be written as well. */
+static bool is_length_allowed(const struct option_spec *spec, const char *text)
+{
+    double length = (double)strlen(text);
+    return !has_range(spec) || (length >= spec->min && length <= spec->max) ||
+           (spec->fallback && strcmp(text, spec->fallback) == 0);
+}
+
 /* "12x" is not a number, allowed 1 to 240 fps, did you mean … */
 static bool refuse(const struct option_spec *spec, const char *text, const char *what,
                    char why[CONFIG_PROBLEM_BYTES])
@@ -60,8 +68,7 @@ bool value_parse(const struct option_spec *spec, const char *text, void *field, 
         *(double *)field = number;
         return true;
     case OPTION_KIND_STRING:
-        if (has_range(spec) &&
-            ((double)strlen(text) < spec->min || (double)strlen(text) > spec->max)) {
+        if (!is_length_allowed(spec, text)) {
             snprintf(length, sizeof length, "has %zu bytes", strlen(text));
             return refuse(spec, text, length, why);
         }
