@@ -11,7 +11,7 @@
 #define OPSET_MAX 21
 
 /* What a row may need to know of its node: inputs and outputs as values (shapes, constants). Entries
- * behind the node's own are NULL. */
+ * behind the node's own are NULL; the first inputs_min inputs are there. */
 struct op_values {
     const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
     struct value *out[GRAPH_NODE_INPUTS_MAX];      /* NULL for an absent optional output */

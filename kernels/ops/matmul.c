@@ -1,0 +1,187 @@
+/* matmul: MatMul and Gemm, both as products of matrices that lie in memory with any steps. */
+#include "ops/families.h"
+#include "ops/resolve.h"
+#include "ops/rules.h"
+#include "ops/walk.h"
+
+#define STRETCH 128 /* columns summed together; their sums stay in the nearest cache */
+
+static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int matmul_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err);
+static int gemm_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int gemm_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err);
+
+static const struct op rows[] = {
+    {
+        .name = "MatMul",
+        .inputs_min = 2,
+        .inputs_max = 2,
+        .outputs_min = 1,
+        .outputs_max = 1,
+        .opset_min = OPSET_MIN,
+        .opset_max = OPSET_MAX,
+        .heavy = true,
+        .shape = matmul_shape,
+        .reference = matmul_reference,
+    },
+    {
+        .name = "Gemm",
+        .inputs_min = 2,
+        .inputs_max = 3,
+        .outputs_min = 1,
+        .outputs_max = 1,
+        .opset_min = OPSET_MIN,
+        .opset_max = OPSET_MAX,
+        .heavy = true,
+        .attributes = (const struct op_attribute[]){ { "alpha", ATTRIBUTE_FLOAT },
+                                                     { "beta", ATTRIBUTE_FLOAT },
+                                                     { "transA", ATTRIBUTE_INT },
+                                                     { "transB", ATTRIBUTE_INT },
+                                                     { 0 } },
+        .shape = gemm_shape,
+        .reference = gemm_reference,
+    },
+};
+const struct op_family matmul_family = OP_FAMILY(rows);
+
+/* A matrix in memory: element (i, j) is data[i * row + j * column]. */
+struct matrix {
+    const float *data;
+    int64_t row, column;
+};
+
+/* out (m x n, dense) = alpha * a * b */
+static void multiply(int64_t m, int64_t k, int64_t n, struct matrix a, struct matrix b,
+                     double alpha, float *out)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t first = 0; first < n; first += STRETCH) {
+            int64_t count = n - first < STRETCH ? n - first : STRETCH;
+            double sums[STRETCH] = { 0 };
+            for (int64_t p = 0; p < k; p++) {
+                double factor = (double)a.data[i * a.row + p * a.column];
+                const float *line = b.data + p * b.row + first * b.column;
+                for (int64_t j = 0; j < count; j++)
+                    sums[j] += factor * (double)line[j * b.column];
+            }
+            for (int64_t j = 0; j < count; j++)
+                out[i * n + first + j] = (float)(alpha * sums[j]);
+        }
+}
+
+bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_span *span)
+{
+    struct shape left = *a, right = *b;
+    if (a->rank == 1)
+        left = (struct shape){ .rank = 2, .dim = { 1, a->dim[0] } };
+    if (b->rank == 1)
+        right = (struct shape){ .rank = 2, .dim = { b->dim[0], 1 } };
+    *span = (struct matmul_span){
+        .m = left.dim[left.rank - 2],
+        .k = left.dim[left.rank - 1],
+        .n = right.dim[right.rank - 1],
+    };
+    if (right.dim[right.rank - 2] != span->k)
+        return false;
+    left.rank -= 2;
+    right.rank -= 2;
+    span->left = left;
+    span->right = right;
+    return shape_broadcast(&left, &right, &span->batch);
+}
+
+static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int rc = rule_input(values, 0, "A", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    if (rc || (rc = rule_input(values, 1, "B", TYPE(F32), 1, SHAPE_RANK_MAX, err)))
+        return rc;
+    const struct shape *a = &values->in[0]->shape, *b = &values->in[1]->shape;
+    struct matmul_span span;
+    if (!matmul_span(a, b, &span)) {
+        char a_text[128], b_text[128];
+        shape_format(a, a_text, sizeof a_text);
+        shape_format(b, b_text, sizeof b_text);
+        return error_set(err, ERROR_FORMAT, "inputs", "shapes %s and %s do not go together", a_text,
+                         b_text);
+    }
+    struct shape shape = span.batch; /* a vector's dimension of 1 does not show in the output */
+    if (a->rank > 1)
+        shape.dim[shape.rank++] = span.m;
+    if (b->rank > 1)
+        shape.dim[shape.rank++] = span.n;
+    rule_output(values, 0, TENSOR_F32, &shape);
+    return 0;
+}
+
+static int matmul_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err)
+{
+    (void)node, (void)err;
+    struct matmul_span span;
+    matmul_span(&in[0]->shape, &in[1]->shape, &span);
+    struct walk walk; /* over the batch: matrices instead of elements */
+    walk_init(&walk, &span.batch);
+    walk_add_broadcast(&walk, &span.batch);
+    walk_add_broadcast(&walk, &span.left);
+    walk_add_broadcast(&walk, &span.right);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
+        for (int64_t i = 0; i < walk.row; i++) {
+            int64_t left = walk.at[1] + i * walk.row_step[1];
+            int64_t right = walk.at[2] + i * walk.row_step[2];
+            struct matrix a = { (const float *)in[0]->data + left * span.m * span.k, span.k, 1 };
+            struct matrix b = { (const float *)in[1]->data + right * span.k * span.n, span.n, 1 };
+            multiply(span.m, span.k, span.n, a, b, 1,
+                     (float *)out[0]->data + (walk.at[0] + i) * span.m * span.n);
+        }
+    return 0;
+}
+
+static int gemm_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    static const char *const names[] = { "A", "B", "C" };
+    int rc = 0;
+    for (int i = 0; i < 3 && !rc; i++)
+        if (i < 2 || values->in[i])
+            rc = rule_input(values, i, names[i], TYPE(F32), i < 2 ? 2 : 0, 2, err);
+    if (rc)
+        return rc;
+    const int64_t *a = values->in[0]->shape.dim, *b = values->in[1]->shape.dim;
+    bool trans_a = node_int(node, "transA", 0), trans_b = node_int(node, "transB", 0);
+    struct shape shape = { .rank = 2, .dim = { a[trans_a], b[!trans_b] } }, sum;
+    if (a[!trans_a] != b[trans_b])
+        return error_set(err, ERROR_FORMAT, "inputs", "%lldx%lld times %lldx%lld",
+                         (long long)a[trans_a], (long long)a[!trans_a], (long long)b[trans_b],
+                         (long long)b[!trans_b]);
+    if (values->in[2] &&
+        (!shape_broadcast(&shape, &values->in[2]->shape, &sum) || !shape_equal(&shape, &sum)))
+        return error_set(err, ERROR_FORMAT, "C", "its shape does not go with the product's");
+    rule_output(values, 0, TENSOR_F32, &shape);
+    return 0;
+}
+
+static int gemm_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    bool trans_a = node_int(node, "transA", 0), trans_b = node_int(node, "transB", 0);
+    int64_t a_columns = in[0]->shape.dim[1], b_columns = in[1]->shape.dim[1];
+    struct matrix a = { in[0]->data, trans_a ? 1 : a_columns, trans_a ? a_columns : 1 };
+    struct matrix b = { in[1]->data, trans_b ? 1 : b_columns, trans_b ? b_columns : 1 };
+    multiply(out[0]->shape.dim[0], in[0]->shape.dim[!trans_a], out[0]->shape.dim[1], a, b,
+             (double)node_float(node, "alpha", 1), out[0]->data);
+    if (!in[2])
+        return 0;
+    float beta = node_float(node, "beta", 1);
+    struct walk walk;
+    walk_init(&walk, &out[0]->shape);
+    walk_add_broadcast(&walk, &out[0]->shape);
+    walk_add_broadcast(&walk, &in[2]->shape);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
+        for (int64_t i = 0; i < walk.row; i++)
+            ((float *)out[0]->data)[walk.at[0] + i] +=
+                beta * ((const float *)in[2]->data)[walk.at[1] + i * walk.row_step[1]];
+    return 0;
+}

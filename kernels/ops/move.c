@@ -1,0 +1,474 @@
+/* move: ops that put elements elsewhere without computing on them. Nearly all are a walk with the
+ * right steps. */
+#include "ops/families.h"
+#include "ops/resolve.h"
+#include "ops/rules.h"
+#include "ops/walk.h"
+#include <string.h>
+
+#define BLOCK_MAX (1 << 15)
+
+static int transpose_shape(const struct node *node, const struct op_values *values,
+                           struct error *err);
+static int transpose_reference(const struct node *node, const struct tensor *const *in,
+                               struct tensor *const *out, struct error *err);
+static int concat_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int concat_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err);
+static int split_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int split_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err);
+static int expand_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int expand_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err);
+static int tile_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int tile_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err);
+static int gather_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int gather_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err);
+static int depth_to_space_shape(const struct node *node, const struct op_values *values,
+                                struct error *err);
+static int depth_to_space_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err);
+static int space_to_depth_shape(const struct node *node, const struct op_values *values,
+                                struct error *err);
+static int space_to_depth_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err);
+
+#define ROW(op_name, least, most, outputs, first, last, prefix)                             \
+    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1,             \
+    .outputs_max = outputs, .opset_min = first, .opset_max = last, .shape = prefix##_shape, \
+    .reference = prefix##_reference
+#define ATTRIBUTES(...)                         \
+    .attributes = (const struct op_attribute[]) \
+    {                                           \
+        __VA_ARGS__,                            \
+        {                                       \
+            0                                   \
+        }                                       \
+    }
+#define MANY GRAPH_NODE_INPUTS_MAX
+
+static const struct op rows[] = {
+    { ROW("Transpose", 1, 1, 1, OPSET_MIN, OPSET_MAX, transpose),
+      ATTRIBUTES({ "perm", ATTRIBUTE_INTS }) },
+    { ROW("Concat", 1, MANY, 1, OPSET_MIN, OPSET_MAX, concat), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { ROW("Split", 1, 1, MANY, OPSET_MIN, 12, split),
+      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "split", ATTRIBUTE_INTS }) },
+    { ROW("Split", 1, 2, MANY, 13, 17, split), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { ROW("Split", 1, 2, MANY, 18, OPSET_MAX, split),
+      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "num_outputs", ATTRIBUTE_INT }) },
+    { ROW("Expand", 2, 2, 1, 8, OPSET_MAX, expand) },
+    { ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile) },
+    { ROW("Gather", 2, 2, 1, OPSET_MIN, OPSET_MAX, gather), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { ROW("DepthToSpace", 1, 1, 1, OPSET_MIN, OPSET_MAX, depth_to_space),
+      ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
+    { ROW("SpaceToDepth", 1, 1, 1, OPSET_MIN, OPSET_MAX, space_to_depth),
+      ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
+};
+const struct op_family move_family = OP_FAMILY(rows);
+
+static int any_input(const struct op_values *values, struct error *err)
+{
+    return rule_input(values, 0, "input", TYPES_ALL, 0, SHAPE_RANK_MAX, err);
+}
+
+/* Which input dimension each output dimension is; without perm the order is reversed. */
+static int transpose_order(const struct node *node, int rank, int order[SHAPE_RANK_MAX],
+                           struct error *err)
+{
+    const int64_t *perm;
+    bool seen[SHAPE_RANK_MAX];
+    size_t count = node_ints(node, "perm", &perm);
+    for (int i = 0; i < rank; i++)
+        order[i] = rank - 1 - i;
+    if (count == 0)
+        return 0;
+    if (count != (size_t)rank)
+        return error_set(err, ERROR_FORMAT, "perm", "%zu numbers for %d dimensions", count, rank);
+    for (int i = 0; i < rank; i++) {
+        if (perm[i] < 0)
+            return error_set(err, ERROR_FORMAT, "perm", "%lld is negative", (long long)perm[i]);
+        order[i] = (int)perm[i];
+    }
+    return rule_axes("perm", perm, count, rank, seen, err);
+}
+
+static int transpose_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int order[SHAPE_RANK_MAX];
+    int rc = any_input(values, err);
+    const struct shape *from = &values->in[0]->shape;
+    if (rc || (rc = transpose_order(node, from->rank, order, err)))
+        return rc;
+    struct shape shape = { .rank = from->rank };
+    for (int i = 0; i < from->rank; i++)
+        shape.dim[i] = from->dim[order[i]];
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+/* Fills out from in, where the walk's shape is out's in dense order and steps are in's. */
+static void copy_with_steps(const struct shape *shape, const int64_t *steps,
+                            const struct tensor *in, struct tensor *out)
+{
+    struct walk walk;
+    walk_init(&walk, shape);
+    walk_add_broadcast(&walk, shape);
+    walk_add_steps(&walk, 0, steps);
+    walk_copy(&walk, out->data, in->data, tensor_type_bytes(in->type));
+}
+
+static int transpose_reference(const struct node *node, const struct tensor *const *in,
+                               struct tensor *const *out, struct error *err)
+{
+    int order[SHAPE_RANK_MAX];
+    int64_t own[SHAPE_RANK_MAX], steps[SHAPE_RANK_MAX];
+    int rc = transpose_order(node, in[0]->shape.rank, order, err);
+    if (rc)
+        return rc;
+    shape_steps(&in[0]->shape, own);
+    for (int i = 0; i < in[0]->shape.rank; i++)
+        steps[i] = own[order[i]];
+    copy_with_steps(&out[0]->shape, steps, in[0], out[0]);
+    return 0;
+}
+
+int concat_axis(const struct node *node, const struct shape *shape)
+{
+    int64_t axis = node_int(node, "axis", 0);
+    return (int)(axis < 0 ? axis + shape->rank : axis);
+}
+
+static int concat_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int axis = 0;
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
+    if (!rc && !node_attribute(node, "axis"))
+        rc = error_set(err, ERROR_FORMAT, "axis", "is missing");
+    struct shape shape = values->in[0]->shape;
+    if (rc || (rc = rule_axis("axis", node_int(node, "axis", 0), shape.rank, &axis, err)))
+        return rc;
+    for (int i = 1; i < node->input_count; i++) {
+        rc = rule_input(values, i, "input", 1u << values->in[0]->type, shape.rank, shape.rank, err);
+        if (rc)
+            return rc;
+        const struct shape *other = &values->in[i]->shape;
+        for (int d = 0; d < shape.rank; d++)
+            if (d != axis && other->dim[d] != shape.dim[d])
+                return error_set(err, ERROR_FORMAT, "inputs", "dimension %d is %lld and %lld", d,
+                                 (long long)shape.dim[d], (long long)other->dim[d]);
+        shape.dim[axis] += other->dim[axis];
+    }
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+/* Copies `bytes` long pieces between a whole, whose pieces lie whole_bytes apart, and a dense part. */
+static void copy_pieces(char *to, size_t to_step, const char *from, size_t from_step, size_t bytes,
+                        int64_t pieces)
+{
+    for (int64_t i = 0; i < pieces; i++)
+        memcpy(to + (size_t)i * to_step, from + (size_t)i * from_step, bytes);
+}
+
+static int concat_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const struct shape *shape = &out[0]->shape;
+    int axis = concat_axis(node, shape);
+    int64_t pieces = shape_span(shape, 0, axis);
+    size_t element = tensor_type_bytes(out[0]->type), offset = 0;
+    size_t whole = (size_t)shape_span(shape, axis, shape->rank) * element;
+    for (int i = 0; i < node->input_count; i++) {
+        size_t part = (size_t)shape_span(&in[i]->shape, axis, shape->rank) * element;
+        copy_pieces((char *)out[0]->data + offset, whole, in[i]->data, part, part, pieces);
+        offset += part;
+    }
+    return 0;
+}
+
+/* The length of each part: listed (attribute or input), or equal, the last perhaps shorter. */
+static int split_parts(const struct node *node, const struct op_values *values, int64_t length,
+                       int64_t parts[MANY], struct error *err)
+{
+    const int64_t *listed = NULL;
+    size_t count = node_ints(node, "split", &listed);
+    const struct tensor *input = rule_constant(values, 1);
+    if (input) {
+        if (!input->data || input->type != TENSOR_I64 || input->shape.rank != 1)
+            return error_set(err, ERROR_UNSUPPORTED, "input split", "must be a constant i64 list");
+        listed = input->data;
+        count = (size_t)input->shape.dim[0];
+    }
+    bool may_be_uneven = node_attribute(node, "num_outputs") != NULL;
+    if (may_be_uneven && node_int(node, "num_outputs", 0) != node->output_count)
+        return error_set(err, ERROR_FORMAT, "num_outputs", "does not match the %d outputs",
+                         node->output_count);
+    if (count > 0 && count != (size_t)node->output_count)
+        return error_set(err, ERROR_FORMAT, "split", "%zu parts for %d outputs", count,
+                         node->output_count);
+    int64_t each = (length + node->output_count - 1) / node->output_count, left = length;
+    if (count == 0 && !may_be_uneven && length % node->output_count)
+        return error_set(err, ERROR_FORMAT, "split", "%lld does not divide into %d parts",
+                         (long long)length, node->output_count);
+    for (int i = 0; i < node->output_count; i++) {
+        parts[i] = count > 0 ? listed[i] : each < left ? each : left;
+        if (parts[i] < 0 || parts[i] > left)
+            return error_set(err, ERROR_FORMAT, "split", "the parts do not add up to %lld",
+                             (long long)length);
+        left -= parts[i];
+    }
+    return left == 0 ? 0
+                     : error_set(err, ERROR_FORMAT, "split", "the parts do not add up to %lld",
+                                 (long long)length);
+}
+
+static int split_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int axis = 0;
+    int64_t parts[MANY];
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
+    struct shape shape = values->in[0]->shape;
+    if (rc || (rc = rule_axis("axis", node_int(node, "axis", 0), shape.rank, &axis, err)) ||
+        (rc = split_parts(node, values, shape.dim[axis], parts, err)))
+        return rc;
+    for (int i = 0; i < node->output_count; i++) {
+        if (!values->out[i])
+            return error_set(err, ERROR_UNSUPPORTED, "outputs", "all parts must have a name");
+        shape.dim[axis] = parts[i];
+        rule_output(values, i, values->in[0]->type, &shape);
+    }
+    return 0;
+}
+
+static int split_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const struct shape *shape = &in[0]->shape;
+    int axis = concat_axis(node, shape);
+    int64_t pieces = shape_span(shape, 0, axis);
+    size_t element = tensor_type_bytes(in[0]->type), offset = 0;
+    size_t whole = (size_t)shape_span(shape, axis, shape->rank) * element;
+    for (int i = 0; i < node->output_count; i++) {
+        size_t part = (size_t)shape_span(&out[i]->shape, axis, shape->rank) * element;
+        copy_pieces(out[i]->data, part, (const char *)in[0]->data + offset, whole, part, pieces);
+        offset += part;
+    }
+    return 0;
+}
+
+static int expand_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int64_t dims[RULE_INTS_MAX];
+    size_t count = 0;
+    int rc = any_input(values, err);
+    if (rc || (rc = rule_ints(rule_constant(values, 1), "input shape", dims, &count, err)))
+        return rc;
+    struct shape wanted = { .rank = (int)count }, shape;
+    if (count > SHAPE_RANK_MAX)
+        return error_set(err, ERROR_LIMIT, "input shape", "%zu dimensions; at most %d", count,
+                         SHAPE_RANK_MAX);
+    memcpy(wanted.dim, dims, count * sizeof *dims);
+    if (!shape_broadcast(&values->in[0]->shape, &wanted, &shape))
+        return error_set(err, ERROR_FORMAT, "input shape", "does not go with the input's");
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+static int expand_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err)
+{
+    (void)node, (void)err;
+    struct walk walk;
+    walk_init(&walk, &out[0]->shape);
+    walk_add_broadcast(&walk, &out[0]->shape);
+    walk_add_broadcast(&walk, &in[0]->shape);
+    walk_copy(&walk, out[0]->data, in[0]->data, tensor_type_bytes(in[0]->type));
+    return 0;
+}
+
+static int tile_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int64_t repeats[RULE_INTS_MAX];
+    size_t count = 0;
+    int rc = any_input(values, err);
+    if (rc || (rc = rule_ints(rule_constant(values, 1), "input repeats", repeats, &count, err)))
+        return rc;
+    struct shape shape = values->in[0]->shape;
+    if (count != (size_t)shape.rank)
+        return error_set(err, ERROR_FORMAT, "input repeats", "%zu numbers for %d dimensions", count,
+                         shape.rank);
+    for (int i = 0; i < shape.rank; i++)
+        if (repeats[i] < 0 || __builtin_mul_overflow(shape.dim[i], repeats[i], &shape.dim[i]))
+            return error_set(err, ERROR_FORMAT, "input repeats", "%lld is negative or too large",
+                             (long long)repeats[i]);
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+/* Lays the input down once for each combination of repeats. */
+static int tile_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err)
+{
+    (void)node, (void)err;
+    const struct shape *from = &in[0]->shape;
+    if (shape_elements(&out[0]->shape) == 0)
+        return 0;
+    int64_t steps[SHAPE_RANK_MAX], own[SHAPE_RANK_MAX], jump[SHAPE_RANK_MAX];
+    struct shape repeats = { .rank = from->rank };
+    shape_steps(&out[0]->shape, steps);
+    shape_steps(from, own);
+    for (int i = 0; i < from->rank; i++) {
+        repeats.dim[i] = out[0]->shape.dim[i] / from->dim[i];
+        jump[i] = steps[i] * from->dim[i];
+    }
+    struct walk tiles;
+    walk_init(&tiles, &repeats);
+    walk_add_steps(&tiles, 0, jump);
+    for (bool more = walk_begin(&tiles); more; more = walk_next(&tiles))
+        for (int64_t i = 0; i < tiles.row; i++) {
+            struct walk walk;
+            walk_init(&walk, from);
+            walk_add_steps(&walk, tiles.at[0] + i * tiles.row_step[0], steps);
+            walk_add_steps(&walk, 0, own);
+            walk_copy(&walk, out[0]->data, in[0]->data, tensor_type_bytes(in[0]->type));
+        }
+    return 0;
+}
+
+/* The axis is replaced by the dimensions of the indices. */
+static int gather_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int axis = 0;
+    int rc = rule_input(values, 0, "data", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
+    if (rc || (rc = rule_input(values, 1, "indices", TYPE(I64) | TYPE(I32), 0, SHAPE_RANK_MAX, err)))
+        return rc;
+    const struct shape *from = &values->in[0]->shape, *indices = &values->in[1]->shape;
+    if ((rc = rule_axis("axis", node_int(node, "axis", 0), from->rank, &axis, err)))
+        return rc;
+    if (from->rank - 1 + indices->rank > SHAPE_RANK_MAX)
+        return error_set(err, ERROR_LIMIT, "output", "more than %d dimensions", SHAPE_RANK_MAX);
+    struct shape shape = { 0 };
+    for (int i = 0; i < axis; i++)
+        shape.dim[shape.rank++] = from->dim[i];
+    for (int i = 0; i < indices->rank; i++)
+        shape.dim[shape.rank++] = indices->dim[i];
+    for (int i = axis + 1; i < from->rank; i++)
+        shape.dim[shape.rank++] = from->dim[i];
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+static int gather_reference(const struct node *node, const struct tensor *const *in,
+                            struct tensor *const *out, struct error *err)
+{
+    const struct shape *from = &in[0]->shape;
+    int axis = concat_axis(node, from);
+    int64_t outer = shape_span(from, 0, axis), length = from->dim[axis];
+    int64_t count = shape_elements(&in[1]->shape);
+    size_t piece = (size_t)shape_span(from, axis + 1, from->rank) * tensor_type_bytes(in[0]->type);
+    char *to = out[0]->data;
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < count; i++, to += piece) {
+            int64_t index = rule_int_at(in[1], i);
+            if (index < -length || index >= length)
+                return error_set(err, ERROR_FORMAT, "Gather", "node '%s': index %lld of %lld",
+                                 node->name, (long long)index, (long long)length);
+            index += index < 0 ? length : 0;
+            memcpy(to, (const char *)in[0]->data + (size_t)(o * length + index) * piece, piece);
+        }
+    return 0;
+}
+
+static int read_block(const struct node *node, const struct op_values *values, int64_t *block,
+                      struct error *err)
+{
+    *block = node_int(node, "blocksize", 0);
+    if (*block < 1 || *block > BLOCK_MAX)
+        return error_set(err, ERROR_FORMAT, "blocksize", "%lld is outside [1, %d]",
+                         (long long)*block, BLOCK_MAX);
+    return rule_input(values, 0, "input", TYPES_ALL, 4, 4, err);
+}
+
+static int depth_to_space_shape(const struct node *node, const struct op_values *values,
+                                struct error *err)
+{
+    int64_t block;
+    int rc = read_block(node, values, &block, err);
+    if (rc)
+        return rc;
+    const char *mode = node_string(node, "mode", "DCR");
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return error_set(err, ERROR_FORMAT, "mode", "unknown word '%.32s'", mode);
+    const int64_t *dim = values->in[0]->shape.dim;
+    if (dim[1] % (block * block))
+        return error_set(err, ERROR_FORMAT, "input", "%lld channels do not divide by %lld",
+                         (long long)dim[1], (long long)(block * block));
+    struct shape shape = {
+        .rank = 4,
+        .dim = { dim[0], dim[1] / (block * block), dim[2] * block, dim[3] * block },
+    };
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+static int depth_to_space_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const int64_t *dim = in[0]->shape.dim;
+    int64_t block = node_int(node, "blocksize", 1), plane = dim[2] * dim[3];
+    int64_t channels = dim[1] / (block * block);
+    /* Output: batch, channel, row, row in block, column, column in block. In DCR the block is the
+     * outer part of the input's channels, in CRD the inner. */
+    bool outer = strcmp(node_string(node, "mode", "DCR"), "DCR") == 0;
+    int64_t block_step = outer ? channels * plane : plane;
+    const struct shape shape = { .rank = 6,
+                                 .dim = { dim[0], channels, dim[2], block, dim[3], block } };
+    const int64_t steps[] = {
+        dim[1] * plane, outer ? plane : block * block * plane, dim[3], block * block_step, 1,
+        block_step
+    };
+    copy_with_steps(&shape, steps, in[0], out[0]);
+    return 0;
+}
+
+static int space_to_depth_shape(const struct node *node, const struct op_values *values,
+                                struct error *err)
+{
+    int64_t block;
+    int rc = read_block(node, values, &block, err);
+    if (rc)
+        return rc;
+    const int64_t *dim = values->in[0]->shape.dim;
+    if (dim[2] % block || dim[3] % block)
+        return error_set(err, ERROR_FORMAT, "input", "%lldx%lld do not divide by %lld",
+                         (long long)dim[2], (long long)dim[3], (long long)block);
+    struct shape shape = {
+        .rank = 4,
+        .dim = { dim[0], dim[1] * block * block, dim[2] / block, dim[3] / block },
+    };
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+static int space_to_depth_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const int64_t *dim = in[0]->shape.dim;
+    int64_t block = node_int(node, "blocksize", 1), plane = dim[2] * dim[3];
+    const struct shape shape = {
+        .rank = 6,
+        .dim = { dim[0], block, block, dim[1], dim[2] / block, dim[3] / block },
+    };
+    const int64_t steps[] = { dim[1] * plane, dim[3], 1, plane, block * dim[3], block };
+    copy_with_steps(&shape, steps, in[0], out[0]);
+    return 0;
+}

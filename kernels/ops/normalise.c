@@ -1,0 +1,224 @@
+/* normalise: Softmax and the normalisations, as used for inference. */
+#include "ops/families.h"
+#include "ops/resolve.h"
+#include "ops/rules.h"
+#include <math.h>
+
+static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int softmax_reference(const struct node *node, const struct tensor *const *in,
+                             struct tensor *const *out, struct error *err);
+static int batch_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int batch_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err);
+static int instance_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int instance_reference(const struct node *node, const struct tensor *const *in,
+                              struct tensor *const *out, struct error *err);
+static int layer_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int layer_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err);
+
+#define ROW(op_name, least, most, first, last, prefix)                                            \
+    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
+    .opset_min = first, .opset_max = last, .shape = prefix##_shape, .reference = prefix##_reference
+#define ATTRIBUTES(...)                         \
+    .attributes = (const struct op_attribute[]) \
+    {                                           \
+        __VA_ARGS__,                            \
+        {                                       \
+            0                                   \
+        }                                       \
+    }
+
+static const struct op rows[] = {
+    /* Until 12 the tensor counts as a matrix, split before the axis. */
+    { ROW("Softmax", 1, 1, OPSET_MIN, 12, softmax), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { ROW("Softmax", 1, 1, 13, OPSET_MAX, softmax), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { ROW("BatchNormalization", 5, 5, OPSET_MIN, OPSET_MAX, batch),
+      ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
+                 { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }) },
+    { ROW("InstanceNormalization", 3, 3, OPSET_MIN, OPSET_MAX, instance),
+      ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }) },
+    { ROW("LayerNormalization", 2, 3, 17, OPSET_MAX, layer),
+      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "epsilon", ATTRIBUTE_FLOAT },
+                 { "stash_type", ATTRIBUTE_INT }) },
+};
+const struct op_family normalise_family = OP_FAMILY(rows);
+
+void softmax_span(const struct node *node, const struct shape *input, int64_t *outer, int64_t *size,
+                  int64_t *inner)
+{
+    bool matrix = node->op->opset_max < 13;
+    int64_t axis = node_int(node, "axis", matrix ? 1 : -1);
+    int from = (int)(axis < 0 ? axis + input->rank : axis);
+    *outer = shape_span(input, 0, from);
+    *size = matrix ? shape_span(input, from, input->rank) : input->dim[from];
+    *inner = matrix ? 1 : shape_span(input, from + 1, input->rank);
+}
+
+static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int axis;
+    int rc = rule_input(values, 0, "input", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    const struct shape *shape = &values->in[0]->shape;
+    int64_t fallback = node->op->opset_max < 13 ? 1 : -1;
+    if (rc || (rc = rule_axis("axis", node_int(node, "axis", fallback), shape->rank, &axis, err)))
+        return rc;
+    rule_output(values, 0, TENSOR_F32, shape);
+    return 0;
+}
+
+static int softmax_reference(const struct node *node, const struct tensor *const *in,
+                             struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    int64_t outer, size, inner;
+    softmax_span(node, &in[0]->shape, &outer, &size, &inner);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            const float *from = (const float *)in[0]->data + o * size * inner + i;
+            float *to = (float *)out[0]->data + o * size * inner + i;
+            float largest = -INFINITY;
+            double sum = 0;
+            for (int64_t k = 0; k < size; k++)
+                largest = fmaxf(largest, from[k * inner]);
+            for (int64_t k = 0; k < size; k++) {
+                to[k * inner] = expf(from[k * inner] - largest);
+                sum += (double)to[k * inner];
+            }
+            for (int64_t k = 0; k < size; k++)
+                to[k * inner] = (float)((double)to[k * inner] / sum);
+        }
+    return 0;
+}
+
+/* Inputs first … last each hold one number per channel. */
+static int per_channel(const struct op_values *values, int last, int64_t channels, struct error *err)
+{
+    for (int i = 1; i <= last; i++) {
+        int rc = rule_input(values, i, "parameters", TYPE(F32), 1, 1, err);
+        if (rc)
+            return rc;
+        if (values->in[i]->shape.dim[0] != channels)
+            return error_set(err, ERROR_FORMAT, "parameters", "%lld numbers for %lld channels",
+                             (long long)values->in[i]->shape.dim[0], (long long)channels);
+    }
+    return 0;
+}
+
+static int batch_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int rc = rule_input(values, 0, "input", TYPE(F32), 2, SHAPE_RANK_MAX, err);
+    const struct shape *shape = &values->in[0]->shape;
+    if (rc || (rc = per_channel(values, 4, shape->dim[1], err)))
+        return rc;
+    if (node_int(node, "training_mode", 0) || !node_int(node, "spatial", 1))
+        return error_set(err, ERROR_UNSUPPORTED, "training_mode or spatial",
+                         "only inference, one number per channel, is supported");
+    rule_output(values, 0, TENSOR_F32, shape);
+    return 0;
+}
+
+static int batch_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const float *scale = in[1]->data, *bias = in[2]->data, *mean = in[3]->data;
+    const float *variance = in[4]->data, *from = in[0]->data;
+    float *to = out[0]->data;
+    double epsilon = (double)node_float(node, "epsilon", 1e-5f);
+    int64_t batch = in[0]->shape.dim[0], channels = in[0]->shape.dim[1];
+    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
+    for (int64_t n = 0; n < batch; n++)
+        for (int64_t c = 0; c < channels; c++) {
+            double factor = (double)scale[c] / sqrt((double)variance[c] + epsilon);
+            double offset = (double)bias[c] - (double)mean[c] * factor;
+            for (int64_t i = 0; i < size; i++)
+                *to++ = (float)((double)*from++ * factor + offset);
+        }
+    return 0;
+}
+
+/* Mean and 1/deviation of a stretch of memory. */
+static void measure(const float *from, int64_t size, double epsilon, double *mean,
+                    double *inverse_deviation)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < size; i++)
+        sum += (double)from[i];
+    *mean = sum / (double)size;
+    for (int64_t i = 0; i < size; i++)
+        squares += ((double)from[i] - *mean) * ((double)from[i] - *mean);
+    *inverse_deviation = 1 / sqrt(squares / (double)size + epsilon);
+}
+
+static int instance_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int rc = rule_input(values, 0, "input", TYPE(F32), 3, SHAPE_RANK_MAX, err);
+    const struct shape *shape = &values->in[0]->shape;
+    if (rc || (rc = per_channel(values, 2, shape->dim[1], err)))
+        return rc;
+    rule_output(values, 0, TENSOR_F32, shape);
+    return 0;
+}
+
+static int instance_reference(const struct node *node, const struct tensor *const *in,
+                              struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const float *scale = in[1]->data, *bias = in[2]->data, *from = in[0]->data;
+    float *to = out[0]->data;
+    double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
+    int64_t planes = shape_span(&in[0]->shape, 0, 2), channels = in[0]->shape.dim[1];
+    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
+    for (int64_t n = 0; n < planes; n++) {
+        measure(from, size, epsilon, &mean, &inverse);
+        for (int64_t i = 0; i < size; i++)
+            *to++ = (float)(((double)*from++ - mean) * inverse * (double)scale[n % channels] +
+                            (double)bias[n % channels]);
+    }
+    return 0;
+}
+
+/* Everything from the axis on is normalised together; scale and bias have just that shape. */
+static int layer_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int axis = 0;
+    int rc = rule_input(values, 0, "input", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    const struct shape *shape = &values->in[0]->shape;
+    if (rc || (rc = rule_axis("axis", node_int(node, "axis", -1), shape->rank, &axis, err)))
+        return rc;
+    struct shape tail = { .rank = shape->rank - axis };
+    for (int i = 0; i < tail.rank; i++)
+        tail.dim[i] = shape->dim[axis + i];
+    for (int i = 1; i < 3; i++) {
+        if (!values->in[i])
+            continue;
+        rc = rule_input(values, i, "scale or bias", TYPE(F32), 0, SHAPE_RANK_MAX, err);
+        if (rc)
+            return rc;
+        if (!shape_equal(&values->in[i]->shape, &tail))
+            return error_set(err, ERROR_UNSUPPORTED, "scale or bias",
+                             "its shape is not that of the normalised dimensions");
+    }
+    rule_output(values, 0, TENSOR_F32, shape);
+    return 0;
+}
+
+static int layer_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const float *scale = in[1]->data, *bias = in[2] ? in[2]->data : NULL, *from = in[0]->data;
+    float *to = out[0]->data;
+    double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
+    int64_t size = shape_elements(&in[1]->shape);
+    int64_t rows_left = size ? shape_elements(&in[0]->shape) / size : 0;
+    for (; rows_left > 0; rows_left--) {
+        measure(from, size, epsilon, &mean, &inverse);
+        for (int64_t i = 0; i < size; i++)
+            *to++ = (float)(((double)*from++ - mean) * inverse * (double)scale[i] +
+                            (bias ? (double)bias[i] : 0));
+    }
+    return 0;
+}

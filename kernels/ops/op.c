@@ -1,0 +1,47 @@
+/* op: the table itself, put together from the families. */
+#include "ops/op.h"
+#include "ops/families.h"
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#define ROWS_MAX 256
+
+static const struct op_family *const families[] = {
+    &conv_family,   &pool_family,      &unary_family,  &binary_family,
+    &matmul_family, &shape_family,     &move_family,   &slice_family,
+    &resize_family, &normalise_family, &reduce_family, &quantise_family,
+};
+
+static const struct op *rows[ROWS_MAX];
+static size_t row_count;
+
+static void collect_rows(void);
+
+const struct op *op_find(const char *name, int opset)
+{
+    size_t count;
+    const struct op *const *all = op_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(all[i]->name, name) == 0 &&
+            (opset == 0 || (opset >= all[i]->opset_min && opset <= all[i]->opset_max)))
+            return all[i];
+    return NULL;
+}
+
+const struct op *const *op_all(size_t *count)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, collect_rows);
+    *count = row_count;
+    return rows;
+}
+
+static void collect_rows(void)
+{
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+        for (size_t i = 0; i < families[f]->count; i++) {
+            assert(row_count < ROWS_MAX);
+            rows[row_count++] = &families[f]->rows[i];
+        }
+}

@@ -1,0 +1,204 @@
+/* pool: MaxPool, AveragePool and their global forms. */
+#include "ops/families.h"
+#include "ops/rules.h"
+#include "ops/window.h"
+#include <math.h>
+
+static int pool_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int max_pool_reference(const struct node *node, const struct tensor *const *in,
+                              struct tensor *const *out, struct error *err);
+static int average_pool_reference(const struct node *node, const struct tensor *const *in,
+                                  struct tensor *const *out, struct error *err);
+static int global_pool_shape(const struct node *node, const struct op_values *values,
+                             struct error *err);
+static int global_average_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err);
+static int global_max_reference(const struct node *node, const struct tensor *const *in,
+                                struct tensor *const *out, struct error *err);
+
+#define ONE_IN_ONE_OUT                                                                            \
+    .inputs_min = 1, .inputs_max = 1, .outputs_min = 1, .outputs_max = 1, .opset_min = OPSET_MIN, \
+    .opset_max = OPSET_MAX
+#define POOL_ATTRIBUTES                                                      \
+    { "auto_pad", ATTRIBUTE_STRING }, { "ceil_mode", ATTRIBUTE_INT },        \
+        { "dilations", ATTRIBUTE_INTS }, { "kernel_shape", ATTRIBUTE_INTS }, \
+        { "pads", ATTRIBUTE_INTS },                                          \
+    {                                                                        \
+        "strides", ATTRIBUTE_INTS                                            \
+    }
+
+static const struct op rows[] = {
+    {
+        .name = "MaxPool",
+        ONE_IN_ONE_OUT,
+        .heavy = true,
+        /* storage_order is about the second output, which is not supported. */
+        .attributes =
+            (const struct op_attribute[]){ POOL_ATTRIBUTES, { "storage_order", ATTRIBUTE_INT }, { 0 } },
+        .shape = pool_shape,
+        .reference = max_pool_reference,
+    },
+    {
+        .name = "AveragePool",
+        ONE_IN_ONE_OUT,
+        .heavy = true,
+        .attributes = (const struct op_attribute[]){ POOL_ATTRIBUTES,
+                                                     { "count_include_pad", ATTRIBUTE_INT },
+                                                     { 0 } },
+        .shape = pool_shape,
+        .reference = average_pool_reference,
+    },
+    {
+        .name = "GlobalAveragePool",
+        ONE_IN_ONE_OUT,
+        .shape = global_pool_shape,
+        .reference = global_average_reference,
+    },
+    {
+        .name = "GlobalMaxPool",
+        ONE_IN_ONE_OUT,
+        .shape = global_pool_shape,
+        .reference = global_max_reference,
+    },
+};
+const struct op_family pool_family = OP_FAMILY(rows);
+
+static int pool_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    struct window window;
+    struct shape shape;
+    int rc = rule_input(values, 0, "input", TYPE(F32), 3, 4, err);
+    if (rc || (rc = window_of_pool(node, &values->in[0]->shape, &window, err)))
+        return rc;
+    window_output(&window, values->in[0]->shape.rank, &shape);
+    rule_output(values, 0, TENSOR_F32, &shape);
+    return 0;
+}
+
+/* The part of a window along one dimension that meets the input: taps first, first + 1, … of it. */
+struct reach {
+    int64_t start; /* input position of tap 0; may be negative */
+    int64_t first, end;
+    int64_t counted; /* taps on the input or its padding */
+};
+
+static struct reach window_reach(const struct window *w, int i, int64_t position)
+{
+    struct reach reach = { .start = position * w->stride[i] - w->pad_begin[i] };
+    for (int64_t k = 0; k < w->kernel[i]; k++) {
+        int64_t at = reach.start + k * w->dilation[i];
+        if (at < 0)
+            reach.first = k + 1;
+        if (at < w->in[i])
+            reach.end = k + 1;
+        if (at < w->in[i] + w->pad_end[i])
+            reach.counted = k + 1;
+    }
+    return reach;
+}
+
+/* One output element: the maximum, or the sum of what the window covers. */
+static float pool_at(const struct window *w, const float *plane, const struct reach *rows_reach,
+                     const struct reach *columns_reach, bool maximum, bool count_padding)
+{
+    double sum = 0;
+    float largest = -INFINITY;
+    int64_t count = 0;
+    for (int64_t ky = rows_reach->first; ky < rows_reach->end; ky++)
+        for (int64_t kx = columns_reach->first; kx < columns_reach->end; kx++) {
+            float x = plane[(rows_reach->start + ky * w->dilation[ROWS]) * w->in[COLUMNS] +
+                            columns_reach->start + kx * w->dilation[COLUMNS]];
+            largest = x > largest || isnan(x) ? x : largest;
+            sum += (double)x;
+            count++;
+        }
+    if (maximum)
+        return largest;
+    if (count_padding)
+        count = rows_reach->counted * columns_reach->counted;
+    return count ? (float)(sum / (double)count) : 0;
+}
+
+static int pool(const struct node *node, const struct tensor *in, struct tensor *out, bool maximum,
+                struct error *err)
+{
+    struct window w;
+    int rc = window_of_pool(node, &in->shape, &w, err);
+    if (rc)
+        return rc;
+    bool count_padding = node_int(node, "count_include_pad", 0) != 0;
+    float *to = out->data;
+    for (int64_t n = 0; n < w.batch * w.in_channels; n++) {
+        const float *plane = (const float *)in->data + n * w.in[ROWS] * w.in[COLUMNS];
+        for (int64_t y = 0; y < w.out[ROWS]; y++) {
+            struct reach rows_reach = window_reach(&w, ROWS, y);
+            for (int64_t x = 0; x < w.out[COLUMNS]; x++) {
+                struct reach columns_reach = window_reach(&w, COLUMNS, x);
+                *to++ = pool_at(&w, plane, &rows_reach, &columns_reach, maximum, count_padding);
+            }
+        }
+    }
+    return 0;
+}
+
+static int max_pool_reference(const struct node *node, const struct tensor *const *in,
+                              struct tensor *const *out, struct error *err)
+{
+    return pool(node, in[0], out[0], true, err);
+}
+
+static int average_pool_reference(const struct node *node, const struct tensor *const *in,
+                                  struct tensor *const *out, struct error *err)
+{
+    return pool(node, in[0], out[0], false, err);
+}
+
+static int global_pool_shape(const struct node *node, const struct op_values *values,
+                             struct error *err)
+{
+    (void)node;
+    int rc = rule_input(values, 0, "input", TYPE(F32), 3, SHAPE_RANK_MAX, err);
+    if (rc)
+        return rc;
+    struct shape shape = values->in[0]->shape;
+    if (shape_elements(&shape) <= 0)
+        return error_set(err, ERROR_FORMAT, "input", "is empty");
+    for (int i = 2; i < shape.rank; i++)
+        shape.dim[i] = 1;
+    rule_output(values, 0, TENSOR_F32, &shape);
+    return 0;
+}
+
+static int global_average_reference(const struct node *node, const struct tensor *const *in,
+                                    struct tensor *const *out, struct error *err)
+{
+    (void)node;
+    (void)err;
+    int64_t planes = shape_span(&in[0]->shape, 0, 2);
+    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
+    const float *from = in[0]->data;
+    for (int64_t n = 0; n < planes; n++) {
+        double sum = 0;
+        for (int64_t i = 0; i < size; i++)
+            sum += (double)*from++;
+        ((float *)out[0]->data)[n] = (float)(sum / (double)size);
+    }
+    return 0;
+}
+
+static int global_max_reference(const struct node *node, const struct tensor *const *in,
+                                struct tensor *const *out, struct error *err)
+{
+    (void)node;
+    (void)err;
+    int64_t planes = shape_span(&in[0]->shape, 0, 2);
+    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
+    const float *from = in[0]->data;
+    for (int64_t n = 0; n < planes; n++) {
+        float largest = *from;
+        for (int64_t i = 0; i < size; i++, from++)
+            largest = *from > largest || isnan(*from) ? *from : largest;
+        ((float *)out[0]->data)[n] = largest;
+    }
+    return 0;
+}

@@ -1,0 +1,71 @@
+/* resolve: what the attributes of some ops mean for given shapes, for back ends that bring their own
+ * kernels. Call them for nodes that have passed shape inference. Windows (Conv, pooling) are in
+ * window.h. */
+#ifndef RUNESPOOR_OPS_RESOLVE_H
+#define RUNESPOOR_OPS_RESOLVE_H
+
+#include "graph/graph.h"
+
+/* ONNX's number of a tensor type, as in files and in Cast; TENSOR_NONE for those we do not have. */
+enum tensor_type type_of_onnx(int64_t number);
+
+/* Clip on f32: from inputs or, before opset 11, attributes; infinite where there is no bound. */
+void clip_bounds(const struct node *node, const struct tensor *min, const struct tensor *max,
+                 float *low, float *high);
+
+/* MatMul: m x k times k x n for each index of `batch`, to which the leading dimensions of A (left)
+ * and B (right) broadcast. A vector is a matrix of one row (A) or column (B). False when the shapes
+ * do not go together. */
+struct matmul_span {
+    int64_t m, k, n;
+    struct shape batch, left, right;
+};
+bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_span *span);
+
+/* Softmax: the tensor seen as outer x size x inner, normalised over size. */
+void softmax_span(const struct node *node, const struct shape *input, int64_t *outer,
+                  int64_t *size, int64_t *inner);
+
+/* Concat and Split: the axis, counted from the front. */
+int concat_axis(const struct node *node, const struct shape *output);
+
+/* Resize and Upsample. scales and sizes are the node's inputs, NULL or empty when absent. */
+enum resize_mode { RESIZE_NEAREST, RESIZE_LINEAR, RESIZE_CUBIC };
+enum resize_coordinate {
+    RESIZE_HALF_PIXEL,
+    RESIZE_PYTORCH_HALF_PIXEL,
+    RESIZE_ALIGN_CORNERS,
+    RESIZE_ASYMMETRIC,
+    RESIZE_TF_HALF_PIXEL,
+    RESIZE_HALF_PIXEL_SYMMETRIC,
+};
+enum resize_nearest {
+    RESIZE_PREFER_FLOOR,
+    RESIZE_PREFER_CEIL,
+    RESIZE_FLOOR,
+    RESIZE_CEIL,
+    RESIZE_SIMPLE, /* before opset 11: floor when it grows, ceil when it shrinks */
+};
+
+struct resize {
+    struct shape in, out;
+    float scale[SHAPE_RANK_MAX];
+    enum resize_mode mode;
+    enum resize_coordinate coordinate;
+    enum resize_nearest nearest;
+    float cubic_a;
+    bool exclude_outside;
+};
+
+int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *scales,
+                   const struct tensor *sizes, struct resize *resize, struct error *err);
+
+/* The input elements that an output position is made of along one dimension. */
+struct resize_taps {
+    int count; /* 1, 2 or 4 */
+    int64_t index[4];
+    double weight[4];
+};
+void resize_taps(const struct resize *resize, int axis, int64_t at, struct resize_taps *taps);
+
+#endif

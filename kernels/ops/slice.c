@@ -1,0 +1,280 @@
+/* slice: Slice and Pad, which cut out of a tensor or grow it. */
+#include "ops/families.h"
+#include "ops/rules.h"
+#include "ops/walk.h"
+#include <string.h>
+
+static int slice_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int slice_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err);
+static int pad_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int pad_reference(const struct node *node, const struct tensor *const *in,
+                         struct tensor *const *out, struct error *err);
+
+#define ROW(op_name, least, most, first, last, prefix)                                            \
+    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
+    .opset_min = first, .opset_max = last, .shape = prefix##_shape, .reference = prefix##_reference
+#define ATTRIBUTES(...)                         \
+    .attributes = (const struct op_attribute[]) \
+    {                                           \
+        __VA_ARGS__,                            \
+        {                                       \
+            0                                   \
+        }                                       \
+    }
+
+static const struct op rows[] = {
+    { ROW("Slice", 1, 1, OPSET_MIN, 9, slice),
+      ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "ends", ATTRIBUTE_INTS },
+                 { "starts", ATTRIBUTE_INTS }) },
+    { ROW("Slice", 3, 5, 10, OPSET_MAX, slice) },
+    { ROW("Pad", 1, 1, OPSET_MIN, 10, pad),
+      ATTRIBUTES({ "mode", ATTRIBUTE_STRING }, { "pads", ATTRIBUTE_INTS },
+                 { "value", ATTRIBUTE_FLOAT }) },
+    { ROW("Pad", 2, 3, 11, 17, pad), ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+    { ROW("Pad", 2, 4, 18, OPSET_MAX, pad), ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+};
+const struct op_family slice_family = OP_FAMILY(rows);
+
+/* A list from an input, or from the attribute of the older form. */
+static int read_list(const struct node *node, const struct tensor *input, const char *name,
+                     int64_t list[RULE_INTS_MAX], size_t *count, struct error *err)
+{
+    if (input)
+        return rule_ints(input, name, list, count, err);
+    const int64_t *ints;
+    *count = node_ints(node, name, &ints);
+    if (*count > RULE_INTS_MAX)
+        return error_set(err, ERROR_FORMAT, name, "more than %d numbers", RULE_INTS_MAX);
+    for (size_t i = 0; i < *count; i++)
+        list[i] = ints[i];
+    return 0;
+}
+
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* One axis: from start in steps up to end, all cut to the dimension as Python does. */
+static void slice_axis(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *first,
+                       int64_t *stride, int64_t *count)
+{
+    /* A longer step than the dimension takes one element just the same, and cannot overflow. */
+    step = clamp(step, -dim - 1, dim + 1);
+    start += start < 0 ? dim : 0;
+    end += end < 0 ? dim : 0;
+    if (step > 0) {
+        start = clamp(start, 0, dim);
+        end = clamp(end, 0, dim);
+        *count = end > start ? (end - start + step - 1) / step : 0;
+    } else {
+        start = clamp(start, 0, dim - 1);
+        end = clamp(end, -1, dim - 1);
+        *count = start > end ? (start - end - step - 1) / -step : 0;
+    }
+    *first = start;
+    *stride = step;
+}
+
+/* For each dimension: first element, step, and in shape how many. in: starts, ends, axes, steps. */
+static int slice_resolve(const struct node *node, const struct tensor *const *in,
+                         const struct shape *from, int64_t first[SHAPE_RANK_MAX],
+                         int64_t stride[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
+{
+    int64_t starts[RULE_INTS_MAX], ends[RULE_INTS_MAX], axes[RULE_INTS_MAX], steps[RULE_INTS_MAX];
+    size_t count = 0, end_count = 0, axis_count = 0, step_count = 0;
+    int rc = read_list(node, in[0], "starts", starts, &count, err);
+    if (rc || (rc = read_list(node, in[1], "ends", ends, &end_count, err)) ||
+        (rc = read_list(node, in[2], "axes", axes, &axis_count, err)) ||
+        (rc = read_list(node, in[3], "steps", steps, &step_count, err)))
+        return rc;
+    if (end_count != count || (axis_count && axis_count != count) ||
+        (step_count && step_count != count) || count > (size_t)from->rank)
+        return error_set(err, ERROR_FORMAT, "starts", "the lists differ in length");
+    *shape = *from;
+    for (int i = 0; i < from->rank; i++) {
+        first[i] = 0;
+        stride[i] = 1;
+    }
+    bool seen[SHAPE_RANK_MAX];
+    if ((rc = rule_axes("axes", axes, axis_count, from->rank, seen, err)))
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        int axis = (int)i;
+        if (axis_count)
+            axis = (int)(axes[i] < 0 ? axes[i] + from->rank : axes[i]);
+        int64_t step = step_count ? steps[i] : 1;
+        if (step == 0)
+            return error_set(err, ERROR_FORMAT, "steps", "a step of 0");
+        slice_axis(from->dim[axis], starts[i], ends[i], step, &first[axis], &stride[axis],
+                   &shape->dim[axis]);
+    }
+    return 0;
+}
+
+static int slice_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int64_t first[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX];
+    struct shape shape;
+    const struct tensor *lists[4];
+    for (int i = 0; i < 4; i++)
+        lists[i] = rule_constant(values, i + 1);
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
+    if (rc || (rc = slice_resolve(node, lists, &values->in[0]->shape, first, stride, &shape, err)))
+        return rc;
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+static int slice_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err)
+{
+    int64_t first[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX], steps[SHAPE_RANK_MAX], start = 0;
+    struct shape shape;
+    const struct tensor *lists[4] = { 0 };
+    for (int i = 0; i < 4 && i + 1 < node->op->inputs_max; i++)
+        lists[i] = in[i + 1];
+    int rc = slice_resolve(node, lists, &in[0]->shape, first, stride, &shape, err);
+    if (rc || shape_elements(&shape) == 0)
+        return rc;
+    shape_steps(&in[0]->shape, steps);
+    for (int i = 0; i < shape.rank; i++) {
+        start += first[i] * steps[i];
+        steps[i] *= stride[i];
+    }
+    struct walk walk;
+    walk_init(&walk, &shape);
+    walk_add_broadcast(&walk, &shape);
+    walk_add_steps(&walk, start, steps);
+    walk_copy(&walk, out[0]->data, in[0]->data, tensor_type_bytes(in[0]->type));
+    return 0;
+}
+
+enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
+
+/* in: pads, axes. Gives what is added (or, negative, cut) before and behind each dimension. */
+static int pad_resolve(const struct node *node, const struct tensor *pads_input,
+                       const struct tensor *axes_input, const struct shape *from, enum pad_mode *mode,
+                       int64_t begin[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
+{
+    static const char *const words[] = { "constant", "reflect", "edge", "wrap" };
+    const char *word = node_string(node, "mode", words[PAD_CONSTANT]);
+    int64_t pads[RULE_INTS_MAX], axes[RULE_INTS_MAX];
+    size_t count = 0, axis_count = (size_t)from->rank;
+    for (*mode = PAD_CONSTANT; strcmp(words[*mode], word) != 0; ++*mode)
+        if (*mode == PAD_WRAP)
+            return error_set(err, ERROR_UNSUPPORTED, "mode", "unknown word '%.32s'", word);
+    for (int i = 0; i < from->rank; i++)
+        axes[i] = i;
+    int rc = read_list(node, pads_input, "pads", pads, &count, err);
+    if (!rc && axes_input)
+        rc = rule_ints(axes_input, "axes", axes, &axis_count, err);
+    bool seen[SHAPE_RANK_MAX];
+    if (rc || (rc = rule_axes("axes", axes, axis_count, from->rank, seen, err)))
+        return rc;
+    if (count != 2 * axis_count)
+        return error_set(err, ERROR_FORMAT, "pads", "%zu numbers for %zu axes", count, axis_count);
+    memset(begin, 0, SHAPE_RANK_MAX * sizeof *begin);
+    *shape = *from;
+    for (size_t i = 0; i < axis_count; i++) {
+        int axis = (int)(axes[i] < 0 ? axes[i] + from->rank : axes[i]);
+        int64_t dim = from->dim[axis], before = pads[i], behind = pads[axis_count + i];
+        int64_t most = *mode == PAD_REFLECT ? dim - 1 : (int64_t)TENSOR_BYTES_MAX;
+        if (before < -dim || behind < -dim || before > most || behind > most ||
+            dim + before + behind < 0 || (*mode != PAD_CONSTANT && dim == 0))
+            return error_set(err, ERROR_FORMAT, "pads", "%lld and %lld around %lld elements",
+                             (long long)before, (long long)behind, (long long)dim);
+        begin[axis] = before;
+        shape->dim[axis] = dim + before + behind;
+    }
+    return 0;
+}
+
+/* The values of a padded tensor: pads is input 1, the constant input 2, axes input 3. */
+static int pad_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    enum pad_mode mode;
+    int64_t begin[SHAPE_RANK_MAX];
+    struct shape shape;
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
+    if (rc || (rc = pad_resolve(node, rule_constant(values, 1), rule_constant(values, 3),
+                                &values->in[0]->shape, &mode, begin, &shape, err)))
+        return rc;
+    if (values->in[2]) {
+        rc = rule_input(values, 2, "constant_value", 1u << values->in[0]->type, 0, 1, err);
+        if (!rc && shape_elements(&values->in[2]->shape) != 1)
+            rc = error_set(err, ERROR_FORMAT, "constant_value", "one number expected");
+    } else if (node_attribute(node, "value") && values->in[0]->type != TENSOR_F32) {
+        rc = error_set(err, ERROR_UNSUPPORTED, "value", "only f32 can be padded with one");
+    }
+    if (rc)
+        return rc;
+    rule_output(values, 0, values->in[0]->type, &shape);
+    return 0;
+}
+
+/* The input position that output position `at` shows; -1: the constant. */
+static int64_t pad_source(enum pad_mode mode, int64_t at, int64_t dim)
+{
+    if (at >= 0 && at < dim)
+        return at;
+    switch (mode) {
+    case PAD_CONSTANT:
+        return -1;
+    case PAD_REFLECT: /* at most once around, the rule saw to that */
+        return at < 0 ? -at : 2 * (dim - 1) - at;
+    case PAD_EDGE:
+        return at < 0 ? 0 : dim - 1;
+    case PAD_WRAP:
+    default:
+        return (at % dim + dim) % dim;
+    }
+}
+
+/* Fills one row along the last dimension; line is its input row, NULL: all constant. */
+static void pad_row(enum pad_mode mode, char *to, const char *line, const char *constant,
+                    int64_t begin, int64_t dim, int64_t count, size_t bytes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t source = line ? pad_source(mode, i - begin, dim) : -1;
+        memcpy(to + (size_t)i * bytes, source < 0 ? constant : line + (size_t)source * bytes, bytes);
+    }
+}
+
+static int pad_reference(const struct node *node, const struct tensor *const *in,
+                         struct tensor *const *out, struct error *err)
+{
+    enum pad_mode mode;
+    int64_t begin[SHAPE_RANK_MAX], steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX] = { 0 };
+    struct shape shape;
+    int most = node->op->inputs_max;
+    int rc = pad_resolve(node, most > 1 ? in[1] : NULL, most > 3 ? in[3] : NULL, &in[0]->shape,
+                         &mode, begin, &shape, err);
+    if (rc || shape_elements(&shape) == 0)
+        return rc;
+    float value = node_float(node, "value", 0);
+    const int64_t zero = 0; /* of any type */
+    const void *constant = &zero;
+    if (most > 2 && in[2])
+        constant = in[2]->data;
+    else if (in[0]->type == TENSOR_F32)
+        constant = &value;
+
+    size_t bytes = tensor_type_bytes(in[0]->type);
+    int last = shape.rank - 1;
+    int64_t row = shape.dim[last], rows_left = shape_elements(&shape) / row;
+    char *to = out[0]->data;
+    shape_steps(&in[0]->shape, steps);
+    for (; rows_left > 0; rows_left--, to += (size_t)row * bytes) {
+        const char *line = in[0]->data;
+        for (int i = 0; i < last && line; i++) {
+            int64_t source = pad_source(mode, index[i] - begin[i], in[0]->shape.dim[i]);
+            line = source < 0 ? NULL : line + (size_t)(source * steps[i]) * bytes;
+        }
+        pad_row(mode, to, line, constant, begin[last], in[0]->shape.dim[last], row, bytes);
+        for (int i = last - 1; i >= 0 && ++index[i] == shape.dim[i]; i--)
+            index[i] = 0;
+    }
+    return 0;
+}
