@@ -173,7 +173,9 @@ static void bind_strings(struct binder *binder, const struct option_spec *spec,
     struct arena *arena = &binder->config->arena;
     char why[CONFIG_PROBLEM_BYTES];
     if (node->kind == NODE_SCALAR && node->from_set) {
-        if (value_parse(spec, node->text, strings, arena, why))
+        if (strlen(node->text) > CONFIG_STRING_BYTES_MAX)
+            problem_add(binder->config, node, binder->path.text, "is too long");
+        else if (value_parse(spec, node->text, strings, arena, why))
             check_count(binder, spec, strings->count, node);
         return;
     }
@@ -192,6 +194,9 @@ static void bind_strings(struct binder *binder, const struct option_spec *spec,
         const char *text = child->kind == NODE_SCALAR ? child->text : "";
         if (child->kind != NODE_SCALAR && child->kind != NODE_REFUSED)
             problem_add(binder->config, child, binder->path.text, "needs one value");
+        if (strlen(text) > CONFIG_STRING_BYTES_MAX)
+            problem_add(binder->config, child, binder->path.text, "has more than %d bytes",
+                        CONFIG_STRING_BYTES_MAX);
         path_pop(&binder->path, before);
         items[count] = arena_copy(arena, text, strlen(text));
         if (!items[count])

@@ -169,7 +169,22 @@ void value_print(const struct option_spec *spec, const void *field, FILE *out)
     }
 }
 
-/* Plain where no reader could take it for something else. */
+/* The code of a character that YAML takes for a line end or does not take at all: controls, U+2028,
+ * U+2029, the byte order mark, and what is no character. 0 for all others. */
+static unsigned unsafe_character(const char *text, size_t bytes)
+{
+    const unsigned char *b = (const unsigned char *)text;
+    unsigned code = b[0];
+    if (bytes == 2)
+        code = (b[0] & 0x1fu) << 6 | (b[1] & 0x3fu);
+    if (bytes == 3)
+        code = (b[0] & 0xfu) << 12 | (b[1] & 0x3fu) << 6 | (b[2] & 0x3fu);
+    bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+    bool other = code == 0x2028 || code == 0x2029 || code == 0xfeff || code >= 0xfffe;
+    return control || (bytes == 3 && other) ? code : 0;
+}
+
+/* Plain where no reader could take it for something else. Bytes that are not UTF-8 become U+FFFD. */
 void value_print_string(const char *text, FILE *out)
 {
     static const char plain[] =
@@ -183,14 +198,15 @@ void value_print_string(const char *text, FILE *out)
         return;
     }
     fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\x%02x", c);
+    for (size_t at = 0, bytes; at < size; at += bytes ? bytes : 1) {
+        bytes = text_utf8_bytes(text + at, size - at);
+        unsigned code = bytes ? unsafe_character(text + at, bytes) : 0xfffd;
+        if (code)
+            fprintf(out, "\\u%04x", code);
+        else if (text[at] == '"' || text[at] == '\\')
+            fprintf(out, "\\%c", text[at]);
         else
-            fputc(c, out);
+            fwrite(text + at, 1, bytes, out);
     }
     fputc('"', out);
 }

@@ -9,6 +9,7 @@
 
 struct reader {
     struct config *config;
+    const char *bytes; /* the whole text */
     yaml_parser_t parser;
     struct key_path path;
     size_t node_count;
@@ -43,7 +44,7 @@ void yaml_read(struct config *config, const char *bytes, size_t size)
         config->partial = true;
         return;
     }
-    struct reader reader = { .config = config };
+    struct reader reader = { .config = config, .bytes = bytes };
     if (!yaml_parser_initialize(&reader.parser)) {
         config->arena.failed = true;
         return;
@@ -115,6 +116,8 @@ static bool next_event(struct reader *reader, yaml_event_t *event)
         return false;
     }
     struct node place = { .line = (unsigned)parser->problem_mark.line + 1 };
+    if (parser->error == YAML_READER_ERROR) /* a character that may not be; it has no mark */
+        place.line = count_lines(reader->bytes, parser->problem_offset);
     problem_add(reader->config, &place, "",
                 "cannot be read as YAML: %s%s%s; look at the indentation (spaces, no tabs), the "
                 "colons and the quotes here and just above",

@@ -174,6 +174,10 @@ static void wrong_lengths_and_counts(void **state)
     refuse("cameras:\n- name: a\n  tags: [a, b, c, d]\nclasses: []\n",
            "a.yaml:3: cameras.0.tags: has 4 elements, allowed 0 to 3\n"
            "a.yaml:4: classes: has 0 elements, allowed 1 to 4\n");
+    char long_item[4200] = "classes: [b, ";
+    memset(long_item + 13, 'a', 4097);
+    strcpy(long_item + 13 + 4097, "]");
+    refuse(long_item, "a.yaml:1: classes.1: has more than 4096 bytes\n");
     refuse("classes: [a, , {b: c}, [d]]\n",
            "a.yaml:1: cannot be read as YAML: while parsing a flow "
            "node, did not find expected node content; look at the "
@@ -223,6 +227,9 @@ static void text_that_is_no_text(void **state)
                  "a.yaml:1: byte 0xff is not UTF-8 text; save the file as "
                  "UTF-8\n");
     refuse_bytes("log: a\0b\n", 9, "a.yaml:1: byte 0x00 is not UTF-8 text; save the file as UTF-8\n");
+    refuse("log: x\n\nlink: \xc2\x80\n",
+           "a.yaml:3: cannot be read as YAML: control characters are not allowed; look at the "
+           "indentation (spaces, no tabs), the colons and the quotes here and just above\n");
     refuse("log: \"a\\0b\"\n", "a.yaml:1: log: a value must not hold a NUL byte\n");
     refuse("\"a\\0b\": 1\n", "a.yaml:1: a key must be a plain word\n");
 }

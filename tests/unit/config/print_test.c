@@ -84,7 +84,8 @@ static void what_is_printed_loads_again(void **state)
 {
     (void)state;
     const char *text =
-        "log: \"~ #: [x]\\n\\ttab \\xe9 '\\\"\"\ncameras:\n- name: '- dash'\n"
+        "log: \"\\u0085\\x9b\\u2028\\uFEFF\\uFFFE\\U0001F600~ #: [x]\\n\\ttab \\xe9 "
+        "'\\\"\"\ncameras:\n- name: '- dash'\n"
         "  tags: ['a, b', ' ', \"null\"]\nlink: {real: 0.1, timeout_s: 0.30000000000000004}\n"
         "classes: ['*x', '&y', '!z', '@at']\nspare: [{quality: 0.333333333333333314}]\n";
     struct sample sample = { 0 }, again = { 0 };
@@ -97,7 +98,8 @@ static void what_is_printed_loads_again(void **state)
     assert_string_equal(err.text, "");
     char *printed_again = print(config_again);
     assert_string_equal(sample.log, again.log);
-    assert_string_equal(sample.log, "~ #: [x]\n\ttab \xc3\xa9 '\"");
+    assert_string_equal(sample.log, "\xc2\x85\xc2\x9b\xe2\x80\xa8\xef\xbb\xbf\xef\xbf\xbe"
+                                    "\xf0\x9f\x98\x80~ #: [x]\n\ttab \xc3\xa9 '\"");
     const struct sample_camera *a = sample.cameras.items, *b = again.cameras.items;
     assert_string_equal(a->name, b->name);
     for (size_t i = 0; i < 3; i++)
