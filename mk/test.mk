@@ -38,7 +38,7 @@ $(B)/obj/tests/unit/cloud-server/%.o: CPPFLAGS += -Icloud-server
 $(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline
 
 # Pipeline tests share one harness (start, wait, stop processes by id).
-$(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harness.o \
+$(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harness.o $(B)/obj/tests/pipeline/client.o \
 		$(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
