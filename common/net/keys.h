@@ -12,32 +12,43 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define KEY_TEXT_BYTES 41u /* Z85 of 32 bytes, and NUL */
+#define KEY_TEXT_BYTES 41u                 /* Z85 of 32 bytes, and NUL */
+#define KEYS_ALLOWED_MAX 10000u            /* files in an allow folder */
+#define KEYS_ALLOWED_FILE_BYTES_MAX 65536u /* of one of them */
+#define KEYS_STREAMS_MAX 1000u             /* names and patterns in one of them */
 
 struct key_pair {
     char public_text[KEY_TEXT_BYTES];
     char secret_text[KEY_TEXT_BYTES];
 };
 
-/* Makes folder (0700) where missing and writes both files; refuses to overwrite. */
+/* Makes folder (0700) where missing and writes both files; refuses to overwrite. A crash leaves no
+ * half of a file behind. */
 int keys_create(const char *folder, const char *name, struct key_pair *pair, struct error *err);
-/* Reads both files. A secret readable by others is an error that names the chmod to do. */
+/* Reads both files. A secret readable by others is an error that names the chmod to do; so are two
+ * files that do not belong together. */
 int keys_read_pair(const char *folder, const char *name, struct key_pair *pair, struct error *err);
-/* Reads a .pub file. */
+/* Reads a file with a public key. */
 int keys_read_public(const char *path, char public_text[KEY_TEXT_BYTES], struct error *err);
+/* Says whether a text is a public key at all (40 characters of Z85). */
+int keys_check_public(const char *public_text, const char *place, struct error *err);
 /* Overwrites the secret. */
 void keys_wipe(struct key_pair *pair);
 
-/* Writes FOLDER/NAME.yaml for one agent (replacing it), for `cloud-server keys allow`. */
+/* Writes FOLDER/NAME.yaml for one agent (replacing it), for `cloud-server keys allow`. Makes the
+ * folder where missing. */
 int keys_allow(const char *folder, const char *name, const char *public_text,
                const char *const *streams, size_t stream_count, struct error *err);
 
 /* The allow folder, kept in memory. One thread. */
 struct allow_list;
 
+/* Reads the folder (borrowed for the call), which must exist but may be empty. */
 int allow_list_open(struct allow_list **list, const char *folder, struct error *err);
-/* Reads the folder again when anything in it changed (names, sizes, times). A file that is wrong is
- * reported once per change through the log and left out; the others count. Returns true if the list
+/* Looks at the folder, and reads those files again that changed (names, sizes, times). A file that is
+ * wrong, or has the key of another (the first by name counts), is reported once per change through
+ * the log and left out; the others count. When the folder itself cannot be read, the list stays as
+ * it was. Hidden files and names that do not end in .yaml are passed over. Returns true if anything
  * changed. */
 bool allow_list_refresh(struct allow_list *list);
 /* The agent's name for a key, or NULL when the key is not known. Valid until the next refresh. */

@@ -3,6 +3,7 @@
 #include "net/zmq_socket_private.h"
 
 #include "base/log.h"
+#include "net/keys.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #define ENDPOINT "inproc://zeromq.zap.01"
 #define VERSION "1.0"
 #define KEY_BYTES 32u
-#define KEY_TEXT_BYTES 41u
 #define ADDRESS_BYTES 64u
 
 enum request_part {
