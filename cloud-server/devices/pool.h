@@ -2,9 +2,10 @@
  *
  * Each worker is a child process (`cloud-server worker`, the same binary) that owns one device.
  * Pictures and analyses lie in shared memory, orders go over a socket pair. Jobs are served first
- * come, first served, to the first free worker; streams take turns so that none starves. A worker
- * that dies or hangs is killed, its jobs go to others (JOB_TRIES_MAX times), and it is started
- * again with backoff. Everything here runs on the loop thread. */
+ * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
+ * and a slow worker is spared what a faster one would finish sooner (choose.h). A worker that dies
+ * or hangs is killed, its jobs go to others (JOB_TRIES_MAX times), and it is started again with
+ * backoff. Everything here runs on the loop thread. */
 #ifndef RUNESPOOR_DEVICES_POOL_H
 #define RUNESPOOR_DEVICES_POOL_H
 
@@ -15,6 +16,7 @@
 #include <uv.h>
 
 #define JOB_TRIES_MAX 2u
+#define POOL_WORKERS_MAX 64u
 #define POOL_STREAMS_MAX 1024u
 #define POOL_MODELS_MAX 32u
 
@@ -46,7 +48,7 @@ struct pool_model {
 enum job_status {
     JOB_DONE,
     JOB_DROPPED_QUEUE,  /* a newer picture of the stream took its place */
-    JOB_DROPPED_WORKER, /* its workers died JOB_TRIES_MAX times */
+    JOB_DROPPED_WORKER, /* JOB_TRIES_MAX workers were lost while they worked on it */
     JOB_DROPPED_CLOSED, /* the stream ended or the pool stopped */
     JOB_FAILED,         /* the model refused this picture; reason in words */
 };
@@ -55,45 +57,54 @@ struct job_result {
     enum job_status status;
     const char *reason;              /* for people; "" when done */
     const struct analysis *analysis; /* borrowed for the call; NULL unless JOB_DONE */
-    uint32_t wait_us;                /* in the queue */
-    uint32_t worker;                 /* index, when done */
+    uint32_t wait_us;                /* from pool_submit until work on it began, or it ended */
+    uint32_t worker;                 /* index, when done or failed */
 };
 
 struct pool;
 struct pool_stream;
 
-/* Called once for every submitted job, in the order in which work ends (not in submit order). */
+/* Called once for every submitted job, in the order in which work ends (not in submit order). It
+ * may call anything here, also close its own stream or the pool. */
 typedef void pool_done_fn(void *stream_arg, uint64_t ticket, struct picture *picture,
                           const struct job_result *result);
 
-/* Starts the workers; they become ready later (pool_ready). program: path of this binary.
- * Models are checked by the workers (sample picture included) before they serve. */
+/* Starts the workers; they become ready later (pool_ready). Models are checked by the workers
+ * (sample picture included) before they serve. program: path of this binary, run as
+ * `program worker --fd N`; any program will do that calls worker_main(N) then, so a test may give
+ * its own path. Without devices in config one cpu worker is started. */
 int pool_open(struct pool **pool, uv_loop_t *loop, const struct pool_config *config,
               const struct pool_model *models, size_t model_count, struct metrics *metrics,
               const char *program, struct error *err);
 
 /* Workers ready now; reason (for people) why not all are. */
 size_t pool_ready(const struct pool *pool, char *reason, size_t reason_bytes);
-/* on_change is called when a worker becomes ready, dies, or gives up on a model (then fatal is set
- * and names model and cause: a wrong model is not cured by trying again). */
+/* on_change is called when a worker becomes ready, dies, or gives up on its device or a model (then
+ * fatal is set and names worker, model and cause: a wrong model is not cured by trying again, so
+ * this worker stays down while the others go on). */
 typedef void pool_change_fn(void *arg, const struct error *fatal);
 void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg);
 
-/* Class names of a model, once a worker is ready; borrowed. NULL when unknown. */
+/* Class names of a model, once a worker has loaded it; borrowed until the pool is closed. NULL when
+ * unknown. */
 const char *pool_class_name(const struct pool *pool, size_t model, uint32_t class_id);
 size_t pool_model_count(const struct pool *pool);
 
 int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err);
 /* Takes its own reference of picture (which must lie in shared memory: picture_get_place). done is
- * called later, never from inside this call, except for the job that this one pushed out. */
+ * called later, never from inside this call, except for a job that this one pushed out. */
 int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
                 struct error *err);
+/* Pictures that wait for a worker; those inside workers do not count. */
 size_t pool_stream_depth(const struct pool_stream *stream);
-/* All its jobs are finished with JOB_DROPPED_CLOSED before this returns. */
+/* All its jobs are finished with JOB_DROPPED_CLOSED before this returns. Takes NULL. */
 void pool_stream_close(struct pool_stream **stream);
 
-/* Ends the workers (SIGTERM, then SIGKILL after grace_ms), then calls done(arg) from the loop. */
+/* Closes the streams that are still open (their pointers are no longer valid) and tells the workers
+ * to leave by closing their sockets: those at work finish their picture, and are killed after
+ * grace_ms. When all are gone done(arg) is called from the loop. Workers ignore SIGTERM, which a
+ * service manager sends to the whole group, so that a server can drain before it closes its pool. */
 void pool_close(struct pool **pool, uint32_t grace_ms, void (*done)(void *arg), void *arg);
 
 #endif

@@ -1,0 +1,502 @@
+/* pool: streams, their jobs and whose turn it is. The workers are worker_link.c's, the rules are
+ * fair.c's (which picture) and choose.c's (which worker).
+ *
+ * A job belongs to its stream's array and is in exactly one place: free, in the stream's queue, or
+ * inside a worker. Callbacks may call anything of pool.h, so nothing is in between when one is
+ * called, and a stream lives on until its last job is free again (`holds`). */
+#include "devices/pool_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int init_pool(struct pool *pool, const struct pool_config *config,
+                     const struct pool_model *models, size_t model_count, const char *program,
+                     struct error *err);
+static void make_metrics(struct pool *pool);
+static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err);
+static int check_names(const struct pool *pool, struct error *err);
+static void free_pool(struct pool *pool);
+static int use_memory(struct pool_stream *stream, const struct picture *picture, struct error *err);
+static void release_memory(struct pool *pool, struct shared_memory *memory);
+static void release_stream(struct pool_stream *stream);
+static void dispatch(struct pool *pool);
+static size_t choose(struct pool *pool, uint64_t *again_ns);
+static void on_again(uv_timer_t *timer);
+static void tell(struct job *job, const struct job_result *result);
+static void finish_job(struct job *job, const struct job_result *result);
+static void drop_job(struct job *job, enum job_status status, const char *reason);
+static uint32_t waited_us(const struct job *job, uint64_t until_ns);
+static void on_again_closed(uv_handle_t *handle);
+
+int pool_open(struct pool **out, uv_loop_t *loop, const struct pool_config *config,
+              const struct pool_model *models, size_t model_count, struct metrics *metrics,
+              const char *program, struct error *err)
+{
+    assert(out && loop && config && (models || model_count == 0) && metrics && program);
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return error_set(err, ERROR_MEMORY, "pool", "no room for %zu bytes", sizeof *pool);
+    pool->loop = loop;
+    pool->metrics = metrics;
+    int failed = init_pool(pool, config, models, model_count, program, err);
+    if (failed) {
+        free_pool(pool);
+        return failed;
+    }
+    uv_timer_init(loop, &pool->again);
+    pool->again.data = pool;
+    pool->handles = 1 + pool->worker_count;
+    for (size_t i = 0; i < pool->worker_count; i++)
+        worker_link_start(&pool->workers[i], config->start_ms, config->hang_ms);
+    *out = pool;
+    return 0;
+}
+
+size_t pool_ready(const struct pool *pool, char *reason, size_t reason_bytes)
+{
+    size_t ready = 0, used = 0;
+    if (reason_bytes > 0)
+        reason[0] = '\0';
+    for (size_t i = 0; i < pool->worker_count; i++) {
+        if (worker_link_is_ready(&pool->workers[i])) {
+            ready++;
+            continue;
+        }
+        char text[ERROR_TEXT_BYTES + ORDER_NAME_BYTES + 64];
+        child_describe(&pool->workers[i].child, text, sizeof text);
+        if (used < reason_bytes)
+            used +=
+                (size_t)snprintf(reason + used, reason_bytes - used, "%s%s", used ? "; " : "", text);
+    }
+    return ready;
+}
+
+void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg)
+{
+    pool->on_change = on_change;
+    pool->change_arg = arg;
+}
+
+const char *pool_class_name(const struct pool *pool, size_t model, uint32_t class_id)
+{
+    if (model >= pool->model_count || class_id >= pool->classes[model].count)
+        return NULL;
+    return pool->classes[model].names[class_id];
+}
+
+size_t pool_model_count(const struct pool *pool)
+{
+    return pool->model_count;
+}
+
+int pool_stream_open(struct pool *pool, struct pool_stream **out, const char *name, size_t model,
+                     pool_done_fn *done, void *arg, struct error *err)
+{
+    assert(out && name && model < pool->model_count && done && !pool->closing);
+    if (pool->stream_count == POOL_STREAMS_MAX)
+        return error_set(err, ERROR_LIMIT, name, "%u streams are analysed already", POOL_STREAMS_MAX);
+    /* Waiting ones, the one that pushes the oldest out, and those inside workers. */
+    size_t jobs = pool->queue_per_stream + 1 + WORKER_JOBS_MAX * pool->worker_count;
+    struct pool_stream *stream = calloc(1, sizeof *stream + jobs * sizeof stream->jobs[0]);
+    char *own_name = strdup(name);
+    if (!stream || !own_name) {
+        free(own_name);
+        free(stream);
+        return error_set(err, ERROR_MEMORY, name, "no room for %zu jobs", jobs);
+    }
+    stream->pool = pool;
+    stream->name = own_name;
+    stream->model = model;
+    stream->done = done;
+    stream->arg = arg;
+    stream->holds = 1;
+    fair_queue_init(&stream->queue);
+    TAILQ_INIT(&stream->free_jobs);
+    for (size_t i = 0; i < jobs; i++) {
+        stream->jobs[i].stream = stream;
+        TAILQ_INSERT_TAIL(&stream->free_jobs, &stream->jobs[i], link);
+    }
+    TAILQ_INSERT_TAIL(&pool->streams, stream, link);
+    pool->stream_count++;
+    *out = stream;
+    return 0;
+}
+
+int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
+                struct error *err)
+{
+    struct pool *pool = stream->pool;
+    if (stream->closing)
+        return error_set(err, ERROR_END, stream->name, "it is being closed");
+    int failed = use_memory(stream, picture, err);
+    if (failed)
+        return failed;
+    struct job *job = TAILQ_FIRST(&stream->free_jobs);
+    assert(job); /* see pool_stream_open for their number */
+    TAILQ_REMOVE(&stream->free_jobs, job, link);
+    stream->holds++;
+    stream->memory->users++;
+    *job = (struct job){ .stream = stream,
+                         .memory = stream->memory,
+                         .picture = picture_ref(picture),
+                         .ticket = ticket,
+                         .submitted_ns = clock_now_ns() };
+    fair_put(&pool->fair, &stream->queue, job);
+    dispatch(pool);
+
+    stream->holds++; /* a callback may close the stream */
+    while (stream->queue.depth > pool->queue_per_stream)
+        drop_job(fair_drop_oldest(&pool->fair, &stream->queue), JOB_DROPPED_QUEUE,
+                 "a newer picture took its place");
+    release_stream(stream);
+    return 0;
+}
+
+size_t pool_stream_depth(const struct pool_stream *stream)
+{
+    return stream->queue.depth;
+}
+
+void pool_stream_close(struct pool_stream **closed)
+{
+    struct pool_stream *stream = *closed;
+    *closed = NULL;
+    if (!stream)
+        return;
+    struct pool *pool = stream->pool;
+    assert(!stream->closing);
+    stream->closing = true;
+    TAILQ_REMOVE(&pool->streams, stream, link);
+    pool->stream_count--;
+
+    struct job *job;
+    while ((job = fair_drop_oldest(&pool->fair, &stream->queue)))
+        drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
+    for (size_t i = 0; i < pool->worker_count; i++)
+        for (size_t j = 0; j < pool->workers[i].load->jobs; j++) {
+            job = pool->workers[i].jobs[j];
+            if (job->stream == stream)
+                tell(job, &(struct job_result){ .status = JOB_DROPPED_CLOSED,
+                                                .reason = "the stream has ended",
+                                                .wait_us = waited_us(job, clock_now_ns()) });
+        }
+    if (stream->memory)
+        release_memory(pool, stream->memory);
+    stream->memory = NULL;
+    release_stream(stream);
+}
+
+void pool_close(struct pool **closed, uint32_t grace_ms, void (*done)(void *arg), void *arg)
+{
+    struct pool *pool = *closed;
+    *closed = NULL;
+    if (!pool)
+        return;
+    pool->closing = true;
+    pool->on_closed = done;
+    pool->closed_arg = arg;
+    while (!TAILQ_EMPTY(&pool->streams)) {
+        struct pool_stream *stream = TAILQ_FIRST(&pool->streams);
+        pool_stream_close(&stream);
+    }
+    uv_close((uv_handle_t *)&pool->again, on_again_closed);
+    for (size_t i = 0; i < pool->worker_count; i++)
+        child_close(&pool->workers[i].child, grace_ms);
+}
+
+int pool_classes_fill(struct pool_classes *classes, const char *names, size_t bytes, uint32_t count,
+                      struct error *err)
+{
+    char *block = malloc(bytes > 0 ? bytes : 1);
+    const char **list = calloc(count > 0 ? count : 1, sizeof *list);
+    if (!block || !list) {
+        free(list);
+        free(block);
+        return error_set(err, ERROR_MEMORY, "pool", "no room for %u class names", count);
+    }
+    memcpy(block, names, bytes);
+    size_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        list[i] = block + at;
+        at += strlen(list[i]) + 1;
+    }
+    *classes =
+        (struct pool_classes){ .block = block, .names = list, .block_bytes = bytes, .count = count };
+    return 0;
+}
+
+void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, uint64_t begun_ns,
+                  const struct analysis *analysis, const char *reason)
+{
+    dispatch(pool);
+    struct job_result result = { .status = analysis ? JOB_DONE : JOB_FAILED,
+                                 .reason = reason,
+                                 .analysis = analysis,
+                                 .wait_us = waited_us(job, begun_ns),
+                                 .worker = (uint32_t)link->index };
+    metric_histogram_observe_us(pool->wait, result.wait_us);
+    finish_job(job, &result);
+}
+
+void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, const char *cause)
+{
+    struct job *given_up = NULL;
+    for (size_t i = count; i-- > 0;) { /* the first one last, so that it is in front */
+        struct job *job = jobs[i];
+        if (i == 0)
+            job->tries++; /* the others were not at work and did no harm */
+        if (job->told)
+            finish_job(job, NULL);
+        else if (job->tries == JOB_TRIES_MAX)
+            given_up = job;
+        else
+            fair_put_back(&pool->fair, &job->stream->queue, job);
+    }
+    char reason[ERROR_TEXT_BYTES];
+    snprintf(reason, sizeof reason, "%u workers were lost over it, the last one: %s", JOB_TRIES_MAX,
+             cause);
+    if (given_up)
+        drop_job(given_up, JOB_DROPPED_WORKER, reason);
+    pool_note_change(pool, NULL);
+}
+
+void pool_note_change(struct pool *pool, const struct error *fatal)
+{
+    dispatch(pool);
+    metric_gauge_set(pool->workers_ready, (double)pool_ready(pool, NULL, 0));
+    if (pool->on_change && !pool->closing)
+        pool->on_change(pool->change_arg, fatal);
+}
+
+void pool_handle_closed(struct pool *pool)
+{
+    if (--pool->handles > 0)
+        return;
+    void (*done)(void *arg) = pool->on_closed;
+    void *arg = pool->closed_arg;
+    free_pool(pool);
+    done(arg);
+}
+
+/* Everything but what belongs to the loop. */
+static int init_pool(struct pool *pool, const struct pool_config *config,
+                     const struct pool_model *models, size_t model_count, const char *program,
+                     struct error *err)
+{
+    TAILQ_INIT(&pool->streams);
+    fair_init(&pool->fair, config->queue_per_stream);
+    pool->queue_per_stream = config->queue_per_stream;
+    pool->round_robin = config->round_robin;
+    pool->program = strdup(program);
+    if (!pool->program)
+        return error_set(err, ERROR_MEMORY, "pool", "no room for the program's name");
+    if (model_count > POOL_MODELS_MAX)
+        return error_set(err, ERROR_LIMIT, "pool", "%zu models, at most %u can be served",
+                         model_count, POOL_MODELS_MAX);
+    for (; pool->model_count < model_count; pool->model_count++) {
+        const struct pool_model *model = &models[pool->model_count];
+        if (strlen(model->folder) >= ORDER_FOLDER_BYTES)
+            return error_set(err, ERROR_LIMIT, model->name, "its folder's path is too long");
+        pool->models[pool->model_count].name = strdup(model->name);
+        pool->models[pool->model_count].folder = strdup(model->folder);
+        if (!pool->models[pool->model_count].name || !pool->models[pool->model_count].folder)
+            return error_set(err, ERROR_MEMORY, model->name, "no room for its name");
+    }
+    make_metrics(pool);
+    return init_workers(pool, &config->devices, err);
+}
+
+static void make_metrics(struct pool *pool)
+{
+    static const char *const words[] = {
+        [JOB_DONE] = "done",
+        [JOB_DROPPED_QUEUE] = "dropped_queue",
+        [JOB_DROPPED_WORKER] = "dropped_worker",
+        [JOB_DROPPED_CLOSED] = "dropped_closed",
+        [JOB_FAILED] = "failed",
+    };
+    pool->workers_ready = metrics_gauge(pool->metrics, "server_workers_ready",
+                                        "worker processes that take pictures", NULL, 0);
+    pool->queue_pictures = metrics_gauge(pool->metrics, "server_pool_queue_pictures",
+                                         "pictures of all streams that wait for a worker", NULL, 0);
+    pool->wait = metrics_histogram(pool->metrics, "server_pool_wait_seconds",
+                                   "time that a picture waited for a worker", NULL, 0);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        struct metric_label label = { "status", words[i] };
+        pool->jobs_ended[i] = metrics_counter(pool->metrics, "server_pool_jobs_total",
+                                              "pictures by what became of them", &label, 1);
+    }
+}
+
+static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err)
+{
+    static const struct device_config one_cpu = { .kind = DEVICE_CPU };
+    const struct device_config *list = devices->count > 0 ? devices->items : &one_cpu;
+    size_t count = devices->count > 0 ? devices->count : 1;
+    uint32_t threads[POOL_WORKERS_MAX];
+    if (count > POOL_WORKERS_MAX)
+        return error_set(err, ERROR_LIMIT, "pool.devices", "%zu, at most %u are possible", count,
+                         POOL_WORKERS_MAX);
+    pool->workers = calloc(count, sizeof *pool->workers);
+    if (!pool->workers)
+        return error_set(err, ERROR_MEMORY, "pool", "no room for %zu workers", count);
+    uint32_t processors = pool_count_processors(), sum = 0;
+    pool_share_threads(list, count, processors, threads);
+    for (; pool->worker_count < count; pool->worker_count++) {
+        size_t i = pool->worker_count;
+        int failed = worker_link_init(&pool->workers[i], pool, i, &list[i], threads[i], err);
+        if (failed)
+            return failed;
+        sum += threads[i];
+    }
+    if (sum > processors)
+        log_warn("pool", "cpu workers have more threads than there are processors",
+                 LOG_U64("threads", sum), LOG_U64("processors", processors));
+    return check_names(pool, err);
+}
+
+static int check_names(const struct pool *pool, struct error *err)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(pool->workers[i].name, pool->workers[j].name) == 0)
+                return error_set(err, ERROR_CONFIG, "pool.devices",
+                                 "two of them are named %s: give each its own name",
+                                 pool->workers[i].name);
+    return 0;
+}
+
+static void free_pool(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        worker_link_finish(&pool->workers[i]);
+    free(pool->workers);
+    for (size_t i = 0; i < POOL_MODELS_MAX; i++) {
+        free(pool->models[i].name);
+        free(pool->models[i].folder);
+        free(pool->classes[i].block);
+        free(pool->classes[i].names);
+    }
+    free(pool->program);
+    free(pool);
+}
+
+/* Makes stream->memory that of picture. */
+static int use_memory(struct pool_stream *stream, const struct picture *picture, struct error *err)
+{
+    struct picture_place place;
+    picture_get_place(picture, &place);
+    if (stream->memory && stream->memory->id == place.pool_id)
+        return 0;
+    if (place.pool_id == 0)
+        return error_set(err, ERROR_UNSUPPORTED, stream->name,
+                         "the picture is not in memory that a worker can see");
+    struct shared_memory *memory = share_get(&stream->pool->share, place.pool_id);
+    if (!memory)
+        return error_set(err, ERROR_LIMIT, stream->name, "%u picture pools are in use already",
+                         WORKER_POOLS_MAX);
+    if (stream->memory)
+        release_memory(stream->pool, stream->memory);
+    stream->memory = memory;
+    return 0;
+}
+
+static void release_memory(struct pool *pool, struct shared_memory *memory)
+{
+    assert(memory->users > 0);
+    if (--memory->users > 0)
+        return;
+    for (size_t i = 0; i < pool->worker_count; i++)
+        worker_link_forget(&pool->workers[i], memory);
+    *memory = (struct shared_memory){ 0 };
+}
+
+static void release_stream(struct pool_stream *stream)
+{
+    assert(stream->holds > 0);
+    if (--stream->holds > 0)
+        return;
+    free(stream->name);
+    free(stream);
+}
+
+/* Gives out as many pictures as the workers should have now. */
+static void dispatch(struct pool *pool)
+{
+    uint64_t again_ns = 0;
+    while (pool->fair.waiting > 0) {
+        size_t index = choose(pool, &again_ns);
+        if (index == CHOOSE_NONE)
+            break;
+        struct job *job = fair_take(&pool->fair);
+        if (worker_link_give(&pool->workers[index], job))
+            fair_put_back(&pool->fair, &job->stream->queue, job); /* that worker is not ready now */
+    }
+    metric_gauge_set(pool->queue_pictures, (double)pool->fair.waiting);
+    if (again_ns != 0) {
+        uint64_t now_ns = clock_now_ns();
+        uint64_t wait_ms = again_ns > now_ns ? (again_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
+        uv_timer_start(&pool->again, on_again, wait_ms, 0);
+    }
+}
+
+static size_t choose(struct pool *pool, uint64_t *again_ns)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        pool->loads[i].ready = worker_link_is_ready(&pool->workers[i]);
+    if (pool->round_robin)
+        return choose_in_turn(pool->loads, pool->worker_count, &pool->turn);
+    return choose_worker(pool->loads, pool->worker_count, pool->fair.waiting, pool->fair.full == 0,
+                         clock_now_ns(), again_ns);
+}
+
+static void on_again(uv_timer_t *timer)
+{
+    dispatch(timer->data);
+}
+
+/* Tells the stream what became of a job, once. Where the job is does not change. */
+static void tell(struct job *job, const struct job_result *result)
+{
+    struct pool_stream *stream = job->stream;
+    assert(!job->told);
+    job->told = true;
+    metric_counter_add(stream->pool->jobs_ended[result->status], 1);
+    stream->done(stream->arg, job->ticket, job->picture, result);
+}
+
+/* Frees a job that is nowhere any more, and tells the stream unless it knows. */
+static void finish_job(struct job *job, const struct job_result *result)
+{
+    struct pool_stream *stream = job->stream;
+    struct job ended = *job;
+    release_memory(stream->pool, job->memory);
+    TAILQ_INSERT_HEAD(&stream->free_jobs, job, link);
+    if (!ended.told)
+        tell(&ended, result);
+    picture_unref(&ended.picture);
+    release_stream(stream);
+}
+
+static void drop_job(struct job *job, enum job_status status, const char *reason)
+{
+    finish_job(job, &(struct job_result){ .status = status,
+                                          .reason = reason,
+                                          .wait_us = waited_us(job, clock_now_ns()) });
+}
+
+static uint32_t waited_us(const struct job *job, uint64_t until_ns)
+{
+    uint64_t us = (until_ns - job->submitted_ns) / 1000;
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void on_again_closed(uv_handle_t *handle)
+{
+    pool_handle_closed(handle->data);
+}

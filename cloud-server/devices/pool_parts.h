@@ -1,0 +1,129 @@
+/* pool_parts: what the files behind pool.h share: pool.c (streams, jobs, turns) and worker_link.c
+ * (the server's side of one worker). */
+#ifndef RUNESPOOR_DEVICES_POOL_PARTS_H
+#define RUNESPOOR_DEVICES_POOL_PARTS_H
+
+#include "devices/child.h"
+#include "devices/choose.h"
+#include "devices/fair.h"
+#include "devices/pool.h"
+#include "devices/share.h"
+
+/* The server's side of one worker: its process, and the jobs inside it. */
+struct worker_link {
+    struct pool *pool;
+    size_t index;
+    char name[ORDER_NAME_BYTES];
+    enum device_kind kind;
+    uint32_t threads, service_ms;
+
+    struct child child;
+    uint32_t models_open;              /* of the present process, during its handshake */
+    struct job *jobs[WORKER_JOBS_MAX]; /* load->jobs of them; the first is at work */
+    uint64_t given;                    /* jobs given to it so far; the last one's number */
+    struct worker_load *load;          /* pool->loads[index] */
+
+    int results_fd;                 /* struct analysis[WORKER_JOBS_MAX], the worker writes */
+    const struct analysis *results; /* the same, mapped for reading */
+
+    struct metric_counter *busy_us, *done;
+};
+
+/* Class names of a model, as the first worker that opened it told them. */
+struct pool_classes {
+    char *block;        /* the names one after the other; NULL: not known yet */
+    const char **names; /* into block */
+    size_t block_bytes;
+    uint32_t count;
+};
+
+struct pool_stream {
+    struct pool *pool;
+    TAILQ_ENTRY(pool_stream) link;
+    char *name;
+    size_t model;
+    pool_done_fn *done;
+    void *arg;
+    bool closing;                 /* takes no more pictures */
+    size_t holds;                 /* being open, each job that is not free, a call in progress */
+    struct shared_memory *memory; /* of the last picture; counted; NULL before the first */
+    struct fair_queue queue;
+    struct job_list free_jobs;
+    struct job jobs[]; /* all that this stream can ever have */
+};
+
+struct pool {
+    uv_loop_t *loop;
+    struct metrics *metrics;
+    char *program;
+    struct {
+        char *name, *folder;
+    } models[POOL_MODELS_MAX];
+    struct pool_classes classes[POOL_MODELS_MAX];
+    size_t model_count;
+    uint32_t queue_per_stream;
+    bool round_robin;
+    size_t turn; /* of round_robin */
+
+    struct worker_link *workers;
+    size_t worker_count;
+    struct worker_load loads[POOL_WORKERS_MAX]; /* ready is brought up to date before choosing */
+    struct fair fair;
+    struct share share;
+    TAILQ_HEAD(, pool_stream) streams;
+    size_t stream_count;
+    uv_timer_t again;         /* a picture was kept for a worker that may be late */
+    struct analysis analysis; /* the one being handed over: checked, and out of the worker's reach */
+
+    pool_change_fn *on_change;
+    void *change_arg;
+    bool closing;
+    size_t handles; /* workers and timer, until closed */
+    void (*on_closed)(void *arg);
+    void *closed_arg;
+
+    struct metric_gauge *workers_ready, *queue_pictures;
+    struct metric_counter *jobs_ended[JOB_FAILED + 1];
+    struct metric_histogram *wait;
+};
+
+/* worker_link.c */
+
+/* Makes the results memory; starts nothing and makes no handle, so worker_link_finish undoes it. */
+int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
+                     const struct device_config *device, uint32_t threads, struct error *err);
+void worker_link_start(struct worker_link *link, uint32_t start_ms, uint32_t hang_ms);
+bool worker_link_is_ready(const struct worker_link *link);
+/* Gives it a job; there is room (link->load). When that fails the job stays the caller's,
+ * and the worker is lost. */
+int worker_link_give(struct worker_link *link, struct job *job);
+/* Tells the worker to unmap a pool, if it has it. */
+void worker_link_forget(struct worker_link *link, const struct shared_memory *memory);
+/* After its child is closed, or when it was never started. */
+void worker_link_finish(struct worker_link *link);
+
+/* pool.c */
+
+/* The class names of a model as a worker told them: bytes of count NUL-ended names. */
+int pool_classes_fill(struct pool_classes *classes, const char *names, size_t bytes, uint32_t count,
+                      struct error *err);
+/* A job has ended in a worker, where nothing of it is left. analysis is NULL when the model refused
+ * the picture. Gives the worker its next job first. */
+void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, uint64_t begun_ns,
+                  const struct analysis *analysis, const char *reason);
+/* A worker was lost, and with it these jobs, the first one at work. */
+void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, const char *cause);
+/* A worker became ready or was lost. fatal: what it cannot use, or NULL. */
+void pool_note_change(struct pool *pool, const struct error *fatal);
+void pool_handle_closed(struct pool *pool);
+
+/* pool_options.c */
+
+/* How many threads each device gets: its own number, or for 0 an even share of what the others
+ * leave of the processors, at least 1. Devices other than cpu get 0. */
+void pool_share_threads(const struct device_config *devices, size_t count, uint32_t processors,
+                        uint32_t *threads);
+/* Processors that this process may run on. */
+uint32_t pool_count_processors(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* runner: what a worker process needs of a kind of device. One file per kind fills the table. */
+#ifndef RUNESPOOR_DEVICES_RUNNER_H
+#define RUNESPOOR_DEVICES_RUNNER_H
+
+#include "analyse/analysis.h"
+#include "config/config.h"
+#include "devices/orders.h"
+#include "media/picture.h"
+
+struct runner; /* each kind has its own */
+
+struct runner_class {
+    int (*open)(struct runner **runner, const struct order_setup *setup, struct error *err);
+    /* Opens and checks model number index (they come in order). *classes are its class names, the
+     * runner's own. */
+    int (*add_model)(struct runner *runner, uint32_t index, const char *folder,
+                     const struct option_strings **classes, struct error *err);
+    /* Analyses one picture; index is of a model that was added. */
+    int (*run)(struct runner *runner, uint32_t index, const struct picture_view *picture,
+               struct analysis *analysis, struct error *err);
+    void (*close)(struct runner **runner); /* takes NULL */
+};
+
+extern const struct runner_class runner_cpu;
+extern const struct runner_class runner_simulated;
+
+/* What the simulated device finds in a picture: one object, whose place and class follow from the
+ * mean brightness of the picture's quadrants. Whoever has the same picture can compute the same. */
+#define SIMULATED_CLASS_COUNT 4u
+void simulated_analyse(const struct picture_view *picture, struct analysis *analysis);
+
+#endif

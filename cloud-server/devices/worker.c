@@ -1,0 +1,284 @@
+/* worker: the child process: takes orders one after the other, in the order in which they come, and
+ * answers each job when it is done. Allocates nothing per picture and copies none.
+ *
+ * It ends when its socket does, and dies with its parent. Signals that a terminal or a service
+ * manager sends to the whole group are left to the parent, which lets present work finish first. */
+#include "devices/worker.h"
+
+#include "base/log.h"
+#include "devices/orders.h"
+#include "devices/runner.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RESULTS_BYTES (WORKER_JOBS_MAX * sizeof(struct analysis))
+
+struct mapping {
+    uint64_t id; /* 0: nothing is mapped here */
+    uint8_t *base;
+    uint64_t bytes;
+};
+
+struct worker {
+    int fd;
+    struct order_setup setup;
+    struct analysis *results; /* shared with the server, which only reads it */
+    const struct runner_class *class;
+    struct runner *runner;
+    struct mapping pools[WORKER_POOLS_MAX];
+    union order received;
+    union order reply;
+};
+
+static void follow_parent(void);
+static int begin(struct worker *worker, struct error *err);
+static int take_setup(struct worker *worker, struct error *err);
+static int take_models(struct worker *worker, struct error *err);
+static int tell_classes(struct worker *worker, uint32_t model, const struct option_strings *names,
+                        struct error *err);
+static void refuse(struct worker *worker, uint32_t model, const struct error *cause);
+static int serve(struct worker *worker, struct error *err);
+static int receive(struct worker *worker, enum order_kind kind, int *passed, struct error *err);
+static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err);
+static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err);
+static int do_job(struct worker *worker, const struct order_job *job, struct error *err);
+static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err);
+static void finish(struct worker *worker);
+
+static const struct runner_class *const classes[] = {
+    [DEVICE_CPU] = &runner_cpu,
+    [DEVICE_SIMULATED] = &runner_simulated,
+};
+
+int worker_main(int fd)
+{
+    struct error err;
+    follow_parent();
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker) {
+        error_set(&err, ERROR_MEMORY, "worker", "no room for %zu bytes", sizeof *worker);
+        log_error("worker", "cannot start", LOG_CAUSE(&err));
+        return 1;
+    }
+    worker->fd = fd;
+    int failed = begin(worker, &err);
+    if (!failed)
+        failed = serve(worker, &err);
+    /* The server may close while we work: then there is nobody left to send the answer to. */
+    bool regular = failed == -ERROR_END || failed == -ERROR_NETWORK;
+    if (!regular)
+        log_error("worker", "gives up", LOG_STR("worker", worker->setup.name), LOG_CAUSE(&err));
+    finish(worker);
+    return regular ? 0 : 1;
+}
+
+/* A parent that dies before this line closes the socket, and one that dies later sends a signal,
+ * which also ends a worker that is deep in a computation. */
+static void follow_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int begin(struct worker *worker, struct error *err)
+{
+    int failed = take_setup(worker, err);
+    if (failed)
+        return failed;
+    worker->class = classes[worker->setup.device_kind];
+    failed = worker->class->open(&worker->runner, &worker->setup, err);
+    if (failed) {
+        refuse(worker, ORDER_MODEL_NONE, err);
+        return -ERROR_END; /* the server has the cause and tells it */
+    }
+    failed = take_models(worker, err);
+    if (failed)
+        return failed;
+    return orders_send(worker->fd, REPLY_READY, &worker->reply, -1, err);
+}
+
+static int take_setup(struct worker *worker, struct error *err)
+{
+    int passed;
+    int failed = receive(worker, ORDER_SETUP, &passed, err);
+    if (failed)
+        return failed;
+    worker->setup = worker->received.setup;
+    void *results;
+    failed = map_memory(passed, RESULTS_BYTES, PROT_READ | PROT_WRITE, &results, err);
+    close(passed);
+    if (!failed)
+        worker->results = results;
+    return failed;
+}
+
+static int take_models(struct worker *worker, struct error *err)
+{
+    for (uint32_t i = 0; i < worker->setup.model_count; i++) {
+        int passed;
+        int failed = receive(worker, ORDER_MODEL, &passed, err);
+        if (failed)
+            return failed;
+        if (worker->received.model.index != i)
+            return error_set(err, ERROR_FORMAT, "orders", "model %u came in place of %u",
+                             worker->received.model.index, i);
+        const struct option_strings *names;
+        failed =
+            worker->class->add_model(worker->runner, i, worker->received.model.folder, &names, err);
+        if (failed) {
+            refuse(worker, i, err);
+            return -ERROR_END;
+        }
+        failed = tell_classes(worker, i, names, err);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}
+
+static int tell_classes(struct worker *worker, uint32_t model, const struct option_strings *names,
+                        struct error *err)
+{
+    struct reply_classes *reply = &worker->reply.classes;
+    *reply = (struct reply_classes){ .model = model, .count = (uint32_t)names->count };
+    size_t used = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        size_t bytes = strlen(names->items[i]) + 1;
+        if (names->count > CARD_CLASSES_MAX || bytes > sizeof reply->names - used) {
+            error_set(err, ERROR_LIMIT, "classes", "%zu names are more than can be told",
+                      names->count);
+            refuse(worker, model, err);
+            return -ERROR_END;
+        }
+        memcpy(reply->names + used, names->items[i], bytes);
+        used += bytes;
+    }
+    return orders_send(worker->fd, REPLY_CLASSES, reply, -1, err);
+}
+
+/* If this does not arrive, the server sees the process end and says so. */
+static void refuse(struct worker *worker, uint32_t model, const struct error *cause)
+{
+    struct reply_refused *reply = &worker->reply.refused;
+    *reply = (struct reply_refused){ .model = model, .code = cause->code };
+    snprintf(reply->text, sizeof reply->text, "%s", cause->text);
+    orders_send(worker->fd, REPLY_REFUSED, reply, -1, NULL);
+}
+
+static int serve(struct worker *worker, struct error *err)
+{
+    union order *order = &worker->received;
+    int failed = 0;
+    while (!failed) {
+        int passed;
+        failed = orders_receive(worker->fd, order, &passed, err);
+        if (failed)
+            return failed;
+        switch ((enum order_kind)order->head.kind) {
+        case ORDER_JOB:
+            failed = do_job(worker, &order->job, err);
+            break;
+        case ORDER_POOL:
+            failed = map_pool(worker, &order->pool, passed, err);
+            break;
+        case ORDER_FORGET:
+            failed = forget_pool(worker, &order->forget, err);
+            break;
+        default:
+            failed =
+                error_set(err, ERROR_FORMAT, "orders", "kind %u came out of turn", order->head.kind);
+        }
+        if (passed >= 0)
+            close(passed);
+    }
+    return failed;
+}
+
+static int receive(struct worker *worker, enum order_kind kind, int *passed, struct error *err)
+{
+    int failed = orders_receive(worker->fd, &worker->received, passed, err);
+    if (failed || worker->received.head.kind == kind)
+        return failed;
+    if (*passed >= 0)
+        close(*passed);
+    return error_set(err, ERROR_FORMAT, "orders", "kind %u came in place of %u",
+                     worker->received.head.kind, kind);
+}
+
+static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err)
+{
+    struct mapping *mapping = &worker->pools[order->slot];
+    if (mapping->id != 0)
+        return error_set(err, ERROR_FORMAT, "orders", "slot %u is in use", order->slot);
+    void *base;
+    int failed = map_memory(fd, order->bytes, PROT_READ, &base, err);
+    if (!failed)
+        *mapping = (struct mapping){ .id = order->id, .base = base, .bytes = order->bytes };
+    return failed;
+}
+
+static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err)
+{
+    struct mapping *mapping = &worker->pools[order->slot];
+    if (mapping->id == 0 || mapping->id != order->id)
+        return error_set(err, ERROR_FORMAT, "orders", "slot %u does not hold that pool", order->slot);
+    munmap(mapping->base, mapping->bytes);
+    *mapping = (struct mapping){ 0 };
+    return 0;
+}
+
+static int do_job(struct worker *worker, const struct order_job *job, struct error *err)
+{
+    const struct mapping *mapping = &worker->pools[job->pool_slot];
+    if (mapping->id == 0 || mapping->id != job->pool_id || job->model >= worker->setup.model_count)
+        return error_set(err, ERROR_FORMAT, "orders", "job %llu is for an unknown pool or model",
+                         (unsigned long long)job->job);
+    struct picture_view view;
+    int failed = orders_view_picture(job, mapping->base, mapping->bytes, &view, err);
+    if (failed)
+        return failed;
+    struct reply_done *reply = &worker->reply.done;
+    *reply = (struct reply_done){ .job = job->job };
+    struct error cause;
+    if (worker->class->run(worker->runner, job->model, &view, &worker->results[job->result], &cause)) {
+        reply->failed = 1;
+        snprintf(reply->reason, sizeof reply->reason, "%s", cause.text);
+    }
+    return orders_send(worker->fd, REPLY_DONE, reply, -1, err);
+}
+
+static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0 || (uint64_t)status.st_size < bytes)
+        return error_set(err, ERROR_FORMAT, "orders", "shared memory is shorter than it should be");
+    *base = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+    if (*base == MAP_FAILED)
+        return error_set_errno(err, errno, "orders", "cannot map %llu bytes",
+                               (unsigned long long)bytes);
+    return 0;
+}
+
+static void finish(struct worker *worker)
+{
+    if (worker->runner)
+        worker->class->close(&worker->runner);
+    for (size_t i = 0; i < WORKER_POOLS_MAX; i++)
+        if (worker->pools[i].id != 0)
+            munmap(worker->pools[i].base, worker->pools[i].bytes);
+    if (worker->results)
+        munmap(worker->results, RESULTS_BYTES);
+    close(worker->fd);
+    free(worker);
+}

@@ -1,0 +1,309 @@
+/* worker_link: the server's side of one worker: its handshake, the jobs inside it and the memory in
+ * which it leaves its analyses. Nothing that comes from the worker is believed unchecked. */
+#include "devices/pool_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RESULTS_BYTES (WORKER_JOBS_MAX * sizeof(struct analysis))
+
+static int make_results(struct worker_link *link, struct error *err);
+static void on_spawned(void *arg);
+static int on_order(void *arg, const union order *order, struct error *err);
+static int take_classes(struct worker_link *link, const struct reply_classes *reply,
+                        struct error *err);
+static int take_ready(struct worker_link *link, struct error *err);
+static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err);
+static void take_refusal(struct worker_link *link, const struct reply_refused *reply);
+static void on_lost(void *arg);
+static void on_closed(void *arg);
+static int tell_pool(struct worker_link *link, struct job *job, struct error *err);
+static void fill_job(struct order_job *order, const struct worker_link *link, const struct job *job);
+
+static const struct child_handler handler = {
+    .on_spawned = on_spawned,
+    .on_order = on_order,
+    .on_lost = on_lost,
+    .on_closed = on_closed,
+};
+
+int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
+                     const struct device_config *device, uint32_t threads, struct error *err)
+{
+    static const char *const kinds[] = { [DEVICE_CPU] = "cpu", [DEVICE_SIMULATED] = "simulated" };
+    *link = (struct worker_link){ .pool = pool,
+                                  .index = index,
+                                  .load = &pool->loads[index],
+                                  .kind = (enum device_kind)device->kind,
+                                  .threads = threads,
+                                  .service_ms = device->service_ms,
+                                  .results_fd = -1 };
+    if (device->name && device->name[0] != '\0')
+        snprintf(link->name, sizeof link->name, "%s", device->name);
+    else
+        snprintf(link->name, sizeof link->name, "%s-%zu", kinds[device->kind], index);
+    struct metric_label label = { "worker", link->name };
+    link->busy_us = metrics_counter(pool->metrics, "server_worker_busy_microseconds_total",
+                                    "time that a worker had a picture at work", &label, 1);
+    link->done = metrics_counter(pool->metrics, "server_worker_pictures_total",
+                                 "pictures that a worker has finished", &label, 1);
+    int failed = make_results(link, err);
+    if (failed)
+        worker_link_finish(link);
+    return failed;
+}
+
+void worker_link_start(struct worker_link *link, uint32_t start_ms, uint32_t hang_ms)
+{
+    struct child_config config = {
+        .program = link->pool->program, .name = link->name, .start_ms = start_ms, .hang_ms = hang_ms
+    };
+    child_init(&link->child, link->pool->loop, &config, &handler, link, link->pool->metrics);
+    child_start(&link->child);
+}
+
+bool worker_link_is_ready(const struct worker_link *link)
+{
+    return link->child.state == CHILD_READY;
+}
+
+int worker_link_give(struct worker_link *link, struct job *job)
+{
+    assert(worker_link_is_ready(link) && link->load->jobs < WORKER_JOBS_MAX);
+    struct error err;
+    int failed = tell_pool(link, job, &err);
+    if (failed)
+        return failed;
+    /* The place that no job inside uses: there are two places, and one job at most. */
+    job->result = link->load->jobs == 0 ? 0 : 1 - link->jobs[0]->result;
+    struct order_job order;
+    fill_job(&order, link, job);
+    failed = child_send(&link->child, ORDER_JOB, &order, -1, &err);
+    if (failed)
+        return failed;
+    link->given++;
+    if (link->load->jobs == 0) {
+        link->load->begun_ns = clock_now_ns();
+        child_expect(&link->child, true);
+    }
+    link->jobs[link->load->jobs++] = job;
+    return 0;
+}
+
+void worker_link_forget(struct worker_link *link, const struct shared_memory *memory)
+{
+    struct error err;
+    if (!(memory->known & (UINT64_C(1) << link->index)) || !worker_link_is_ready(link))
+        return;
+    struct order_forget order = { .slot = share_slot(&link->pool->share, memory), .id = memory->id };
+    child_send(&link->child, ORDER_FORGET, &order, -1, &err); /* a failure ends the child */
+}
+
+void worker_link_finish(struct worker_link *link)
+{
+    if (link->results)
+        munmap((void *)link->results, RESULTS_BYTES);
+    if (link->results_fd >= 0)
+        close(link->results_fd);
+    link->results = NULL;
+    link->results_fd = -1;
+}
+
+/* Sealed: the worker can write into it, but cannot take it away under our reading. */
+static int make_results(struct worker_link *link, struct error *err)
+{
+    link->results_fd = memfd_create("runespoor-results", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (link->results_fd < 0)
+        return error_set_errno(err, errno, link->name, "cannot create shared memory");
+    if (ftruncate(link->results_fd, RESULTS_BYTES) < 0)
+        return error_set_errno(err, errno, link->name, "cannot get %zu bytes of shared memory",
+                               RESULTS_BYTES);
+    if (fcntl(link->results_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return error_set_errno(err, errno, link->name, "cannot seal shared memory");
+    void *results = mmap(NULL, RESULTS_BYTES, PROT_READ, MAP_SHARED, link->results_fd, 0);
+    if (results == MAP_FAILED)
+        return error_set_errno(err, errno, link->name, "cannot map shared memory");
+    link->results = results;
+    return 0;
+}
+
+static void on_spawned(void *arg)
+{
+    struct worker_link *link = arg;
+    struct pool *pool = link->pool;
+    struct error err;
+    link->models_open = 0;
+    struct order_setup setup = { .device_kind = link->kind,
+                                 .threads = link->threads,
+                                 .service_ms = link->service_ms,
+                                 .model_count = (uint32_t)pool->model_count };
+    snprintf(setup.name, sizeof setup.name, "%s", link->name);
+    if (child_send(&link->child, ORDER_SETUP, &setup, link->results_fd, &err))
+        return; /* it was killed, on_lost follows */
+    for (size_t i = 0; i < pool->model_count; i++) {
+        struct order_model model = { .index = (uint32_t)i };
+        snprintf(model.folder, sizeof model.folder, "%s", pool->models[i].folder);
+        if (child_send(&link->child, ORDER_MODEL, &model, -1, &err))
+            return;
+    }
+}
+
+static int on_order(void *arg, const union order *order, struct error *err)
+{
+    struct worker_link *link = arg;
+    bool starting = !worker_link_is_ready(link);
+    uint32_t kind = order->head.kind;
+    if (kind == REPLY_CLASSES && starting)
+        return take_classes(link, &order->classes, err);
+    if (kind == REPLY_READY && starting)
+        return take_ready(link, err);
+    if (kind == REPLY_DONE && !starting)
+        return take_done(link, &order->done, err);
+    if (kind == REPLY_REFUSED && starting) {
+        take_refusal(link, &order->refused);
+        return 0;
+    }
+    return error_set(err, ERROR_FORMAT, "orders", "kind %u came while the worker was %s", kind,
+                     starting ? "starting" : "ready");
+}
+
+static int take_classes(struct worker_link *link, const struct reply_classes *reply, struct error *err)
+{
+    struct pool *pool = link->pool;
+    if (reply->model != link->models_open || reply->model >= pool->model_count)
+        return error_set(err, ERROR_FORMAT, "orders", "classes of model %u out of turn",
+                         reply->model);
+    link->models_open++;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < reply->count; i++)
+        bytes += strlen(reply->names + bytes) + 1; /* orders_receive saw that they end */
+    struct pool_classes *classes = &pool->classes[reply->model];
+    if (!classes->block)
+        return pool_classes_fill(classes, reply->names, bytes, reply->count, err);
+    if (classes->count == reply->count && classes->block_bytes == bytes &&
+        memcmp(classes->block, reply->names, bytes) == 0)
+        return 0;
+    struct reply_refused changed = { .model = reply->model, .code = ERROR_CONFIG };
+    snprintf(changed.text, sizeof changed.text,
+             "its classes are not those that it had when the server started: restart the server");
+    take_refusal(link, &changed);
+    return 0;
+}
+
+static int take_ready(struct worker_link *link, struct error *err)
+{
+    if (link->models_open != link->pool->model_count)
+        return error_set(err, ERROR_FORMAT, "orders", "ready with %u of %zu models",
+                         link->models_open, link->pool->model_count);
+    child_set_ready(&link->child);
+    pool_note_change(link->pool, NULL);
+    return 0;
+}
+
+static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err)
+{
+    struct pool *pool = link->pool;
+    struct worker_load *load = link->load;
+    /* Jobs end in the order in which they were given. */
+    if (load->jobs == 0 || reply->job != link->given - load->jobs + 1)
+        return error_set(err, ERROR_FORMAT, "orders", "job %llu is done, but was not at work",
+                         (unsigned long long)reply->job);
+    struct job *job = link->jobs[0];
+    if (!reply->failed) {
+        int failed =
+            orders_copy_analysis(&link->results[job->result],
+                                 pool->classes[job->stream->model].count, &pool->analysis, err);
+        if (failed)
+            return failed; /* the job stays, and goes to another worker */
+    }
+    uint64_t now_ns = clock_now_ns(), begun_ns = load->begun_ns;
+    metric_counter_add(link->busy_us, (now_ns - begun_ns) / 1000);
+    metric_counter_add(link->done, 1);
+    load->mean_ns = choose_mean_ns(load->mean_ns, now_ns - begun_ns);
+    load->begun_ns = now_ns;
+    load->jobs--;
+    memmove(&link->jobs[0], &link->jobs[1], load->jobs * sizeof link->jobs[0]);
+    child_expect(&link->child, load->jobs > 0);
+    pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply->reason);
+    return 0;
+}
+
+/* Short of memory or time it may work the next time; anything else will be the same then. */
+static void take_refusal(struct worker_link *link, const struct reply_refused *reply)
+{
+    struct pool *pool = link->pool;
+    bool is_model = reply->model < pool->model_count;
+    char place[2 * ORDER_NAME_BYTES];
+    snprintf(place, sizeof place, "worker %s: %s%s", link->name, is_model ? "model " : "device",
+             is_model ? pool->models[reply->model].name : "");
+    struct error fatal;
+    error_set(&fatal, (enum error_code)reply->code, place, "%s", reply->text);
+    bool give_up = reply->code != ERROR_MEMORY && reply->code != ERROR_TIMEOUT;
+    child_fail(&link->child, CHILD_REFUSED, give_up, fatal.text);
+    if (give_up)
+        pool_note_change(pool, &fatal);
+}
+
+static void on_lost(void *arg)
+{
+    struct worker_link *link = arg;
+    struct job *jobs[WORKER_JOBS_MAX];
+    size_t count = link->load->jobs;
+    memcpy(jobs, link->jobs, sizeof jobs);
+    link->load->jobs = 0;
+    share_forget_worker(&link->pool->share, link->index);
+    pool_return_jobs(link->pool, jobs, count, link->child.cause);
+}
+
+static void on_closed(void *arg)
+{
+    struct worker_link *link = arg;
+    pool_handle_closed(link->pool);
+}
+
+/* Makes sure that the worker has mapped the pool in which a job's picture lies. */
+static int tell_pool(struct worker_link *link, struct job *job, struct error *err)
+{
+    uint64_t bit = UINT64_C(1) << link->index;
+    if (job->memory->known & bit)
+        return 0;
+    const struct picture_pool *pictures = picture_get_pool(job->picture);
+    struct order_pool order = { .slot = share_slot(&link->pool->share, job->memory),
+                                .id = job->memory->id,
+                                .bytes = picture_pool_bytes(pictures) };
+    int failed = child_send(&link->child, ORDER_POOL, &order, picture_pool_fd(pictures), err);
+    if (!failed)
+        job->memory->known |= bit;
+    return failed;
+}
+
+static void fill_job(struct order_job *order, const struct worker_link *link, const struct job *job)
+{
+    struct picture_view view;
+    struct picture_place place;
+    picture_get_view(job->picture, &view);
+    picture_get_place(job->picture, &place);
+    *order = (struct order_job){
+        .job = link->given + 1,
+        .model = (uint32_t)job->stream->model,
+        .result = job->result,
+        .pool_slot = share_slot(&link->pool->share, job->memory),
+        .pool_id = place.pool_id,
+        .format = view.format,
+        .matrix = view.matrix,
+        .full_range = view.full_range,
+        .width = view.width,
+        .height = view.height,
+    };
+    memcpy(order->stride, view.stride, sizeof order->stride);
+    memcpy(order->offset, place.offset, sizeof order->offset);
+}
