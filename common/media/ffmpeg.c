@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define COMPLAINT_BYTES 160u
+/* Video that does not tell its matrix: BT.601 up to this height, BT.709 above. */
+#define SD_HEIGHT_MAX 576
 
 static _Thread_local char complaint[COMPLAINT_BYTES]; /* FFmpeg's last error line */
 
@@ -62,4 +64,11 @@ int ffmpeg_error(struct error *err, enum error_code code, int averror, const cha
                           : error_set(err, code, place, "%s: %s", message, words);
     ffmpeg_forget_complaint();
     return rc;
+}
+
+enum AVColorSpace ffmpeg_matrix(const AVFrame *frame)
+{
+    if (frame->colorspace != AVCOL_SPC_UNSPECIFIED)
+        return frame->colorspace;
+    return frame->height > SD_HEIGHT_MAX ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
 }

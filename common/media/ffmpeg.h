@@ -4,6 +4,7 @@
 #define RUNESPOOR_MEDIA_FFMPEG_H
 
 #include "base/error.h"
+#include <libavutil/frame.h>
 
 /* Routes FFmpeg's log, once per process. Every open in media/ calls it; any thread. */
 void ffmpeg_init(void);
@@ -16,5 +17,8 @@ void ffmpeg_forget_complaint(void);
  * MEMORY replaces code when FFmpeg ran out of it. */
 int ffmpeg_error(struct error *err, enum error_code code, int averror, const char *place,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* A frame's matrix; when it does not tell, the usual one of its size, as players do. */
+enum AVColorSpace ffmpeg_matrix(const AVFrame *frame);
 
 #endif

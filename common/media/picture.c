@@ -1,6 +1,7 @@
 /* picture: a reference count around an AVFrame, because av_frame_ref would take memory for every
  * reference. Shells (struct picture and its blank AVFrame) are used again. */
 #include "media/picture.h"
+#include "media/ffmpeg.h"
 #include "media/frame_pool.h"
 #include "media/recycler.h"
 
@@ -12,8 +13,6 @@
 
 #define LUMA_BLACK 16
 #define CHROMA_GREY 128
-/* Video that does not tell its matrix: BT.601 up to this height, BT.709 above, as players do. */
-#define SD_HEIGHT_MAX 576
 
 struct picture {
     atomic_uint refs;
@@ -21,11 +20,6 @@ struct picture {
 };
 
 static struct recycler shells = RECYCLER_INIT;
-
-static enum AVColorSpace usual_matrix(const AVFrame *frame)
-{
-    return frame->height > SD_HEIGHT_MAX ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
-}
 
 int picture_create_blank(struct picture **picture, struct error *err)
 {
@@ -68,8 +62,7 @@ int picture_from_frame(struct picture **picture, AVFrame *frame, struct error *e
         own->format = AV_PIX_FMT_YUV420P;
         own->color_range = AVCOL_RANGE_JPEG;
     }
-    if (own->colorspace == AVCOL_SPC_UNSPECIFIED)
-        own->colorspace = usual_matrix(own);
+    own->colorspace = ffmpeg_matrix(own);
     return 0;
 }
 
