@@ -234,10 +234,15 @@ static int check_arguments(const char *program, const struct cli_values *values)
     const struct cli_command *command = values->command;
     const char *form = command->arguments ? command->arguments : "";
     size_t needed = 0, allowed = 0;
+    bool optional = false; /* between '[' and ']' */
     for (const char *word = form + strspn(form, " "); *word;) {
-        needed += *word != '[';
+        size_t size = strcspn(word, " ");
+        optional = optional || *word == '[';
+        needed += !optional;
         allowed++;
-        word += strcspn(word, " ");
+        if (memchr(word, ']', size))
+            optional = false;
+        word += size;
         word += strspn(word, " ");
     }
     if (strstr(form, "…") || strstr(form, "..."))
