@@ -196,9 +196,11 @@ static void write_json(const struct session *session, const struct picture_view 
         json_end_object(text);
     }
     json_end_array(text);
-    json_u64(text, "prepare_us", analysis->prepare_us);
-    json_u64(text, "infer_us", analysis->infer_us);
-    json_u64(text, "head_us", analysis->head_us);
+    json_begin_object(text, "timings_us");
+    json_u64(text, "prepare", analysis->prepare_us);
+    json_u64(text, "infer", analysis->infer_us);
+    json_u64(text, "head", analysis->head_us);
+    json_end_object(text);
     json_end_object(text);
     text_add_str(text, "\n");
 }
