@@ -1,0 +1,131 @@
+/* cloud-server: decodes and analyses the streams of edge-agents, and answers every frame. */
+#include "analyse/model.h"
+#include "config.h"
+#include "config/cli.h"
+#include "devices/worker.h"
+#include "keys.h"
+#include "run.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct cli_flag config_flags[] = {
+    { "set", 's', "KEY=VALUE", true, "sets one value over the file: limits.streams=8" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+static const struct cli_flag run_flags[] = {
+    { "config", 'c', "FILE", false, "configuration (YAML); without it the defaults hold" },
+    { "set", 's', "KEY=VALUE", true, "sets one value over the file: limits.streams=8" },
+    { "print-config", 0, NULL, false, "print every value and where it came from, and exit" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+static const struct cli_flag worker_flags[] = {
+    { "fd", 0, "N", false, "descriptor of the orders" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+/* Prints every mistake, one a line. */
+static int load(struct server_config *config, struct config **loaded,
+                const struct cli_values *values, const char *path)
+{
+    size_t set_count;
+    const char *const *sets = cli_flag_all(values, "set", &set_count);
+    struct error err;
+
+    *config = (struct server_config){ 0 };
+    *loaded = NULL;
+    if (server_config_load(loaded, config, path, sets, set_count, &err) == 0)
+        return 0;
+    size_t count = *loaded ? config_problem_count(*loaded) : 0;
+    if (count == 0)
+        fprintf(stderr, "cloud-server: %s\n", err.text);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "%s\n", config_problem(*loaded, i));
+    return 1;
+}
+
+static int run(const struct cli_values *values)
+{
+    struct server_config config;
+    struct config *loaded;
+    struct error err;
+
+    int status = load(&config, &loaded, values, cli_flag(values, "config"));
+    if (status == 0 && cli_flag(values, "print-config")) {
+        config_print(loaded, stdout);
+    } else if (status == 0 && server_run(&config, &err) < 0) {
+        fprintf(stderr, "cloud-server: %s\n", err.text);
+        status = 1;
+    }
+    config_free(&loaded);
+    return status;
+}
+
+static int check(const struct cli_values *values)
+{
+    struct server_config config;
+    struct config *loaded;
+    size_t count;
+    const char *const *arguments = cli_arguments(values, &count);
+
+    if (count != 1) {
+        fprintf(stderr, "cloud-server: check needs one FILE\n");
+        return 2;
+    }
+    int status = load(&config, &loaded, values, arguments[0]);
+    if (status == 0)
+        printf("%s: good\n", arguments[0]);
+    config_free(&loaded);
+    return status;
+}
+
+static int worker(const struct cli_values *values)
+{
+    const char *text = cli_flag(values, "fd");
+    char *end;
+    long fd = text ? strtol(text, &end, 10) : -1;
+
+    if (!text || *end != '\0' || fd < 0) {
+        fprintf(stderr, "cloud-server: worker is started by 'cloud-server run' alone\n");
+        return 2;
+    }
+    return worker_main((int)fd);
+}
+
+static int example(const struct cli_values *values)
+{
+    (void)values;
+    config_write_example(server_options, stdout);
+    return 0;
+}
+
+static int manual(const struct cli_values *values)
+{
+    (void)values;
+    config_write_markdown(server_options, "cloud-server", stdout);
+    return 0;
+}
+
+static const struct cli_command commands[] = {
+    { "run", "", "decode, analyse and answer",
+      "Serves until SIGTERM or SIGINT; what is on its way is answered first.\n\n"
+      "  cloud-server run -c cloud-server.yaml\n"
+      "  cloud-server run -s listen.address=tcp://0.0.0.0:5570 -s answers.path=answers.jsonl\n",
+      run_flags, run },
+    { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
+    { "keys", SERVER_KEYS_ARGUMENTS, "make or show the server's key pair, let agents in",
+      server_keys_more, server_keys_flags, server_keys_command },
+    { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
+      model_command_flags, model_command },
+    { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
+    { "manual", "", "print the manual of all keys as Markdown", NULL, NULL, manual },
+    { "worker", "", "(started by run) own one device", NULL, worker_flags, worker },
+    { NULL, NULL, NULL, NULL, NULL, NULL },
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame", commands, argc,
+                    argv);
+}

@@ -1,0 +1,36 @@
+/* server: the rooms of cloud-server put together, opened and closed in the right order. */
+#ifndef RUNESPOOR_SERVER_SERVER_H
+#define RUNESPOOR_SERVER_SERVER_H
+
+#include "config.h"
+#include "net/metrics.h"
+#include <uv.h>
+
+struct server;
+
+struct server_events {
+    void (*ready)(void *arg); /* once: streams are welcome from now on */
+    /* A model cannot serve, ever: stop. */
+    void (*fatal)(void *arg, const struct error *cause);
+    void *arg;
+};
+
+/* config, metrics and program (path of this binary, for the workers) are borrowed until done. After
+ * a failure as well, run the loop until it is empty: it holds what is being closed. */
+int server_open(struct server **server, uv_loop_t *loop, const struct server_config *config,
+                struct metrics *metrics, const char *program, const struct server_events *events,
+                struct error *err);
+
+/* As bound: with the port that a wildcard has become. */
+const char *server_address(const struct server *server);
+const char *server_public_key(const struct server *server);
+/* True when streams are welcome; reason (for people) why not, or why only in part. */
+bool server_is_ready(const struct server *server, char *reason, size_t reason_bytes);
+
+/* Answers what is on its way (for at most SERVER_DRAIN_MS), says Bye, ends the workers, writes what
+ * waits for the disk, and frees the server; then calls done(arg) from the loop. Takes at most 5 s. */
+#define SERVER_DRAIN_MS 2500u
+#define SERVER_GRACE_MS 1000u
+void server_stop(struct server **server, void (*done)(void *arg), void *arg);
+
+#endif
