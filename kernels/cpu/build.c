@@ -1,0 +1,543 @@
+#include "cpu/build.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int out_of_memory(struct error *err);
+static int grow(void **items, int *capacity, int count, size_t item_bytes, struct error *err);
+static int add_buffer(struct build *build, struct cpu_buffer buffer, struct error *err);
+static int add_place(struct build *build, int buffer, uint64_t offset_bytes,
+                     const struct layout *layout, const dnnl_memory_desc_t *md,
+                     struct cpu_place **place, struct error *err);
+static int add_version(struct build *build, int value, struct cpu_place *place, struct error *err);
+static int add_step(struct build *build, struct cpu_step step, struct cpu_place *const *places,
+                    int place_count, struct error *err);
+static int ensure_memory(struct build *build, struct cpu_place *place, struct error *err);
+static int copy_constant(struct build *build, const struct cpu_place *from,
+                         const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
+                         const struct layout *layout, struct cpu_place **place, struct error *err);
+static int describe_reorder(struct build *build, const dnnl_memory_desc_t *from,
+                            const dnnl_memory_desc_t *to, dnnl_primitive_desc_t *pd,
+                            struct error *err);
+static int reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, void *from,
+                       const dnnl_memory_desc_t *to_md, void *to, struct error *err);
+static int run_copy_bytes(const struct cpu_step *step, struct error *err);
+static struct cpu_buffer *root_of(const struct build *build, const struct cpu_place *place);
+static bool same_strides(const struct layout *a, const struct layout *b);
+static int failed(const struct build *build, dnnl_status_t status, const char *what,
+                  struct error *err);
+
+/* ---- values ---- */
+
+const struct value *build_info(const struct build *build, int value)
+{
+    assert(value >= 0 && value < build->graph->value_count);
+    return &build->graph->values[value];
+}
+
+int build_place(struct build *build, int value, struct cpu_place **place, struct error *err)
+{
+    struct build_value *state = &build->values[value];
+    if (state->version_count == 0) {
+        const struct value *info = build_info(build, value);
+        assert(info->constant.data); /* nodes come in an order that can be run */
+        int buffer = add_buffer(build,
+                                (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
+                                                     .bytes = tensor_bytes(&info->constant),
+                                                     .parent = -1,
+                                                     .external = (size_t)value,
+                                                     .data = info->constant.data },
+                                err);
+        if (buffer < 0)
+            return buffer;
+        struct layout layout = layout_dense(info->type, &info->shape);
+        struct cpu_place *fresh;
+        int rc = add_place(build, buffer, 0, &layout, NULL, &fresh, err);
+        if (!rc)
+            rc = add_version(build, value, fresh, err);
+        if (rc)
+            return rc;
+    }
+    *place = state->versions[0];
+    return 0;
+}
+
+int build_want(struct build *build, int value, const struct layout *layout,
+               struct cpu_place **place, struct error *err)
+{
+    struct cpu_place *original;
+    int rc = build_place(build, value, &original, err);
+    if (rc)
+        return rc;
+    struct build_value *state = &build->values[value];
+    for (int i = 0; i < state->version_count; i++) {
+        if (!layout_equal(&state->versions[i]->layout, layout))
+            continue;
+        *place = state->versions[i];
+        if (same_strides(layout, &state->versions[i]->layout))
+            return 0;
+        return build_alias(build, state->versions[i], 0, layout, place, err);
+    }
+    if (root_of(build, original)->kind == CPU_BUFFER_CONSTANT) {
+        dnnl_memory_desc_t to;
+        if (!layout_md(layout, &to) || !layout_md(&original->layout, &original->md))
+            return error_set(err, ERROR_UNSUPPORTED, build->op,
+                             "node '%s': a constant of type %s cannot be rearranged", build->name,
+                             tensor_type_word(original->layout.type));
+        rc = copy_constant(build, original, &original->md, &to, layout, place, err);
+    } else {
+        rc = build_new_place(build, layout, place, err);
+        if (!rc)
+            rc = build_copy(build, original, *place, err);
+    }
+    return rc ? rc : add_version(build, value, *place, err);
+}
+
+int build_want_dense(struct build *build, int value, struct cpu_place **place, struct error *err)
+{
+    const struct value *info = build_info(build, value);
+    struct layout dense = layout_dense(info->type, &info->shape);
+    return build_want(build, value, &dense, place, err);
+}
+
+int build_external(struct build *build, int value, size_t index, const struct layout *layout,
+                   struct error *err)
+{
+    int buffer = add_buffer(build,
+                            (struct cpu_buffer){ .kind = CPU_BUFFER_INPUT,
+                                                 .bytes = layout_bytes(layout),
+                                                 .parent = -1,
+                                                 .external = index },
+                            err);
+    struct cpu_place *place;
+    int rc = buffer < 0 ? buffer : add_place(build, buffer, 0, layout, NULL, &place, err);
+    return rc ? rc : add_version(build, value, place, err);
+}
+
+int build_output(struct build *build, int value, const struct layout *layout,
+                 struct cpu_place **place, struct error *err)
+{
+    int rc = build_new_place(build, layout, place, err);
+    return rc ? rc : add_version(build, value, *place, err);
+}
+
+int build_view(struct build *build, int value, const struct cpu_place *of, int64_t offset,
+               const struct layout *layout, struct error *err)
+{
+    struct cpu_place *place;
+    int rc = build_alias(build, of, offset, layout, &place, err);
+    return rc ? rc : add_version(build, value, place, err);
+}
+
+bool build_dies(const struct build *build, int value)
+{
+    const struct build_value *state = &build->values[value];
+    if (state->version_count == 0 || !build_is_arena(build, state->versions[0]))
+        return false;
+    int root = cpu_root(build->plan, state->versions[0]->buffer, NULL);
+    int reads = 0;
+    for (int v = 0; v < build->graph->value_count; v++)
+        for (int i = 0; i < build->values[v].version_count; i++)
+            if (cpu_root(build->plan, build->values[v].versions[i]->buffer, NULL) == root) {
+                reads += build->values[v].reads_left;
+                break;
+            }
+    return reads == 1;
+}
+
+bool build_is_arena(const struct build *build, const struct cpu_place *place)
+{
+    return root_of(build, place)->kind == CPU_BUFFER_ARENA;
+}
+
+/* ---- places ---- */
+
+int build_new_place(struct build *build, const struct layout *layout, struct cpu_place **place,
+                    struct error *err)
+{
+    int buffer = add_buffer(
+        build,
+        (struct cpu_buffer){ .kind = CPU_BUFFER_ARENA, .bytes = layout_bytes(layout), .parent = -1 },
+        err);
+    return buffer < 0 ? buffer : add_place(build, buffer, 0, layout, NULL, place, err);
+}
+
+int build_new_opaque(struct build *build, const dnnl_memory_desc_t *md, struct cpu_place **place,
+                     struct error *err)
+{
+    int buffer = add_buffer(build,
+                            (struct cpu_buffer){ .kind = CPU_BUFFER_ARENA,
+                                                 .bytes = dnnl_memory_desc_get_size(md),
+                                                 .parent = -1 },
+                            err);
+    return buffer < 0 ? buffer : add_place(build, buffer, 0, NULL, md, place, err);
+}
+
+int build_alias(struct build *build, const struct cpu_place *of, int64_t offset,
+                const struct layout *layout, struct cpu_place **place, struct error *err)
+{
+    assert(of->layout.shape.rank >= 0 && of->layout.type == layout->type && offset >= 0);
+    uint64_t offset_bytes = of->offset_bytes + (uint64_t)offset * tensor_type_bytes(layout->type);
+    assert(offset_bytes + layout_bytes(layout) <= build->plan->buffers[of->buffer].bytes);
+    return add_place(build, of->buffer, offset_bytes, layout, NULL, place, err);
+}
+
+int build_reorder_weights(struct build *build, const struct cpu_place *from,
+                          const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
+                          struct cpu_place **place, struct error *err)
+{
+    if (root_of(build, from)->kind == CPU_BUFFER_CONSTANT)
+        return copy_constant(build, from, as, want, NULL, place, err);
+    struct cpu_place *seen;
+    dnnl_primitive_desc_t pd;
+    int rc = add_place(build, from->buffer, from->offset_bytes, NULL, as, &seen, err);
+    if (!rc)
+        rc = build_new_opaque(build, want, place, err);
+    if (!rc)
+        rc = describe_reorder(build, as, want, &pd, err);
+    if (rc)
+        return rc;
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_FROM, seen);
+    build_add_arg(&args, DNNL_ARG_TO, *place);
+    return build_primitive(build, pd, &args, 0, err);
+}
+
+int build_constant(struct build *build, const float *numbers, int64_t count,
+                   struct cpu_place **place, struct error *err)
+{
+    struct shape shape = { .rank = 1, .dim = { count } };
+    struct layout layout = layout_dense(TENSOR_F32, &shape);
+    void *data = cpu_allocate(layout_bytes(&layout));
+    if (!data)
+        return out_of_memory(err);
+    memcpy(data, numbers, layout_bytes(&layout));
+    int buffer = add_buffer(build,
+                            (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
+                                                 .bytes = layout_bytes(&layout),
+                                                 .parent = -1,
+                                                 .data = data,
+                                                 .owned = true },
+                            err);
+    if (buffer < 0) {
+        free(data);
+        return buffer;
+    }
+    return add_place(build, buffer, 0, &layout, NULL, place, err);
+}
+
+/* ---- steps ---- */
+
+int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err)
+{
+    if (!layout_md(&from->layout, &from->md) || !layout_md(&to->layout, &to->md)) {
+        assert(layout_equal(&from->layout, &to->layout) && layout_is_dense(&to->layout));
+        struct cpu_place *places[] = { from, to };
+        return build_c_step(build, "copy", run_copy_bytes, NULL, places, 2, err);
+    }
+    dnnl_primitive_desc_t pd;
+    int rc = describe_reorder(build, &from->md, &to->md, &pd, err);
+    if (rc)
+        return rc;
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_FROM, from);
+    build_add_arg(&args, DNNL_ARG_TO, to);
+    return build_primitive(build, pd, &args, 0, err);
+}
+
+void build_add_arg(struct build_args *args, int id, struct cpu_place *place)
+{
+    assert(args->count < BUILD_ARGS_MAX);
+    args->ids[args->count] = id;
+    args->places[args->count++] = place;
+}
+
+int build_primitive(struct build *build, dnnl_primitive_desc_t pd, struct build_args *args,
+                    uint64_t flop, struct error *err)
+{
+    int rc = 0;
+    struct cpu_step step = { .flop = flop };
+    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    if (scratch && dnnl_memory_desc_get_size(scratch) > 0) {
+        struct cpu_place *place;
+        rc = build_new_opaque(build, scratch, &place, err);
+        if (rc)
+            goto fail;
+        build_add_arg(args, DNNL_ARG_SCRATCHPAD, place);
+    }
+    step.implementation = strdup(build_implementation(pd));
+    step.args = calloc((size_t)args->count, sizeof *step.args);
+    if (!step.implementation || !step.args) {
+        rc = out_of_memory(err);
+        goto fail;
+    }
+    for (int i = 0; i < args->count; i++) {
+        rc = ensure_memory(build, args->places[i], err);
+        if (rc)
+            goto fail;
+        step.args[i] = (dnnl_exec_arg_t){ .arg = args->ids[i], .memory = args->places[i]->memory };
+    }
+    dnnl_status_t status = dnnl_primitive_create(&step.primitive, pd);
+    if (status) {
+        rc = failed(build, status, "making its code", err);
+        goto fail;
+    }
+    dnnl_primitive_desc_destroy(pd);
+    return add_step(build, step, args->places, args->count, err);
+fail:
+    dnnl_primitive_desc_destroy(pd);
+    free(step.implementation);
+    free(step.args);
+    return rc;
+}
+
+int build_describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
+                   dnnl_primitive_desc_t *pd, struct error *err)
+{
+    dnnl_primitive_attr_t own = attr;
+    if (!own && dnnl_primitive_attr_create(&own))
+        return out_of_memory(err);
+    dnnl_status_t status = dnnl_primitive_attr_set_scratchpad_mode(own, dnnl_scratchpad_mode_user);
+    if (!status)
+        status = dnnl_primitive_desc_create(pd, desc, own, build->device->engine, NULL);
+    if (!attr)
+        dnnl_primitive_attr_destroy(own);
+    return status ? failed(build, status, "choosing an implementation", err) : 0;
+}
+
+const char *build_implementation(dnnl_primitive_desc_t pd)
+{
+    const char *text = NULL;
+    if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &text) || !text)
+        return "unknown";
+    return text;
+}
+
+/* oneDNN's plain reference code is hundreds of times slower than its generated code. */
+bool build_is_slow(dnnl_primitive_desc_t pd)
+{
+    return strncmp(build_implementation(pd), "ref", 3) == 0;
+}
+
+int build_c_step(struct build *build, const char *implementation,
+                 int (*run)(const struct cpu_step *step, struct error *err), void *state,
+                 struct cpu_place *const *places, int place_count, struct error *err)
+{
+    struct cpu_step step = {
+        .implementation = strdup(implementation),
+        .run = run,
+        .state = state,
+    };
+    if (!step.implementation) {
+        free(state);
+        return out_of_memory(err);
+    }
+    return add_step(build, step, places, place_count, err);
+}
+
+/* ---- inside ---- */
+
+static int out_of_memory(struct error *err)
+{
+    return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+}
+
+static int grow(void **items, int *capacity, int count, size_t item_bytes, struct error *err)
+{
+    if (count < *capacity)
+        return 0;
+    int wanted = *capacity ? *capacity * 2 : 64;
+    void *more = realloc(*items, (size_t)wanted * item_bytes);
+    if (!more)
+        return out_of_memory(err);
+    *items = more;
+    *capacity = wanted;
+    return 0;
+}
+
+static int add_buffer(struct build *build, struct cpu_buffer buffer, struct error *err)
+{
+    struct cpu_plan *plan = build->plan;
+    int rc = grow((void **)&plan->buffers, &plan->buffer_capacity, plan->buffer_count,
+                  sizeof *plan->buffers, err);
+    if (rc)
+        return rc;
+    plan->buffers[plan->buffer_count] = buffer;
+    return plan->buffer_count++;
+}
+
+/* layout or md, the other NULL. */
+static int add_place(struct build *build, int buffer, uint64_t offset_bytes,
+                     const struct layout *layout, const dnnl_memory_desc_t *md,
+                     struct cpu_place **place, struct error *err)
+{
+    struct cpu_plan *plan = build->plan;
+    int rc = grow((void **)&plan->places, &plan->place_capacity, plan->place_count,
+                  sizeof *plan->places, err);
+    if (rc)
+        return rc;
+    struct cpu_place *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return out_of_memory(err);
+    fresh->buffer = buffer;
+    fresh->offset_bytes = offset_bytes;
+    fresh->layout.shape.rank = -1;
+    if (layout) {
+        fresh->layout = *layout;
+        layout_md(layout, &fresh->md);
+    } else {
+        fresh->md = *md;
+    }
+    plan->places[plan->place_count++] = fresh;
+    *place = fresh;
+    return 0;
+}
+
+static int add_version(struct build *build, int value, struct cpu_place *place, struct error *err)
+{
+    struct build_value *state = &build->values[value];
+    size_t bytes = ((size_t)state->version_count + 1) * sizeof *state->versions;
+    struct cpu_place **more = realloc(state->versions, bytes);
+    if (!more)
+        return out_of_memory(err);
+    state->versions = more;
+    more[state->version_count++] = place;
+    return 0;
+}
+
+/* Takes over what step owns, also when it fails. */
+static int add_step(struct build *build, struct cpu_step step, struct cpu_place *const *places,
+                    int place_count, struct error *err)
+{
+    struct cpu_plan *plan = build->plan;
+    step.op = build->op;
+    step.name = build->name;
+    step.shape = build->shape;
+    step.type = places[0]->layout.shape.rank >= 0 ? places[0]->layout.type : TENSOR_F32;
+    step.place_count = place_count;
+    step.places = calloc((size_t)place_count + 1, sizeof *step.places);
+    int rc = step.places ? 0 : out_of_memory(err);
+    if (!rc)
+        rc = grow((void **)&plan->steps, &plan->step_capacity, plan->step_count,
+                  sizeof *plan->steps, err);
+    if (rc) {
+        if (step.primitive)
+            dnnl_primitive_destroy(step.primitive);
+        free(step.implementation);
+        free(step.state);
+        free(step.places);
+        free(step.args);
+        return rc;
+    }
+    memcpy(step.places, places, (size_t)place_count * sizeof *places);
+    plan->steps[plan->step_count++] = step;
+    plan->plan.flop += step.flop;
+    return 0;
+}
+
+static int ensure_memory(struct build *build, struct cpu_place *place, struct error *err)
+{
+    if (place->memory)
+        return 0;
+    assert(place->md.ndims > 0);
+    dnnl_status_t status =
+        dnnl_memory_create(&place->memory, &place->md, build->device->engine, DNNL_MEMORY_NONE);
+    return status ? failed(build, status, "describing memory", err) : 0;
+}
+
+/* Reads constant memory `from`, seen as `as`, and gives it in the layout `want`; layout says the
+ * same when it is a plain one. */
+static int copy_constant(struct build *build, const struct cpu_place *from,
+                         const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
+                         const struct layout *layout, struct cpu_place **place, struct error *err)
+{
+    uint64_t bytes = dnnl_memory_desc_get_size(want);
+    void *data = cpu_allocate(bytes);
+    if (!data)
+        return error_set(err, ERROR_MEMORY, "cpu", "no room for %" PRIu64 " bytes of weights", bytes);
+    const char *source = root_of(build, from)->data;
+    int rc = reorder_now(build, as, (void *)(source + from->offset_bytes), want, data, err);
+    int buffer = rc ? rc
+                    : add_buffer(build,
+                                 (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
+                                                      .bytes = bytes,
+                                                      .parent = -1,
+                                                      .data = data,
+                                                      .owned = true },
+                                 err);
+    if (buffer < 0) {
+        free(data);
+        return buffer;
+    }
+    return add_place(build, buffer, 0, layout, want, place, err);
+}
+
+static int describe_reorder(struct build *build, const dnnl_memory_desc_t *from,
+                            const dnnl_memory_desc_t *to, dnnl_primitive_desc_t *pd,
+                            struct error *err)
+{
+    dnnl_primitive_attr_t attr;
+    if (dnnl_primitive_attr_create(&attr))
+        return out_of_memory(err);
+    dnnl_engine_t engine = build->device->engine;
+    dnnl_status_t status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (!status)
+        status = dnnl_reorder_primitive_desc_create(pd, from, engine, to, engine, attr);
+    dnnl_primitive_attr_destroy(attr);
+    return status ? failed(build, status, "rearranging data", err) : 0;
+}
+
+static int reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, void *from,
+                       const dnnl_memory_desc_t *to_md, void *to, struct error *err)
+{
+    dnnl_memory_t from_memory = NULL, to_memory = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_engine_t engine = build->device->engine;
+    dnnl_status_t status = dnnl_memory_create(&from_memory, from_md, engine, from);
+    if (!status)
+        status = dnnl_memory_create(&to_memory, to_md, engine, to);
+    if (!status)
+        status = dnnl_reorder_primitive_desc_create(&pd, from_md, engine, to_md, engine, NULL);
+    if (!status)
+        status = dnnl_primitive_create(&primitive, pd);
+    dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from_memory }, { DNNL_ARG_TO, to_memory } };
+    if (!status)
+        status = dnnl_primitive_execute(primitive, build->device->stream, 2, args);
+    if (primitive)
+        dnnl_primitive_destroy(primitive);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (to_memory)
+        dnnl_memory_destroy(to_memory);
+    if (from_memory)
+        dnnl_memory_destroy(from_memory);
+    return status ? failed(build, status, "rearranging weights", err) : 0;
+}
+
+static int run_copy_bytes(const struct cpu_step *step, struct error *err)
+{
+    (void)err;
+    memcpy(step->places[1]->data, step->places[0]->data, layout_bytes(&step->places[0]->layout));
+    return 0;
+}
+
+static struct cpu_buffer *root_of(const struct build *build, const struct cpu_place *place)
+{
+    return &build->plan->buffers[cpu_root(build->plan, place->buffer, NULL)];
+}
+
+/* Strides of dimensions of one say nothing, but oneDNN looks at them. */
+static bool same_strides(const struct layout *a, const struct layout *b)
+{
+    for (int d = 0; d < a->shape.rank; d++)
+        if (a->stride[d] != b->stride[d])
+            return false;
+    return true;
+}
+
+static int failed(const struct build *build, dnnl_status_t status, const char *what, struct error *err)
+{
+    return cpu_dnnl_error(err, status, build->op, build->name, what);
+}

@@ -1,0 +1,108 @@
+/* build: what the makers of steps share while a graph is compiled. Every value has a place; a maker
+ * asks for its inputs in the layout it wants (a copy is added where that differs), gives its outputs
+ * a place, and adds steps. */
+#ifndef RUNESPOOR_CPU_BUILD_H
+#define RUNESPOOR_CPU_BUILD_H
+
+#include "cpu/plan.h"
+#include "ops/op.h"
+
+/* What a maker says of a node that it does not know in this form: the reference kernel runs it. */
+#define BUILD_DECLINED 1
+
+struct build_value {
+    struct cpu_place **versions; /* the same content in several layouts, the original first */
+    int version_count;
+    int reads_left; /* by nodes to come; being an output of the graph is one that never ends */
+};
+
+struct build {
+    struct cpu_plan *plan;
+    struct cpu_device *device;
+    struct graph *graph;
+    struct build_value *values;
+    const char *op, *name; /* of what is being compiled; new steps and errors carry them */
+    struct shape shape;
+    enum tensor_type arithmetic; /* of convolutions and matrix products: f32 or bf16 */
+};
+
+typedef int build_fn(struct build *build, const struct node *node, struct error *err);
+
+/* The makers. */
+build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary, build_prelu,
+    build_pool, build_global_pool, build_resize, build_softmax, build_reference;
+/* Those that mostly need no step at all. */
+build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
+    build_pad;
+
+/* ---- values ---- */
+
+const struct value *build_info(const struct build *build, int value);
+/* Where value is; NULL for a value nobody has written yet. Constants get a place when asked for. */
+int build_place(struct build *build, int value, struct cpu_place **place, struct error *err);
+/* The value in the given layout, copied (once) if it lies otherwise. */
+int build_want(struct build *build, int value, const struct layout *layout,
+               struct cpu_place **place, struct error *err);
+/* Row-major in the graph's own type. */
+int build_want_dense(struct build *build, int value, struct cpu_place **place, struct error *err);
+/* Memory of the caller for an input of the graph. */
+int build_external(struct build *build, int value, size_t index, const struct layout *layout,
+                   struct error *err);
+/* New memory for a value. */
+int build_output(struct build *build, int value, const struct layout *layout,
+                 struct cpu_place **place, struct error *err);
+/* The value is (a part of) what lies at place already. */
+int build_view(struct build *build, int value, const struct cpu_place *of, int64_t offset,
+               const struct layout *layout, struct error *err);
+/* True when nothing else needs the memory of value after its one read by the present node, so that
+ * the node may write its output there. */
+bool build_dies(const struct build *build, int value);
+/* True when the value lies in memory that the plan may move: not an input or a constant. */
+bool build_is_arena(const struct build *build, const struct cpu_place *place);
+
+/* ---- places ---- */
+
+int build_new_place(struct build *build, const struct layout *layout, struct cpu_place **place,
+                    struct error *err);
+/* Memory in a layout that oneDNN made up. */
+int build_new_opaque(struct build *build, const dnnl_memory_desc_t *md, struct cpu_place **place,
+                     struct error *err);
+/* The same memory as another place, seen otherwise. */
+int build_alias(struct build *build, const struct cpu_place *of, int64_t offset,
+                const struct layout *layout, struct cpu_place **place, struct error *err);
+/* What `from` holds, seen as `as`, put into the layout `want` of oneDNN; at once if it is constant.
+ */
+int build_reorder_weights(struct build *build, const struct cpu_place *from,
+                          const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
+                          struct cpu_place **place, struct error *err);
+/* f32 constants made by the maker itself. */
+int build_constant(struct build *build, const float *numbers, int64_t count,
+                   struct cpu_place **place, struct error *err);
+
+/* ---- steps ---- */
+
+/* Copies between layouts of the same shape. */
+int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err);
+
+#define BUILD_ARGS_MAX 24
+struct build_args {
+    int count;
+    int ids[BUILD_ARGS_MAX]; /* DNNL_ARG_… */
+    struct cpu_place *places[BUILD_ARGS_MAX];
+};
+void build_add_arg(struct build_args *args, int id, struct cpu_place *place);
+/* Adds scratch memory to args, makes the primitive and a step of it. Takes over pd. */
+int build_primitive(struct build *build, dnnl_primitive_desc_t pd, struct build_args *args,
+                    uint64_t flop, struct error *err);
+/* A primitive descriptor with user scratch memory; attr may be NULL. */
+int build_describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
+                   dnnl_primitive_desc_t *pd, struct error *err);
+const char *build_implementation(dnnl_primitive_desc_t pd);
+bool build_is_slow(dnnl_primitive_desc_t pd);
+
+/* A step in C. Takes over state, also when it fails. */
+int build_c_step(struct build *build, const char *implementation,
+                 int (*run)(const struct cpu_step *step, struct error *err), void *state,
+                 struct cpu_place *const *places, int place_count, struct error *err);
+
+#endif

@@ -1,0 +1,254 @@
+/* compile: makes a plan of a graph. The graph is copied, inferred and rewritten by the passes; then
+ * each node in turn is given to the maker for its op, or to the reference kernel where there is no
+ * maker or the maker declines. */
+#include "cpu/build.h"
+#include "passes/fused.h"
+#include "passes/pass.h"
+#include <assert.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *op; /* base name for fused ones */
+    build_fn *make;
+} makers[] = {
+    { "Conv", build_convolution },
+    { "ConvTranspose", build_convolution },
+    { "MatMul", build_matmul },
+    { "Gemm", build_gemm },
+    { "PRelu", build_prelu },
+    { "MaxPool", build_pool },
+    { "AveragePool", build_pool },
+    { "GlobalAveragePool", build_global_pool },
+    { "GlobalMaxPool", build_global_pool },
+    { "Resize", build_resize },
+    { "Softmax", build_softmax },
+    { "Reshape", build_reshape },
+    { "Squeeze", build_reshape },
+    { "Unsqueeze", build_reshape },
+    { "Flatten", build_reshape },
+    { "Identity", build_reshape },
+    { "Dropout", build_reshape },
+    { "Transpose", build_transpose },
+    { "Slice", build_slice },
+    { "Split", build_split },
+    { "Gather", build_gather },
+    { "Concat", build_concat },
+    { "Pad", build_pad },
+};
+
+static int prepare_graph(struct build *build, const struct graph *graph,
+                         const struct plan_options *options, struct error *err);
+static int describe_externals(struct build *build, struct error *err);
+static int describe_external(const struct value *value, struct tensor *tensor, char **name,
+                             struct error *err);
+static int start_values(struct build *build, struct error *err);
+static int make_node(struct build *build, const struct node *node, struct error *err);
+static build_fn *find_maker(const struct graph *graph, const struct node *node);
+static int finish_outputs(struct build *build, struct error *err);
+static int finish_output(struct build *build, size_t index, struct error *err);
+static void drop_unused_constants(struct build *build);
+
+int cpu_compile(struct device *device, const struct graph *graph,
+                const struct plan_options *options, struct plan **plan, struct error *err)
+{
+    struct cpu_device *cpu = (struct cpu_device *)device;
+    if (options->precision == PRECISION_BF16 && !cpu->bf16)
+        return error_set(err, ERROR_UNSUPPORTED, "cpu",
+                         "this processor has no bf16 arithmetic; use f32");
+    omp_set_num_threads(cpu->threads); /* oneDNN divides the work when it makes a primitive */
+    struct build build = {
+        .device = cpu,
+        .arithmetic = options->precision == PRECISION_BF16 ? TENSOR_BF16 : TENSOR_F32,
+    };
+    build.plan = calloc(1, sizeof *build.plan);
+    if (!build.plan)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    build.plan->plan.device = device;
+    int rc = prepare_graph(&build, graph, options, err);
+    if (!rc)
+        rc = describe_externals(&build, err);
+    if (!rc)
+        rc = start_values(&build, err);
+    for (int i = 0; !rc && i < build.graph->node_count; i++)
+        rc = make_node(&build, &build.graph->nodes[i], err);
+    if (!rc)
+        rc = finish_outputs(&build, err);
+    if (!rc)
+        rc = cpu_plan_finish(build.plan, err);
+    if (!rc)
+        drop_unused_constants(&build);
+
+    for (int v = 0; build.values && v < build.graph->value_count; v++)
+        free(build.values[v].versions);
+    free(build.values);
+    if (rc) {
+        cpu_plan_free(&build.plan->plan);
+        return rc;
+    }
+    *plan = &build.plan->plan;
+    return 0;
+}
+
+static int prepare_graph(struct build *build, const struct graph *graph,
+                         const struct plan_options *options, struct error *err)
+{
+    int rc = graph_clone(&build->plan->graph, graph, err);
+    if (rc)
+        return rc;
+    build->graph = build->plan->graph;
+    rc = graph_infer(build->graph, options->input_shapes, err);
+    return rc ? rc : pass_run_all(build->graph, err);
+}
+
+static int describe_externals(struct build *build, struct error *err)
+{
+    struct graph *graph = build->graph;
+    struct plan *plan = &build->plan->plan;
+    size_t inputs = (size_t)graph->input_count, outputs = (size_t)graph->output_count;
+    plan->inputs = calloc(inputs + 1, sizeof *plan->inputs);
+    plan->input_names = calloc(inputs + 1, sizeof *plan->input_names);
+    plan->outputs = calloc(outputs + 1, sizeof *plan->outputs);
+    plan->output_names = calloc(outputs + 1, sizeof *plan->output_names);
+    if (!plan->inputs || !plan->input_names || !plan->outputs || !plan->output_names)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    int rc = 0;
+    for (size_t i = 0; !rc && i < inputs; i++, plan->input_count++)
+        rc = describe_external(&graph->values[graph->inputs[i]], &plan->inputs[i],
+                               &plan->input_names[i], err);
+    for (size_t i = 0; !rc && i < outputs; i++, plan->output_count++)
+        rc = describe_external(&graph->values[graph->outputs[i]], &plan->outputs[i],
+                               &plan->output_names[i], err);
+    return rc;
+}
+
+static int describe_external(const struct value *value, struct tensor *tensor, char **name,
+                             struct error *err)
+{
+    *tensor = (struct tensor){ .type = value->type, .shape = value->shape };
+    *name = strdup(value->name);
+    return *name ? 0 : error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+}
+
+/* Counts readers and gives the inputs of the graph their places. */
+static int start_values(struct build *build, struct error *err)
+{
+    struct graph *graph = build->graph;
+    build->values = calloc((size_t)graph->value_count + 1, sizeof *build->values);
+    if (!build->values)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i].input_count; k++)
+            if (graph->nodes[i].inputs[k] >= 0)
+                build->values[graph->nodes[i].inputs[k]].reads_left++;
+    for (int i = 0; i < graph->output_count; i++)
+        build->values[graph->outputs[i]].reads_left++;
+    for (int i = 0; i < graph->input_count; i++) {
+        const struct value *value = &graph->values[graph->inputs[i]];
+        struct layout layout = layout_dense(value->type, &value->shape);
+        int rc = build_external(build, graph->inputs[i], (size_t)i, &layout, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int make_node(struct build *build, const struct node *node, struct error *err)
+{
+    build->op = node->op->name;
+    build->name = node->name;
+    build->shape =
+        node->outputs[0] < 0 ? (struct shape){ 0 } : build_info(build, node->outputs[0])->shape;
+    build_fn *make = find_maker(build->graph, node);
+    int rc = make ? make(build, node, err) : BUILD_DECLINED;
+    if (rc == BUILD_DECLINED)
+        rc = build_reference(build, node, err);
+    for (int k = 0; k < node->input_count; k++)
+        if (node->inputs[k] >= 0)
+            build->values[node->inputs[k]].reads_left--;
+    return rc;
+}
+
+/* NULL when only the reference kernel will do, as for tensors without elements. */
+static build_fn *find_maker(const struct graph *graph, const struct node *node)
+{
+    if (node->outputs[0] < 0 || shape_elements(&graph->values[node->outputs[0]].shape) == 0 ||
+        (node->input_count > 0 && node->inputs[0] >= 0 &&
+         shape_elements(&graph->values[node->inputs[0]].shape) == 0))
+        return NULL;
+    const char *name = fused_base_name(node->op);
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (strcmp(makers[i].op, name) == 0)
+            return makers[i].make;
+    struct pointwise pointwise;
+    if (fused_of(node->op))
+        return build_binary; /* the other bases are additions and the like */
+    if (!pointwise_from_node(graph, node, &pointwise))
+        return NULL;
+    return pointwise_takes_operand(pointwise.kind) ? build_binary : build_unary;
+}
+
+/* Outputs are row-major in memory of their own. What a step left in such a form is simply made the
+ * output's memory, everything else is copied. */
+static int finish_outputs(struct build *build, struct error *err)
+{
+    for (size_t i = 0; i < (size_t)build->graph->output_count; i++) {
+        int rc = finish_output(build, i, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int finish_output(struct build *build, size_t index, struct error *err)
+{
+    int value = build->graph->outputs[index];
+    const struct value *info = build_info(build, value);
+    struct layout dense = layout_dense(info->type, &info->shape);
+    build->op = "output";
+    build->name = info->name;
+    build->shape = info->shape;
+    struct cpu_place *place;
+    int rc = build_want(build, value, &dense, &place, err);
+    if (rc)
+        return rc;
+    uint64_t offset;
+    int root = cpu_root(build->plan, place->buffer, &offset);
+    struct cpu_buffer *buffer = &build->plan->buffers[root];
+    if (buffer->kind == CPU_BUFFER_ARENA && offset + place->offset_bytes == 0 &&
+        buffer->bytes == layout_bytes(&dense)) {
+        buffer->kind = CPU_BUFFER_OUTPUT;
+        buffer->external = index;
+        return 0;
+    }
+    struct cpu_place *output;
+    rc = build_new_place(build, &dense, &output, err);
+    if (!rc)
+        rc = build_copy(build, place, output, err);
+    if (rc)
+        return rc;
+    build->plan->buffers[output->buffer].kind = CPU_BUFFER_OUTPUT;
+    build->plan->buffers[output->buffer].external = index;
+    return 0;
+}
+
+/* Weights that no step reads in the form of the file, mostly because they were rearranged. */
+static void drop_unused_constants(struct build *build)
+{
+    struct cpu_plan *plan = build->plan;
+    for (int v = 0; v < build->graph->value_count; v++)
+        if (build->values[v].version_count == 0)
+            tensor_free(&build->graph->values[v].constant);
+    for (int i = 0; i < plan->buffer_count; i++) {
+        struct cpu_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind != CPU_BUFFER_CONSTANT || buffer->first_step >= 0)
+            continue;
+        if (buffer->owned)
+            free(buffer->data);
+        else
+            tensor_free(&build->graph->values[buffer->external].constant);
+        buffer->data = NULL;
+        plan->plan.weight_bytes -= buffer->bytes;
+    }
+}

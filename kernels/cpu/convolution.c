@@ -1,0 +1,214 @@
+/* convolution: Conv and ConvTranspose with what was fused to them, channels-last. One dimension is
+ * seen as one row of two. */
+#include "cpu/build.h"
+#include "cpu/post.h"
+#include "ops/window.h"
+#include <string.h>
+
+struct convolution {
+    struct window window;
+    bool transposed;
+    struct layout in, out; /* of four dimensions */
+    dnnl_memory_desc_t weights_as, weights_any, bias;
+    bool has_bias;
+};
+
+union convolution_desc {
+    dnnl_convolution_desc_t forward;
+    dnnl_deconvolution_desc_t transposed;
+};
+
+static int describe(struct build *build, const struct node *node, enum tensor_type type,
+                    enum tensor_type out_type, struct convolution *convolution, struct error *err);
+static void describe_weights(struct convolution *convolution, dnnl_data_type_t type);
+static int init_desc(struct build *build, const struct convolution *convolution,
+                     union convolution_desc *desc, struct error *err);
+static int choose(struct build *build, const struct node *node, enum tensor_type type,
+                  struct convolution *convolution, struct post_list *posts,
+                  dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
+static int add_step(struct build *build, const struct node *node,
+                    const struct convolution *convolution, const struct post_list *posts,
+                    dnnl_primitive_desc_t pd, size_t taken, struct error *err);
+static int want_image(struct build *build, int value, const struct layout *image,
+                      struct cpu_place **place, struct error *err);
+static struct shape to_image(const struct shape *shape);
+static uint64_t count_flop(const struct convolution *convolution);
+
+int build_convolution(struct build *build, const struct node *node, struct error *err)
+{
+    const struct value *in = build_info(build, node->inputs[0]);
+    const struct value *weights = build_info(build, node->inputs[1]);
+    if (in->type != TENSOR_F32 || weights->type != TENSOR_F32 || in->shape.rank < 3 ||
+        in->shape.rank > 4)
+        return BUILD_DECLINED;
+    struct convolution convolution;
+    struct post_list posts;
+    dnnl_primitive_desc_t pd;
+    size_t taken;
+    int rc = choose(build, node, build->arithmetic, &convolution, &posts, &pd, &taken, err);
+    if (!rc && build_is_slow(pd) && build->arithmetic != TENSOR_F32) {
+        dnnl_primitive_desc_destroy(pd);
+        rc = choose(build, node, TENSOR_F32, &convolution, &posts, &pd, &taken, err);
+    }
+    return rc ? rc : add_step(build, node, &convolution, &posts, pd, taken, err);
+}
+
+static int choose(struct build *build, const struct node *node, enum tensor_type type,
+                  struct convolution *convolution, struct post_list *posts,
+                  dnnl_primitive_desc_t *pd, size_t *taken, struct error *err)
+{
+    /* What leaves the graph, or the world of bf16, keeps the accuracy that it was summed with. */
+    bool leaves = build_info(build, node->outputs[0])->is_output;
+    union convolution_desc desc;
+    int rc = describe(build, node, type, leaves ? TENSOR_F32 : type, convolution, err);
+    if (!rc)
+        rc = init_desc(build, convolution, &desc, err);
+    if (!rc)
+        rc = post_prepare(build, node, &convolution->out, posts, err);
+    return rc ? rc : post_describe(build, &desc, posts, pd, taken, err);
+}
+
+static int describe(struct build *build, const struct node *node, enum tensor_type type,
+                    enum tensor_type out_type, struct convolution *convolution, struct error *err)
+{
+    const struct value *in = build_info(build, node->inputs[0]);
+    const struct value *weights = build_info(build, node->inputs[1]);
+    const struct value *out = build_info(build, node->outputs[0]);
+    *convolution = (struct convolution){
+        .transposed = strcmp(fused_base_name(node->op), "ConvTranspose") == 0,
+        .has_bias = node->input_count > 2 && node->inputs[2] >= 0,
+    };
+    struct window *window = &convolution->window;
+    int rc = convolution->transposed
+                 ? window_of_conv_transpose(node, &in->shape, &weights->shape, window, err)
+                 : window_of_conv(node, &in->shape, &weights->shape, window, err);
+    if (rc)
+        return rc;
+    struct shape image = to_image(&in->shape);
+    convolution->in = layout_channels_last(type, &image);
+    image = to_image(&out->shape);
+    convolution->out = layout_channels_last(out_type, &image);
+    dnnl_data_type_t dnnl_type;
+    layout_dnnl_type(type, &dnnl_type);
+    describe_weights(convolution, dnnl_type);
+    return 0;
+}
+
+/* ONNX has [out][in/group][rows][columns] for Conv, [in][out/group][rows][columns] for ConvTranspose;
+ * oneDNN names groups, outputs, inputs in this order for both. */
+static void describe_weights(struct convolution *convolution, dnnl_data_type_t type)
+{
+    const struct window *window = &convolution->window;
+    dnnl_dim_t groups = window->groups, outs = window->out_channels / groups,
+               ins = window->in_channels / groups;
+    dnnl_dim_t columns = window->kernel[COLUMNS], kernel = window->kernel[ROWS] * columns;
+    dnnl_dims_t dims = { groups, outs, ins, window->kernel[ROWS], columns };
+    dnnl_dims_t conv_strides = { outs * ins * kernel, ins * kernel, kernel, columns, 1 };
+    dnnl_dims_t transposed_strides = { outs * ins * kernel, kernel, outs * kernel, columns, 1 };
+    const dnnl_dim_t *strides = convolution->transposed ? transposed_strides : conv_strides;
+    int skip = groups == 1 ? 1 : 0;
+    dnnl_memory_desc_init_by_strides(&convolution->weights_as, 5 - skip, dims + skip, dnnl_f32,
+                                     strides + skip);
+    dnnl_memory_desc_init_by_tag(&convolution->weights_any, 5 - skip, dims + skip, type,
+                                 dnnl_format_tag_any);
+    dnnl_dims_t bias = { window->out_channels };
+    dnnl_memory_desc_init_by_tag(&convolution->bias, 1, bias, dnnl_f32, dnnl_a);
+}
+
+static int init_desc(struct build *build, const struct convolution *convolution,
+                     union convolution_desc *desc, struct error *err)
+{
+    const struct window *window = &convolution->window;
+    dnnl_memory_desc_t in, out;
+    layout_md(&convolution->in, &in);
+    layout_md(&convolution->out, &out);
+    const dnnl_memory_desc_t *bias = convolution->has_bias ? &convolution->bias : NULL;
+    dnnl_dims_t strides, dilates, begin, end;
+    for (int d = 0; d < 2; d++) {
+        strides[d] = window->stride[d];
+        dilates[d] = window->dilation[d] - 1;
+        begin[d] = window->pad_begin[d];
+        /* The padding behind that makes the output exactly as large as it is. */
+        int64_t reach = (window->kernel[d] - 1) * window->dilation[d] + 1;
+        end[d] = convolution->transposed ? (window->in[d] - 1) * window->stride[d] + reach -
+                                               window->out[d] - window->pad_begin[d]
+                                         : (window->out[d] - 1) * window->stride[d] + reach -
+                                               window->in[d] - window->pad_begin[d];
+    }
+    dnnl_status_t status =
+        convolution->transposed
+            ? dnnl_dilated_deconvolution_forward_desc_init(
+                  &desc->transposed, dnnl_forward_inference, dnnl_deconvolution_direct, &in,
+                  &convolution->weights_any, bias, &out, strides, dilates, begin, end)
+            : dnnl_dilated_convolution_forward_desc_init(
+                  &desc->forward, dnnl_forward_inference, dnnl_convolution_direct, &in,
+                  &convolution->weights_any, bias, &out, strides, dilates, begin, end);
+    return status ? cpu_dnnl_error(err, status, build->op, build->name, "describing it") : 0;
+}
+
+static int add_step(struct build *build, const struct node *node,
+                    const struct convolution *convolution, const struct post_list *posts,
+                    dnnl_primitive_desc_t pd, size_t taken, struct error *err)
+{
+    struct cpu_place *in, *weights, *bias = NULL, *out;
+    const struct shape *shape = &build_info(build, node->outputs[0])->shape;
+    struct layout whole;
+    int rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
+    if (!rc)
+        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    if (!rc)
+        rc = build_reorder_weights(build, weights, &convolution->weights_as,
+                                   dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
+                                   &weights, err);
+    if (!rc && convolution->has_bias)
+        rc = build_want_dense(build, node->inputs[2], &bias, err);
+    if (!rc)
+        rc = build_new_place(build, &convolution->out, &out, err);
+    if (!rc) {
+        layout_reshape(&convolution->out, shape, &whole);
+        rc = build_view(build, node->outputs[0], out, 0, &whole, err);
+    }
+    if (rc) {
+        dnnl_primitive_desc_destroy(pd);
+        return rc;
+    }
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_SRC, in);
+    build_add_arg(&args, DNNL_ARG_WEIGHTS, weights);
+    if (bias)
+        build_add_arg(&args, DNNL_ARG_BIAS, bias);
+    build_add_arg(&args, DNNL_ARG_DST, out);
+    post_add_args(posts, taken, &args);
+    rc = build_primitive(build, pd, &args, count_flop(convolution), err);
+    return rc ? rc : post_add_steps(build, posts, taken, out, err);
+}
+
+/* A value of three or four dimensions as an image of four. */
+static int want_image(struct build *build, int value, const struct layout *image,
+                      struct cpu_place **place, struct error *err)
+{
+    const struct shape *shape = &build_info(build, value)->shape;
+    if (shape->rank == 4)
+        return build_want(build, value, image, place, err);
+    struct layout line = layout_channels_last(image->type, shape);
+    struct cpu_place *found;
+    int rc = build_want(build, value, &line, &found, err);
+    return rc ? rc : build_alias(build, found, 0, image, place, err);
+}
+
+static struct shape to_image(const struct shape *shape)
+{
+    if (shape->rank == 4)
+        return *shape;
+    return (struct shape){ .rank = 4, .dim = { shape->dim[0], shape->dim[1], 1, shape->dim[2] } };
+}
+
+static uint64_t count_flop(const struct convolution *convolution)
+{
+    const struct window *window = &convolution->window;
+    /* Every element of the smaller side meets each weight of its channel once. */
+    const int64_t *size = convolution->transposed ? window->in : window->out;
+    return 2 * (uint64_t)(window->batch * size[ROWS] * size[COLUMNS] * window->out_channels *
+                          (window->in_channels / window->groups) * window->kernel[ROWS] *
+                          window->kernel[COLUMNS]);
+}

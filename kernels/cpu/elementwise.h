@@ -1,0 +1,23 @@
+/* elementwise: pointwise functions as steps of their own. */
+#ifndef RUNESPOOR_CPU_ELEMENTWISE_H
+#define RUNESPOOR_CPU_ELEMENTWISE_H
+
+#include "cpu/build.h"
+#include "passes/pointwise.h"
+
+/* to = f(from), of one layout without gaps; they may be the same place. */
+int elementwise_add_unary(struct build *build, const struct pointwise *pointwise,
+                          struct cpu_place *from, struct cpu_place *to, struct error *err);
+/* to = f(from, operand); the operand's place has the rank of the others and broadcasts to them. */
+int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
+                           struct cpu_place *operand, struct cpu_place *to, struct error *err);
+
+/* What oneDNN calls a function: up to two of its own for one of ours. 0 when it has none. */
+struct elementwise_part {
+    dnnl_alg_kind_t kind;
+    float alpha, beta;
+};
+int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part parts[2]);
+bool elementwise_binary_kind(enum pointwise_kind kind, dnnl_alg_kind_t *dnnl_kind);
+
+#endif

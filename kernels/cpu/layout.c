@@ -1,0 +1,191 @@
+#include "cpu/layout.h"
+#include <assert.h>
+
+static struct layout packed(enum tensor_type type, const struct shape *shape, const int *order);
+static void memory_order(const struct layout *layout, int order[SHAPE_RANK_MAX]);
+
+struct layout layout_dense(enum tensor_type type, const struct shape *shape)
+{
+    int order[SHAPE_RANK_MAX];
+    for (int d = 0; d < shape->rank; d++)
+        order[d] = d;
+    return packed(type, shape, order);
+}
+
+struct layout layout_innermost(enum tensor_type type, const struct shape *shape, int axis)
+{
+    int order[SHAPE_RANK_MAX], count = 0;
+    for (int d = 0; d < shape->rank; d++)
+        if (d != axis)
+            order[count++] = d;
+    order[count] = axis;
+    return packed(type, shape, order);
+}
+
+struct layout layout_channels_last(enum tensor_type type, const struct shape *shape)
+{
+    return shape->rank < 3 ? layout_dense(type, shape) : layout_innermost(type, shape, 1);
+}
+
+struct layout layout_packed_like(enum tensor_type type, const struct shape *shape,
+                                 const struct layout *like)
+{
+    assert(shape->rank == like->shape.rank);
+    int order[SHAPE_RANK_MAX];
+    memory_order(like, order);
+    return packed(type, shape, order);
+}
+
+bool layout_equal(const struct layout *a, const struct layout *b)
+{
+    if (a->type != b->type || !shape_equal(&a->shape, &b->shape))
+        return false;
+    for (int d = 0; d < a->shape.rank; d++)
+        if (a->shape.dim[d] > 1 && a->stride[d] != b->stride[d])
+            return false;
+    return true;
+}
+
+bool layout_is_dense(const struct layout *layout)
+{
+    struct layout dense = layout_dense(layout->type, &layout->shape);
+    return layout_equal(layout, &dense);
+}
+
+bool layout_is_packed(const struct layout *layout)
+{
+    struct layout same = layout_packed_like(layout->type, &layout->shape, layout);
+    return layout_equal(layout, &same);
+}
+
+int64_t layout_span(const struct layout *layout)
+{
+    int64_t last = 0;
+    for (int d = 0; d < layout->shape.rank; d++) {
+        if (layout->shape.dim[d] == 0)
+            return 0;
+        last += (layout->shape.dim[d] - 1) * layout->stride[d];
+    }
+    return last + 1;
+}
+
+uint64_t layout_bytes(const struct layout *layout)
+{
+    return (uint64_t)layout_span(layout) * tensor_type_bytes(layout->type);
+}
+
+int layout_outermost(const struct layout *layout)
+{
+    int best = -1;
+    for (int d = 0; d < layout->shape.rank; d++)
+        if (layout->shape.dim[d] > 1 && (best < 0 || layout->stride[d] > layout->stride[best]))
+            best = d;
+    return best;
+}
+
+/* Both shapes are cut into the smallest groups of dimensions with the same number of elements; in
+ * such a group the old dimensions must lie one after the other, the new ones then divide them. */
+bool layout_reshape(const struct layout *layout, const struct shape *shape, struct layout *out)
+{
+    /* Dimensions of one do not matter and are left out. */
+    int64_t dim[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX];
+    int count = 0;
+    for (int d = 0; d < layout->shape.rank; d++)
+        if (layout->shape.dim[d] != 1) {
+            dim[count] = layout->shape.dim[d];
+            stride[count++] = layout->stride[d];
+        }
+    *out = layout_dense(layout->type, shape);
+    if (shape_elements(shape) == 0)
+        return true;
+    int from = 0, to = 0;
+    while (from < count && to < shape->rank) {
+        int from_end = from + 1, to_end = to + 1;
+        int64_t old_size = dim[from], new_size = shape->dim[to];
+        while (old_size != new_size) {
+            if (old_size < new_size)
+                old_size *= dim[from_end++];
+            else
+                new_size *= shape->dim[to_end++];
+        }
+        for (int d = from; d + 1 < from_end; d++)
+            if (stride[d] != stride[d + 1] * dim[d + 1])
+                return false;
+        int64_t step = stride[from_end - 1];
+        for (int d = to_end - 1; d >= to; d--) {
+            out->stride[d] = step;
+            step *= shape->dim[d];
+        }
+        from = from_end;
+        to = to_end;
+    }
+    return true;
+}
+
+bool layout_md(const struct layout *layout, dnnl_memory_desc_t *md)
+{
+    dnnl_data_type_t type;
+    if (!layout_dnnl_type(layout->type, &type))
+        return false;
+    dnnl_dims_t dims = { 1 }, strides = { 1 };
+    for (int d = 0; d < layout->shape.rank; d++) {
+        dims[d] = layout->shape.dim[d];
+        strides[d] = layout->stride[d];
+    }
+    int rank = layout->shape.rank ? layout->shape.rank : 1; /* a scalar is one number in a row */
+    return dnnl_memory_desc_init_by_strides(md, rank, dims, type, strides) == dnnl_success;
+}
+
+bool layout_dnnl_type(enum tensor_type type, dnnl_data_type_t *dnnl_type)
+{
+    switch (type) {
+    case TENSOR_F32:
+        *dnnl_type = dnnl_f32;
+        return true;
+    case TENSOR_BF16:
+        *dnnl_type = dnnl_bf16;
+        return true;
+    case TENSOR_I32:
+        *dnnl_type = dnnl_s32;
+        return true;
+    case TENSOR_I8:
+        *dnnl_type = dnnl_s8;
+        return true;
+    case TENSOR_U8:
+        *dnnl_type = dnnl_u8;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* order: dimensions from the slowest to the fastest. */
+static struct layout packed(enum tensor_type type, const struct shape *shape, const int *order)
+{
+    struct layout layout = { .type = type, .shape = *shape };
+    int64_t stride = 1;
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        layout.stride[order[i]] = stride;
+        stride *= shape->dim[order[i]] ? shape->dim[order[i]] : 1;
+    }
+    return layout;
+}
+
+/* By falling stride; dimensions of one element, whose stride says nothing, stay in their place. */
+static void memory_order(const struct layout *layout, int order[SHAPE_RANK_MAX])
+{
+    int wide[SHAPE_RANK_MAX], count = 0;
+    for (int d = 0; d < layout->shape.rank; d++) {
+        if (layout->shape.dim[d] == 1)
+            continue;
+        int at = count++;
+        while (at > 0 && layout->stride[wide[at - 1]] < layout->stride[d]) {
+            wide[at] = wide[at - 1];
+            at--;
+        }
+        wide[at] = d;
+    }
+    int next = 0;
+    for (int d = 0; d < layout->shape.rank; d++)
+        order[d] = layout->shape.dim[d] == 1 ? d : wide[next++];
+}

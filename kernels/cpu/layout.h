@@ -1,0 +1,47 @@
+/* layout: how an array lies in memory: type, dimensions and a stride for each. All activations are
+ * such plain strided arrays, row-major or channels-last. Blocked layouts (16 channels together) were
+ * measured and brought nothing: oneDNN's own choice on AVX-512 is channels-last, and on AVX2 both
+ * are equally fast. Without blocks a transpose, a slice or a reshape is mostly just other strides. */
+#ifndef RUNESPOOR_CPU_LAYOUT_H
+#define RUNESPOOR_CPU_LAYOUT_H
+
+#include "tensor/tensor.h"
+#include <oneapi/dnnl/dnnl.h>
+
+struct layout {
+    enum tensor_type type; /* as stored: a f32 value may be stored as bf16 */
+    struct shape shape;
+    int64_t stride[SHAPE_RANK_MAX]; /* in elements */
+};
+
+/* Row-major. */
+struct layout layout_dense(enum tensor_type type, const struct shape *shape);
+/* Row-major but for one dimension, which is the fastest. */
+struct layout layout_innermost(enum tensor_type type, const struct shape *shape, int axis);
+/* Dimension 1 is the fastest; row-major where there are no more than two. */
+struct layout layout_channels_last(enum tensor_type type, const struct shape *shape);
+/* Without gaps, dimensions in memory in the same order as in `like` (of the same rank). */
+struct layout layout_packed_like(enum tensor_type type, const struct shape *shape,
+                                 const struct layout *like);
+
+/* Same type, shape and place of every element. */
+bool layout_equal(const struct layout *a, const struct layout *b);
+/* The same elements as a row-major array. */
+bool layout_is_dense(const struct layout *layout);
+/* Neither gaps nor overlaps, in whatever order. */
+bool layout_is_packed(const struct layout *layout);
+/* Elements from the first to the last, gaps included. */
+int64_t layout_span(const struct layout *layout);
+uint64_t layout_bytes(const struct layout *layout);
+/* The outermost dimension of more than one element, -1 when there is none. */
+int layout_outermost(const struct layout *layout);
+
+/* The same memory seen with another shape; false when that takes other strides than a layout can
+ * have, that is, when a copy is needed. */
+bool layout_reshape(const struct layout *layout, const struct shape *shape, struct layout *out);
+
+/* False for types that oneDNN does not know (i64, f64, bool). */
+bool layout_md(const struct layout *layout, dnnl_memory_desc_t *md);
+bool layout_dnnl_type(enum tensor_type type, dnnl_data_type_t *dnnl_type);
+
+#endif

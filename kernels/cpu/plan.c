@@ -1,0 +1,266 @@
+#include "cpu/plan.h"
+#include "base/clock.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct span {
+    int buffer;
+    uint64_t bytes;
+};
+
+static void extend_lives(struct cpu_plan *plan);
+static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err);
+static uint64_t place_buffer(struct cpu_plan *plan, struct span *placed, int placed_count,
+                             struct span wanted);
+static int by_size(const void *a, const void *b);
+static int allocate_externals(struct cpu_plan *plan, struct error *err);
+static int point_places(struct cpu_plan *plan, bool externals_only, struct error *err);
+static uint64_t round_up(uint64_t bytes);
+
+int cpu_root(const struct cpu_plan *plan, int index, uint64_t *offset_bytes)
+{
+    uint64_t offset = 0;
+    while (plan->buffers[index].parent >= 0) {
+        offset += plan->buffers[index].parent_offset_bytes;
+        index = plan->buffers[index].parent;
+    }
+    if (offset_bytes)
+        *offset_bytes = offset;
+    return index;
+}
+
+int cpu_plan_finish(struct cpu_plan *plan, struct error *err)
+{
+    uint64_t arena_bytes = 0;
+    extend_lives(plan);
+    int rc = lay_out_arena(plan, &arena_bytes, err);
+    if (rc)
+        return rc;
+    plan->arena = cpu_allocate(arena_bytes);
+    if (!plan->arena)
+        return error_set(err, ERROR_MEMORY, "cpu", "no room for %" PRIu64 " bytes of activations",
+                         arena_bytes);
+    memset(plan->arena, 0, arena_bytes); /* touches every page now rather than in the first run */
+    plan->plan.activation_bytes = arena_bytes;
+    for (int i = 0; i < plan->buffer_count; i++) {
+        struct cpu_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind == CPU_BUFFER_ARENA && buffer->parent < 0)
+            buffer->data = (char *)plan->arena + buffer->arena_offset_bytes;
+        if (buffer->kind == CPU_BUFFER_CONSTANT)
+            plan->plan.weight_bytes += buffer->bytes;
+    }
+    rc = allocate_externals(plan, err);
+    return rc ? rc : point_places(plan, false, err);
+}
+
+int cpu_plan_bind(struct plan *plan, struct error *err)
+{
+    return point_places((struct cpu_plan *)plan, true, err);
+}
+
+int cpu_plan_run(struct plan *plan, struct error *err)
+{
+    struct cpu_plan *self = (struct cpu_plan *)plan;
+    const struct cpu_device *device = (const struct cpu_device *)plan->device;
+    omp_set_num_threads(device->threads);
+    for (int i = 0; i < self->step_count; i++) {
+        int rc = cpu_step_run(device, &self->steps[i], err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int cpu_step_run(const struct cpu_device *device, const struct cpu_step *step, struct error *err)
+{
+    if (step->run)
+        return step->run(step, err);
+    dnnl_status_t status =
+        dnnl_primitive_execute(step->primitive, device->stream, step->place_count, step->args);
+    return status ? cpu_dnnl_error(err, status, step->op, step->name, "running it") : 0;
+}
+
+void cpu_plan_free(struct plan *plan)
+{
+    struct cpu_plan *self = (struct cpu_plan *)plan;
+    for (int i = 0; i < self->step_count; i++) {
+        struct cpu_step *step = &self->steps[i];
+        if (step->primitive)
+            dnnl_primitive_destroy(step->primitive);
+        free(step->implementation);
+        free(step->state);
+        free(step->places);
+        free(step->args);
+    }
+    for (int i = 0; i < self->place_count; i++) {
+        if (self->places[i]->memory)
+            dnnl_memory_destroy(self->places[i]->memory);
+        free(self->places[i]);
+    }
+    for (int i = 0; i < self->buffer_count; i++)
+        if (self->buffers[i].owned)
+            free(self->buffers[i].data);
+    for (size_t i = 0; self->own_memory && i < plan->input_count + plan->output_count; i++)
+        free(self->own_memory[i]);
+    for (size_t i = 0; i < plan->input_count; i++)
+        free(plan->input_names[i]);
+    for (size_t i = 0; i < plan->output_count; i++)
+        free(plan->output_names[i]);
+    free(plan->input_names);
+    free(plan->output_names);
+    free(plan->inputs);
+    free(plan->outputs);
+    free(self->own_memory);
+    free(self->steps);
+    free(self->places);
+    free(self->buffers);
+    free(self->arena);
+    graph_free(&self->graph);
+    free(self);
+}
+
+void *cpu_allocate(uint64_t bytes)
+{
+    return aligned_alloc(CPU_ALIGNMENT_BYTES, round_up(bytes));
+}
+
+int cpu_dnnl_error(struct error *err, dnnl_status_t status, const char *op, const char *name,
+                   const char *what)
+{
+    static const char *const words[] = {
+        [dnnl_out_of_memory] = "no memory left",
+        [dnnl_invalid_arguments] = "arguments that it does not take",
+        [dnnl_unimplemented] = "not implemented there",
+        [dnnl_runtime_error] = "a failure at run time",
+    };
+    const char *word = (size_t)status < sizeof words / sizeof *words ? words[status] : NULL;
+    enum error_code code = status == dnnl_out_of_memory ? ERROR_MEMORY : ERROR_UNSUPPORTED;
+    return error_set(err, code, op, "node '%s': %s with oneDNN: %s", name, what,
+                     word ? word : "an unknown failure");
+}
+
+/* A buffer lives from the first to the last step that touches a place in it or in a part of it. */
+static void extend_lives(struct cpu_plan *plan)
+{
+    for (int i = 0; i < plan->buffer_count; i++)
+        plan->buffers[i].first_step = plan->buffers[i].last_step = -1;
+    for (int s = 0; s < plan->step_count; s++)
+        for (int p = 0; p < plan->steps[s].place_count; p++) {
+            int root = cpu_root(plan, plan->steps[s].places[p]->buffer, NULL);
+            if (plan->buffers[root].first_step < 0)
+                plan->buffers[root].first_step = s;
+            plan->buffers[root].last_step = s;
+        }
+}
+
+/* Largest first, each at the lowest offset where nothing that lives at the same time is in the way.
+ * Not the optimum, which is hard to find, but close to it for the chains that networks are. */
+static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err)
+{
+    size_t room = (size_t)plan->buffer_count + 1;
+    struct span *wanted = calloc(room, sizeof *wanted);
+    struct span *placed = calloc(room, sizeof *placed); /* by offset */
+    int rc = 0, count = 0;
+    if (!wanted || !placed) {
+        rc = error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+        goto done;
+    }
+    for (int i = 0; i < plan->buffer_count; i++)
+        if (plan->buffers[i].kind == CPU_BUFFER_ARENA && plan->buffers[i].parent < 0 &&
+            plan->buffers[i].first_step >= 0)
+            wanted[count++] = (struct span){ i, round_up(plan->buffers[i].bytes) };
+    qsort(wanted, (size_t)count, sizeof *wanted, by_size);
+    for (int i = 0; i < count; i++) {
+        uint64_t end = place_buffer(plan, placed, i, wanted[i]);
+        if (end > *arena_bytes)
+            *arena_bytes = end;
+    }
+done:
+    free(wanted);
+    free(placed);
+    return rc;
+}
+
+/* Walks what is placed by rising offset: each that is in the way moves the offset behind itself, and
+ * the first that begins late enough ends the search. Gives the end of the new one. */
+static uint64_t place_buffer(struct cpu_plan *plan, struct span *placed, int placed_count,
+                             struct span wanted)
+{
+    struct cpu_buffer *buffer = &plan->buffers[wanted.buffer];
+    uint64_t offset = 0;
+    for (int i = 0; i < placed_count; i++) {
+        const struct cpu_buffer *other = &plan->buffers[placed[i].buffer];
+        if (other->last_step < buffer->first_step || buffer->last_step < other->first_step)
+            continue;
+        if (other->arena_offset_bytes >= offset + wanted.bytes)
+            break;
+        uint64_t end = other->arena_offset_bytes + placed[i].bytes;
+        offset = end > offset ? end : offset;
+    }
+    buffer->arena_offset_bytes = offset;
+    int at = placed_count;
+    for (; at > 0 && plan->buffers[placed[at - 1].buffer].arena_offset_bytes > offset; at--)
+        placed[at] = placed[at - 1];
+    placed[at] = wanted;
+    return offset + wanted.bytes;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    if (left->bytes != right->bytes)
+        return left->bytes < right->bytes ? 1 : -1;
+    return left->buffer - right->buffer; /* the same plan every time */
+}
+
+static int allocate_externals(struct cpu_plan *plan, struct error *err)
+{
+    size_t inputs = plan->plan.input_count, outputs = plan->plan.output_count;
+    plan->own_memory = calloc(inputs + outputs + 1, sizeof *plan->own_memory);
+    if (!plan->own_memory)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    for (size_t i = 0; i < inputs + outputs; i++) {
+        struct tensor *tensor = i < inputs ? &plan->plan.inputs[i] : &plan->plan.outputs[i - inputs];
+        uint64_t bytes = tensor_bytes(tensor);
+        plan->own_memory[i] = cpu_allocate(bytes);
+        if (!plan->own_memory[i])
+            return error_set(err, ERROR_MEMORY, "cpu", "no room for %" PRIu64 " bytes", bytes);
+        memset(plan->own_memory[i], 0, bytes);
+        tensor->data = plan->own_memory[i];
+    }
+    return 0;
+}
+
+static int point_places(struct cpu_plan *plan, bool externals_only, struct error *err)
+{
+    const struct cpu_device *device = (const struct cpu_device *)plan->plan.device;
+    for (int i = 0; i < plan->place_count; i++) {
+        struct cpu_place *place = plan->places[i];
+        uint64_t offset;
+        struct cpu_buffer *root = &plan->buffers[cpu_root(plan, place->buffer, &offset)];
+        if (root->kind == CPU_BUFFER_INPUT)
+            root->data = plan->plan.inputs[root->external].data;
+        else if (root->kind == CPU_BUFFER_OUTPUT)
+            root->data = plan->plan.outputs[root->external].data;
+        else if (externals_only)
+            continue;
+        if (!root->data)
+            continue; /* no step touches it */
+        place->data = (char *)root->data + offset + place->offset_bytes;
+        if (!place->memory)
+            continue;
+        dnnl_status_t status =
+            dnnl_memory_set_data_handle_v2(place->memory, place->data, device->stream);
+        if (status)
+            return cpu_dnnl_error(err, status, "cpu", "memory", "setting it");
+    }
+    return 0;
+}
+
+static uint64_t round_up(uint64_t bytes)
+{
+    return (bytes / CPU_ALIGNMENT_BYTES + 1) * CPU_ALIGNMENT_BYTES;
+}

@@ -1,0 +1,34 @@
+/* post: pointwise functions on what a step has just computed, inside the step where oneDNN can, as
+ * steps of their own where it cannot. */
+#ifndef RUNESPOOR_CPU_POST_H
+#define RUNESPOOR_CPU_POST_H
+
+#include "cpu/build.h"
+#include "passes/fused.h"
+
+struct post_list {
+    size_t count;
+    struct pointwise posts[FUSED_POSTS_MAX];
+    struct cpu_place *operands[FUSED_POSTS_MAX]; /* NULL where a post takes none */
+};
+
+/* The posts of a fused node (none for other nodes), with their operands in the layout that goes with
+ * the output's. `out` may be a flattened view of the output: rows, then its last dimension.
+ * BUILD_DECLINED when an operand cannot be seen that way. */
+int post_prepare(struct build *build, const struct node *node, const struct layout *out,
+                 struct post_list *list, struct error *err);
+/* One more post before all others. */
+int post_prepend(struct build *build, const struct node *node, enum pointwise_kind kind, int value,
+                 const struct layout *out, struct post_list *list, struct error *err);
+
+/* Finds an implementation of desc that takes as many of the posts as any fast one does; *taken says
+ * how many. */
+int post_describe(struct build *build, const void *desc, const struct post_list *list,
+                  dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
+/* The operands of the posts inside, as arguments of the primitive. */
+void post_add_args(const struct post_list *list, size_t taken, struct build_args *args);
+/* Steps for the others, in place on out. */
+int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
+                   struct cpu_place *out, struct error *err);
+
+#endif

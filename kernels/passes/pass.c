@@ -1,0 +1,13 @@
+#include "passes/pass.h"
+
+int pass_run_all(struct graph *graph, struct error *err)
+{
+    int rc = pass_drop_noop(graph, err);
+    if (!rc)
+        rc = pass_fuse_activation(graph, err);
+    if (!rc)
+        rc = pass_fold_affine(graph, err);
+    if (!rc)
+        rc = pass_fuse_post(graph, err);
+    return rc;
+}
