@@ -33,7 +33,8 @@ struct error {
     char text[ERROR_TEXT_BYTES]; /* "place: message", outermost place first; cut when too long */
 };
 
-/* Sets *err to "place: message" and returns -code. err may be NULL (then only the code is given). */
+/* Sets *err to "place: message" and returns -code. err may be NULL (then only the code is
+ * given). */
 int error_set(struct error *err, enum error_code code, const char *place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

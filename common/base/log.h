@@ -3,8 +3,9 @@
  *     log_info("uplink", "connected", LOG_STR("server", address), LOG_U64("streams", n));
  *
  * gives  ts=2026-11-21T12:00:00.123Z level=info module=uplink msg=connected server=… streams=2
- * Safe from any thread; a line is written with one write(2). Nothing is allocated. Values are cut at
- * 1 KiB; fields that no longer fit in a line of 4 KiB are left out and the line ends in cut=true. */
+ *
+ * Safe from any thread; a line is written with one write(2). Nothing is allocated. Values are cut
+ * at 1 KiB; fields that no longer fit in a line of 4 KiB are left out and it ends in cut=true. */
 #ifndef RUNESPOOR_BASE_LOG_H
 #define RUNESPOOR_BASE_LOG_H
 

@@ -56,8 +56,8 @@ static void emit(struct output *out, const char *bytes, size_t count)
     out->size += count;
 }
 
-/* How much after "://" is to be hidden: all up to the last '@' of the word. A "name:letters" without
- * '@' is hidden too: that is a login whose rest was cut off, since a port has digits or '*'. */
+/* How much after "://" is to be hidden: all up to the last '@' of the word. A "name:letters" with
+ * no '@' is hidden too: that is a login whose rest was cut off, since a port has digits or '*'. */
 static size_t user_info_bytes(const char *rest)
 {
     size_t word = strcspn(rest, " \t\r\n\"'<>");

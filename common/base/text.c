@@ -1,5 +1,5 @@
-/* text: growth doubles; the JSON writer knows from the last byte whether a comma is due, so it needs
- * no state beside the bytes. */
+/* text: growth doubles. The JSON writer knows from the last byte whether a comma is due, so it
+ * keeps no state beside the bytes. */
 #include "base/text.h"
 
 #include <assert.h>

@@ -55,8 +55,8 @@ static void set_defaults(struct config *config, const struct option_spec *table,
             set_defaults(config, spec->section, field);
         } else if (spec->kind == OPTION_KIND_LIST) {
             *(struct option_list *)field = (struct option_list){ 0 };
-        } else if (spec->kind == OPTION_KIND_STRING && (!spec->fallback || !*spec->fallback)) {
-            *(char **)field = arena_copy(&config->arena, "", 0); /* not set, however short it may be */
+        } else if (spec->kind == OPTION_KIND_STRING && !spec->fallback) {
+            *(char **)field = arena_copy(&config->arena, "", 0);
         } else if (spec->fallback) {
             bool good = value_parse(spec, spec->fallback, field, &config->arena, why);
             if (!good && !config->arena.failed) {
@@ -67,7 +67,7 @@ static void set_defaults(struct config *config, const struct option_spec *table,
     }
 }
 
-/* place is where a missing key is missed: node, or the nearest section around it that is written. */
+/* place is where a missing key is missed: node, or the nearest section round it that is written. */
 static void bind_section(struct binder *binder, const struct option_spec *table, void *base,
                          const struct node *node, const struct node *place)
 {

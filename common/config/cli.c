@@ -200,6 +200,7 @@ static int parse_flag(struct line *line, struct cli_values *values)
                 flag->name, problem, line->program, command->name);
         return EXIT_USAGE;
     }
+    assert(given->items); /* values_create gave every flag room */
     given->items[given->count++] = value ? value : "";
     return 0;
 }

@@ -25,8 +25,10 @@ struct cli_command {
     int (*run)(const struct cli_values *values); /* gives the exit status */
 };
 
-/* Parses and runs. --help, `COMMAND --help` and --version print to standard output and give 0; a
- * wrong command line prints one line with the nearest name to standard error and gives 2. */
+/* Parses and runs. The summary's first line heads `PROGRAM --help`; what follows it (an example)
+ * ends that page. In a command's arguments, words in brackets may be left out and "…" means any
+ * number. --help, `COMMAND --help` and --version print to standard output and give 0; a wrong
+ * command line prints one line with the nearest name to standard error and gives 2. */
 int cli_main(const char *program, const char *summary, const struct cli_command *commands, int argc,
              char **argv);
 

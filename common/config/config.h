@@ -75,13 +75,13 @@ struct option_spec {
 #define OPTION_STRING(type, field, def, text)                                               \
     {                                                                                       \
         .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
-        .fallback = (def), .max = CONFIG_STRING_BYTES_MAX, .help = (text)                                      \
+        .fallback = (def), .max = CONFIG_STRING_BYTES_MAX, .help = (text)                   \
     }
 /* A string that must be given; example is what the example file shows. */
 #define OPTION_STRING_REQUIRED(type, field, example_, text)                                 \
     {                                                                                       \
         .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
-        .min = 1, .max = CONFIG_STRING_BYTES_MAX, .example = (example_), .help = (text)                        \
+        .min = 1, .max = CONFIG_STRING_BYTES_MAX, .example = (example_), .help = (text)     \
     }
 #define OPTION_ENUM(type, field, def, words_, text)                                       \
     {                                                                                     \
@@ -112,12 +112,14 @@ struct option_spec {
 /* One loaded file with its values, their origin and all mistakes found. */
 struct config;
 
-/* Reads path (NULL: defaults only), applies `sets` ("camera.0.rung.fps=5", later wins), and fills
- * target, which is described by root and must be zeroed. Strings and lists inside target live until
- * config_free. On mistakes returns -ERROR_CONFIG: *err is the first, and all of them, one a line as
- * "file:line: key: what is wrong, allowed range, nearest name", are in config_problems(*out).
- * *out is always set and must be freed, except when memory ran out. Limits: CONFIG_FILE_BYTES_MAX,
- * CONFIG_DEPTH_MAX. Anchors and aliases are refused. */
+/* Reads path (NULL: defaults only), applies `sets` ("cameras.0.rung.fps=5"; later ones win, the
+ * next free number adds an element, "names=a,b" sets a list of strings), and fills target, which is
+ * described by root and must be zeroed. Strings and lists inside target live until config_free. On
+ * mistakes returns -ERROR_CONFIG: *err is the first, and all of them, in the order of lines, are
+ * given by config_problem(*out, …) as "file:line: key: what is wrong, allowed range, nearest name";
+ * target then has defaults where the file is wrong. *out is always set and must be freed, except
+ * when memory ran out. Limits: CONFIG_FILE_BYTES_MAX, CONFIG_DEPTH_MAX. Anchors, aliases and tags
+ * are refused. */
 int config_load(struct config **out, const struct option_spec *root, void *target, const char *path,
                 const char *const *sets, size_t set_count, struct error *err);
 
@@ -136,7 +138,8 @@ const char *config_problem(const struct config *config, size_t index);
 void config_add_problem(struct config *config, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Every effective value with "# file:line", "# default" or "# --set" behind it; secrets as ***. */
+/* Every effective value with "# file:line", "# default" or "# --set" behind it; secrets and logins
+ * in URLs as ***. Only after a load without mistakes. */
 void config_print(const struct config *config, FILE *out);
 
 void config_free(struct config **config);

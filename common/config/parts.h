@@ -1,6 +1,6 @@
-/* parts: what the files of config share among themselves. Reading gives a tree of nodes, --set edits
- * the tree, binding carries it into the caller's struct by the tables; printouts walk table, struct
- * and tree side by side. */
+/* parts: what the files of config share among themselves. Reading gives a tree of nodes, --set
+ * edits the tree, binding carries it into the caller's struct by the tables; printouts walk table,
+ * struct and tree side by side. */
 #ifndef RUNESPOOR_CONFIG_PARTS_H
 #define RUNESPOOR_CONFIG_PARTS_H
 
@@ -73,7 +73,8 @@ struct config {
 void problem_add(struct config *config, const struct node *where, const char *key,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Reads YAML into config->tree; mistakes become problems, and set partial where reading had to stop. */
+/* Reads YAML into config->tree; mistakes become problems, and set partial where reading had to
+ * stop. */
 void yaml_read(struct config *config, const char *bytes, size_t size);
 
 /* Applies one "a.b.0.c=value" to config->tree. */
@@ -82,12 +83,13 @@ void set_apply(struct config *config, const char *set);
 /* Fills the target: defaults first, then what the tree says. */
 void bind_all(struct config *config);
 
-/* Reads text into field. On a mistake gives false and says in why what is wrong and what is allowed;
- * field is then unchanged. STRINGS are read from words with commas between. */
+/* Reads text into field. On a mistake gives false and says in why what is wrong and what is
+ * allowed; field is then unchanged. STRINGS are read from words with commas between. */
 bool value_parse(const struct option_spec *spec, const char *text, void *field, struct arena *arena,
                  char why[CONFIG_PROBLEM_BYTES]);
 
-/* The value as YAML, secrets and logins hidden. For kinds that are no section or list of sections. */
+/* The value as YAML, secrets and logins hidden. For kinds that are no section or list of
+ * sections. */
 void value_print(const struct option_spec *spec, const void *field, FILE *out);
 
 /* text as a YAML scalar, quoted where it must be. */

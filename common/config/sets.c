@@ -1,5 +1,8 @@
-/* sets: --set KEY=VALUE edits the tree that was read from the file; binding then checks both alike. */
+/* sets: --set KEY=VALUE edits the tree that was read from the file; binding then checks both
+ * alike. */
 #include "config/parts.h"
+
+#include "base/text.h"
 
 #include <string.h>
 
@@ -13,6 +16,14 @@ static bool step(struct walk *walk, const char *word, size_t size);
 static bool parse_index(const char *word, size_t *index);
 
 static const struct node set_place = { .from_set = true };
+
+static bool is_utf8(const char *text)
+{
+    size_t size = strlen(text), at = 0, bytes = 1;
+    for (; at < size && bytes > 0; at += bytes)
+        bytes = text_utf8_bytes(text + at, size - at);
+    return bytes > 0;
+}
 
 /* Words with a dot between, none of them empty, and no more of them than a file may nest. */
 static bool check_key(const char *key, const char *end)
@@ -33,6 +44,10 @@ void set_apply(struct config *config, const char *set)
     if (!equals) {
         problem_add(config, &set_place, "", "\"%.*s\" has no \"=\"; write a.b.0.c=VALUE",
                     CONFIG_SHOWN_BYTES, set);
+        return;
+    }
+    if (!is_utf8(set)) {
+        problem_add(config, &set_place, "", "\"%.*s\" is not UTF-8 text", CONFIG_SHOWN_BYTES, set);
         return;
     }
     if (!check_key(set, equals)) {

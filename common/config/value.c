@@ -184,7 +184,8 @@ static unsigned unsafe_character(const char *text, size_t bytes)
     return control || (bytes == 3 && other) ? code : 0;
 }
 
-/* Plain where no reader could take it for something else. Bytes that are not UTF-8 become U+FFFD. */
+/* Plain where no reader could take it for something else. Bytes that are not UTF-8 become
+ * U+FFFD. */
 void value_print_string(const char *text, FILE *out)
 {
     static const char plain[] =

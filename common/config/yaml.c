@@ -1,5 +1,5 @@
-/* yaml: a file's text into a tree of nodes with line numbers, by libyaml's events. Refuses what lets
- * a small file grow or hide its meaning: anchors, aliases, tags, keys given twice. */
+/* yaml: a file's text into a tree of nodes with line numbers, by libyaml's events. Refuses what
+ * lets a small file grow or hide its meaning: anchors, aliases, tags, keys given twice. */
 #include "config/parts.h"
 
 #include "base/text.h"

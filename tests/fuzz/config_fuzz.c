@@ -1,6 +1,6 @@
 /* config_fuzz: any bytes as a configuration; what follows a NUL byte is given as --set instead.
- * Mistakes must be one printable line each; what loads must be within its bounds, and what is printed
- * of it must load again to the same, unless a secret was hidden in it. */
+ * Mistakes must be one printable line each; what loads must be within its bounds, and what is
+ * printed of it must load again to the same, unless a secret was hidden in it. */
 #include "config/config.h"
 
 #include "../unit/config/sample.h"

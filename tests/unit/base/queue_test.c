@@ -146,15 +146,6 @@ static void wakes_after_puts_that_entered_and_closing(void **state)
     queue_destroy(&queue, NULL);
 }
 
-static void too_large_is_an_error(void **state)
-{
-    (void)state;
-    struct queue *queue = NULL;
-    struct error err;
-    assert_int_equal(queue_create(&queue, SIZE_MAX / 4, QUEUE_BLOCK, &err), -ERROR_MEMORY);
-    assert_null(queue);
-}
-
 /* Two threads. */
 
 struct ends {
@@ -276,7 +267,6 @@ int main(void)
         cmocka_unit_test(closing_refuses_puts_and_drains),
         cmocka_unit_test(take_waits_no_longer_than_told),
         cmocka_unit_test(wakes_after_puts_that_entered_and_closing),
-        cmocka_unit_test(too_large_is_an_error),
         cmocka_unit_test(blocking_passes_every_item_in_order),
         cmocka_unit_test(dropping_loses_only_what_it_counts),
         cmocka_unit_test(closing_frees_who_waits_for_room),

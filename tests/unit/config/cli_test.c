@@ -1,5 +1,5 @@
-/* cli: commands, flags and arguments reach the command; help and version teach; a wrong command line
- * gives one line with the nearest name and status 2. Output is caught in files. */
+/* cli: commands, flags and arguments reach the command; help and version teach; a wrong command
+ * line gives one line with the nearest name and status 2. Output is caught in files. */
 #include "config/cli.h"
 
 #include <setjmp.h>

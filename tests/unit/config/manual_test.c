@@ -1,5 +1,5 @@
-/* The manual: the example file's exact look, that it loads without a mistake and changes nothing, as
- * it is and with every '#' taken away; the Markdown's rows. */
+/* The manual: the example file's exact look, that it loads without a mistake and changes nothing,
+ * as it is and with every '#' taken away; the Markdown's rows. */
 #include "sample.h"
 
 #include <setjmp.h>

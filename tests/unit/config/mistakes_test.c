@@ -359,6 +359,8 @@ static void wrong_sets(void **state)
                 "--set: cameras.0.name: is required: name of the stream\n"
                 "--set: spare.0.fps: \"900\" is out of range, allowed 1 to 240 fps\n"
                 "--set: classes: has 0 elements, allowed 1 to 4\n");
+    const char *const bytes[] = { "log=a\xff" };
+    refuse_sets(bytes, 1, "--set: \"log=a?\" is not UTF-8 text\n");
     refuse_sets(more + 3, 1, "--set: classes.0: needs one value\n");
 }
 
