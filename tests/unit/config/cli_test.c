@@ -52,6 +52,7 @@ static const struct cli_command commands[] = {
       .flags = run_flags,
       .run = run_run },
     { .name = "check", .arguments = "FILE [OTHER]", .help = "looks at it", .run = run_check },
+    { .name = "keys", .arguments = "VERB [NAME FOLDER]", .help = "makes them", .run = run_check },
     { .name = NULL },
 };
 
@@ -107,6 +108,8 @@ static void values_reach_the_command(void **state)
     assert_seen("config=- dry=(none) -", CALL("run", "-c", "-", "-"), 7);
     assert_seen("check 1 f", CALL("check", "f"), 0);
     assert_seen("check 2 f", CALL("check", "f", "g"), 0);
+    assert_seen("check 1 new", CALL("keys", "new"), 0);
+    assert_seen("check 3 new", CALL("keys", "new", "a", "b"), 0);
 }
 
 static void assert_refused(int status, const char *expected)
@@ -164,6 +167,7 @@ static void help_teaches(void **state)
                         "commands:\n"
                         "  run                     does it\n"
                         "  check                   looks at it\n"
+                        "  keys                    makes them\n"
                         "\n"
                         "`edge-agent COMMAND --help` explains a command, `edge-agent --version` "
                         "tells the version.\n"
