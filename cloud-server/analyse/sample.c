@@ -133,7 +133,10 @@ static void settle(struct comparison *all, bool passes, const char *line)
     if (all->report)
         text_printf(all->report, "  %s  %s\n", passes ? "ok  " : "FAIL", line);
     if (!passes && all->result == 0)
-        all->result = error_set(all->err, ERROR_CONFIG, "sample", "%s", line);
+        all->result = error_set(all->err, ERROR_CONFIG, "sample",
+                                "%s (compare classes, input and head of the card with the "
+                                "model's source)",
+                                line);
 }
 
 static double overlap(const struct card_expect *expect, const struct analysis_object *object)
