@@ -7,7 +7,8 @@
 static const char *const pace_words[] = { "realtime", "fast", NULL };
 
 static const struct option_spec camera_options[] = {
-    OPTION_STRING(camera_config, name, NULL, "name of the stream; the server's allow list knows it"),
+    OPTION_STRING_REQUIRED(camera_config, name, "gate-1",
+                           "name of the stream; the server's allow list knows it"),
     OPTION_STRING(camera_config, model, "", "model wanted at the server, empty for its default"),
     OPTION_SECTION(camera_config, source, source_options, "where the pictures come from"),
     OPTION_ENUM(camera_config, pace, "realtime", pace_words,

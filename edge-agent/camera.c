@@ -276,34 +276,44 @@ static void wait_until(struct camera *camera, uint64_t due_ns)
         clock_sleep_until_ns(due_ns - now_ns > STOP_LOOK_NS ? now_ns + STOP_LOOK_NS : due_ns);
 }
 
+/* Waits until the picture is due and may go. Gives the epoch of its credit, or 0 when it is to be
+ * dropped, with the reason. */
+static uint32_t wait_turn(struct camera *camera, uint64_t time_ns, uint64_t *capture_ns,
+                          const char **reason)
+{
+    if (camera->config->pace == PACE_FAST) {
+        uint32_t epoch = credit_wait(camera->credit);
+        *capture_ns = clock_now_ns();
+        return epoch;
+    }
+    uint64_t due_ns = pace_due_ns(&camera->pace, time_ns);
+    wait_until(camera, due_ns);
+    *capture_ns = due_ns; /* when a camera would have had it; later is our delay */
+    *reason = "encoder_late";
+    if (pace_is_late(&camera->pace, due_ns, clock_now_ns()))
+        return 0;
+    *reason = credit_has_session(camera->credit) ? "no_credit" : "link_down";
+    return credit_take(camera->credit);
+}
+
 /* One picture from the source to the loop, or dropped with its reason. */
 static int handle_picture(struct camera *camera, struct picture *picture, uint64_t time_ns,
                           struct error *err)
 {
+    uint64_t capture_ns;
+    const char *reason = "link_down";
+    bool admitted = pace_admit(&camera->pace, time_ns);
+    uint32_t epoch = admitted ? wait_turn(camera, time_ns, &capture_ns, &reason) : 0;
+    if (atomic_load(&camera->stop))
+        return 0;
     uint64_t number = camera->next_number++;
-    uint64_t capture_ns = clock_now_ns();
-    uint32_t epoch;
     metric_counter_add(camera->captured, 1);
-    if (!pace_admit(&camera->pace, time_ns)) {
+    if (!admitted) {
         metric_counter_add(camera->capped, 1);
         return 0;
     }
-    if (camera->config->pace == PACE_FAST) {
-        epoch = credit_wait(camera->credit);
-        capture_ns = clock_now_ns();
-    } else {
-        uint64_t due_ns = pace_due_ns(&camera->pace, time_ns);
-        wait_until(camera, due_ns);
-        capture_ns = due_ns; /* when a camera would have had it; later is our delay */
-        if (pace_is_late(&camera->pace, due_ns, clock_now_ns())) {
-            camera_count_drop(camera->metrics, camera->config->name, "encoder_late");
-            return 0;
-        }
-        epoch = credit_take(camera->credit);
-    }
     if (epoch == 0) {
-        camera_count_drop(camera->metrics, camera->config->name,
-                          credit_has_session(camera->credit) ? "no_credit" : "link_down");
+        camera_count_drop(camera->metrics, camera->config->name, reason);
         return 0;
     }
     int result = encode_picture(camera, picture, number, capture_ns, epoch, err);

@@ -102,7 +102,7 @@ void process_start(struct process *process, const struct scratch *scratch, const
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives a test that crashed */
     if (getppid() != parent)
         _exit(126);
-    int fd = open(process->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int fd = open(process->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
         _exit(126);
     execv(arguments[0], (char *const *)(uintptr_t)arguments);
@@ -158,11 +158,6 @@ int process_stop(struct process *process)
     return process_wait(process, STOP_MS);
 }
 
-bool process_runs(const struct process *process)
-{
-    return process->pid > 0 && kill(process->pid, 0) == 0;
-}
-
 static char *read_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -176,6 +171,27 @@ static char *read_file(const char *path)
         text[0] = '\0';
     fclose(file);
     return text;
+}
+
+static void print_log(const struct process *process)
+{
+    char *log = read_file(process->log);
+    fprintf(stderr, "---- %s ----\n%s----\n", process->log, log ? log : "(no log)\n");
+    free(log);
+}
+
+void process_stop_well(struct process *process)
+{
+    int status = process_stop(process);
+    if (status != 0) {
+        print_log(process);
+        fail_msg("%s ended with %d", process->name, status);
+    }
+}
+
+bool process_runs(const struct process *process)
+{
+    return process->pid > 0 && kill(process->pid, 0) == 0;
 }
 
 size_t process_count(const struct process *process, const char *text)
@@ -201,9 +217,7 @@ void process_expect(struct process *process, const char *text, uint32_t timeout_
             usleep(LOOK_MS * 1000);
             continue;
         }
-        char *log = read_file(process->log);
-        fprintf(stderr, "---- %s ----\n%s----\n", process->log, log ? log : "(no log)\n");
-        free(log);
+        print_log(process);
         fail_msg("%s did not say \"%s\" in %u ms", process->name, text, timeout_ms);
     }
 }

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#define ARGUMENTS_MAX 96
+#define ARGUMENTS_MAX 320
 
 /* A fresh folder for one test with keys: keys/server, keys/edge, and allow/edge.yaml for all names. */
 struct scratch {
@@ -35,6 +35,8 @@ int process_wait(struct process *process, uint32_t timeout_ms);
 void process_signal(const struct process *process, int number);
 /* SIGTERM, then SIGKILL after 10 s; gives the exit status. Harmless when it has ended. */
 int process_stop(struct process *process);
+/* The same, but fails the test (and prints the log) unless the status is 0. */
+void process_stop_well(struct process *process);
 bool process_runs(const struct process *process);
 /* Waits until the log holds text; fails the test (and prints the log) after timeout_ms. */
 void process_expect(struct process *process, const char *text, uint32_t timeout_ms);

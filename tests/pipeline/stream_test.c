@@ -43,7 +43,7 @@ static void every_frame_is_answered(void **state)
                                        "cameras.0.source.height=360", "cameras.0.source.fps=25",
                                        "cameras.0.source.seconds=8", "cameras.0.pace=fast", NULL });
     assert_int_equal(process_wait(&agent, 60000), 0);
-    assert_int_equal(process_stop(&server), 0);
+    process_stop_well(&server);
     assert_int_equal((int)summary_value(&agent, "frames"), 200);
     assert_int_equal((int)summary_value(&agent, "answered"), 200);
     assert_int_equal((int)summary_value(&agent, "dropped"), 0);
@@ -62,7 +62,7 @@ static void paced_clip_keeps_its_time(void **state)
     clip_make(clip, 40, 320, 240); /* 4 s at 10 fps */
     snprintf(path, sizeof path, "cameras.0.source.path=%s", clip);
     server_start(&server, scratch, no_analysis);
-    process_expect(&server, "msg=serving", 10000);
+    process_expect(&server, "msg=ready", 10000);
     uint64_t begin_ns = clock_now_ns();
     agent_start(&agent, scratch, "agent",
                 (const char *const[]){ path, "cameras.0.source.kind=file", NULL });
@@ -151,7 +151,7 @@ static void sixteen_streams_share_fairly(void **state)
     server_start(&server, scratch, no_analysis);
     agent_start(&agent, scratch, "agent", sets);
     assert_int_equal(process_wait(&agent, 120000), 0);
-    assert_int_equal(process_stop(&server), 0);
+    process_stop_well(&server);
 
     double sum = 0, squares = 0, p99[STREAMS];
     for (unsigned i = 0; i < STREAMS; i++) {
@@ -194,9 +194,9 @@ static void agent_outlives_a_killed_server(void **state)
     assert_int_equal(process_count(&agent, "msg=streaming"), 2);
     usleep(500000);
     uint64_t begin_ns = clock_now_ns();
-    assert_int_equal(process_stop(&agent), 0);
+    process_stop_well(&agent);
     assert_true(clock_now_ns() - begin_ns < 5 * CLOCK_NS_PER_S);
-    assert_int_equal(process_stop(&server), 0);
+    process_stop_well(&server);
     /* Every captured frame was answered or counted as dropped. */
     assert_int_equal((int)(summary_value(&agent, "answered") + summary_value(&agent, "dropped")),
                      (int)summary_value(&agent, "frames"));
@@ -216,9 +216,9 @@ static void server_drains_on_sigterm(void **state)
     process_expect(&agent, "msg=streaming", 15000);
     usleep(500000);
     uint64_t begin_ns = clock_now_ns();
-    assert_int_equal(process_stop(&server), 0);
+    process_stop_well(&server);
     assert_true(clock_now_ns() - begin_ns < 5 * CLOCK_NS_PER_S);
-    assert_int_equal(process_stop(&agent), 0);
+    process_stop_well(&agent);
     answers_count(scratch_path(scratch, "server.jsonl"), NULL, &counts);
     assert_true(counts.lines > 0);
     assert_int_equal(counts.failed, 0);
