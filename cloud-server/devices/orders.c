@@ -74,7 +74,8 @@ int orders_receive(int fd, union order *order, int *passed, struct error *err)
     struct msghdr message = { .msg_iov = &part,
                               .msg_iovlen = 1,
                               .msg_control = control.bytes,
-                              .msg_controllen = sizeof control.bytes };
+                              .msg_controllen = CMSG_LEN(sizeof(int)) };
+    /* CMSG_SPACE would have room for a second descriptor, which would then stay open. */
     *passed = -1;
     ssize_t got;
     do
@@ -97,6 +98,12 @@ int orders_receive(int fd, union order *order, int *passed, struct error *err)
     if (!failed)
         *passed = descriptor;
     return failed;
+}
+
+const char *orders_word(uint32_t kind)
+{
+    assert(kind < ORDER_KIND_COUNT);
+    return kinds[kind].word;
 }
 
 int orders_view_picture(const struct order_job *job, uint8_t *base, uint64_t bytes,

@@ -130,6 +130,9 @@ int orders_send(int fd, enum order_kind kind, void *order, int passed, struct er
  * socket is empty. */
 int orders_receive(int fd, union order *order, int *passed, struct error *err);
 
+/* The word of a kind that orders_receive gave ("job"), for messages. */
+const char *orders_word(uint32_t kind);
+
 /* The picture of a job inside a mapped pool: -ERROR_FORMAT unless every pixel lies within bytes. */
 int orders_view_picture(const struct order_job *job, uint8_t *base, uint64_t bytes,
                         struct picture_view *view, struct error *err);

@@ -196,8 +196,8 @@ static int serve(struct worker *worker, struct error *err)
             failed = forget_pool(worker, &order->forget, err);
             break;
         default:
-            failed =
-                error_set(err, ERROR_FORMAT, "orders", "kind %u came out of turn", order->head.kind);
+            failed = error_set(err, ERROR_FORMAT, "orders", "%s came out of turn",
+                               orders_word(order->head.kind));
         }
         if (passed >= 0)
             close(passed);
@@ -212,8 +212,8 @@ static int receive(struct worker *worker, enum order_kind kind, int *passed, str
         return failed;
     if (*passed >= 0)
         close(*passed);
-    return error_set(err, ERROR_FORMAT, "orders", "kind %u came in place of %u",
-                     worker->received.head.kind, kind);
+    return error_set(err, ERROR_FORMAT, "orders", "%s came in place of %s",
+                     orders_word(worker->received.head.kind), orders_word(kind));
 }
 
 static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err)

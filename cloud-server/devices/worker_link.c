@@ -172,8 +172,8 @@ static int on_order(void *arg, const union order *order, struct error *err)
         take_refusal(link, &order->refused);
         return 0;
     }
-    return error_set(err, ERROR_FORMAT, "orders", "kind %u came while the worker was %s", kind,
-                     starting ? "starting" : "ready");
+    return error_set(err, ERROR_FORMAT, "orders", "%s came while the worker was %s",
+                     orders_word(kind), starting ? "starting" : "ready");
 }
 
 static int take_classes(struct worker_link *link, const struct reply_classes *reply, struct error *err)

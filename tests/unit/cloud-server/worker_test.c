@@ -1,0 +1,414 @@
+/* Proves the worker's side by speaking to a real worker process over a socket pair: it answers what
+ * is right with the analysis of the right pixels, ends at once on what is not, names a model that it
+ * cannot use, and does not outlive its parent. The cpu device runs the model of this repository. */
+#include "base/clock.h"
+#include "devices/runner.h"
+#include "devices/worker.h"
+#include "media/record.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define MODEL_FOLDER "models/street_det" /* from the repository's root, where tests run */
+#define ANSWER_TIMEOUT_S 20              /* a sanitized model load is slow */
+
+struct talk {
+    int fd; /* our end */
+    pid_t pid;
+    int results_fd;
+    struct analysis *results;
+    struct picture_pool *pictures;
+    struct picture *picture;
+};
+
+static union order got;
+
+static int open_talk(void **state)
+{
+    struct talk *talk = calloc(1, sizeof *talk);
+    int ends[2];
+    assert_non_null(talk);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
+    assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
+    talk->results_fd = memfd_create("results", MFD_CLOEXEC);
+    size_t bytes = WORKER_JOBS_MAX * sizeof(struct analysis);
+    assert_int_equal(ftruncate(talk->results_fd, (off_t)bytes), 0);
+    talk->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, talk->results_fd, 0);
+    assert_true(talk->results != MAP_FAILED);
+    assert_int_equal(picture_pool_create(&talk->pictures, 33, 17, 4, NULL), 0);
+    assert_int_equal(picture_pool_take(talk->pictures, &talk->picture, NULL), 0);
+    struct picture_view view;
+    picture_get_view(talk->picture, &view);
+    for (uint32_t y = 0; y < view.height; y++)
+        for (uint32_t x = 0; x < view.width; x++)
+            view.plane[0][y * view.stride[0] + x] = (uint8_t)(7 * x + 3 * y);
+    talk->pid = fork();
+    assert_true(talk->pid >= 0);
+    if (talk->pid == 0) {
+        close(ends[0]);
+        _exit(worker_main(ends[1]));
+    }
+    close(ends[1]);
+    talk->fd = ends[0];
+    *state = talk;
+    return 0;
+}
+
+static int close_talk(void **state)
+{
+    struct talk *talk = *state;
+    if (talk->fd >= 0)
+        close(talk->fd);
+    if (talk->pid > 0) {
+        kill(talk->pid, SIGKILL);
+        waitpid(talk->pid, NULL, 0);
+    }
+    picture_unref(&talk->picture);
+    picture_pool_release(&talk->pictures);
+    munmap(talk->results, WORKER_JOBS_MAX * sizeof(struct analysis));
+    close(talk->results_fd);
+    free(talk);
+    return 0;
+}
+
+static void tell(struct talk *talk, enum order_kind kind, void *order, int passed)
+{
+    assert_int_equal(orders_send(talk->fd, kind, order, passed, NULL), 0);
+}
+
+static void expect(struct talk *talk, enum order_kind kind)
+{
+    struct error err;
+    int passed;
+    int result = orders_receive(talk->fd, &got, &passed, &err);
+    if (result)
+        fail_msg("no answer: %s", err.text);
+    assert_int_equal(passed, -1);
+    assert_int_equal(got.head.kind, kind);
+}
+
+/* Nothing more is said, and the process ends with this status. */
+static void expect_end(struct talk *talk, int status)
+{
+    int passed, real;
+    if (talk->fd >= 0)
+        assert_int_equal(orders_receive(talk->fd, &got, &passed, NULL), -ERROR_END);
+    assert_int_equal(waitpid(talk->pid, &real, 0), talk->pid);
+    talk->pid = 0;
+    assert_true(WIFEXITED(real));
+    assert_int_equal(WEXITSTATUS(real), status);
+}
+
+static void tell_setup(struct talk *talk, enum device_kind kind, uint32_t service_ms, uint32_t models)
+{
+    struct order_setup setup = { .device_kind = kind,
+                                 .threads = 1,
+                                 .service_ms = service_ms,
+                                 .model_count = models,
+                                 .name = "tested" };
+    tell(talk, ORDER_SETUP, &setup, talk->results_fd);
+}
+
+static void tell_model(struct talk *talk, uint32_t index, const char *folder)
+{
+    struct order_model model = { .index = index };
+    snprintf(model.folder, sizeof model.folder, "%s", folder);
+    tell(talk, ORDER_MODEL, &model, -1);
+}
+
+static void start_simulated(struct talk *talk, uint32_t service_ms)
+{
+    tell_setup(talk, DEVICE_SIMULATED, service_ms, 1);
+    tell_model(talk, 0, "any");
+    expect(talk, REPLY_CLASSES);
+    assert_int_equal(got.classes.count, SIMULATED_CLASS_COUNT);
+    assert_string_equal(got.classes.names, "top-left");
+    expect(talk, REPLY_READY);
+}
+
+static struct order_pool pool_order(const struct talk *talk, uint32_t slot)
+{
+    return (struct order_pool){ .slot = slot,
+                                .id = picture_pool_id(talk->pictures),
+                                .bytes = picture_pool_bytes(talk->pictures) };
+}
+
+static void tell_pool(struct talk *talk, uint32_t slot)
+{
+    struct order_pool order = pool_order(talk, slot);
+    tell(talk, ORDER_POOL, &order, picture_pool_fd(talk->pictures));
+}
+
+static struct order_job job_order(const struct talk *talk, uint32_t slot)
+{
+    struct picture_view view;
+    struct picture_place place;
+    picture_get_view(talk->picture, &view);
+    picture_get_place(talk->picture, &place);
+    struct order_job job = { .job = 1,
+                             .result = 1,
+                             .pool_slot = slot,
+                             .pool_id = place.pool_id,
+                             .format = view.format,
+                             .width = view.width,
+                             .height = view.height };
+    memcpy(job.stride, view.stride, sizeof job.stride);
+    memcpy(job.offset, place.offset, sizeof job.offset);
+    return job;
+}
+
+static void test_serves_jobs(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 30);
+    tell_pool(talk, WORKER_POOLS_MAX - 1);
+    struct order_job job = job_order(talk, WORKER_POOLS_MAX - 1);
+    uint64_t before_ns = clock_now_ns();
+    tell(talk, ORDER_JOB, &job, -1);
+    expect(talk, REPLY_DONE);
+    assert_true(clock_now_ns() - before_ns >= 30 * CLOCK_NS_PER_MS);
+    assert_int_equal(got.done.job, 1);
+    assert_int_equal(got.done.failed, 0);
+    static struct analysis expected;
+    struct picture_view view;
+    picture_get_view(talk->picture, &view);
+    simulated_analyse(&view, &expected);
+    assert_int_equal(talk->results[1].object_count, 1);
+    assert_memory_equal(&talk->results[1].objects[0], &expected.objects[0],
+                        sizeof expected.objects[0]);
+    assert_true(talk->results[1].infer_us >= 30000);
+    assert_int_equal(talk->results[0].object_count, 0); /* the other place is untouched */
+
+    struct order_forget forget = { .slot = WORKER_POOLS_MAX - 1, .id = job.pool_id };
+    tell(talk, ORDER_FORGET, &forget, -1);
+    tell(talk, ORDER_JOB, &job, -1);
+    expect_end(talk, 1); /* that pool is not mapped any more */
+}
+
+static void test_leaves_when_the_socket_closes(void **state)
+{
+    struct talk *talk = *state;
+    close(talk->fd);
+    talk->fd = -1;
+    expect_end(talk, 0);
+}
+
+static void test_finishes_its_job_before_it_leaves(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 100);
+    tell_pool(talk, 0);
+    struct order_job job = job_order(talk, 0);
+    tell(talk, ORDER_JOB, &job, -1);
+    usleep(20000);
+    close(talk->fd);
+    talk->fd = -1;
+    expect_end(talk, 0);
+    assert_int_equal(talk->results[1].object_count, 1);
+}
+
+static void test_setup_comes_first(void **state)
+{
+    struct talk *talk = *state;
+    tell_model(talk, 0, "any");
+    expect_end(talk, 1);
+}
+
+static void test_models_come_in_order(void **state)
+{
+    struct talk *talk = *state;
+    tell_setup(talk, DEVICE_SIMULATED, 1, 2);
+    tell_model(talk, 1, "any");
+    expect_end(talk, 1);
+}
+
+static void test_short_memory(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    struct order_pool order = pool_order(talk, 0);
+    order.bytes++;
+    tell(talk, ORDER_POOL, &order, picture_pool_fd(talk->pictures));
+    expect_end(talk, 1);
+}
+
+static void test_slot_in_use(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    tell_pool(talk, 5);
+    tell_pool(talk, 5);
+    expect_end(talk, 1);
+}
+
+static void test_forget_unknown(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    tell_pool(talk, 5);
+    struct order_forget forget = { .slot = 5, .id = picture_pool_id(talk->pictures) + 1 };
+    tell(talk, ORDER_FORGET, &forget, -1);
+    expect_end(talk, 1);
+}
+
+static void test_picture_outside_its_pool(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    tell_pool(talk, 0);
+    struct order_job job = job_order(talk, 0);
+    job.offset[2] = picture_pool_bytes(talk->pictures) - 1;
+    tell(talk, ORDER_JOB, &job, -1);
+    expect_end(talk, 1);
+}
+
+static void test_unknown_model(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    tell_pool(talk, 0);
+    struct order_job job = job_order(talk, 0);
+    job.model = 1;
+    tell(talk, ORDER_JOB, &job, -1);
+    expect_end(talk, 1);
+}
+
+static void test_reply_to_a_worker(void **state)
+{
+    struct talk *talk = *state;
+    start_simulated(talk, 1);
+    struct reply_ready ready;
+    tell(talk, REPLY_READY, &ready, -1);
+    expect_end(talk, 1);
+}
+
+static void test_refuses_a_bad_model(void **state)
+{
+    struct talk *talk = *state;
+    tell_setup(talk, DEVICE_CPU, 1, 1);
+    tell_model(talk, 0, "/nowhere/model");
+    expect(talk, REPLY_REFUSED);
+    assert_int_equal(got.refused.model, 0);
+    assert_non_null(strstr(got.refused.text, "/nowhere/model"));
+    expect_end(talk, 0); /* the server says it */
+}
+
+static void test_cpu_device_finds_the_sample(void **state)
+{
+    struct talk *talk = *state;
+    if (access(MODEL_FOLDER "/card.yaml", R_OK) != 0) {
+        fprintf(stderr,
+                "SKIP REASON: test_cpu_device_finds_the_sample: no " MODEL_FOLDER " here\n");
+        skip();
+    }
+    struct card *card;
+    struct error err;
+    assert_int_equal(card_read(&card, MODEL_FOLDER, &err), 0);
+    struct picture *sample;
+    assert_int_equal(picture_read_file(&sample, card->picture_path, &err), 0);
+    /* The sample into shared memory, as the decoder would have left it. */
+    struct picture_view from, to;
+    picture_get_view(sample, &from);
+    assert_int_equal(from.format, PIXEL_I420);
+    picture_unref(&talk->picture);
+    picture_pool_release(&talk->pictures);
+    assert_int_equal(picture_pool_create(&talk->pictures, from.width, from.height, 1, &err), 0);
+    assert_int_equal(picture_pool_take(talk->pictures, &talk->picture, &err), 0);
+    picture_get_view(talk->picture, &to);
+    for (uint32_t plane = 0; plane < 3; plane++) {
+        uint32_t width = plane ? (from.width + 1) / 2 : from.width;
+        uint32_t height = plane ? (from.height + 1) / 2 : from.height;
+        for (uint32_t y = 0; y < height; y++)
+            memcpy(to.plane[plane] + y * to.stride[plane],
+                   from.plane[plane] + y * from.stride[plane], width);
+    }
+    tell_setup(talk, DEVICE_CPU, 1, 1);
+    tell_model(talk, 0, MODEL_FOLDER);
+    expect(talk, REPLY_CLASSES);
+    assert_int_equal(got.classes.count, card->classes.count);
+    assert_string_equal(got.classes.names, card->classes.items[0]);
+    expect(talk, REPLY_READY);
+    tell_pool(talk, 0);
+    struct order_job job = job_order(talk, 0);
+    job.matrix = from.matrix;
+    job.full_range = from.full_range;
+    tell(talk, ORDER_JOB, &job, -1);
+    expect(talk, REPLY_DONE);
+    assert_string_equal(got.done.reason, "");
+    assert_true(talk->results[1].object_count >= card->sample.expect.count);
+    assert_true(talk->results[1].infer_us > 0);
+    static struct analysis copy;
+    assert_int_equal(
+        orders_copy_analysis(&talk->results[1], (uint32_t)card->classes.count, &copy, &err), 0);
+    picture_unref(&sample);
+    card_free(&card);
+}
+
+/* A parent that is killed takes the worker along, deep in a job as it is, though its socket is still
+ * open at our end. */
+static void test_dies_with_its_parent(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    struct timeval timeout = { .tv_sec = 5 };
+    assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        if (fork() == 0) {
+            close(ends[0]);
+            _exit(worker_main(ends[1]));
+        }
+        close(ends[0]);
+        close(ends[1]);
+        pause();
+        _exit(0);
+    }
+    close(ends[1]);
+    struct talk *talk = *state;
+    int own = talk->fd;
+    talk->fd = ends[0];
+    start_simulated(talk, 60000);
+    tell_pool(talk, 0);
+    struct order_job job = job_order(talk, 0);
+    tell(talk, ORDER_JOB, &job, -1);
+    kill(parent, SIGKILL);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    int passed;
+    assert_int_equal(orders_receive(ends[0], &got, &passed, NULL), -ERROR_END);
+    close(ends[0]);
+    talk->fd = own;
+}
+
+int main(void)
+{
+#define WORKER_TEST(test) cmocka_unit_test_setup_teardown(test, open_talk, close_talk)
+    const struct CMUnitTest tests[] = {
+        WORKER_TEST(test_serves_jobs),
+        WORKER_TEST(test_leaves_when_the_socket_closes),
+        WORKER_TEST(test_finishes_its_job_before_it_leaves),
+        WORKER_TEST(test_setup_comes_first),
+        WORKER_TEST(test_models_come_in_order),
+        WORKER_TEST(test_short_memory),
+        WORKER_TEST(test_slot_in_use),
+        WORKER_TEST(test_forget_unknown),
+        WORKER_TEST(test_picture_outside_its_pool),
+        WORKER_TEST(test_unknown_model),
+        WORKER_TEST(test_reply_to_a_worker),
+        WORKER_TEST(test_refuses_a_bad_model),
+        WORKER_TEST(test_cpu_device_finds_the_sample),
+        WORKER_TEST(test_dies_with_its_parent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
