@@ -1,6 +1,4 @@
-/* resize: Resize and Upsample: nearest, linear and cubic along any dimensions. Coordinates are
- * computed in float, not double, because the runtimes that models are exported against do so, and
- * nearest is decided by the last bit. */
+/* resize: Resize and Upsample: nearest, linear and cubic along any dimensions. */
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
@@ -120,6 +118,7 @@ static int read_sizes(const struct tensor *sizes, const int *axes, int axis_coun
             return error_set(err, ERROR_FORMAT, "input sizes", "%lld is not a size",
                              (long long)lengths[i]);
         resize->scale[axes[i]] = (float)lengths[i] / (float)from->dim[axes[i]];
+        resize->by_sizes = true;
         resize->out.dim[axes[i]] = lengths[i];
     }
     return 0;
@@ -195,29 +194,38 @@ static int resize_shape(const struct node *node, const struct op_values *values,
     return 0;
 }
 
-/* The input coordinate of an output position along one dimension. */
-static float source_coordinate(const struct resize *resize, int axis, int64_t at)
+/* An output coordinate in units of the input. Sizes give an exact ratio. A scale is a float and is
+ * divided by as a float, as the runtimes that models are exported against do it: 1 / 0.33333334f is
+ * 3, and nearest is decided by that last bit. */
+static double scale_back(const struct resize *resize, int axis, double x)
 {
-    float x = (float)at, scale = resize->scale[axis];
-    int64_t in = resize->in.dim[axis], out = resize->out.dim[axis];
-    if (in == out && scale == 1)
+    if (resize->by_sizes)
+        return x * (double)resize->in.dim[axis] / (double)resize->out.dim[axis];
+    return (double)((float)x / resize->scale[axis]);
+}
+
+/* The input coordinate of an output position along one dimension. */
+static double source_coordinate(const struct resize *resize, int axis, int64_t at)
+{
+    double x = (double)at, in = (double)resize->in.dim[axis], out = (double)resize->out.dim[axis];
+    if (in == out && resize->scale[axis] == 1)
         return x;
     switch (resize->coordinate) {
     case RESIZE_ALIGN_CORNERS:
-        return out == 1 ? 0 : x * (float)(in - 1) / (float)(out - 1);
+        return out == 1 ? 0 : x * (in - 1) / (out - 1);
     case RESIZE_ASYMMETRIC:
-        return x / scale;
+        return scale_back(resize, axis, x);
     case RESIZE_TF_HALF_PIXEL:
-        return (x + 0.5f) / scale;
+        return scale_back(resize, axis, x + 0.5);
     case RESIZE_PYTORCH_HALF_PIXEL:
-        return out == 1 ? 0 : (x + 0.5f) / scale - 0.5f;
+        return out == 1 ? 0 : scale_back(resize, axis, x + 0.5) - 0.5;
     case RESIZE_HALF_PIXEL_SYMMETRIC: {
-        float adjustment = (float)out / (scale * (float)in);
-        return (float)in / 2 * (1 - adjustment) + (x + 0.5f) / scale - 0.5f;
+        double unused = 1 - out / ((double)resize->scale[axis] * in); /* part of the input */
+        return in / 2 * unused + scale_back(resize, axis, x + 0.5) - 0.5;
     }
     case RESIZE_HALF_PIXEL:
     default:
-        return (x + 0.5f) / scale - 0.5f;
+        return scale_back(resize, axis, x + 0.5) - 0.5;
     }
 }
 
@@ -226,9 +234,8 @@ static int64_t clamp_index(double x, int64_t count)
     return !(x > 0) ? 0 : x > (double)(count - 1) ? count - 1 : (int64_t)x;
 }
 
-static int64_t nearest_index(const struct resize *resize, float x, int axis)
+static int64_t nearest_index(const struct resize *resize, double at, int axis)
 {
-    double at = (double)x;
     switch (resize->nearest) {
     case RESIZE_FLOOR:
         at = floor(at);
@@ -263,13 +270,13 @@ static void cubic_weights(double a, double t, double weights[4])
 void resize_taps(const struct resize *resize, int axis, int64_t at, struct resize_taps *taps)
 {
     int64_t count = resize->in.dim[axis];
-    float x = source_coordinate(resize, axis, at);
+    double x = source_coordinate(resize, axis, at);
     *taps = (struct resize_taps){ .count = 1, .weight = { 1 } };
     if (resize->mode == RESIZE_NEAREST) {
         taps->index[0] = nearest_index(resize, x, axis);
         return;
     }
-    double low = floor((double)x), t = (double)x - low;
+    double low = floor(x), t = x - low;
     if (t == 0 && low >= 0 && low < (double)count) { /* on an element */
         taps->index[0] = (int64_t)low;
         return;

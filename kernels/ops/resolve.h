@@ -50,6 +50,7 @@ enum resize_nearest {
 struct resize {
     struct shape in, out;
     float scale[SHAPE_RANK_MAX];
+    bool by_sizes; /* output sizes were given, and scale follows from them */
     enum resize_mode mode;
     enum resize_coordinate coordinate;
     enum resize_nearest nearest;

