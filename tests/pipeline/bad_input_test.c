@@ -337,7 +337,7 @@ static void bad_models_do_not_serve(void **state)
     size_t size = make_onnx(onnx, "FancyUnknownOp");
     make_model(scratch, "unsupported", onnx, size, folder, sizeof folder);
     snprintf(set, sizeof set, "models.0.folder=%s", folder);
-    server_start(&server, scratch, (const char *const[]){ set, NULL });
+    server_start(&server, scratch, (const char *const[]){ "models.0.name=odd", set, NULL });
     assert_int_equal(process_wait(&server, 30000), 1);
     process_expect(&server, "FancyUnknownOp", 1);
     process_expect(&server, "odd", 1);
@@ -345,7 +345,7 @@ static void bad_models_do_not_serve(void **state)
     memset(onnx, 0xee, sizeof onnx);
     make_model(scratch, "corrupt", onnx, sizeof onnx, folder, sizeof folder);
     snprintf(set, sizeof set, "models.0.folder=%s", folder);
-    server_start(&server, scratch, (const char *const[]){ set, NULL });
+    server_start(&server, scratch, (const char *const[]){ "models.0.name=odd", set, NULL });
     assert_int_equal(process_wait(&server, 30000), 1);
     process_expect(&server, ".onnx", 1);
 }

@@ -94,6 +94,7 @@ void process_start(struct process *process, const struct scratch *scratch, const
 {
     process->name = name;
     snprintf(process->log, sizeof process->log, "%s/%s.log", scratch->folder, name);
+    unlink(process->log); /* what an earlier process said must not be taken for this one's */
     pid_t parent = getpid();
     process->pid = fork();
     assert_true(process->pid >= 0);
@@ -102,7 +103,7 @@ void process_start(struct process *process, const struct scratch *scratch, const
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives a test that crashed */
     if (getppid() != parent)
         _exit(126);
-    int fd = open(process->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+    int fd = open(process->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
         _exit(126);
     execv(arguments[0], (char *const *)(uintptr_t)arguments);
