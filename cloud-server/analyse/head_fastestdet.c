@@ -36,8 +36,9 @@ static void fastestdet_find_boxes(struct head *head, float score)
         float found = powf(cell[0], 0.6f) * powf(cell[(5 + best) * cells], 0.4f);
         if (!(found >= score))
             continue;
-        float x = ((float)(n % columns) + tanhf(cell[cells])) * cell_width;
-        float y = ((float)(n / columns) + tanhf(cell[2 * cells])) * cell_height;
+        size_t gx = n % columns, gy = n / columns;
+        float x = ((float)gx + tanhf(cell[cells])) * cell_width;
+        float y = ((float)gy + tanhf(cell[2 * cells])) * cell_height;
         float half_width = sigmoid(cell[3 * cells]) * (float)head->card->input.width / 2;
         float half_height = sigmoid(cell[4 * cells]) * (float)head->card->input.height / 2;
         nms_add(head->nms, best, found, x - half_width, y - half_height, x + half_width,

@@ -99,7 +99,9 @@ static int check_card(const char *folder, struct error *err)
 {
     struct card *card = NULL;
     int result = card_read(&card, folder, err);
-    size_t count = card && result < 0 ? config_problem_count(card->config) : 0;
+    if (!card)
+        return result;
+    size_t count = config_problem_count(card->config);
     for (size_t i = 0; i < count; i++)
         printf("FAIL  card    %s\n", config_problem(card->config, i));
     if (result == 0)
@@ -292,7 +294,7 @@ static int verb_bench(struct session *session, struct error *err)
 static int session_open(struct session *session, struct error *err)
 {
     char spec[32] = "cpu";
-    uint32_t threads;
+    uint32_t threads = 0;
     if (session->threads) {
         int result = read_number(session->threads, "--threads", THREADS_MAX, &threads, err);
         if (result < 0)
