@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,8 +109,10 @@ int zmq_socket_watch_events(struct zmq_socket *socket, void *zmq_context, zmq_ev
                             void *arg, struct error *err)
 {
     assert(socket && socket->raw && zmq_context && event && !socket->events);
+    /* Never the same name twice: libzmq lets go of a closed monitor's name some time later. */
+    static atomic_uint watched;
     char address[64];
-    snprintf(address, sizeof address, "inproc://events-of-%p", (void *)socket);
+    snprintf(address, sizeof address, "inproc://events-%u", atomic_fetch_add(&watched, 1));
     void *pair = NULL;
     /* No limit on waiting events: at a limit, libzmq's own thread would wait for this loop. */
     int unlimited = 0, no_linger = 0;
