@@ -43,7 +43,8 @@ static int start_codec(struct decoder *decoder, struct error *err)
     codec->get_buffer2 = lend_picture;
     codec->thread_count = 1; /* streams are the parallelism; threads inside would hold frames back */
     codec->flags |= AV_CODEC_FLAG_LOW_DELAY;
-    codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
+    codec->err_recognition =
+        AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_AGGRESSIVE | AV_EF_EXPLODE;
     int rc = avcodec_open2(codec, h264, NULL);
     if (rc < 0) {
         avcodec_free_context(&codec);

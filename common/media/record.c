@@ -156,6 +156,7 @@ static int open_file(struct record *record, struct error *err)
 static int write_header(struct record *record, const uint8_t *bytes, size_t size, struct error *err)
 {
     AVStream *stream = record->format->streams[0];
+    av_freep(&stream->codecpar->extradata); /* of an attempt that failed */
     stream->codecpar->extradata = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
     if (!stream->codecpar->extradata)
         return error_set(err, ERROR_MEMORY, record->path, "no room for a header");

@@ -31,9 +31,10 @@ struct source_file {
     int stream;            /* index of the video */
     uint32_t width, height;
     uint64_t period_ns; /* nominal, between two pictures */
-    bool draining;      /* the file is read, the decoder may hold pictures */
+    bool told_short;
     uint64_t skipped;
     uint32_t bad_in_row;
+    int64_t packets_this_pass;
     uint64_t pictures_this_pass, pictures;
     int64_t last_stamp_ns; /* what the file said of the last picture; AV_NOPTS_VALUE: start of a pass */
     uint64_t last_time_ns; /* what we said */
@@ -147,7 +148,7 @@ static int open_demuxer(struct source_file *file, struct error *err)
         return ffmpeg_error(err, ERROR_FORMAT, rc, file->path, "no video can be read");
     file->stream = av_find_best_stream(file->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (file->stream < 0)
-        return ffmpeg_error(err, ERROR_FORMAT, file->stream, file->path, "there is no video in it");
+        return error_set(err, ERROR_FORMAT, file->path, "there is no video in it");
     for (unsigned i = 0; i < file->format->nb_streams; i++)
         if ((int)i != file->stream)
             file->format->streams[i]->discard = AVDISCARD_ALL;
@@ -218,10 +219,24 @@ static int rewind_file(struct source_file *file, struct error *err)
         return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, file->path,
                             "this kind of file cannot be played again from its start");
     avcodec_flush_buffers(file->codec);
-    file->draining = false;
+    file->packets_this_pass = 0;
     file->pictures_this_pass = 0;
     file->last_stamp_ns = AV_NOPTS_VALUE;
     return 0;
+}
+
+/* A file that was cut off plays to where it goes; people should know. Once for each file. */
+static void warn_if_short(struct source_file *file, int averror)
+{
+    int64_t announced = file->format->streams[file->stream]->nb_frames; /* 0: not told */
+    /* Headers may be off by a picture or two. */
+    bool whole = averror == AVERROR_EOF && file->packets_this_pass >= announced - announced / 50;
+    if (whole || file->told_short)
+        return;
+    file->told_short = true;
+    log_warn("source", "the file ends early", LOG_STR("path", file->path),
+             LOG_I64("pictures", file->packets_this_pass), LOG_I64("announced", announced),
+             LOG_STR("cause", av_err2str(averror)));
 }
 
 /* Gives the decoder one more packet of the video, or tells it that there are no more. */
@@ -233,13 +248,11 @@ static int feed_decoder(struct source_file *file, struct error *err)
         rc = av_read_frame(file->format, file->packet);
     } while (rc == 0 && file->packet->stream_index != file->stream);
     if (rc < 0) {
-        if (rc != AVERROR_EOF)
-            log_warn("source", "file ends early", LOG_STR("path", file->path),
-                     LOG_STR("cause", av_err2str(rc)));
-        file->draining = true;
+        warn_if_short(file, rc);
         rc = avcodec_send_packet(file->codec, NULL);
         return rc < 0 && rc != AVERROR_EOF ? skip_bad(file, "at the end", err) : 0;
     }
+    file->packets_this_pass++;
     bool damaged = file->packet->flags & AV_PKT_FLAG_CORRUPT;
     rc = avcodec_send_packet(file->codec, file->packet);
     av_packet_unref(file->packet);
