@@ -91,8 +91,10 @@ const struct option_spec server_options[] = {
     OPTION_SECTION(server_config, limits, limits_options, "limits that protect the server"),
     OPTION_SECTION(server_config, http, http_options, "metrics and health"),
     OPTION_SECTION(server_config, publish, publish_options, "answers for other programs"),
-    OPTION_U32(server_config, credits, "8", 1, 256, "frames",
-               "frames of one stream that may be on their way at the same time"),
+    OPTION_U32(server_config, credits, "4", 1, 256, "frames",
+               "frames of one stream that may be on their way at the same time; more than "
+               "pool.queue_per_stream lets the server drop, fewer let the agent leave out frames "
+               "before it spends bits on them"),
     OPTION_U32(server_config, report_ms, "1000", 100, 60000, "ms",
                "how often both sides report; after three silent periods a stream is ended"),
     OPTION_STRING(server_config, log, "info",

@@ -126,6 +126,6 @@ static const struct cli_command commands[] = {
 
 int main(int argc, char **argv)
 {
-    return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame", commands, argc,
-                    argv);
+    return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame",
+                    commands, argc, argv);
 }

@@ -97,7 +97,7 @@ static void log_start(const struct daemon *daemon, const struct server_config *c
                                      models[i].name);
     log_info("server", "listening", LOG_STR("address", server_address(daemon->server)),
              LOG_STR("public", server_public_key(daemon->server)), LOG_STR("models", names),
-             LOG_U64("workers", server_config_analyses(config) ? config->pool.devices.count : 0));
+             LOG_U64("workers", server_worker_count(config)));
 }
 
 struct sum {

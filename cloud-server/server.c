@@ -14,7 +14,8 @@ struct server {
     struct guard *guard;
     struct session_rooms rooms;
     struct gate *gate;
-    bool was_ready;          /* events.ready has been called */
+    bool was_ready; /* events.ready has been called */
+    size_t workers_given_up;
     void (*done)(void *arg); /* NULL: opening has failed */
     void *done_arg;
 };
@@ -116,6 +117,13 @@ static void on_ready_without_pool(uv_timer_t *timer)
     server->events.ready(server->events.arg);
 }
 
+size_t server_worker_count(const struct server_config *config)
+{
+    if (!server_config_analyses(config))
+        return 0;
+    return config->pool.devices.count > 0 ? config->pool.devices.count : 1;
+}
+
 static void on_pool_change(void *arg, const struct error *fatal)
 {
     struct server *server = arg;
@@ -124,7 +132,9 @@ static void on_pool_change(void *arg, const struct error *fatal)
     if (server->done)
         return;
     if (fatal) {
-        server->events.fatal(server->events.arg, fatal);
+        log_error("server", "a worker stays down", LOG_CAUSE(fatal));
+        if (++server->workers_given_up == server_worker_count(server->config))
+            server->events.fatal(server->events.arg, fatal);
         return;
     }
     bool ready = server_is_ready(server, reason, sizeof reason);

@@ -10,7 +10,7 @@ struct server;
 
 struct server_events {
     void (*ready)(void *arg); /* once: streams are welcome from now on */
-    /* A model cannot serve, ever: stop. */
+    /* All workers have given up, and trying again cures nothing (a wrong model): stop. */
     void (*fatal)(void *arg, const struct error *cause);
     void *arg;
 };
@@ -24,6 +24,8 @@ int server_open(struct server **server, uv_loop_t *loop, const struct server_con
 /* As bound: with the port that a wildcard has become. */
 const char *server_address(const struct server *server);
 const char *server_public_key(const struct server *server);
+/* That the config asks for: without devices in it there is one. */
+size_t server_worker_count(const struct server_config *config);
 /* True when streams are welcome; reason (for people) why not, or why only in part. */
 bool server_is_ready(const struct server *server, char *reason, size_t reason_bytes);
 

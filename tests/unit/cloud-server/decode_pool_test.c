@@ -65,7 +65,7 @@ static void submit(struct lane *lane, size_t number, bool damage)
     assert_int_equal(zmq_msg_init_size(&job->payload, size), 0);
     memcpy(zmq_msg_data(&job->payload), data, size);
     if (damage)
-        memset((uint8_t *)zmq_msg_data(&job->payload) + 5, 0x55, size - 5);
+        memset(zmq_msg_data(&job->payload), 0x5a, size);
     decode_lane_submit(lane->lane, job);
 }
 

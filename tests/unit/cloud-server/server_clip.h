@@ -26,8 +26,7 @@ static inline void clip_draw(struct picture *picture, size_t number)
     for (uint32_t y = 0; y < view.height; y++)
         for (uint32_t x = 0; x < view.width; x++) {
             bool inside = (x + 8 * (uint32_t)number) % view.width < 32 && y > 16 && y < 64;
-            view.plane[0][y * view.stride[0] + x] =
-                (uint8_t)(inside ? 200 + x % 32 : 30 + (x * y + number) % 16);
+            view.plane[0][y * view.stride[0] + x] = (uint8_t)(inside ? 200 : 45 - y / 16);
         }
     for (int plane = 1; plane < 3; plane++)
         for (uint32_t y = 0; y < (view.height + 1) / 2; y++)
