@@ -253,12 +253,12 @@ static int feed_decoder(struct source_file *file, struct error *err)
         return rc < 0 && rc != AVERROR_EOF ? skip_bad(file, "at the end", err) : 0;
     }
     file->packets_this_pass++;
-    bool damaged = file->packet->flags & AV_PKT_FLAG_CORRUPT;
+    if (file->packet->flags & AV_PKT_FLAG_CORRUPT) /* the demuxer knows: cut short, or a gap */
+        return skip_bad(file, "packets are damaged", err);
     rc = avcodec_send_packet(file->codec, file->packet);
-    av_packet_unref(file->packet);
     if (rc == AVERROR(ENOMEM))
         return ffmpeg_error(err, ERROR_MEMORY, rc, file->path, "cannot decode");
-    return rc < 0 || damaged ? skip_bad(file, "packets do not decode", err) : 0;
+    return rc < 0 ? skip_bad(file, "packets do not decode", err) : 0;
 }
 
 /* The next undamaged picture, into file->frame. */
