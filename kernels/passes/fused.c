@@ -20,7 +20,7 @@ static void apply_post(const struct pointwise *post, const struct tensor *operan
 #define ROW(fused_name, base_name, inputs)           \
     {                                                \
         .op = { .name = fused_name,                  \
-                .inputs_min = inputs,                \
+                .inputs_min = 2,                     \
                 .inputs_max = GRAPH_NODE_INPUTS_MAX, \
                 .outputs_min = 1,                    \
                 .outputs_max = 1,                    \
