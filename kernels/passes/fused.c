@@ -140,12 +140,13 @@ static int fused_shape(const struct node *node, const struct op_values *values, 
 {
     struct node base = base_node(node);
     struct op_values base_values = *values;
-    for (int i = base.input_count; i < node->input_count; i++)
+    int first_operand = fused_of(node->op)->base_inputs;
+    for (int i = first_operand; i < node->input_count; i++)
         base_values.in[i] = NULL;
     int rc = base.op->shape(&base, &base_values, err);
     if (rc)
         return rc;
-    for (int i = base.input_count; i < node->input_count; i++) {
+    for (int i = first_operand; i < node->input_count; i++) {
         struct shape sum;
         if (!shape_broadcast(&values->out[0]->shape, &values->in[i]->shape, &sum) ||
             !shape_equal(&sum, &values->out[0]->shape))
