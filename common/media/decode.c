@@ -65,18 +65,18 @@ int decoder_open(struct decoder **decoder, const struct decoder_config *config, 
         return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
     fresh->config = *config;
     fresh->waits = true;
-    int failed = 0;
     fresh->packet = av_packet_alloc();
     fresh->frame = av_frame_alloc();
-    if (!fresh->packet || !fresh->frame)
-        failed = error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
-    else
-        failed = start_codec(fresh, err);
+    if (!fresh->packet || !fresh->frame) {
+        decoder_close(&fresh);
+        return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
+    }
+    fresh->packet->pts = 0;
+    int failed = start_codec(fresh, err);
     if (failed) {
         decoder_close(&fresh);
         return failed;
     }
-    fresh->packet->pts = 0;
     *decoder = fresh;
     return 0;
 }
