@@ -1,15 +1,8 @@
 #include "cpu/elementwise.h"
+#include "cpu/broadcast.h"
 #include "cpu/post.h"
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
-
-struct broadcast_state {
-    struct pointwise pointwise;
-    int64_t dim[SHAPE_RANK_MAX];
-    int64_t left_stride[SHAPE_RANK_MAX], right_stride[SHAPE_RANK_MAX];
-    int rank;
-};
 
 static int main_input(const struct build *build, const struct node *node, enum pointwise_kind kind);
 static int place_output(struct build *build, int input, const struct cpu_place *in, int output,
@@ -21,9 +14,6 @@ static int want_second(struct build *build, int value, const struct layout *out,
                        struct cpu_place **place, struct error *err);
 static int build_both_broadcast(struct build *build, const struct node *node,
                                 enum pointwise_kind kind, struct error *err);
-static void set_strides(const struct shape *in, const struct shape *out,
-                        int64_t stride[SHAPE_RANK_MAX]);
-static int run_broadcast(const struct cpu_step *step, struct error *err);
 static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_place *slope,
                      struct cpu_place *to, struct error *err);
 
@@ -86,6 +76,11 @@ int build_binary(struct build *build, const struct node *node, struct error *err
     rc = post_describe(build, &desc, &posts, &pd, &taken, err);
     if (rc)
         return rc;
+    if (build_is_slow(pd) && layout.type == TENSOR_F32) {
+        dnnl_primitive_desc_destroy(pd);
+        rc = broadcast_add_step(build, kind, main, other, out, err);
+        return rc ? rc : post_add_steps(build, &posts, 0, out, err);
+    }
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC_0, main);
     build_add_arg(&args, DNNL_ARG_SRC_1, other);
@@ -158,6 +153,10 @@ int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct
     int rc = build_describe(build, &desc, NULL, &pd, err);
     if (rc)
         return rc;
+    if (build_is_slow(pd) && to->layout.type == TENSOR_F32) {
+        dnnl_primitive_desc_destroy(pd);
+        return broadcast_add_step(build, kind, from, operand, to, err);
+    }
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC_0, from);
     build_add_arg(&args, DNNL_ARG_SRC_1, operand);
@@ -311,74 +310,23 @@ static int want_second(struct build *build, int value, const struct layout *out,
     return build_alias(build, dense, 0, &layout, place, err);
 }
 
-/* a[N,1] - b[1,M] and c - a, which oneDNN does not have: in C, row-major. */
+/* a[N,1] - b[1,M] and c - a, which oneDNN does not have. */
 static int build_both_broadcast(struct build *build, const struct node *node,
                                 enum pointwise_kind kind, struct error *err)
 {
-    const struct value *info = build_info(build, node->outputs[0]);
-    struct layout layout = layout_dense(TENSOR_F32, &info->shape);
-    struct cpu_place *places[3];
+    struct layout layout = layout_dense(TENSOR_F32, &build_info(build, node->outputs[0])->shape);
+    struct cpu_place *left, *right, *out;
     struct post_list posts;
-    int rc = build_want_dense(build, node->inputs[0], &places[0], err);
+    int rc = build_want_dense(build, node->inputs[0], &left, err);
     if (!rc)
-        rc = build_want_dense(build, node->inputs[1], &places[1], err);
+        rc = build_want_dense(build, node->inputs[1], &right, err);
     if (!rc)
         rc = post_prepare(build, node, &layout, &posts, err);
     if (!rc)
-        rc = build_output(build, node->outputs[0], &layout, &places[2], err);
-    if (rc)
-        return rc;
-    struct broadcast_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
-    state->pointwise.kind = kind;
-    state->rank = info->shape.rank;
-    for (int d = 0; d < state->rank; d++)
-        state->dim[d] = info->shape.dim[d];
-    set_strides(&places[0]->layout.shape, &info->shape, state->left_stride);
-    set_strides(&places[1]->layout.shape, &info->shape, state->right_stride);
-    rc = build_c_step(build, "broadcast", run_broadcast, state, places, 3, err);
-    return rc ? rc : post_add_steps(build, &posts, 0, places[2], err);
-}
-
-static void set_strides(const struct shape *in, const struct shape *out,
-                        int64_t stride[SHAPE_RANK_MAX])
-{
-    int64_t step = 1;
-    for (int d = out->rank - 1, i = in->rank - 1; d >= 0; d--, i--) {
-        stride[d] = i < 0 || in->dim[i] == 1 ? 0 : step;
-        step *= i < 0 ? 1 : in->dim[i];
-    }
-}
-
-static int run_broadcast(const struct cpu_step *step, struct error *err)
-{
-    (void)err;
-    const struct broadcast_state *state = step->state;
-    const float *left = step->places[0]->data, *right = step->places[1]->data;
-    float *out = step->places[2]->data;
-    int last = state->rank - 1;
-    int64_t index[SHAPE_RANK_MAX] = { 0 };
-    for (bool more = true; more;) {
-        int64_t row = last < 0 ? 1 : state->dim[last];
-        int64_t left_step = last < 0 ? 0 : state->left_stride[last];
-        int64_t right_step = last < 0 ? 0 : state->right_stride[last];
-        for (int64_t i = 0; i < row; i++)
-            out[i] = pointwise_apply(&state->pointwise, left[i * left_step], right[i * right_step]);
-        out += row;
-        more = false;
-        for (int d = last - 1; d >= 0 && !more; d--) {
-            left += state->left_stride[d];
-            right += state->right_stride[d];
-            more = ++index[d] < state->dim[d];
-            if (!more) {
-                left -= state->left_stride[d] * index[d];
-                right -= state->right_stride[d] * index[d];
-                index[d] = 0;
-            }
-        }
-    }
-    return 0;
+        rc = build_output(build, node->outputs[0], &layout, &out, err);
+    if (!rc)
+        rc = broadcast_add_step(build, kind, left, right, out, err);
+    return rc ? rc : post_add_steps(build, &posts, 0, out, err);
 }
 
 static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_place *slope,
@@ -393,6 +341,10 @@ static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_pla
     int rc = build_describe(build, &desc, NULL, &pd, err);
     if (rc)
         return rc;
+    if (build_is_slow(pd) && to->layout.type == TENSOR_F32) {
+        dnnl_primitive_desc_destroy(pd);
+        return broadcast_add_step(build, POINTWISE_PRELU, from, slope, to, err);
+    }
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC, from);
     build_add_arg(&args, DNNL_ARG_WEIGHTS, slope);
