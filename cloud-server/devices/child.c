@@ -1,6 +1,6 @@
 /* child: one state machine (enum child_state) with one timer, whose meaning the state gives. Every
- * life ends the same way, whatever the cause: SIGKILL, wait for the exit, close the handles, back
- * off. A process has nothing to save, so nothing gentler is worth its waiting time. */
+ * life ends the same way: SIGKILL unless it is leaving by itself, wait for the exit, close the
+ * handles, back off. A worker has nothing to save, so nothing gentler is worth its waiting time. */
 #include "devices/child.h"
 
 #include "base/clock.h"
@@ -33,6 +33,7 @@ static bool receive_one(struct child *child);
 static void on_exit(uv_process_t *process, int64_t exit_status, int term_signal);
 static void on_timer(uv_timer_t *timer);
 static void on_due(struct child *child);
+static void let_leave(struct child *child, const char *cause);
 static void kill_process(struct child *child);
 static void tell_lost(struct child *child);
 static void end_life(struct child *child);
@@ -71,7 +72,7 @@ int child_send(struct child *child, enum order_kind kind, void *order, int passe
     if (failed == -ERROR_AGAIN) /* it has room for hundreds of orders: nobody reads them */
         child_fail(child, CHILD_HANG, false, "it does not read its orders");
     else if (failed)
-        child_fail(child, CHILD_EXIT, false, err->text);
+        let_leave(child, err->text);
     return failed;
 }
 
@@ -124,7 +125,7 @@ void child_describe(const struct child *child, char *text, size_t text_bytes)
 const char *child_fault_word(enum child_fault fault)
 {
     static const char *const words[] = {
-#define X(name, word) [CHILD_##name] = word,
+#define X(name, word) [CHILD_##name] = (word),
         CHILD_FAULTS(X)
 #undef X
     };
@@ -135,7 +136,6 @@ void child_close(struct child *child, uint32_t grace_ms)
 {
     assert(!child->closing);
     child->closing = true;
-    child->grace_ms = grace_ms;
     switch (child->state) {
     case CHILD_WAITING:
     case CHILD_DOWN:
@@ -149,10 +149,12 @@ void child_close(struct child *child, uint32_t grace_ms)
     case CHILD_STARTING:
         kill_process(child);
         break;
+    case CHILD_LEAVING:
+        start_timer(child, grace_ms);
+        break;
     case CHILD_KILLED:
         start_timer(child, KILL_WAIT_MS);
         break;
-    case CHILD_LEAVING:
     case CHILD_ENDED:
         break;
     }
@@ -249,7 +251,7 @@ static bool receive_one(struct child *child)
     if (failed == -ERROR_AGAIN)
         return false;
     if (failed == -ERROR_END) {
-        child_fail(child, CHILD_EXIT, false, "it closed its socket");
+        let_leave(child, "it closed its socket and did not end");
         return false;
     }
     if (!failed)
@@ -268,10 +270,11 @@ static void on_exit(uv_process_t *process, int64_t exit_status, int term_signal)
     struct child *child = process->data;
     while (receive_one(child)) /* what it said before it died counts */
         ;
-    if (child->fault == CHILD_EXIT && term_signal && !child->closing)
+    bool by_itself = child->state == CHILD_LEAVING && !child->closing;
+    if (by_itself && term_signal)
         snprintf(child->cause, sizeof child->cause, "ended by signal %d (%s)", term_signal,
                  strsignal(term_signal));
-    else if (child->fault == CHILD_EXIT && !child->closing)
+    else if (by_itself)
         snprintf(child->cause, sizeof child->cause, "ended with status %lld", (long long)exit_status);
     end_life(child);
 }
@@ -321,6 +324,16 @@ static void on_due(struct child *child)
         start_timer(child, term_ms);
     else
         child_fail(child, before == CHILD_READY ? CHILD_HANG : CHILD_START, false, cause);
+}
+
+/* It is ending by itself: its own exit status tells more than being killed by us. */
+static void let_leave(struct child *child, const char *cause)
+{
+    child->fault = CHILD_EXIT;
+    snprintf(child->cause, sizeof child->cause, "%s", cause);
+    close_socket(child);
+    child->state = CHILD_LEAVING;
+    start_timer(child, KILL_WAIT_MS);
 }
 
 static void kill_process(struct child *child)

@@ -29,7 +29,7 @@ enum child_state {
     CHILD_WAITING,  /* no process; the timer starts the next one */
     CHILD_STARTING, /* the timer ends it unless it is ready by then */
     CHILD_READY,    /* the timer runs while an answer is due */
-    CHILD_LEAVING,  /* told to go; the timer kills it */
+    CHILD_LEAVING,  /* told to go, or going by itself; the timer kills it */
     CHILD_KILLED,   /* the timer stops waiting for its end */
     CHILD_ENDED,    /* handles are closing */
     CHILD_DOWN,     /* stays so */
@@ -65,7 +65,6 @@ struct child {
     bool closing;      /* no further life */
     bool give_up;      /* neither, but not closing yet */
     bool lost_told;    /* on_lost was called in this life */
-    uint32_t grace_ms; /* once closing */
     uint64_t ready_ms; /* loop time at which it became ready */
     bool due;          /* an order has to come before the timer does */
     uint64_t due_ms;   /* loop time at which the timer should fire */
@@ -87,15 +86,15 @@ void child_init(struct child *child, uv_loop_t *loop, const struct child_config 
 /* Starts the first life; further ones follow by themselves. */
 void child_start(struct child *child);
 
-/* Sends an order (see orders_send). A child that does not take it is killed: its on_lost follows
- * later from the loop, never from inside this call. */
+/* Sends an order (see orders_send). A child that does not take it is lost: its on_lost follows later
+ * from the loop, never from inside this call. */
 int child_send(struct child *child, enum order_kind kind, void *order, int passed, struct error *err);
 /* The handshake is complete. */
 void child_set_ready(struct child *child);
 /* An answer is due within hang_ms from now (true), or none is (false). */
 void child_expect(struct child *child, bool due);
 
-/* Kills a child in state STARTING or READY. give_up: starting it again would be of no use. */
+/* Kills a child that is starting or ready. give_up: starting it again would be of no use. */
 void child_fail(struct child *child, enum child_fault fault, bool give_up, const char *cause);
 
 /* What it is doing, and why it ended last, for people. */

@@ -168,7 +168,8 @@ void pool_stream_close(struct pool_stream **closed)
     *closed = NULL;
     if (!stream)
         return;
-    struct pool *pool = stream->pool;
+    /* The checker does not see that TAILQ_REMOVE takes the stream from pool_close's list. */
+    struct pool *pool = stream->pool; /* NOLINT(clang-analyzer-unix.Malloc) */
     assert(!stream->closing);
     stream->closing = true;
     TAILQ_REMOVE(&pool->streams, stream, link);
@@ -251,7 +252,7 @@ void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, 
         if (i == 0)
             job->tries++; /* the others were not at work and did no harm */
         if (job->told)
-            finish_job(job, NULL);
+            drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
         else if (job->tries == JOB_TRIES_MAX)
             given_up = job;
         else

@@ -115,7 +115,7 @@ static int take_setup(struct worker *worker, struct error *err)
     if (failed)
         return failed;
     worker->setup = worker->received.setup;
-    void *results;
+    void *results = NULL;
     failed = map_memory(passed, RESULTS_BYTES, PROT_READ | PROT_WRITE, &results, err);
     close(passed);
     if (!failed)
@@ -221,7 +221,7 @@ static int map_pool(struct worker *worker, const struct order_pool *order, int f
     struct mapping *mapping = &worker->pools[order->slot];
     if (mapping->id != 0)
         return error_set(err, ERROR_FORMAT, "orders", "slot %u is in use", order->slot);
-    void *base;
+    void *base = NULL;
     int failed = map_memory(fd, order->bytes, PROT_READ, &base, err);
     if (!failed)
         *mapping = (struct mapping){ .id = order->id, .base = base, .bytes = order->bytes };

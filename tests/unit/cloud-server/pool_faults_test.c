@@ -50,10 +50,6 @@ static void fake_job(int fd, const char *kind, const struct order_job *job, stru
         fake_done(fd, job->job, 0, "");
     if (strcmp(kind, "many-objects") == 0)
         analysis->object_count = UINT32_MAX;
-    if (strcmp(kind, "class") == 0) {
-        analysis->object_count = 1;
-        analysis->objects[0] = (struct analysis_object){ .class_id = 1 };
-    }
     if (strcmp(kind, "ready-again") == 0)
         fake_ready(fd);
     bool fails = strcmp(kind, "fails") == 0;
@@ -69,6 +65,13 @@ static int fake_worker(int fd, const char *kind)
         pause();
     if (strcmp(kind, "quits") == 0)
         return 7;
+    if (strcmp(kind, "quits-slowly") == 0) {
+        close(fd);
+        usleep(100000);
+        return 9;
+    }
+    if (strcmp(kind, "hangs-up") == 0 && close(fd) == 0)
+        pause();
     if (strcmp(kind, "rubbish") == 0 && send(fd, "rubbish", 7, 0) == 7)
         pause();
     if (strcmp(kind, "early") == 0)
@@ -154,6 +157,8 @@ static void test_before_ready(void **state)
     } cases[] = {
         { "mute", "start", "not ready within 200 ms" },
         { "quits", "exit", "ended with status 7" },
+        { "quits-slowly", "exit", "ended with status 9" },
+        { "hangs-up", "exit", "closed its socket and did not end" },
         { "rubbish", "protocol", "an order of 7 bytes" },
         { "other-version", "protocol", "was the program replaced?" },
         { "early", "protocol", "ready with 0 of 1 models" },
@@ -179,7 +184,6 @@ static void test_at_work(void **state)
         { "wrong-job", "protocol", "was not at work" },
         { "twice", "protocol", "was not at work" },
         { "many-objects", "protocol", "an analysis holds impossible values" },
-        { "class", "protocol", "an analysis holds impossible values" },
         { "ready-again", "protocol", "came while the worker was ready" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
