@@ -5,7 +5,12 @@
 
 #include "device.h"
 
-/* "threads=N" is its only argument; all online processors when absent. */
+/* "threads=N" is its only argument; all online processors when absent.
+ *
+ * oneDNN's threads are libgomp's, which spin for a millisecond after each step unless the process was
+ * started with OMP_WAIT_POLICY=passive in its environment (it is read before main). On processors
+ * that have other work too, that setting is worth a factor of ten and more in the slowest frames; on
+ * idle ones it costs a few per cent. Whoever starts a process that uses this device should set it. */
 extern const struct device_class cpu_class;
 
 #endif

@@ -179,21 +179,23 @@ static int add_activation(struct net *net, int kind, int x, int64_t channels)
 static void test_conv_fused(void **state)
 {
     (void)state;
-    const struct conv_case c = { 8, 20, 1, 13, 9, 3, 1, 1, 1, true };
+    const struct conv_case c = { 7, 20, 1, 13, 9, 3, 1, 1, 1, true };
     const struct conv_case narrow = { 20, 20, 20, 13, 9, 3, 1, 1, 1, false };
+    const struct conv_case dilated = { 7, 20, 1, 13, 9, 3, 1, 2, 2, true };
     for (int kind = 0; kind < ACTIVATIONS; kind++)
-        for (int form = 0; form < 4; form++) {
+        for (int form = 0; form < 6; form++) {
             struct net net;
             char what[64];
+            const struct conv_case *second = form == 1 ? &narrow : form > 3 ? &dilated : &c;
             net_begin(&net, (uint64_t)kind);
             int x = net_input(&net, SHAPE(1, c.in, c.rows, c.columns));
             int first = add_conv(&net, &c, x, "Conv");
-            int y = add_conv(&net, form == 1 ? &narrow : &c, form == 1 ? first : x, "Conv");
-            if (form == 2) /* the other branch, then the activation */
+            int y = add_conv(&net, second, form == 1 ? first : x, "Conv");
+            if (form == 2 || form == 5) /* the other branch, then the activation */
                 y = add_activation(&net, kind, net_node(&net, "Add", y, first, -2), c.out);
             else
                 y = add_activation(&net, kind, y, c.out);
-            if (form == 3) /* the activation, then the other branch */
+            if (form == 3 || form == 4) /* the activation, then the other branch */
                 y = net_node(&net, "Add", first, y, -2);
             net_output(&net, y);
             snprintf(what, sizeof what, "activation %d, form %d", kind, form);
