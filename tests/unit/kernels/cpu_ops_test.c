@@ -181,7 +181,7 @@ static void test_conv_fused(void **state)
     (void)state;
     const struct conv_case c = { 7, 20, 1, 13, 9, 3, 1, 1, 1, true };
     const struct conv_case narrow = { 20, 20, 20, 13, 9, 3, 1, 1, 1, false };
-    const struct conv_case dilated = { 7, 20, 1, 13, 9, 3, 1, 2, 2, true };
+    const struct conv_case dilated = { 7, 20, 1, 13, 9, 3, 1, 8, 8, true };
     for (int kind = 0; kind < ACTIVATIONS; kind++)
         for (int form = 0; form < 6; form++) {
             struct net net;
