@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "pages.h"
 #include "sink.h"
 #include "stream.h"
 #include "table.h"
@@ -30,6 +31,7 @@ struct agent {
     struct stream *streams[AGENT_CAMERAS_MAX];
     size_t stream_count;
     struct table *table;
+    struct pages *pages;
     uv_signal_t terminate, interrupt, reload;
     uv_timer_t tick, drain;
     uint64_t begin_ns, end_ns; /* of streaming: first session to last answer */
@@ -185,6 +187,15 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
+static bool is_ready(void *arg, char *reason, size_t reason_bytes)
+{
+    struct agent *agent = arg;
+    for (size_t i = 0; i < agent->stream_count; i++)
+        if (!stream_ready(agent->streams[i], reason, reason_bytes))
+            return false;
+    return true;
+}
+
 static void on_stream_changed(void *arg)
 {
     struct agent *agent = arg;
@@ -257,6 +268,9 @@ static int open_all(struct agent *agent, struct error *err)
                              &agent->keys, server_key, agent->metrics, &events, agent, err);
     if (result == 0)
         result = open_streams(agent, err);
+    if (result == 0 && config->http.address[0])
+        result = pages_open(&agent->pages, &agent->loop, config->http.address, agent->metrics,
+                            is_ready, agent, err);
     return result;
 }
 
@@ -270,6 +284,7 @@ static void close_all(struct agent *agent)
     for (size_t i = 0; i < agent->stream_count; i++)
         stream_close(&agent->streams[i]);
     agent->stream_count = 0;
+    pages_close(&agent->pages);
     uplink_close(&agent->uplink);
     sink_close(&agent->sink);
     uv_close((uv_handle_t *)&agent->terminate, NULL);

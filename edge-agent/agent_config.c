@@ -1,6 +1,7 @@
 /* agent_config: see the header. The tables of sources and rungs live with their modules. */
 #include "agent_config.h"
 
+#include "net/http.h"
 #include "net/wire.h"
 #include <string.h>
 
@@ -43,6 +44,12 @@ static const struct option_spec sink_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec http_options[] = {
+    OPTION_STRING(http_config, address, "",
+                  "IP:PORT for /metrics, /livez and /readyz; empty for none"),
+    OPTION_END,
+};
+
 const struct option_spec agent_options[] = {
     OPTION_STRING(agent_config, name, "edge", "name of this box"),
     OPTION_SECTION(agent_config, server, server_link_options, "the link to cloud-server"),
@@ -50,6 +57,7 @@ const struct option_spec agent_options[] = {
     OPTION_LIST(agent_config, cameras, camera_config, camera_options, 1, AGENT_CAMERAS_MAX,
                 "one entry per camera"),
     OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
+    OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP"),
     OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug"),
     OPTION_END,
 };
@@ -92,6 +100,9 @@ int agent_config_load(struct agent_config *agent, struct config **config, const 
         config_add_problem(*config, "server.backoff_first_ms", "%u is above backoff_cap_ms %u",
                            agent->server.backoff_first_ms, agent->server.backoff_cap_ms);
     check_cameras(agent, *config);
+    struct error http_error;
+    if (agent->http.address[0] && http_check_address(agent->http.address, &http_error) != 0)
+        config_add_problem(*config, "http.address", "%s", http_error.text);
     if (config_problem_count(*config) > 0)
         return error_set(err, ERROR_CONFIG, path ? path : "config", "%s", config_problem(*config, 0));
     return 0;

@@ -34,12 +34,17 @@ struct sink_config {
     char *path;
 };
 
+struct http_config {
+    char *address;
+};
+
 struct agent_config {
     char *name;
     struct server_link_config server;
     struct agent_keys_config keys;
     struct option_list cameras; /* struct camera_config */
     struct sink_config answers;
+    struct http_config http;
     char *log;
 };
 

@@ -129,6 +129,15 @@ void stream_stop(struct stream *stream)
     credit_close(&stream->credit);
 }
 
+bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes)
+{
+    if (stream->session != 0)
+        return true;
+    snprintf(reason, reason_bytes, "stream %s has no session: %s", stream->config->name,
+             stream->refused[0] ? stream->refused : "the link is down");
+    return false;
+}
+
 bool stream_finished(const struct stream *stream, struct error *err)
 {
     *err = stream->end;

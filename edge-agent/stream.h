@@ -35,6 +35,9 @@ void stream_set_rung(struct stream *stream, const struct rung *rung);
 
 /* Ends the source; answers still in flight are waited for until stream_finished. */
 void stream_stop(struct stream *stream);
+/* False while there is no session; then reason says which stream and why. */
+bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes);
+
 /* The source has ended and nothing is in flight. *err: why the source ended (NONE: regularly). */
 bool stream_finished(const struct stream *stream, struct error *err);
 /* Says Bye where a session is up. The memory is freed by the loop. Sets NULL; takes NULL. */
