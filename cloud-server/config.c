@@ -3,6 +3,7 @@
 #include "config.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "net/http.h"
 #include "net/wire.h"
 #include <string.h>
 
@@ -71,8 +72,8 @@ static const struct option_spec http_options[] = {
 
 static const struct option_spec publish_options[] = {
     OPTION_STRING(publish_config, address, "",
-                  "where allowed keys may subscribe to the answers, as tcp://127.0.0.1:5571; "
-                  "empty for none"),
+                  "where every key of the allow folder may subscribe to all answers, as "
+                  "tcp://127.0.0.1:5571; empty for none"),
     OPTION_END,
 };
 
@@ -143,6 +144,8 @@ int server_config_load(struct config **loaded, struct server_config *config, con
     check_address(*loaded, "listen.address", config->listen.address);
     if (config->publish.address[0] != '\0')
         check_address(*loaded, "publish.address", config->publish.address);
+    if (config->http.address[0] != '\0' && http_check_address(config->http.address, err) < 0)
+        config_add_problem(*loaded, "http.address", "%s", err->text);
     check_models(*loaded, config);
     if (log_configure(config->log, err) < 0)
         config_add_problem(*loaded, "log", "%s", err->text);

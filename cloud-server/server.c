@@ -3,6 +3,7 @@
 #include "server.h"
 #include "base/log.h"
 #include "ingest/gate.h"
+#include "report/pages.h"
 #include <stdlib.h>
 #include <zmq.h>
 
@@ -14,6 +15,7 @@ struct server {
     struct guard *guard;
     struct session_rooms rooms;
     struct gate *gate;
+    struct pages *pages;
     bool was_ready; /* events.ready has been called */
     size_t workers_given_up;
     void (*done)(void *arg); /* NULL: opening has failed */
@@ -41,6 +43,19 @@ static int open_pool(struct server *server, uv_loop_t *loop, const char *program
     return rc;
 }
 
+static bool is_ready(void *arg, char *reason, size_t reason_bytes)
+{
+    return server_is_ready(arg, reason, reason_bytes);
+}
+
+static int open_pages(struct server *server, uv_loop_t *loop, struct error *err)
+{
+    const struct pages_source source = {
+        .metrics = server->rooms.metrics, .gate = server->gate, .is_ready = is_ready, .arg = server
+    };
+    return pages_open(&server->pages, loop, server->config->http.address, &source, err);
+}
+
 /* The workers come last: whatever else is wrong is told before any is started. */
 static int open_rooms(struct server *server, uv_loop_t *loop, const char *program, struct error *err)
 {
@@ -58,8 +73,13 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
         rc = answer_file_open(&rooms->answers, &config->answers, rooms->metrics, err);
     if (rc == 0 && config->record.folder[0] != '\0')
         rc = recorder_open(&rooms->recorder, &config->record, rooms->metrics, err);
+    if (rc == 0 && config->publish.address[0] != '\0')
+        rc = publisher_open(&rooms->publisher, server->zmq_context, config->publish.address,
+                            server->guard, rooms->metrics, err);
     if (rc == 0)
         rc = gate_open(&server->gate, loop, server->zmq_context, rooms, server->guard, err);
+    if (rc == 0 && config->http.address[0] != '\0')
+        rc = open_pages(server, loop, err);
     if (rc == 0 && server_config_analyses(config)) {
         gate_hold(server->gate, "the workers are starting");
         rc = open_pool(server, loop, program, err);
@@ -78,7 +98,7 @@ int server_open(struct server **out, uv_loop_t *loop, const struct server_config
     server->events = *events;
     server->rooms.config = config;
     server->rooms.metrics = metrics;
-    session_rooms_init(&server->rooms);
+    totals_init(&server->rooms.totals, metrics);
     uv_timer_init(loop, &server->timer);
     int rc = open_rooms(server, loop, program, err);
     if (rc < 0) {
@@ -94,6 +114,16 @@ int server_open(struct server **out, uv_loop_t *loop, const struct server_config
 const char *server_address(const struct server *server)
 {
     return gate_address(server->gate);
+}
+
+const char *server_publish_address(const struct server *server)
+{
+    return server->rooms.publisher ? publisher_address(server->rooms.publisher) : "";
+}
+
+uint16_t server_http_port(const struct server *server)
+{
+    return server->pages ? pages_port(server->pages) : 0;
 }
 
 const char *server_public_key(const struct server *server)
@@ -211,7 +241,9 @@ static void on_pool_closed(void *arg)
 
 static void close_rooms(struct server *server)
 {
+    pages_close(&server->pages);
     gate_close(&server->gate);
+    publisher_close(&server->rooms.publisher);
     guard_close(&server->guard);
     if (server->rooms.pool)
         pool_close(&server->rooms.pool, SERVER_GRACE_MS, on_pool_closed, server);

@@ -21,8 +21,10 @@ int server_open(struct server **server, uv_loop_t *loop, const struct server_con
                 struct metrics *metrics, const char *program, const struct server_events *events,
                 struct error *err);
 
-/* As bound: with the port that a wildcard has become. */
+/* As bound: with the port that a wildcard has become. "" and 0 for what is off. */
 const char *server_address(const struct server *server);
+const char *server_publish_address(const struct server *server);
+uint16_t server_http_port(const struct server *server);
 const char *server_public_key(const struct server *server);
 /* That the config asks for: without devices in it there is one. */
 size_t server_worker_count(const struct server_config *config);

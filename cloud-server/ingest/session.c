@@ -37,13 +37,7 @@ struct session {
     uint64_t keyframe_asked_ns;
     uint64_t logged_ns[FATE_COUNT];
 
-    struct session_figures figures;
-    uint64_t period_start_ns, period_start_bytes;
-    struct metric_snapshot period_start_time;
-    struct metric_counter *received, *received_bytes, *lost, *answered;
-    struct metric_counter *dropped[FATE_COUNT]; /* made when first needed */
-    struct metric_histogram *decode_wait, *decode, *device_wait, *prepare, *infer, *head, *time;
-    struct metric_gauge *decode_queue, *device_queue;
+    struct figures figures;
 };
 
 static void on_decoded(void *arg, struct decode_job *job);
@@ -54,59 +48,11 @@ static void on_lane_closed(void *arg);
 
 /* Opening */
 
-void session_rooms_init(struct session_rooms *rooms)
-{
-    struct metrics *metrics = rooms->metrics;
-
-    rooms->received = metrics_counter(metrics, "server_frames_received_total",
-                                      "packets received from all streams", NULL, 0);
-    rooms->received_bytes = metrics_counter(metrics, "server_received_bytes_total",
-                                            "header and payload bytes of all packets", NULL, 0);
-    rooms->answered = metrics_counter(metrics, "server_frames_answered_total",
-                                      "answers given to all streams", NULL, 0);
-    for (int fate = FATE_OK + 1; fate < FATE_COUNT; fate++) {
-        struct metric_label reason = { "reason", frame_fate_word(fate) };
-        rooms->dropped[fate] =
-            metrics_counter(metrics, "server_frames_dropped_total",
-                            "frames of all streams answered without an analysis", &reason, 1);
-    }
-}
-
 static const char *session_class_name(void *arg, uint32_t class_id)
 {
     struct session *session = arg;
     return session->rooms->pool ? pool_class_name(session->rooms->pool, session->model, class_id)
                                 : NULL;
-}
-
-static void open_metrics(struct session *session)
-{
-    struct metrics *m = session->rooms->metrics;
-    struct metric_label label = { "stream", session->stream };
-
-    session->received =
-        metrics_counter(m, "server_stream_frames_received_total", "packets received", &label, 1);
-    session->received_bytes = metrics_counter(m, "server_stream_received_bytes_total",
-                                              "header and payload bytes of packets", &label, 1);
-    session->lost = metrics_counter(m, "server_stream_packets_lost_total",
-                                    "packets that the agent sent and that never came", &label, 1);
-    session->answered =
-        metrics_counter(m, "server_stream_frames_answered_total", "answers given", &label, 1);
-    session->decode_wait = metrics_histogram(m, "server_decode_wait_seconds",
-                                             "packet in to start of decoding", &label, 1);
-    session->decode = metrics_histogram(m, "server_decode_seconds", "decoding", &label, 1);
-    session->device_wait = metrics_histogram(m, "server_device_wait_seconds",
-                                             "picture waiting for a worker", &label, 1);
-    session->prepare = metrics_histogram(m, "server_prepare_seconds",
-                                         "scaling and conversion for the network", &label, 1);
-    session->infer = metrics_histogram(m, "server_infer_seconds", "the network", &label, 1);
-    session->head =
-        metrics_histogram(m, "server_head_seconds", "boxes or areas from raw output", &label, 1);
-    session->time = metrics_histogram(m, "server_time_seconds", "packet in to answer out", &label, 1);
-    session->decode_queue = metrics_gauge(m, "server_decode_queue_packets",
-                                          "packets waiting for the decoder", &label, 1);
-    session->device_queue =
-        metrics_gauge(m, "server_device_queue_pictures", "pictures waiting for a worker", &label, 1);
 }
 
 static int open_rooms(struct session *session, struct error *err)
@@ -135,6 +81,7 @@ static int open_rooms(struct session *session, struct error *err)
 
 static void free_session(struct session *session)
 {
+    figures_finish(&session->figures);
     if (session->analysis)
         pool_stream_close(&session->analysis);
     recording_close(&session->recording);
@@ -162,8 +109,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
                                  .arg = spec->arg,
                                  .model = spec->model,
                                  .frames = frames,
-                                 .keyframe_needed = true,
-                                 .period_start_ns = clock_now_ns() };
+                                 .keyframe_needed = true };
     assert(strlen(spec->stream) < sizeof session->stream);
     strcpy(session->stream, spec->stream);
     const struct model_config *models = rooms->config->models.items;
@@ -184,8 +130,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
         free_session(session);
         return rc;
     }
-    open_metrics(session);
-    metric_histogram_get(session->time, &session->period_start_time);
+    figures_init(&session->figures, rooms->metrics, &rooms->totals, session->stream);
     *out = session;
     return 0;
 }
@@ -256,7 +201,7 @@ static enum frame_fate judge_packet(struct session *session, const Runespoor__Pa
     if (packet->sequence < session->next_sequence || packet->frame < session->next_number)
         return FATE_ORDER;
     if (packet->sequence > session->next_sequence) {
-        metric_counter_add(session->lost, packet->sequence - session->next_sequence);
+        figures_on_loss(&session->figures, packet->sequence - session->next_sequence);
         session->keyframe_needed = true;
     }
     session->next_sequence = packet->sequence + 1;
@@ -305,12 +250,7 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
     session->free_frames = frame->next;
     session->in_flight++;
     fill_frame(frame, packet, wire_bytes);
-    session->figures.received++;
-    session->figures.received_bytes += wire_bytes;
-    metric_counter_add(session->received, 1);
-    metric_counter_add(session->received_bytes, wire_bytes);
-    metric_counter_add(session->rooms->received, 1);
-    metric_counter_add(session->rooms->received_bytes, wire_bytes);
+    figures_on_packet(&session->figures, wire_bytes);
 
     enum frame_fate fate = judge_packet(session, packet, frame);
     if (fate == FATE_OK)
@@ -356,11 +296,8 @@ static void on_decoded(void *arg, struct decode_job *job)
     struct frame *frame = (struct frame *)job;
 
     frame->picture = job->picture;
-    if (job->result != -ERROR_END) {
-        metric_histogram_observe_us(session->decode_wait,
-                                    (job->started_ns - frame->arrived_ns) / 1000);
-        metric_histogram_observe_us(session->decode, (job->ended_ns - job->started_ns) / 1000);
-    }
+    if (job->result != -ERROR_END)
+        figures_on_decoded(&session->figures, frame);
     if (job->result < 0) {
         enum frame_fate fate = fate_of_decoder(job->result);
         if (fate == FATE_CORRUPT || fate == FATE_NO_KEYFRAME || fate == FATE_DECODER)
@@ -398,34 +335,11 @@ static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
     frame->device_wait_us = result->wait_us;
     if (result->status == JOB_DONE) {
         frame_set_analysis(frame, result->analysis);
-        metric_histogram_observe_us(session->device_wait, result->wait_us);
-        metric_histogram_observe_us(session->prepare, frame->analysis.prepare_us);
-        metric_histogram_observe_us(session->infer, frame->analysis.infer_us);
-        metric_histogram_observe_us(session->head, frame->analysis.head_us);
+        figures_on_analysed(&session->figures, frame);
     } else if (result->status != JOB_DROPPED_CLOSED) {
         log_fate(session, frame, fates[result->status], result->reason);
     }
     finish_frame(frame, fates[result->status]);
-}
-
-static void count_answer(struct session *session, const struct frame *frame)
-{
-    session->figures.answered++;
-    metric_counter_add(session->answered, 1);
-    metric_counter_add(session->rooms->answered, 1);
-    metric_histogram_observe_us(session->time, frame->server_us);
-    if (frame->fate == FATE_OK)
-        return;
-    session->figures.dropped[frame->fate]++;
-    metric_counter_add(session->rooms->dropped[frame->fate], 1);
-    if (!session->dropped[frame->fate]) {
-        struct metric_label labels[] = { { "stream", session->stream },
-                                         { "reason", frame_fate_word(frame->fate) } };
-        session->dropped[frame->fate] =
-            metrics_counter(session->rooms->metrics, "server_stream_frames_dropped_total",
-                            "frames answered without an analysis", labels, 2);
-    }
-    metric_counter_add(session->dropped[frame->fate], 1);
 }
 
 static void on_released(void *arg, uint64_t ticket, void *item)
@@ -442,9 +356,11 @@ static void on_released(void *arg, uint64_t ticket, void *item)
     session->send(session->arg, &header);
     if (rooms->answers)
         answer_file_add(rooms->answers, header.answer);
+    if (rooms->publisher)
+        publisher_send(rooms->publisher, header.answer);
     if (session->recording && frame->picture)
         recording_add(session->recording, frame, &session->origin);
-    count_answer(session, frame);
+    figures_on_answer(&session->figures, frame);
 
     picture_unref(&frame->picture);
     frame->next = session->free_frames;
@@ -454,71 +370,50 @@ static void on_released(void *arg, uint64_t ticket, void *item)
         decode_lane_close(&session->lane, on_lane_closed, session);
 }
 
-/* Figures */
-
-static uint32_t clamp_u32(double value)
-{
-    return value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-static void start_period(struct session *session, uint64_t now_ns)
-{
-    struct session_figures *figures = &session->figures;
-    struct metric_snapshot now, period;
-    const double elapsed_ms = (double)(now_ns - session->period_start_ns) / CLOCK_NS_PER_MS;
-    const uint64_t bytes = figures->received_bytes - session->period_start_bytes;
-
-    metric_histogram_get(session->time, &now);
-    period = now;
-    metric_snapshot_subtract(&period, &session->period_start_time);
-    figures->server_p50_us = clamp_u32(metric_snapshot_quantile_us(&period, 0.50));
-    figures->server_p99_us = clamp_u32(metric_snapshot_quantile_us(&period, 0.99));
-    figures->received_kbps = elapsed_ms > 0 ? clamp_u32((double)bytes * 8 / elapsed_ms) : 0;
-    session->period_start_ns = now_ns;
-    session->period_start_bytes = figures->received_bytes;
-    session->period_start_time = now;
-}
-
-void session_get_figures(const struct session *session, struct session_figures *figures)
-{
-    *figures = session->figures;
-    figures->decode_queue = session->lane ? (uint32_t)decode_lane_depth(session->lane) : 0;
-    figures->device_queue = session->analysis ? (uint32_t)pool_stream_depth(session->analysis) : 0;
-}
+/* Reports */
 
 void session_report(struct session *session, uint64_t now_ns)
 {
+    const struct figures *figures = &session->figures;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
     Runespoor__ServerReport report = RUNESPOOR__SERVER_REPORT__INIT;
     Runespoor__DropCount drops[FATE_COUNT], *drop_list[FATE_COUNT];
-    struct session_figures figures;
 
-    start_period(session, now_ns);
-    session_get_figures(session, &figures);
-    metric_gauge_set(session->decode_queue, figures.decode_queue);
-    metric_gauge_set(session->device_queue, figures.device_queue);
+    figures_end_period(&session->figures, now_ns,
+                       session->lane ? decode_lane_depth(session->lane) : 0,
+                       session->analysis ? pool_stream_depth(session->analysis) : 0);
     report.session = session->id;
-    report.received = figures.received;
-    report.answered = figures.answered;
-    report.received_bytes = figures.received_bytes;
-    report.received_kbps = figures.received_kbps;
-    report.server_p50_us = figures.server_p50_us;
-    report.server_p99_us = figures.server_p99_us;
-    report.decode_queue = figures.decode_queue;
-    report.device_queue = figures.device_queue;
+    report.received = figures->received;
+    report.answered = figures->answered;
+    report.received_bytes = figures->received_bytes;
+    report.received_kbps = figures->received_kbps;
+    report.server_p50_us = figures->server_p50_us;
+    report.server_p99_us = figures->server_p99_us;
+    report.decode_queue = figures->decode_queue;
+    report.device_queue = figures->device_queue;
     for (int fate = FATE_OK + 1; fate < FATE_COUNT; fate++) {
-        if (figures.dropped[fate] == 0)
+        if (figures->dropped[fate] == 0)
             continue;
         Runespoor__DropCount *drop = &drops[report.n_dropped];
         runespoor__drop_count__init(drop);
         drop->reason = (char *)frame_fate_word(fate);
-        drop->count = figures.dropped[fate];
+        drop->count = figures->dropped[fate];
         drop_list[report.n_dropped++] = drop;
     }
     report.dropped = drop_list;
     header.kind_case = RUNESPOOR__HEADER__KIND_SERVER_REPORT;
     header.server_report = &report;
     session->send(session->arg, &header);
+}
+
+const struct figures *session_figures(const struct session *session)
+{
+    return &session->figures;
+}
+
+const char *session_model(const struct session *session)
+{
+    return session->origin.model;
 }
 
 bool session_is_fresh(const struct session *session)
@@ -548,6 +443,5 @@ static void on_lane_closed(void *arg)
 
     assert(session->in_flight == 0);
     session->closed(session->arg);
-    metrics_retire(session->rooms->metrics, "stream", session->stream);
     free_session(session);
 }

@@ -7,8 +7,10 @@
 
 #include "config.h"
 #include "ingest/answer.h"
+#include "ingest/figures.h"
 #include "net/metrics.h"
 #include "report/answers.h"
+#include "report/publish.h"
 #include "report/record.h"
 #include "stream.pb-c.h"
 
@@ -27,13 +29,10 @@ struct session_rooms {
     struct pool *pool;           /* NULL: no analysis */
     struct answer_file *answers; /* NULL: off */
     struct recorder *recorder;   /* NULL: off */
-    /* By session_rooms_init: totals of all streams, since the start. */
-    struct metric_counter *received, *received_bytes, *answered, *dropped[FATE_COUNT];
+    struct publisher *publisher; /* NULL: off */
+    struct totals totals;
     struct answer_scratch scratch;
 };
-
-/* The pointers of the first block are set by the caller before. */
-void session_rooms_init(struct session_rooms *rooms);
 
 /* Sends a header to the session's agent. */
 typedef void session_send_fn(void *arg, const Runespoor__Header *header);
@@ -49,14 +48,6 @@ struct session_spec {
     void *arg;
 };
 
-/* Figures of a session, for reports and the API. */
-struct session_figures {
-    uint64_t received, answered, received_bytes;
-    uint64_t dropped[FATE_COUNT];
-    uint32_t received_kbps, server_p50_us, server_p99_us; /* of the last report period */
-    uint32_t decode_queue, device_queue;
-};
-
 int session_open(struct session **session, struct session_rooms *rooms,
                  const struct session_spec *spec, struct error *err);
 
@@ -68,7 +59,10 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
 
 /* Sends a ServerReport and starts a new period of figures. */
 void session_report(struct session *session, uint64_t now_ns);
-void session_get_figures(const struct session *session, struct session_figures *figures);
+/* Borrowed. */
+const struct figures *session_figures(const struct session *session);
+/* "" when nothing is analysed. */
+const char *session_model(const struct session *session);
 /* No packet has come yet. */
 bool session_is_fresh(const struct session *session);
 

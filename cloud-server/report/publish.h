@@ -1,0 +1,21 @@
+/* publish: every answer to whoever subscribes: a PUB socket under the server's CURVE key and the same
+ * allow folder as the gate. A message is two parts, the stream's name (so that subscribing to
+ * "gate-1" filters at the server) and the packed Answer of answer.proto. Loop thread. */
+#ifndef RUNESPOOR_REPORT_PUBLISH_H
+#define RUNESPOOR_REPORT_PUBLISH_H
+
+#include "answer.pb-c.h"
+#include "ingest/guard.h"
+
+struct publisher;
+
+int publisher_open(struct publisher **publisher, void *zmq_context, const char *address,
+                   const struct guard *guard, struct metrics *metrics, struct error *err);
+/* As bound. */
+const char *publisher_address(const struct publisher *publisher);
+/* Never waits: a subscriber that does not read loses answers. */
+void publisher_send(struct publisher *publisher, const Runespoor__Answer *answer);
+/* Takes NULL. */
+void publisher_close(struct publisher **publisher);
+
+#endif
