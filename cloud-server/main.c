@@ -1,4 +1,5 @@
 /* cloud-server: decodes and analyses the streams of edge-agents, and answers every frame. */
+#include "analyse/card.h"
 #include "analyse/model.h"
 #include "config.h"
 #include "config/cli.h"
@@ -104,6 +105,8 @@ static int manual(const struct cli_values *values)
 {
     (void)values;
     config_write_markdown(server_options, "cloud-server", stdout);
+    fputc('\n', stdout);
+    config_write_markdown(card_options, "card.yaml", stdout);
     return 0;
 }
 
@@ -119,7 +122,8 @@ static const struct cli_command commands[] = {
     { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
       model_command_flags, model_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
-    { "manual", "", "print the manual of all keys as Markdown", NULL, NULL, manual },
+    { "manual", "", "print the manual of all keys, a model card's too, as Markdown", NULL, NULL,
+      manual },
     { "worker", "", "(started by run) own one device", NULL, worker_flags, worker },
     { NULL, NULL, NULL, NULL, NULL, NULL },
 };
