@@ -1,0 +1,34 @@
+#!/bin/sh
+# Prints docs/configure.md: a head by hand, then what the option tables of both programs say. A test
+# compares the page in the tree with this.
+set -eu
+build=${B:-build}
+
+cat <<'HEAD'
+# Configuration
+
+Written by `make docs` from the option tables that the programs themselves read: do not edit.
+
+Each daemon has one YAML file, given by `--config`. Every key has a working default but those marked
+*required*. To start from a file with every key in it, commented: `deploy/edge-agent.yaml` and
+`deploy/cloud-server.yaml`, or what `edge-agent example` and `cloud-server example` print.
+
+- `edge-agent check FILE` and `cloud-server check FILE` name every mistake at once, each with file, line,
+  value, what is allowed and the nearest name, and exit with 1 (0 when all is well).
+- `--set KEY=VALUE` puts a value over the file's, and may be given several times: `--set log=debug`,
+  `--set cameras.0.rung.fps=5`. Elements of a list count from 0; the next free number adds one.
+- `run --print-config` shows every value that holds and whether it came from the file (with its line),
+  from `--set` or from the table.
+- Anchors, aliases and tags of YAML are refused, as is a file above 1 MiB. No value runs a command.
+- Relative paths start in the folder that the program was started in.
+- Secrets are in files of their own (`keys`), never in these.
+
+On SIGHUP a running edge-agent reads its file again and gives each camera its new rung
+(`cameras[].rung`); everything else, and every key of cloud-server, takes a restart.
+HEAD
+
+# One page, so each program's title becomes a section of it.
+echo
+"$build/bin/edge-agent" manual | sed 's/^#/##/'
+echo
+"$build/bin/cloud-server" manual | sed 's/^#/##/'
