@@ -1,6 +1,7 @@
 #include "cpu/elementwise.h"
 #include "cpu/broadcast.h"
 #include "cpu/post.h"
+#include "cpu/steps.h"
 #include <assert.h>
 #include <string.h>
 
@@ -20,9 +21,7 @@ static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_pla
 int build_unary(struct build *build, const struct node *node, struct error *err)
 {
     struct pointwise pointwise;
-    struct elementwise_part parts[2];
-    if (!pointwise_from_node(build->graph, node, &pointwise) ||
-        elementwise_parts(&pointwise, parts) == 0)
+    if (!pointwise_from_node(build->graph, node, &pointwise))
         return BUILD_DECLINED;
     struct cpu_place *in, *out;
     int rc = want_packed(build, node->inputs[0], &in, err);
@@ -112,6 +111,8 @@ int build_prelu(struct build *build, const struct node *node, struct error *err)
 int elementwise_add_unary(struct build *build, const struct pointwise *pointwise,
                           struct cpu_place *from, struct cpu_place *to, struct error *err)
 {
+    if (pointwise->kind == POINTWISE_STEPS)
+        return steps_add_step(build, pointwise, from, to, err);
     struct elementwise_part parts[2];
     int count = elementwise_parts(pointwise, parts);
     assert(count > 0);

@@ -1,7 +1,7 @@
 /* activation: exporters write some activations as several nodes; here they become one, which can
  * then follow a convolution as a post-operation. */
 #include "ops/op.h"
-#include "passes/fused.h"
+#include "passes/own_ops.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 #include <math.h>

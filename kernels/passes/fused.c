@@ -1,7 +1,6 @@
 #include "passes/fused.h"
 #include <assert.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +8,6 @@
 
 static int fused_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int fused_reference(const struct node *node, const struct tensor *const *in,
-                           struct tensor *const *out, struct error *err);
-static int swish_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int swish_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
 static struct node base_node(const struct node *node);
 static void apply_post(const struct pointwise *post, const struct tensor *operand,
@@ -35,18 +31,6 @@ static const struct fused_op rows[] = {
     ROW("matmul_fused", "MatMul", 2), ROW("gemm_fused", "Gemm", 3),
     ROW("add_fused", "Add", 2),       ROW("sub_fused", "Sub", 2),
     ROW("mul_fused", "Mul", 2),       ROW("div_fused", "Div", 2),
-};
-
-const struct op swish_op = {
-    .name = "swish",
-    .class = OP_CLASS_UNARY,
-    .inputs_min = 1,
-    .inputs_max = 1,
-    .outputs_min = 1,
-    .outputs_max = 1,
-    .opset_max = OPSET_ANY,
-    .shape = swish_shape,
-    .reference = swish_reference,
 };
 
 const struct fused_op *fused_find(const char *base)
@@ -209,26 +193,4 @@ static void apply_post(const struct pointwise *post, const struct tensor *operan
             index[d] = 0;
         }
     }
-}
-
-static int swish_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    if (values->in[0]->type != TENSOR_F32)
-        return error_set(err, ERROR_UNSUPPORTED, "swish", "node '%s': only f32 is supported",
-                         node->name);
-    values->out[0]->type = TENSOR_F32;
-    values->out[0]->shape = values->in[0]->shape;
-    return 0;
-}
-
-static int swish_reference(const struct node *node, const struct tensor *const *in,
-                           struct tensor *const *out, struct error *err)
-{
-    (void)node;
-    (void)err;
-    const float *x = in[0]->data;
-    float *y = out[0]->data;
-    for (int64_t i = 0, count = shape_elements(&in[0]->shape); i < count; i++)
-        y[i] = x[i] / (1 + expf(-x[i]));
-    return 0;
 }

@@ -28,7 +28,4 @@ size_t fused_get_posts(const struct node *node, struct pointwise posts[FUSED_POS
 int fused_make(struct graph *graph, int node, struct pointwise *posts, size_t post_count,
                const int *operands, struct error *err);
 
-/* x * sigmoid(x), which ONNX has no op for. */
-extern const struct op swish_op;
-
 #endif
