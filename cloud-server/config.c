@@ -46,7 +46,7 @@ static const struct option_spec record_options[] = {
     OPTION_STRING(record_config, folder, "",
                   "folder for an MP4 per stream with the boxes drawn in; empty for none"),
     OPTION_U32(record_config, queue, "32", 1, 1024, "pictures",
-               "pictures of all streams that may wait for the encoder; a newer one is left out"),
+               "pictures of all streams that may wait for the encoder; beyond, they are left out"),
     OPTION_END,
 };
 
@@ -82,9 +82,10 @@ const struct option_spec server_options[] = {
     OPTION_SECTION(server_config, keys, keys_options, "CURVE keys"),
     OPTION_LIST(server_config, models, model_config, model_options, 0, POOL_MODELS_MAX,
                 "models that streams may ask for; when empty, street_det in models/street_det"),
-    OPTION_STRING(server_config, model, "",
-                  "model of streams that ask for none; empty is the first of the list, 'none' "
-                  "decodes and answers without any analysis and starts no workers"),
+    OPTION_STRING(
+        server_config, model, "",
+        "model of streams that name no model; empty: the first of the list, none: decode and "
+        "answer without any analysis, and start no workers"),
     OPTION_SECTION(server_config, pool, pool_options, "the workers and their devices"),
     OPTION_SECTION(server_config, decode, decode_options, "decoding"),
     OPTION_SECTION(server_config, answers, answers_options, "answers on disk"),

@@ -9,13 +9,15 @@ static const char *const pace_words[] = { "realtime", "fast", NULL };
 
 static const struct option_spec camera_options[] = {
     OPTION_STRING_REQUIRED(camera_config, name, "gate-1",
-                           "name of the stream; the server's allow list knows it"),
-    OPTION_STRING(camera_config, model, "", "model wanted at the server, empty for its default"),
+                           "name of the stream; the server has to allow it to this box's key"),
+    OPTION_STRING(camera_config, model, "",
+                  "model wanted at the server; empty: its default, none: no analysis"),
     OPTION_SECTION(camera_config, source, source_options, "where the pictures come from"),
     OPTION_ENUM(camera_config, pace, "realtime", pace_words,
                 "realtime plays a file at its own pace and drops what cannot be sent in time, "
                 "fast sends every frame as soon as the server takes it"),
-    OPTION_SECTION(camera_config, rung, rung_options, "what is sent: size, rate and quality"),
+    OPTION_SECTION(camera_config, rung, rung_options,
+                   "what is sent: size, rate and quality; read again on SIGHUP"),
     OPTION_U32(camera_config, encode_threads, "1", 1, 16, "", "threads of this camera's encoder"),
     OPTION_END,
 };

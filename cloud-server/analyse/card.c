@@ -63,7 +63,7 @@ static const struct option_spec head_options[] = {
 };
 
 static const struct option_spec expect_options[] = {
-    OPTION_STRING_REQUIRED(card_expect, class, "person", "its class"),
+    OPTION_STRING_REQUIRED(card_expect, class, "person", "class of the box or area"),
     OPTION_F64(card_expect, confidence, "0", 0, 1, "", "confidence of the box"),
     OPTION_F64(card_expect, share, "0", 0, 1, "", "share of the picture that the area covers"),
     OPTION_F64(card_expect, tolerance, "0.05", 0, 1, "", "largest difference in confidence or share"),
