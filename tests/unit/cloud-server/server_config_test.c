@@ -1,0 +1,110 @@
+/* The server's own configuration: what defaults mean, and which contradictions are named. */
+#include "config.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct server_config config;
+static struct config *loaded;
+
+static int load(const char *const *sets, struct error *err)
+{
+    size_t count = 0;
+
+    while (sets && sets[count])
+        count++;
+    config_free(&loaded);
+    config = (struct server_config){ 0 };
+    return server_config_load(&loaded, &config, NULL, sets, count, err);
+}
+
+static void expect_problem(const char *const *sets, const char *key, const char *words)
+{
+    struct error err;
+
+    assert_int_equal(load(sets, &err), -ERROR_CONFIG);
+    for (size_t i = 0; i < config_problem_count(loaded); i++)
+        if (strstr(config_problem(loaded, i), key) && strstr(config_problem(loaded, i), words))
+            return;
+    fail_msg("no problem about %s says '%s', but: %s", key, words, err.text);
+}
+
+static void defaults_are_complete(void **state)
+{
+    struct error err;
+    size_t index;
+
+    (void)state;
+    if (load(NULL, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(config.listen.address, "tcp://127.0.0.1:5570");
+    assert_int_equal(config.models.count, 1);
+    assert_true(server_config_analyses(&config));
+    assert_int_equal(server_config_find_model(&config, "", &index, &err), 0);
+    assert_int_equal(index, 0);
+    assert_int_equal(server_config_find_model(&config, NULL, &index, &err), 0);
+    assert_int_equal(server_config_find_model(&config, "none", &index, &err), 0);
+    assert_true(index == MODEL_INDEX_NONE);
+    assert_int_equal(server_config_find_model(&config, "street_dat", &index, &err),
+                     -ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "'street_det'")); /* the nearest */
+}
+
+static void the_default_model_may_be_another_or_none(void **state)
+{
+    struct error err;
+    size_t index;
+
+    (void)state;
+    assert_int_equal(load((const char *[]){ "models.0.name=a", "models.0.folder=x",
+                                            "models.1.name=b", "models.1.folder=y", "model=b", NULL },
+                          &err),
+                     0);
+    assert_int_equal(server_config_find_model(&config, "", &index, &err), 0);
+    assert_int_equal(index, 1);
+    assert_int_equal(server_config_find_model(&config, "a", &index, &err), 0);
+    assert_int_equal(index, 0);
+    assert_int_equal(load((const char *[]){ "model=none", NULL }, &err), 0);
+    assert_false(server_config_analyses(&config));
+    assert_int_equal(server_config_find_model(&config, "", &index, &err), 0);
+    assert_true(index == MODEL_INDEX_NONE);
+    assert_int_equal(server_config_find_model(&config, "street_det", &index, &err),
+                     -ERROR_UNSUPPORTED);
+}
+
+static void contradictions_are_named(void **state)
+{
+    (void)state;
+    expect_problem((const char *[]){ "listen.address=5570", NULL }, "listen.address", "tcp://");
+    expect_problem((const char *[]){ "publish.address=tcp://nowhere", NULL }, "publish.address",
+                   "tcp://");
+    expect_problem((const char *[]){ "http.address=here:there", NULL }, "http.address", "here:there");
+    expect_problem((const char *[]){ "models.0.name=a b", "models.0.folder=x", NULL },
+                   "models.0.name", "a b");
+    expect_problem((const char *[]){ "models.0.name=none", "models.0.folder=x", NULL },
+                   "models.0.name", "none");
+    expect_problem((const char *[]){ "models.0.name=a", "models.0.folder=x", "models.1.name=a",
+                                     "models.1.folder=y", NULL },
+                   "models.1.name", "already");
+    expect_problem((const char *[]){ "model=other", NULL }, "model", "other");
+    expect_problem((const char *[]){ "log=loud", NULL }, "log", "loud");
+    expect_problem((const char *[]){ "credits=0", NULL }, "credits", "1");
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    config_free(&loaded);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_complete),
+        cmocka_unit_test(the_default_model_may_be_another_or_none),
+        cmocka_unit_test(contradictions_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, tear_down);
+}
