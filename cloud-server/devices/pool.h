@@ -5,7 +5,8 @@
  * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
  * and a slow worker is spared what a faster one would finish sooner (choose.h). A worker that dies
  * or hangs is killed, its jobs go to others (JOB_TRIES_MAX times), and it is started again with
- * backoff. Everything here runs on the loop thread. */
+ * backoff. Everything here runs on the loop thread, which has to live as long as the pool: the
+ * kernel kills a worker when the thread that started it ends. */
 #ifndef RUNESPOOR_DEVICES_POOL_H
 #define RUNESPOOR_DEVICES_POOL_H
 

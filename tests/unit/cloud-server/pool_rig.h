@@ -1,5 +1,5 @@
-/* pool_rig: a pool with streams inside a loop that a test turns by hand; for the tests of the pool
- * and its bench. The program is its own worker: rig_main starts one when it is asked to. */
+/* pool_rig: a pool with streams inside a loop that a test turns by hand. The program is its own
+ * worker: main() calls rig_is_worker first. */
 #ifndef RUNESPOOR_TESTS_POOL_RIG_H
 #define RUNESPOOR_TESTS_POOL_RIG_H
 
