@@ -15,3 +15,36 @@ bench-pipeline: deps-test ## CPU time, added latency and memory of both daemons,
 	@$(MAKE) --no-print-directory all $(B)/test/bench/pipeline_bench
 	@mk/sample-video.sh
 	@B=$(B) $(B)/test/bench/pipeline_bench $(B)/demo/vtest.avi veryfast
+
+$(B)/test/bench/pool_bench: $(B)/obj/tests/bench/pool_bench.o $(B)/obj/tests/pipeline/harness.o \
+		$(B)/obj/tests/pipeline/client.o $(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+.PHONY: bench-pool
+bench-pool: deps-test ## workers of unequal speed, one stopped and one killed, through the real server
+	@$(MAKE) --no-print-directory all $(B)/test/bench/pool_bench
+	@B=$(B) $(B)/test/bench/pool_bench
+
+# ONNX Runtime, the peer for models: in a virtual environment, as Debian 12 has no package of it. One
+# for all build folders.
+PACKAGES_ORT = ffmpeg python3-venv
+ORT_VENV = build/ort-venv
+
+$(ORT_VENV)/ready:
+	@echo "bench: fetching ONNX Runtime into $(ORT_VENV) (once)"
+	@python3 -m venv $(ORT_VENV) && \
+		$(ORT_VENV)/bin/pip install --quiet --disable-pip-version-check onnxruntime numpy pillow || \
+		{ echo "bench: failed; it needs Python's onnxruntime, numpy and pillow in $(ORT_VENV)" >&2; exit 1; }
+	@touch $@
+
+$(B)/test/bench/vtest_accuracy: $(B)/obj/tests/bench/vtest_accuracy.o $(B)/obj/tests/pipeline/person_score.o
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ -ljson-c -lm
+
+.PHONY: bench-accuracy
+bench-accuracy: deps-test ## recall and precision on real video at several rungs, beside ONNX Runtime
+	@mk/deps.sh $(PACKAGES_ORT)
+	@$(MAKE) --no-print-directory all $(B)/test/bench/vtest_accuracy $(ORT_VENV)/ready
+	@mk/sample-video.sh
+	@B=$(B) TEST_DATA=$(TEST_DATA) ORT_PYTHON=$(ORT_VENV)/bin/python tests/bench/accuracy.sh
