@@ -31,7 +31,7 @@ static int make_process(struct child *child, struct error *err);
 static int watch_socket(struct child *child, struct error *err);
 static void on_readable(uv_poll_t *poll, int status, int events);
 static bool receive_one(struct child *child);
-static void on_exit(uv_process_t *process, int64_t exit_status, int term_signal);
+static void on_process_exit(uv_process_t *process, int64_t exit_status, int term_signal);
 static void on_timer(uv_timer_t *timer);
 static void on_due(struct child *child);
 static void let_leave(struct child *child, const char *cause);
@@ -228,7 +228,7 @@ static int make_process(struct child *child, struct error *err)
         .env = environment,
         .stdio = stdio,
         .stdio_count = sizeof stdio / sizeof stdio[0],
-        .exit_cb = on_exit,
+        .exit_cb = on_process_exit,
     };
     int failed = uv_spawn(child->loop, &child->process, &options);
     free(environment);
@@ -293,7 +293,7 @@ static bool receive_one(struct child *child)
     return failed == 0;
 }
 
-static void on_exit(uv_process_t *process, int64_t exit_status, int term_signal)
+static void on_process_exit(uv_process_t *process, int64_t exit_status, int term_signal)
 {
     struct child *child = process->data;
     while (receive_one(child)) /* what it said before it died counts */
@@ -368,7 +368,7 @@ static void kill_process(struct child *child)
 {
     child->state = CHILD_KILLED;
     close_socket(child);
-    uv_process_kill(&child->process, SIGKILL); /* it may be gone already: on_exit follows anyway */
+    uv_process_kill(&child->process, SIGKILL); /* it may be gone already: on_process_exit follows anyway */
     start_timer(child, KILL_WAIT_MS);
 }
 
