@@ -33,7 +33,7 @@ bool server_is_ready(const struct server *server, char *reason, size_t reason_by
 
 /* Answers what is on its way (for at most SERVER_DRAIN_MS), says Bye, ends the workers, writes what
  * waits for the disk, and frees the server; then calls done(arg) from the loop. Takes at most 5 s. */
-#define SERVER_DRAIN_MS 2500u
+#define SERVER_DRAIN_MS 2000u
 #define SERVER_GRACE_MS 1000u
 void server_stop(struct server **server, void (*done)(void *arg), void *arg);
 

@@ -214,8 +214,7 @@ static struct seat *find_seat(struct gate *gate, uint64_t session, const struct 
     if (index >= gate->config->limits.streams)
         return NULL;
     struct seat *seat = &gate->seats[index];
-    if (!seat->session || seat->id != session || seat->farewell ||
-        !identity_equals(&seat->identity, &sender->identity))
+    if (!seat->session || seat->id != session || !identity_equals(&seat->identity, &sender->identity))
         return NULL;
     return seat;
 }
@@ -299,14 +298,19 @@ static void on_agent_report(struct seat *seat, const Runespoor__AgentReport *rep
     metric_gauge_set(seat->age_p99, report->age_p99_us / 1e6);
 }
 
-static void refuse_message(struct gate *gate, const struct sender *sender, const char *reason,
-                           const char *cause)
+static void count_refused(struct gate *gate, const char *reason)
 {
     struct metric_label label = { "reason", reason };
 
     metric_counter_add(metrics_counter(gate->rooms->metrics, "server_messages_refused_total",
                                        "messages that were not understood or not expected", &label, 1),
                        1);
+}
+
+static void refuse_message(struct gate *gate, const struct sender *sender, const char *reason,
+                           const char *cause)
+{
+    count_refused(gate, reason);
     if (log_limit_pass(&gate->logged, sender->key, reason, LOG_AGAIN_MS))
         log_warn("gate", "message refused", LOG_STR("public", sender->key),
                  LOG_STR("reason", reason), LOG_STR("cause", cause));
@@ -340,7 +344,9 @@ static void dispatch(struct gate *gate, const struct sender *sender,
         return;
     }
     seat->heard_ns = clock_now_ns();
-    if (header->kind_case == RUNESPOOR__HEADER__KIND_PACKET)
+    if (seat->farewell) /* it is ending, which its agent cannot know yet */
+        count_refused(gate, "ending");
+    else if (header->kind_case == RUNESPOOR__HEADER__KIND_PACKET)
         on_packet(seat, header->packet, parts);
     else if (header->kind_case == RUNESPOOR__HEADER__KIND_AGENT_REPORT)
         on_agent_report(seat, header->agent_report);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/queue.h"
 #include "net/answer_json.h"
+#include "report/finish.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -127,7 +128,8 @@ void answer_file_close(struct answer_file **closed)
     *closed = NULL;
     atomic_store(&file->closing, true);
     queue_close(file->lines);
-    pthread_join(file->thread, NULL);
+    if (!writer_finish(file->thread, "answers"))
+        return;
     queue_destroy(&file->lines, free_text);
     queue_destroy(&file->spare, free_text);
     if (close(file->fd) < 0)

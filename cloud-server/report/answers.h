@@ -17,8 +17,8 @@ int answer_file_open(struct answer_file **file, const struct answers_config *con
                      struct metrics *metrics, struct error *err);
 /* Loop thread. Never waits. */
 void answer_file_add(struct answer_file *file, const Runespoor__Answer *answer);
-/* Writes what waits, with one try only where the disk has failed, and ends the thread. Takes NULL.
- */
+/* Writes what waits, with one try only where the disk has failed, and ends the thread; waits for at
+ * most WRITER_FINISH_MS. Takes NULL. */
 void answer_file_close(struct answer_file **file);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "media/record.h"
 #include "net/wire.h"
+#include "report/finish.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -224,7 +225,8 @@ void recorder_close(struct recorder **closed)
     recorder->stopping = true;
     pthread_mutex_unlock(&recorder->lock);
     pthread_cond_signal(&recorder->work);
-    pthread_join(recorder->thread, NULL);
+    if (!writer_finish(recorder->thread, "record"))
+        return;
     for (struct item *item = recorder->spare, *next; item; item = next) {
         next = item->next;
         free_item(item);

@@ -24,7 +24,8 @@ void recording_add(struct recording *recording, const struct frame *frame,
                    const struct answer_origin *origin);
 /* The file is finished by the thread later. Takes NULL. */
 void recording_close(struct recording **recording);
-/* All recordings must be closed before. Finishes their files, and ends the thread. Takes NULL. */
+/* All recordings must be closed before. Finishes their files, and ends the thread; waits for at most
+ * WRITER_FINISH_MS. Takes NULL. */
 void recorder_close(struct recorder **recorder);
 
 #endif
