@@ -11,7 +11,7 @@
 #define NUMBER_OPS(X)                                                             \
     X(Add, 7, 2, x + y, (int64_t)((uint64_t)x + (uint64_t)y))                     \
     X(Sub, 7, 2, x - y, (int64_t)((uint64_t)x - (uint64_t)y))                     \
-    X(Mul, 7, 2, x *y, (int64_t)((uint64_t)x * (uint64_t)y))                      \
+    X(Mul, 7, 2, (x * y), (int64_t)((uint64_t)x * (uint64_t)y))                   \
     X(Div, 7, 2, x / y, divide(x, y))                                             \
     X(Sum, 8, GRAPH_NODE_INPUTS_MAX, x + y, (int64_t)((uint64_t)x + (uint64_t)y)) \
     X(Min, 8, GRAPH_NODE_INPUTS_MAX, y < x || isnan(y) ? y : x, y < x ? y : x)    \
@@ -30,8 +30,8 @@
     X(GreaterOrEqual, 12, x >= y) \
     X(LessOrEqual, 12, x <= y)
 
-#define LOGIC_OPS(X) \
-    X(And, 7, x &&y) \
+#define LOGIC_OPS(X)    \
+    X(And, 7, (x && y)) \
     X(Or, 7, x || y)
 
 /* By zero gives 0 and the smallest number by -1 itself: the standard leaves both open. */
@@ -256,34 +256,17 @@ static int where_reference(const struct node *node, const struct tensor *const *
     return 0;
 }
 
-#define ROW(op_name, opset, inputs, least, op_shape) \
-    { .name = #op_name,                              \
-      .class = OP_CLASS_BINARY,                      \
-      .inputs_min = least,                           \
-      .inputs_max = inputs,                          \
-      .outputs_min = 1,                              \
-      .outputs_max = 1,                              \
-      .opset_min = opset,                            \
-      .opset_max = OPSET_MAX,                        \
-      .shape = op_shape,                             \
-      .reference = reference_##op_name },
-#define NUMBER_ROW(name, opset, inputs, float_value, int_value) \
-    ROW(name, opset, inputs, inputs == 2 ? 2 : 1, number_shape)
+#define ROW(name, opset, most, least, rule)                                    \
+    { OP_ROW(#name, least, most, 1, opset, OPSET_MAX, rule, reference_##name), \
+      .class = OP_CLASS_BINARY },
+#define NUMBER_ROW(name, opset, most, float_value, int_value) \
+    ROW(name, opset, most, (most) == 2 ? 2 : 1, number_shape)
 #define FLOAT_ROW(name, opset, value) ROW(name, opset, 2, 2, float_shape)
 #define COMPARISON_ROW(name, opset, value) ROW(name, opset, 2, 2, comparison_shape)
 #define LOGIC_ROW(name, opset, value) ROW(name, opset, 2, 2, logic_shape)
 
 static const struct op rows[] = {
-    NUMBER_OPS(NUMBER_ROW) FLOAT_OPS(FLOAT_ROW) COMPARISON_OPS(COMPARISON_ROW) LOGIC_OPS(LOGIC_ROW){
-        .name = "Where",
-        .inputs_min = 3,
-        .inputs_max = 3,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = 9,
-        .opset_max = OPSET_MAX,
-        .shape = where_shape,
-        .reference = where_reference,
-    },
+    { OP_ROW("Where", 3, 3, 1, 9, OPSET_MAX, where_shape, where_reference) },
+    NUMBER_OPS(NUMBER_ROW) FLOAT_OPS(FLOAT_ROW) COMPARISON_OPS(COMPARISON_ROW) LOGIC_OPS(LOGIC_ROW)
 };
 const struct op_family binary_family = OP_FAMILY(rows);

@@ -15,43 +15,20 @@ static int conv_transpose_shape(const struct node *node, const struct op_values 
 static int conv_transpose_reference(const struct node *node, const struct tensor *const *in,
                                     struct tensor *const *out, struct error *err);
 
-#define WINDOW_ATTRIBUTES                                                                          \
+/* clang-format off */
+#define WINDOW_ATTRIBUTES                                                                         \
     { "auto_pad", ATTRIBUTE_STRING }, { "dilations", ATTRIBUTE_INTS }, { "group", ATTRIBUTE_INT }, \
-        { "kernel_shape", ATTRIBUTE_INTS }, { "pads", ATTRIBUTE_INTS },                            \
-    {                                                                                              \
-        "strides", ATTRIBUTE_INTS                                                                  \
-    }
+    { "kernel_shape", ATTRIBUTE_INTS }, { "pads", ATTRIBUTE_INTS }, { "strides", ATTRIBUTE_INTS }
+/* clang-format on */
 
 static const struct op rows[] = {
-    {
-        .name = "Conv",
-        .inputs_min = 2,
-        .inputs_max = 3,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .heavy = true,
-        .attributes = (const struct op_attribute[]){ WINDOW_ATTRIBUTES, { 0 } },
-        .shape = conv_shape,
-        .reference = conv_reference,
-    },
-    {
-        .name = "ConvTranspose",
-        .inputs_min = 2,
-        .inputs_max = 3,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .heavy = true,
-        .attributes = (const struct op_attribute[]){ WINDOW_ATTRIBUTES,
-                                                     { "output_padding", ATTRIBUTE_INTS },
-                                                     { "output_shape", ATTRIBUTE_INTS },
-                                                     { 0 } },
-        .shape = conv_transpose_shape,
-        .reference = conv_transpose_reference,
-    },
+    { OP_ROW("Conv", 2, 3, 1, OPSET_MIN, OPSET_MAX, conv_shape, conv_reference), .heavy = true,
+      OP_ATTRIBUTES(WINDOW_ATTRIBUTES) },
+    { OP_ROW("ConvTranspose", 2, 3, 1, OPSET_MIN, OPSET_MAX, conv_transpose_shape,
+             conv_transpose_reference),
+      .heavy = true,
+      OP_ATTRIBUTES(WINDOW_ATTRIBUTES, { "output_padding", ATTRIBUTE_INTS },
+                    { "output_shape", ATTRIBUTE_INTS }) },
 };
 const struct op_family conv_family = OP_FAMILY(rows);
 

@@ -9,7 +9,16 @@ struct op_family {
     size_t count;
 };
 
+/* clang-format off */
 #define OP_FAMILY(rows) { (rows), sizeof(rows) / sizeof *(rows) }
+
+/* What every row has: at least and at most so many inputs, at most so many outputs, the opsets. */
+#define OP_ROW(op_name, least, most, outputs, first, last, rule, kernel)                          \
+    .name = (op_name), .inputs_min = (least), .inputs_max = (most), .outputs_min = 1,             \
+    .outputs_max = (outputs), .opset_min = (first), .opset_max = (last), .shape = (rule),         \
+    .reference = (kernel)
+#define OP_ATTRIBUTES(...) .attributes = (const struct op_attribute[]){ __VA_ARGS__, { 0 } }
+/* clang-format on */
 
 extern const struct op_family conv_family, pool_family, unary_family, binary_family, matmul_family,
     shape_family, move_family, slice_family, resize_family, normalise_family, reduce_family,

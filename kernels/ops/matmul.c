@@ -14,35 +14,10 @@ static int gemm_reference(const struct node *node, const struct tensor *const *i
                           struct tensor *const *out, struct error *err);
 
 static const struct op rows[] = {
-    {
-        .name = "MatMul",
-        .inputs_min = 2,
-        .inputs_max = 2,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .heavy = true,
-        .shape = matmul_shape,
-        .reference = matmul_reference,
-    },
-    {
-        .name = "Gemm",
-        .inputs_min = 2,
-        .inputs_max = 3,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .heavy = true,
-        .attributes = (const struct op_attribute[]){ { "alpha", ATTRIBUTE_FLOAT },
-                                                     { "beta", ATTRIBUTE_FLOAT },
-                                                     { "transA", ATTRIBUTE_INT },
-                                                     { "transB", ATTRIBUTE_INT },
-                                                     { 0 } },
-        .shape = gemm_shape,
-        .reference = gemm_reference,
-    },
+    { OP_ROW("MatMul", 2, 2, 1, OPSET_MIN, OPSET_MAX, matmul_shape, matmul_reference), .heavy = true },
+    { OP_ROW("Gemm", 2, 3, 1, OPSET_MIN, OPSET_MAX, gemm_shape, gemm_reference), .heavy = true,
+      OP_ATTRIBUTES({ "alpha", ATTRIBUTE_FLOAT }, { "beta", ATTRIBUTE_FLOAT },
+                    { "transA", ATTRIBUTE_INT }, { "transB", ATTRIBUTE_INT }) },
 };
 const struct op_family matmul_family = OP_FAMILY(rows);
 

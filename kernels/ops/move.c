@@ -36,36 +36,29 @@ static int space_to_depth_shape(const struct node *node, const struct op_values 
 static int space_to_depth_reference(const struct node *node, const struct tensor *const *in,
                                     struct tensor *const *out, struct error *err);
 
-#define ROW(op_name, least, most, outputs, first, last, prefix)                             \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1,             \
-    .outputs_max = outputs, .opset_min = first, .opset_max = last, .shape = prefix##_shape, \
-    .reference = prefix##_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
 #define MANY GRAPH_NODE_INPUTS_MAX
 
 static const struct op rows[] = {
-    { ROW("Transpose", 1, 1, 1, OPSET_MIN, OPSET_MAX, transpose),
-      ATTRIBUTES({ "perm", ATTRIBUTE_INTS }) },
-    { ROW("Concat", 1, MANY, 1, OPSET_MIN, OPSET_MAX, concat), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { ROW("Split", 1, 1, MANY, OPSET_MIN, 12, split),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "split", ATTRIBUTE_INTS }) },
-    { ROW("Split", 1, 2, MANY, 13, 17, split), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { ROW("Split", 1, 2, MANY, 18, OPSET_MAX, split),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "num_outputs", ATTRIBUTE_INT }) },
-    { ROW("Expand", 2, 2, 1, 8, OPSET_MAX, expand) },
-    { ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile) },
-    { ROW("Gather", 2, 2, 1, OPSET_MIN, OPSET_MAX, gather), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { ROW("DepthToSpace", 1, 1, 1, OPSET_MIN, OPSET_MAX, depth_to_space),
-      ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
-    { ROW("SpaceToDepth", 1, 1, 1, OPSET_MIN, OPSET_MAX, space_to_depth),
-      ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
+    { OP_ROW("Transpose", 1, 1, 1, OPSET_MIN, OPSET_MAX, transpose_shape, transpose_reference),
+      OP_ATTRIBUTES({ "perm", ATTRIBUTE_INTS }) },
+    { OP_ROW("Concat", 1, MANY, 1, OPSET_MIN, OPSET_MAX, concat_shape, concat_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { OP_ROW("Split", 1, 1, MANY, OPSET_MIN, 12, split_shape, split_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "split", ATTRIBUTE_INTS }) },
+    { OP_ROW("Split", 1, 2, MANY, 13, 17, split_shape, split_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { OP_ROW("Split", 1, 2, MANY, 18, OPSET_MAX, split_shape, split_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "num_outputs", ATTRIBUTE_INT }) },
+    { OP_ROW("Expand", 2, 2, 1, 8, OPSET_MAX, expand_shape, expand_reference) },
+    { OP_ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile_shape, tile_reference) },
+    { OP_ROW("Gather", 2, 2, 1, OPSET_MIN, OPSET_MAX, gather_shape, gather_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { OP_ROW("DepthToSpace", 1, 1, 1, OPSET_MIN, OPSET_MAX, depth_to_space_shape,
+             depth_to_space_reference),
+      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
+    { OP_ROW("SpaceToDepth", 1, 1, 1, OPSET_MIN, OPSET_MAX, space_to_depth_shape,
+             space_to_depth_reference),
+      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
 };
 const struct op_family move_family = OP_FAMILY(rows);
 

@@ -17,30 +17,21 @@ static int layer_shape(const struct node *node, const struct op_values *values, 
 static int layer_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
 
-#define ROW(op_name, least, most, first, last, prefix)                                            \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
-    .opset_min = first, .opset_max = last, .shape = prefix##_shape, .reference = prefix##_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
-
 static const struct op rows[] = {
     /* Until 12 the tensor counts as a matrix, split before the axis. */
-    { ROW("Softmax", 1, 1, OPSET_MIN, 12, softmax), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { ROW("Softmax", 1, 1, 13, OPSET_MAX, softmax), ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { ROW("BatchNormalization", 5, 5, OPSET_MIN, OPSET_MAX, batch),
-      ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
-                 { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }) },
-    { ROW("InstanceNormalization", 3, 3, OPSET_MIN, OPSET_MAX, instance),
-      ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }) },
-    { ROW("LayerNormalization", 2, 3, 17, OPSET_MAX, layer),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "epsilon", ATTRIBUTE_FLOAT },
-                 { "stash_type", ATTRIBUTE_INT }) },
+    { OP_ROW("Softmax", 1, 1, 1, OPSET_MIN, 12, softmax_shape, softmax_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { OP_ROW("Softmax", 1, 1, 1, 13, OPSET_MAX, softmax_shape, softmax_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { OP_ROW("BatchNormalization", 5, 5, 1, OPSET_MIN, OPSET_MAX, batch_shape, batch_reference),
+      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
+                    { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }) },
+    { OP_ROW("InstanceNormalization", 3, 3, 1, OPSET_MIN, OPSET_MAX, instance_shape,
+             instance_reference),
+      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }) },
+    { OP_ROW("LayerNormalization", 2, 3, 1, 17, OPSET_MAX, layer_shape, layer_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "epsilon", ATTRIBUTE_FLOAT },
+                    { "stash_type", ATTRIBUTE_INT }) },
 };
 const struct op_family normalise_family = OP_FAMILY(rows);
 

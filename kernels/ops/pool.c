@@ -16,50 +16,22 @@ static int global_average_reference(const struct node *node, const struct tensor
 static int global_max_reference(const struct node *node, const struct tensor *const *in,
                                 struct tensor *const *out, struct error *err);
 
-#define ONE_IN_ONE_OUT                                                                            \
-    .inputs_min = 1, .inputs_max = 1, .outputs_min = 1, .outputs_max = 1, .opset_min = OPSET_MIN, \
-    .opset_max = OPSET_MAX
-#define POOL_ATTRIBUTES                                                      \
-    { "auto_pad", ATTRIBUTE_STRING }, { "ceil_mode", ATTRIBUTE_INT },        \
-        { "dilations", ATTRIBUTE_INTS }, { "kernel_shape", ATTRIBUTE_INTS }, \
-        { "pads", ATTRIBUTE_INTS },                                          \
-    {                                                                        \
-        "strides", ATTRIBUTE_INTS                                            \
-    }
+#define POOL(name, rule, kernel) OP_ROW(name, 1, 1, 1, OPSET_MIN, OPSET_MAX, rule, kernel)
+/* clang-format off */
+#define POOL_ATTRIBUTES                                                                           \
+    { "auto_pad", ATTRIBUTE_STRING }, { "ceil_mode", ATTRIBUTE_INT },                             \
+    { "dilations", ATTRIBUTE_INTS }, { "kernel_shape", ATTRIBUTE_INTS },                          \
+    { "pads", ATTRIBUTE_INTS }, { "strides", ATTRIBUTE_INTS }
+/* clang-format on */
 
 static const struct op rows[] = {
-    {
-        .name = "MaxPool",
-        ONE_IN_ONE_OUT,
-        .heavy = true,
-        /* storage_order is about the second output, which is not supported. */
-        .attributes =
-            (const struct op_attribute[]){ POOL_ATTRIBUTES, { "storage_order", ATTRIBUTE_INT }, { 0 } },
-        .shape = pool_shape,
-        .reference = max_pool_reference,
-    },
-    {
-        .name = "AveragePool",
-        ONE_IN_ONE_OUT,
-        .heavy = true,
-        .attributes = (const struct op_attribute[]){ POOL_ATTRIBUTES,
-                                                     { "count_include_pad", ATTRIBUTE_INT },
-                                                     { 0 } },
-        .shape = pool_shape,
-        .reference = average_pool_reference,
-    },
-    {
-        .name = "GlobalAveragePool",
-        ONE_IN_ONE_OUT,
-        .shape = global_pool_shape,
-        .reference = global_average_reference,
-    },
-    {
-        .name = "GlobalMaxPool",
-        ONE_IN_ONE_OUT,
-        .shape = global_pool_shape,
-        .reference = global_max_reference,
-    },
+    /* storage_order is about the second output, which is not supported. */
+    { POOL("MaxPool", pool_shape, max_pool_reference), .heavy = true,
+      OP_ATTRIBUTES(POOL_ATTRIBUTES, { "storage_order", ATTRIBUTE_INT }) },
+    { POOL("AveragePool", pool_shape, average_pool_reference), .heavy = true,
+      OP_ATTRIBUTES(POOL_ATTRIBUTES, { "count_include_pad", ATTRIBUTE_INT }) },
+    { POOL("GlobalAveragePool", global_pool_shape, global_average_reference) },
+    { POOL("GlobalMaxPool", global_pool_shape, global_max_reference) },
 };
 const struct op_family pool_family = OP_FAMILY(rows);
 

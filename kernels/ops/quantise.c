@@ -16,28 +16,16 @@ static int dequantise_shape(const struct node *node, const struct op_values *val
 static int dequantise_reference(const struct node *node, const struct tensor *const *in,
                                 struct tensor *const *out, struct error *err);
 
-#define ROW(op_name, least, most, first, last, prefix)                                            \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
-    .opset_min = first, .opset_max = last, .shape = prefix##_shape, .reference = prefix##_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
-
 static const struct op rows[] = {
-    { ROW("Cast", 1, 1, OPSET_MIN, OPSET_MAX, cast),
-      ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }) },
-    { ROW("QuantizeLinear", 2, 3, 10, 12, quantise) },
-    { ROW("QuantizeLinear", 2, 3, 13, OPSET_MAX, quantise),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "block_size", ATTRIBUTE_INT },
-                 { "output_dtype", ATTRIBUTE_INT }, { "saturate", ATTRIBUTE_INT }) },
-    { ROW("DequantizeLinear", 2, 3, 10, 12, dequantise) },
-    { ROW("DequantizeLinear", 2, 3, 13, OPSET_MAX, dequantise),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "block_size", ATTRIBUTE_INT }) },
+    { OP_ROW("Cast", 1, 1, 1, OPSET_MIN, OPSET_MAX, cast_shape, cast_reference),
+      OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }) },
+    { OP_ROW("QuantizeLinear", 2, 3, 1, 10, 12, quantise_shape, quantise_reference) },
+    { OP_ROW("QuantizeLinear", 2, 3, 1, 13, OPSET_MAX, quantise_shape, quantise_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "block_size", ATTRIBUTE_INT },
+                    { "output_dtype", ATTRIBUTE_INT }, { "saturate", ATTRIBUTE_INT }) },
+    { OP_ROW("DequantizeLinear", 2, 3, 1, 10, 12, dequantise_shape, dequantise_reference) },
+    { OP_ROW("DequantizeLinear", 2, 3, 1, 13, OPSET_MAX, dequantise_shape, dequantise_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "block_size", ATTRIBUTE_INT }) },
 };
 const struct op_family quantise_family = OP_FAMILY(rows);
 

@@ -29,24 +29,13 @@ REDUCE_REFERENCE(mean, REDUCE_MEAN)
 REDUCE_REFERENCE(sum, REDUCE_SUM)
 REDUCE_REFERENCE(prod, REDUCE_PROD)
 
-#define ROW(op_name, least, most, first, last, rule, kernel)                                      \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
-    .opset_min = first, .opset_max = last, .shape = rule, .reference = kernel
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
 /* Axes as an attribute, and from some opset on as an input. */
-#define REDUCE_ROWS(op_name, change, rule, kernel)                                               \
-    { ROW(op_name, 1, 1, OPSET_MIN, change - 1, rule, kernel),                                   \
-      ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "keepdims", ATTRIBUTE_INT }) },                   \
-    {                                                                                            \
-        ROW(op_name, 1, 2, change, OPSET_MAX, rule, kernel),                                     \
-            ATTRIBUTES({ "keepdims", ATTRIBUTE_INT }, { "noop_with_empty_axes", ATTRIBUTE_INT }) \
+#define REDUCE_ROWS(op_name, change, rule, kernel)                                                  \
+    { OP_ROW(op_name, 1, 1, 1, OPSET_MIN, change - 1, rule, kernel),                                \
+      OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "keepdims", ATTRIBUTE_INT }) },                   \
+    {                                                                                               \
+        OP_ROW(op_name, 1, 2, 1, change, OPSET_MAX, rule, kernel),                                  \
+            OP_ATTRIBUTES({ "keepdims", ATTRIBUTE_INT }, { "noop_with_empty_axes", ATTRIBUTE_INT }) \
     }
 
 static const struct op rows[] = {
@@ -55,11 +44,11 @@ static const struct op rows[] = {
     REDUCE_ROWS("ReduceMean", 18, mean_shape, mean_reference),
     REDUCE_ROWS("ReduceSum", 13, reduce_shape, sum_reference),
     REDUCE_ROWS("ReduceProd", 18, reduce_shape, prod_reference),
-    { ROW("ArgMax", 1, 1, OPSET_MIN, OPSET_MAX, arg_max_shape, arg_max_reference),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "keepdims", ATTRIBUTE_INT },
-                 { "select_last_index", ATTRIBUTE_INT }) },
-    { ROW("CumSum", 2, 2, 11, OPSET_MAX, cum_sum_shape, cum_sum_reference),
-      ATTRIBUTES({ "exclusive", ATTRIBUTE_INT }, { "reverse", ATTRIBUTE_INT }) },
+    { OP_ROW("ArgMax", 1, 1, 1, OPSET_MIN, OPSET_MAX, arg_max_shape, arg_max_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "keepdims", ATTRIBUTE_INT },
+                    { "select_last_index", ATTRIBUTE_INT }) },
+    { OP_ROW("CumSum", 2, 2, 1, 11, OPSET_MAX, cum_sum_shape, cum_sum_reference),
+      OP_ATTRIBUTES({ "exclusive", ATTRIBUTE_INT }, { "reverse", ATTRIBUTE_INT }) },
 };
 const struct op_family reduce_family = OP_FAMILY(rows);
 

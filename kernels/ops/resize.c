@@ -10,34 +10,20 @@ static int resize_shape(const struct node *node, const struct op_values *values,
 static int resize_reference(const struct node *node, const struct tensor *const *in,
                             struct tensor *const *out, struct error *err);
 
-#define ROW(op_name, least, most, first, last)                                                    \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
-    .opset_min = first, .opset_max = last, .heavy = true, .shape = resize_shape,                  \
-    .reference = resize_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
-#define MODE                     \
-    {                            \
-        "mode", ATTRIBUTE_STRING \
-    }
+#define RESIZE_ROW(name, least, most, first, last) \
+    OP_ROW(name, least, most, 1, first, last, resize_shape, resize_reference), .heavy = true
 
 static const struct op rows[] = {
-    { ROW("Upsample", 1, 1, OPSET_MIN, 8), ATTRIBUTES(MODE, { "scales", ATTRIBUTE_FLOATS }) },
-    { ROW("Upsample", 2, 2, 9, 9), ATTRIBUTES(MODE) },
-    { ROW("Resize", 2, 2, 10, 10), ATTRIBUTES(MODE) },
-    { ROW("Resize", 1, 4, 11, OPSET_MAX),
-      ATTRIBUTES(MODE, { "antialias", ATTRIBUTE_INT }, { "axes", ATTRIBUTE_INTS },
-                 { "coordinate_transformation_mode", ATTRIBUTE_STRING },
-                 { "cubic_coeff_a", ATTRIBUTE_FLOAT }, { "exclude_outside", ATTRIBUTE_INT },
-                 { "extrapolation_value", ATTRIBUTE_FLOAT },
-                 { "keep_aspect_ratio_policy", ATTRIBUTE_STRING },
-                 { "nearest_mode", ATTRIBUTE_STRING }) },
+    { RESIZE_ROW("Upsample", 1, 1, OPSET_MIN, 8),
+      OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }, { "scales", ATTRIBUTE_FLOATS }) },
+    { RESIZE_ROW("Upsample", 2, 2, 9, 9), OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+    { RESIZE_ROW("Resize", 2, 2, 10, 10), OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+    { RESIZE_ROW("Resize", 1, 4, 11, OPSET_MAX),
+      OP_ATTRIBUTES(
+          { "mode", ATTRIBUTE_STRING }, { "antialias", ATTRIBUTE_INT }, { "axes", ATTRIBUTE_INTS },
+          { "coordinate_transformation_mode", ATTRIBUTE_STRING }, { "cubic_coeff_a", ATTRIBUTE_FLOAT },
+          { "exclude_outside", ATTRIBUTE_INT }, { "extrapolation_value", ATTRIBUTE_FLOAT },
+          { "keep_aspect_ratio_policy", ATTRIBUTE_STRING }, { "nearest_mode", ATTRIBUTE_STRING }) },
 };
 const struct op_family resize_family = OP_FAMILY(rows);
 

@@ -23,70 +23,30 @@ static int constant_of_shape_shape(const struct node *node, const struct op_valu
 static int constant_of_shape_reference(const struct node *node, const struct tensor *const *in,
                                        struct tensor *const *out, struct error *err);
 
-#define VIEW(op_name, inputs, most, first, last, op_shape)                                        \
-    .name = op_name, .class = OP_CLASS_VIEW, .inputs_min = inputs, .inputs_max = most,            \
-    .outputs_min = 1, .outputs_max = 1, .opset_min = first, .opset_max = last, .shape = op_shape, \
-    .reference = view_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
+#define VIEW(name, least, most, first, last, rule) \
+    OP_ROW(name, least, most, 1, first, last, rule, view_reference), .class = OP_CLASS_VIEW
 
 static const struct op rows[] = {
     { VIEW("Reshape", 2, 2, OPSET_MIN, 13, reshape_shape) },
     { VIEW("Reshape", 2, 2, 14, OPSET_MAX, reshape_shape),
-      ATTRIBUTES({ "allowzero", ATTRIBUTE_INT }) },
+      OP_ATTRIBUTES({ "allowzero", ATTRIBUTE_INT }) },
     { VIEW("Flatten", 1, 1, OPSET_MIN, OPSET_MAX, flatten_shape),
-      ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { VIEW("Squeeze", 1, 1, OPSET_MIN, 12, squeeze_shape), ATTRIBUTES({ "axes", ATTRIBUTE_INTS }) },
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+    { VIEW("Squeeze", 1, 1, OPSET_MIN, 12, squeeze_shape), OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }) },
     { VIEW("Squeeze", 1, 2, 13, OPSET_MAX, squeeze_shape) },
     { VIEW("Unsqueeze", 1, 1, OPSET_MIN, 12, unsqueeze_shape),
-      ATTRIBUTES({ "axes", ATTRIBUTE_INTS }) },
+      OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }) },
     { VIEW("Unsqueeze", 2, 2, 13, OPSET_MAX, unsqueeze_shape) },
     { VIEW("Identity", 1, 1, OPSET_MIN, OPSET_MAX, identity_shape) },
-    { VIEW("Dropout", 1, 1, OPSET_MIN, 11, dropout_shape), ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
-    { VIEW("Dropout", 1, 3, 12, OPSET_MAX, dropout_shape), ATTRIBUTES({ "seed", ATTRIBUTE_INT }) },
-    {
-        .name = "Shape",
-        .inputs_min = 1,
-        .inputs_max = 1,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .shape_only = true,
-        ATTRIBUTES({ "end", ATTRIBUTE_INT }, { "start", ATTRIBUTE_INT }),
-        .shape = shape_shape,
-        .reference = shape_reference,
-    },
-    {
-        .name = "Size",
-        .inputs_min = 1,
-        .inputs_max = 1,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .shape_only = true,
-        .shape = size_shape,
-        .reference = size_reference,
-    },
-    {
-        .name = "ConstantOfShape",
-        .inputs_min = 1,
-        .inputs_max = 1,
-        .outputs_min = 1,
-        .outputs_max = 1,
-        .opset_min = 9,
-        .opset_max = OPSET_MAX,
-        ATTRIBUTES({ "value", ATTRIBUTE_TENSOR }),
-        .shape = constant_of_shape_shape,
-        .reference = constant_of_shape_reference,
-    },
+    { VIEW("Dropout", 1, 1, OPSET_MIN, 11, dropout_shape),
+      OP_ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
+    { VIEW("Dropout", 1, 3, 12, OPSET_MAX, dropout_shape), OP_ATTRIBUTES({ "seed", ATTRIBUTE_INT }) },
+    { OP_ROW("Shape", 1, 1, 1, OPSET_MIN, OPSET_MAX, shape_shape, shape_reference),
+      .shape_only = true, OP_ATTRIBUTES({ "end", ATTRIBUTE_INT }, { "start", ATTRIBUTE_INT }) },
+    { OP_ROW("Size", 1, 1, 1, OPSET_MIN, OPSET_MAX, size_shape, size_reference), .shape_only = true },
+    { OP_ROW("ConstantOfShape", 1, 1, 1, 9, OPSET_MAX, constant_of_shape_shape,
+             constant_of_shape_reference),
+      OP_ATTRIBUTES({ "value", ATTRIBUTE_TENSOR }) },
 };
 const struct op_family shape_family = OP_FAMILY(rows);
 

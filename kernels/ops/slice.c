@@ -11,28 +11,18 @@ static int pad_shape(const struct node *node, const struct op_values *values, st
 static int pad_reference(const struct node *node, const struct tensor *const *in,
                          struct tensor *const *out, struct error *err);
 
-#define ROW(op_name, least, most, first, last, prefix)                                            \
-    .name = op_name, .inputs_min = least, .inputs_max = most, .outputs_min = 1, .outputs_max = 1, \
-    .opset_min = first, .opset_max = last, .shape = prefix##_shape, .reference = prefix##_reference
-#define ATTRIBUTES(...)                         \
-    .attributes = (const struct op_attribute[]) \
-    {                                           \
-        __VA_ARGS__,                            \
-        {                                       \
-            0                                   \
-        }                                       \
-    }
-
 static const struct op rows[] = {
-    { ROW("Slice", 1, 1, OPSET_MIN, 9, slice),
-      ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "ends", ATTRIBUTE_INTS },
-                 { "starts", ATTRIBUTE_INTS }) },
-    { ROW("Slice", 3, 5, 10, OPSET_MAX, slice) },
-    { ROW("Pad", 1, 1, OPSET_MIN, 10, pad),
-      ATTRIBUTES({ "mode", ATTRIBUTE_STRING }, { "pads", ATTRIBUTE_INTS },
-                 { "value", ATTRIBUTE_FLOAT }) },
-    { ROW("Pad", 2, 3, 11, 17, pad), ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
-    { ROW("Pad", 2, 4, 18, OPSET_MAX, pad), ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+    { OP_ROW("Slice", 1, 1, 1, OPSET_MIN, 9, slice_shape, slice_reference),
+      OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "ends", ATTRIBUTE_INTS },
+                    { "starts", ATTRIBUTE_INTS }) },
+    { OP_ROW("Slice", 3, 5, 1, 10, OPSET_MAX, slice_shape, slice_reference) },
+    { OP_ROW("Pad", 1, 1, 1, OPSET_MIN, 10, pad_shape, pad_reference),
+      OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }, { "pads", ATTRIBUTE_INTS },
+                    { "value", ATTRIBUTE_FLOAT }) },
+    { OP_ROW("Pad", 2, 3, 1, 11, 17, pad_shape, pad_reference),
+      OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
+    { OP_ROW("Pad", 2, 4, 1, 18, OPSET_MAX, pad_shape, pad_reference),
+      OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
 };
 const struct op_family slice_family = OP_FAMILY(rows);
 

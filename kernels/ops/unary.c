@@ -187,54 +187,18 @@ static int not_reference(const struct node *node, const struct tensor *const *in
     return 0;
 }
 
-#define ONE_OUT .outputs_min = 1, .outputs_max = 1
-#define UNARY .class = OP_CLASS_UNARY, .inputs_min = 1, .inputs_max = 1, ONE_OUT
-#define FLOAT_ROW(op_name, opset, op_attributes, alpha, beta, value) \
-    { .name = #op_name,                                              \
-      UNARY,                                                         \
-      .opset_min = opset,                                            \
-      .opset_max = OPSET_MAX,                                        \
-      .attributes = op_attributes,                                   \
-      .shape = float_shape,                                          \
-      .reference = reference_##op_name },
-#define NUMBER_ROW(op_name, opset, float_value, int_value) \
-    { .name = #op_name,                                    \
-      UNARY,                                               \
-      .opset_min = opset,                                  \
-      .opset_max = OPSET_MAX,                              \
-      .shape = number_shape,                               \
-      .reference = reference_##op_name },
+#define UNARY(name, most, first, last, rule, kernel) \
+    OP_ROW(name, 1, most, 1, first, last, rule, kernel), .class = OP_CLASS_UNARY
+#define FLOAT_ROW(name, opset, list, alpha, beta, value) \
+    { UNARY(#name, 1, opset, OPSET_MAX, float_shape, reference_##name), .attributes = list },
+#define NUMBER_ROW(name, opset, float_value, int_value) \
+    { UNARY(#name, 1, opset, OPSET_MAX, number_shape, reference_##name) },
 
 static const struct op rows[] = {
-    FLOAT_OPS(FLOAT_ROW) NUMBER_OPS(NUMBER_ROW){
-        .name = "Clip",
-        UNARY,
-        .opset_min = OPSET_MIN,
-        .opset_max = 10,
-        .attributes = (const struct op_attribute[]){ { "max", ATTRIBUTE_FLOAT },
-                                                     { "min", ATTRIBUTE_FLOAT },
-                                                     { 0 } },
-        .shape = clip_shape,
-        .reference = clip_reference,
-    },
-    {
-        .name = "Clip",
-        .class = OP_CLASS_UNARY,
-        .inputs_min = 1,
-        .inputs_max = 3,
-        ONE_OUT,
-        .opset_min = 11,
-        .opset_max = OPSET_MAX,
-        .shape = clip_shape,
-        .reference = clip_reference,
-    },
-    {
-        .name = "Not",
-        UNARY,
-        .opset_min = OPSET_MIN,
-        .opset_max = OPSET_MAX,
-        .shape = not_shape,
-        .reference = not_reference,
-    },
+    { UNARY("Clip", 1, OPSET_MIN, 10, clip_shape, clip_reference),
+      OP_ATTRIBUTES({ "max", ATTRIBUTE_FLOAT }, { "min", ATTRIBUTE_FLOAT }) },
+    { UNARY("Clip", 3, 11, OPSET_MAX, clip_shape, clip_reference) },
+    { UNARY("Not", 1, OPSET_MIN, OPSET_MAX, not_shape, not_reference) },
+    FLOAT_OPS(FLOAT_ROW) NUMBER_OPS(NUMBER_ROW)
 };
 const struct op_family unary_family = OP_FAMILY(rows);
