@@ -2,8 +2,9 @@
 """vtest_ort: the peer. Runs a model folder's network by ONNX Runtime on the undegraded frames of a
 video and writes JSON lines as the daemons do, for vtest_accuracy.
 
-    python3 -m venv build/ort-venv && build/ort-venv/bin/pip install onnxruntime numpy
     build/ort-venv/bin/python tests/bench/vtest_ort.py build/demo/vtest.avi models/street_det OUT
+
+(make bench-accuracy makes that environment.)
 
 Shares no code with the product: frames come from the ffmpeg command line as rgb24, are resized by
 exact area averaging in floating point, and decoded by NumPy. Heads: yolox. The card is read by a
@@ -66,21 +67,28 @@ def read_frames(video, width, height):
         sys.exit("vtest_ort: ffmpeg failed")
 
 
-def area_weights(source, target):
-    """target x source: how much of each source pixel lies in each target pixel (when it shrinks),
-    or linear weights (when it grows)."""
-    weights = numpy.zeros((target, source), numpy.float64)
+def area_taps(source, target):
+    """For each target pixel the source pixels under it and the share of each (when it shrinks), or
+    the two nearest ones by distance (when it grows). Both arrays are taps x target."""
     ratio = source / target
-    for i in range(target):
-        if ratio >= 1:
-            for k in range(int(i * ratio), min(source, int(numpy.ceil((i + 1) * ratio)))):
-                weights[i, k] = min(k + 1, (i + 1) * ratio) - max(k, i * ratio)
-        else:
-            centre = (i + 0.5) * ratio - 0.5
-            low = int(numpy.floor(centre))
-            weights[i, max(low, 0)] += 1 - (centre - low)
-            weights[i, min(low + 1, source - 1)] += centre - low
-    return (weights / weights.sum(1, keepdims=True)).astype(numpy.float32)
+    taps = int(numpy.ceil(ratio)) + 1
+    low = numpy.arange(target) * ratio
+    first = numpy.floor(low)
+    if ratio < 1:
+        low = numpy.clip(low + ratio / 2 - 0.5, 0, source - 1)
+        first = numpy.floor(low)
+        weights = numpy.stack((first + 1 - low, low - first))
+    else:
+        pixel = first + numpy.arange(taps)[:, None]
+        weights = (numpy.minimum(pixel + 1, low + ratio) - numpy.maximum(pixel, low)).clip(0)
+    index = (first + numpy.arange(taps)[:, None]).clip(0, source - 1).astype(int)
+    return index, (weights / weights.sum(0)).astype(numpy.float32)
+
+
+def resize(planes, taps, axis):
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    return sum(planes.take(index, axis) * weight.reshape(shape) for index, weight in zip(*taps))
 
 
 class Preparation:
@@ -90,17 +98,17 @@ class Preparation:
         if card["fit"] == "letterbox":
             self.inner = (round(width * ratio), round(height * ratio))
         self.card = card
-        self.across = area_weights(width, self.inner[0])
-        self.down = area_weights(height, self.inner[1])
+        self.across = area_taps(width, self.inner[0])
+        self.down = area_taps(height, self.inner[1])
         self.back = (width / self.inner[0], height / self.inner[1])
 
     def run(self, frame):
         card = self.card
-        planes = frame.transpose(2, 0, 1).astype(numpy.float32)
+        planes = frame.transpose(2, 0, 1).astype(numpy.float32, order="C")
         if card["colour"] == "bgr":
             planes = planes[::-1]
         out = numpy.full((1, 3, card["height"], card["width"]), card["pad"], numpy.float32)
-        out[0, :, :self.inner[1], :self.inner[0]] = self.down @ planes @ self.across.T
+        out[0, :, :self.inner[1], :self.inner[0]] = resize(resize(planes, self.down, 1), self.across, 2)
         return out / numpy.float32(card["divisor"])
 
 
