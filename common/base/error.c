@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef error_set /* what only an analyser sees around the functions below */
+#undef error_wrap
+#undef error_set_errno
+
 static const char *const error_words[ERROR_CODE_COUNT] = { [ERROR_NONE] = "none",
 #define X(name, word, meaning) [ERROR_##name] = word,
                                                            ERROR_CODES(X)

@@ -46,6 +46,18 @@ int error_wrap(struct error *err, const char *format, ...) __attribute__((format
 int error_set_errno(struct error *err, int errno_value, const char *place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+#ifdef __clang_analyzer__ /* it sees one file at a time and is told here that errors are negative */
+static inline int error_negative(int failed)
+{
+    if (failed >= 0)
+        __builtin_unreachable();
+    return failed;
+}
+#define error_set(...) error_negative(error_set(__VA_ARGS__))
+#define error_wrap(...) error_negative(error_wrap(__VA_ARGS__))
+#define error_set_errno(...) error_negative(error_set_errno(__VA_ARGS__))
+#endif
+
 /* The word of a code or of a negative return value ("io"); "none" for 0. Never NULL. */
 const char *error_word(int code);
 

@@ -209,7 +209,7 @@ static bool reserve(struct text *text, size_t count)
 /* A comma after anything that is complete, then the key. */
 static void json_start(struct text *text, const char *key)
 {
-    char last = text->size ? text->data[text->size - 1] : '\n';
+    char last = (char)(text->size ? text->data[text->size - 1] : '\n');
     if (last != '{' && last != '[' && last != '\n')
         text_add(text, ",", 1);
     if (key) {

@@ -12,7 +12,7 @@
 #define HTTP_CONNECTIONS_MAX 64u
 #define HTTP_IDLE_S 10u                      /* a silent connection is closed */
 #define HTTP_REQUEST_BYTES_MAX (16u * 1024u) /* request line and headers; bodies are refused */
-#define HTTP_RESPONSE_BYTES_MAX (16u * 1024u * 1024u)
+#define HTTP_RESPONSE_BYTES_MAX (16u << 20)
 
 /* Writes the page into body, which is empty, and gives the status (200, 503, …). *content_type is
  * plain UTF-8 text unless set (to a literal). Must not close the server. */

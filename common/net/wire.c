@@ -163,6 +163,6 @@ static void make_printable(char out[PRINTABLE_BYTES], const char *value)
 {
     size_t used = 0;
     for (; value[used] && used < PRINTABLE_BYTES - 1; used++)
-        out[used] = value[used] >= ' ' && value[used] <= '~' ? value[used] : '?';
+        out[used] = (char)(value[used] >= ' ' && value[used] <= '~' ? value[used] : '?');
     out[used] = '\0';
 }

@@ -15,7 +15,7 @@
 #define WIRE_VERSION_MINOR 0u
 #define WIRE_VERSION ((WIRE_VERSION_MAJOR << 16) | WIRE_VERSION_MINOR)
 
-#define WIRE_HEADER_BYTES_MAX (256u * 1024u) /* an answer with its runs fits */
+#define WIRE_HEADER_BYTES_MAX (256u << 10) /* an answer with its runs fits */
 #define WIRE_PAYLOAD_BYTES_MAX (8u << 20)    /* the largest keyframe; config may lower it */
 #define WIRE_NAME_BYTES_MAX 64u              /* stream, agent, model: [A-Za-z0-9._-], 1..64 */
 #define WIRE_TEXT_BYTES_MAX 512u             /* reasons and software: UTF-8 for people */

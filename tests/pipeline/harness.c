@@ -365,7 +365,7 @@ double summary_value(const struct process *process, const char *key)
         fprintf(stderr, "%s\n", log ? log : "(no log)");
         fail_msg("%s printed no summary with %s", process->name, key);
     }
-    double value = strtod(at + strlen(word), NULL);
+    double value = at ? strtod(at + strlen(word), NULL) : 0;
     free(log);
     return value;
 }

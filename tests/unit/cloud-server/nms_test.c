@@ -22,7 +22,8 @@ static int compare_boxes(const void *left, const void *right)
 
 static double plain_overlap(const struct nms_box *a, const struct nms_box *b)
 {
-    double w = fmin(a->x2, b->x2) - fmax(a->x1, b->x1), h = fmin(a->y2, b->y2) - fmax(a->y1, b->y1);
+    double w = (double)fminf(a->x2, b->x2) - (double)fmaxf(a->x1, b->x1);
+    double h = (double)fminf(a->y2, b->y2) - (double)fmaxf(a->y1, b->y1);
     if (w <= 0 || h <= 0)
         return 0;
     return w * h /

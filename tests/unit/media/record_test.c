@@ -186,8 +186,9 @@ static void test_text(void **state)
         canvas_finish(&canvas);
     }
     /* Every letter of the font looks different from the next. */
-    for (char letter = '!'; letter < '_'; letter++)
-        assert_memory_not_equal(font_glyph(letter), font_glyph((char)(letter + 1)), FONT_HEIGHT);
+    for (int letter = '!'; letter < '_'; letter++)
+        assert_memory_not_equal(font_glyph((char)letter), font_glyph((char)(letter + 1)),
+                                FONT_HEIGHT);
     assert_ptr_equal(font_glyph('k'), font_glyph('K'));
 }
 

@@ -122,7 +122,8 @@ static void test_quantiles(void **state)
     struct metric_snapshot snapshot;
     metric_histogram_get(histogram, &snapshot);
     assert_int_equal(snapshot.count, COUNT);
-    for (double quantile = 0.001; quantile <= 0.999; quantile += 0.0185) {
+    for (unsigned permille = 1; permille < 1000; permille += 18) {
+        double quantile = permille / 1000.0;
         double exact = (double)values[(size_t)(quantile * (COUNT - 1))];
         double found = metric_snapshot_quantile_us(&snapshot, quantile);
         if (found > exact * BUCKET_RATIO || found < exact / BUCKET_RATIO)
