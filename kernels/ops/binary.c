@@ -65,10 +65,10 @@ static int64_t divide(int64_t x, int64_t y)
     {                                              \
         return value;                              \
     }
-#define LOGIC_SCALAR(name, opset, value)           \
-    static bool whole_##name(int64_t x, int64_t y) \
-    {                                              \
-        return value;                              \
+#define LOGIC_SCALAR(name, opset, value)    \
+    static bool bool_##name(bool x, bool y) \
+    {                                       \
+        return value;                       \
     }
 NUMBER_OPS(NUMBER_SCALAR)
 FLOAT_OPS(FLOAT_SCALAR)
@@ -156,9 +156,9 @@ static void combine_whole(struct tensor *out, const struct tensor *x, const stru
 }
 
 /* Folds any number of inputs into the output; one input is an identity. */
-static int combine(const struct node *node, const struct tensor *const *in, struct tensor *out,
-                   float (*float_scalar)(float x, float y),
-                   int64_t (*whole_scalar)(int64_t x, int64_t y))
+static void combine(const struct node *node, const struct tensor *const *in, struct tensor *out,
+                    float (*float_scalar)(float x, float y),
+                    int64_t (*whole_scalar)(int64_t x, int64_t y))
 {
     if (node->input_count == 1) {
         struct walk walk;
@@ -172,30 +172,34 @@ static int combine(const struct node *node, const struct tensor *const *in, stru
             combine_floats(out, i == 1 ? in[0] : out, in[i], float_scalar);
         else
             combine_whole(out, i == 1 ? in[0] : out, in[i], whole_scalar);
-    return 0;
 }
 
-static int compare(const struct tensor *const *in, struct tensor *out,
-                   bool (*float_scalar)(float x, float y), bool (*whole_scalar)(int64_t x, int64_t y))
+static void compare(const struct tensor *const *in, struct tensor *out,
+                    bool (*float_scalar)(float x, float y),
+                    bool (*whole_scalar)(int64_t x, int64_t y))
 {
     struct walk walk = begin_walk(out, in[0], in[1]);
-    uint8_t *to = out->data;
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
         for (int64_t i = 0; i < walk.row; i++) {
             int64_t a = walk.at[1] + i * walk.row_step[1];
             int64_t b = walk.at[2] + i * walk.row_step[2];
-            bool result;
-            if (in[0]->type == TENSOR_F32)
-                result =
-                    float_scalar(((const float *)in[0]->data)[a], ((const float *)in[1]->data)[b]);
-            else if (in[0]->type == TENSOR_BOOL)
-                result = whole_scalar(((const uint8_t *)in[0]->data)[a],
-                                      ((const uint8_t *)in[1]->data)[b]);
-            else
-                result = whole_scalar(rule_int_at(in[0], a), rule_int_at(in[1], b));
-            to[walk.at[0] + i] = result;
+            ((uint8_t *)out->data)[walk.at[0] + i] =
+                in[0]->type == TENSOR_F32
+                    ? float_scalar(((const float *)in[0]->data)[a], ((const float *)in[1]->data)[b])
+                    : whole_scalar(rule_int_at(in[0], a), rule_int_at(in[1], b));
         }
-    return 0;
+}
+
+static void decide(const struct tensor *const *in, struct tensor *out, bool (*scalar)(bool x, bool y))
+{
+    struct walk walk = begin_walk(out, in[0], in[1]);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        const uint8_t *a = (const uint8_t *)in[0]->data + walk.at[1];
+        const uint8_t *b = (const uint8_t *)in[1]->data + walk.at[2];
+        for (int64_t i = 0; i < walk.row; i++)
+            ((uint8_t *)out->data)[walk.at[0] + i] =
+                scalar(a[i * walk.row_step[1]], b[i * walk.row_step[2]]);
+    }
 }
 
 #define REFERENCE(name, call)                                                            \
@@ -203,15 +207,16 @@ static int compare(const struct tensor *const *in, struct tensor *out,
                                 struct tensor *const *out, struct error *err)            \
     {                                                                                    \
         (void)node, (void)err;                                                           \
-        return call;                                                                     \
+        call;                                                                            \
+        return 0;                                                                        \
     }
 #define NUMBER_REFERENCE(name, opset, inputs, float_value, int_value) \
     REFERENCE(name, combine(node, in, out[0], float_##name, whole_##name))
 #define FLOAT_REFERENCE(name, opset, value) \
-    REFERENCE(name, combine(node, in, out[0], float_##name, NULL))
+    REFERENCE(name, combine_floats(out[0], in[0], in[1], float_##name))
 #define COMPARISON_REFERENCE(name, opset, value) \
     REFERENCE(name, compare(in, out[0], float_##name, whole_##name))
-#define LOGIC_REFERENCE(name, opset, value) REFERENCE(name, compare(in, out[0], NULL, whole_##name))
+#define LOGIC_REFERENCE(name, opset, value) REFERENCE(name, decide(in, out[0], bool_##name))
 NUMBER_OPS(NUMBER_REFERENCE)
 FLOAT_OPS(FLOAT_REFERENCE)
 COMPARISON_OPS(COMPARISON_REFERENCE)

@@ -35,11 +35,11 @@ struct op {
     int inputs_min, inputs_max;
     int outputs_min, outputs_max;
     int opset_min, opset_max; /* of the default ONNX domain; what the row implements */
+    bool shape_only;           /* the result depends on the inputs' shapes alone (Shape) */
+    bool heavy;                /* work grows faster than the data (Conv, MatMul) */
     /* All attributes that it may have, up to a NULL name; NULL: none is allowed. Files are held to
      * this, code that builds nodes is not. */
     const struct op_attribute *attributes;
-    bool shape_only; /* the result depends on the inputs' shapes alone (Shape) */
-    bool heavy;      /* work grows faster than the data (Conv, MatMul) */
     /* Checks attributes and inputs, sets type and shape of every output. */
     int (*shape)(const struct node *node, const struct op_values *values, struct error *err);
     /* Plain C, any correct order of operations, f32 with double accumulation where it sums.

@@ -125,7 +125,7 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
     if (rc)
         return rc;
     int axes[SHAPE_RANK_MAX], axis_count = 0;
-    const int64_t *listed;
+    const int64_t *listed = NULL;
     size_t listed_count = node_ints(node, "axes", &listed);
     bool flags[SHAPE_RANK_MAX];
     if ((rc = rule_axes("axes", listed, listed_count, from->rank, flags, err)))
@@ -312,7 +312,7 @@ static int resize_reference(const struct node *node, const struct tensor *const 
         return rc;
     int rank = resize.out.rank;
     int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX] = { 0 };
-    struct resize_taps taps[SHAPE_RANK_MAX];
+    struct resize_taps taps[SHAPE_RANK_MAX] = { { 0 } };
     shape_steps(&resize.in, steps);
     for (int i = 0; i < rank; i++)
         resize_taps(&resize, i, 0, &taps[i]);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(RULE_INTS_MAX == 2 * SHAPE_RANK_MAX, "Pad has two numbers for each axis");
+
 int rule_input(const struct op_values *values, int index, const char *what, unsigned types,
                int rank_min, int rank_max, struct error *err)
 {
@@ -107,7 +109,7 @@ void rule_set_int(struct tensor *tensor, int64_t n, int64_t number)
 int rule_axes_attribute_or_input(const struct node *node, const struct tensor *input, int rank,
                                  bool flags[SHAPE_RANK_MAX], bool *given, struct error *err)
 {
-    int64_t ints[RULE_INTS_MAX];
+    int64_t ints[RULE_INTS_MAX] = { 0 };
     const int64_t *axes = ints;
     size_t count = 0;
     if (input) {

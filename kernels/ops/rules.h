@@ -24,9 +24,9 @@ int rule_axes(const char *what, const int64_t *axes, size_t count, int rank, boo
 
 /* A tensor of a node's input for shape rules: NULL when absent, data NULL when not constant. */
 const struct tensor *rule_constant(const struct op_values *values, int index);
-/* Reads a constant list (or scalar) of at most SHAPE_RANK_MAX * 2 whole numbers. A tensor without
+/* Reads a constant list (or scalar) of whole numbers, at most two for each axis. A tensor without
  * data is -ERROR_UNSUPPORTED: the shape would only be known while running. */
-#define RULE_INTS_MAX (SHAPE_RANK_MAX * 2)
+#define RULE_INTS_MAX 16
 int rule_ints(const struct tensor *tensor, const char *what, int64_t ints[RULE_INTS_MAX],
               size_t *count, struct error *err);
 /* The n-th element of an i64 or i32 tensor; a number too large for i32 wraps around. */

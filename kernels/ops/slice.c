@@ -32,7 +32,7 @@ static int read_list(const struct node *node, const struct tensor *input, const 
 {
     if (input)
         return rule_ints(input, name, list, count, err);
-    const int64_t *ints;
+    const int64_t *ints = NULL;
     *count = node_ints(node, name, &ints);
     if (*count > RULE_INTS_MAX)
         return error_set(err, ERROR_FORMAT, name, "more than %d numbers", RULE_INTS_MAX);
@@ -72,7 +72,8 @@ static int slice_resolve(const struct node *node, const struct tensor *const *in
                          const struct shape *from, int64_t first[SHAPE_RANK_MAX],
                          int64_t stride[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
 {
-    int64_t starts[RULE_INTS_MAX], ends[RULE_INTS_MAX], axes[RULE_INTS_MAX], steps[RULE_INTS_MAX];
+    int64_t starts[RULE_INTS_MAX] = { 0 }, ends[RULE_INTS_MAX] = { 0 };
+    int64_t axes[RULE_INTS_MAX] = { 0 }, steps[RULE_INTS_MAX] = { 0 };
     size_t count = 0, end_count = 0, axis_count = 0, step_count = 0;
     int rc = read_list(node, in[0], "starts", starts, &count, err);
     if (rc || (rc = read_list(node, in[1], "ends", ends, &end_count, err)) ||
@@ -150,7 +151,7 @@ static int pad_resolve(const struct node *node, const struct tensor *pads_input,
 {
     static const char *const words[] = { "constant", "reflect", "edge", "wrap" };
     const char *word = node_string(node, "mode", words[PAD_CONSTANT]);
-    int64_t pads[RULE_INTS_MAX], axes[RULE_INTS_MAX];
+    int64_t pads[RULE_INTS_MAX] = { 0 }, axes[RULE_INTS_MAX] = { 0 };
     size_t count = 0, axis_count = (size_t)from->rank;
     for (*mode = PAD_CONSTANT; strcmp(words[*mode], word) != 0; ++*mode)
         if (*mode == PAD_WRAP)
