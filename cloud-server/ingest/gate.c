@@ -38,8 +38,8 @@ static int set_options(const struct gate *gate, void *raw, struct error *err)
     /* A packet up to twice the limit is answered in words; a larger one ends the connection before
      * memory is taken for it. A header needs its room in any case. */
     int64_t message_max = 2 * (int64_t)gate->config->limits.message_bytes;
-    if (message_max < WIRE_HEADER_BYTES_MAX)
-        message_max = WIRE_HEADER_BYTES_MAX;
+    if (message_max < (int64_t)WIRE_HEADER_BYTES_MAX)
+        message_max = (int64_t)WIRE_HEADER_BYTES_MAX;
 
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (zmq_setsockopt(raw, numbers[i].option, &numbers[i].value, sizeof numbers[i].value) < 0)
@@ -249,7 +249,7 @@ static void check_seat(struct seat *seat, uint64_t now_ns)
 {
     const struct server_config *config = seat->gate->config;
 
-    if (now_ns - seat->heard_ns > SILENT_PERIODS * config->report_ms * CLOCK_NS_PER_MS) {
+    if (now_ns - seat->heard_ns > config->report_ms * CLOCK_NS_PER_MS * SILENT_PERIODS) {
         log_warn("gate", "agent is silent", LOG_STR("stream", seat->stream));
         gate_end_seat(seat, "nothing heard for three report periods", false);
     } else if (!guard_permits(seat->gate->guard, account_key(seat->account), seat->stream)) {

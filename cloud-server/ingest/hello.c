@@ -132,8 +132,8 @@ static int take_seat(struct gate *gate, const struct sender *sender, const Runes
                            .heard_ns = clock_now_ns() };
     if (seat->id == 0) /* means none on the wire */
         seat->id = 1ull << SEAT_BITS;
-    strcpy(seat->stream, hello->stream); /* wire_parse has checked the length of names */
-    strcpy(seat->agent, hello->agent);
+    snprintf(seat->stream, sizeof seat->stream, "%s", hello->stream); /* wire_parse knows they fit */
+    snprintf(seat->agent, sizeof seat->agent, "%s", hello->agent);
     const struct session_spec spec = { .id = seat->id,
                                        .stream = seat->stream,
                                        .model = model,

@@ -65,7 +65,7 @@ static int open_rooms(struct session *session, struct error *err)
         .pictures = config->credits + PICTURES_BESIDE_CREDITS,
     };
 
-    int rc = sequence_create(&session->sequence, config->credits * SESSION_FRAMES_PER_CREDIT,
+    int rc = sequence_create(&session->sequence, (size_t)config->credits * SESSION_FRAMES_PER_CREDIT,
                              on_released, session, err);
     if (rc < 0)
         return rc;
@@ -111,7 +111,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
                                  .frames = frames,
                                  .keyframe_needed = true };
     assert(strlen(spec->stream) < sizeof session->stream);
-    strcpy(session->stream, spec->stream);
+    memcpy(session->stream, spec->stream, strlen(spec->stream) + 1);
     const struct model_config *models = rooms->config->models.items;
     session->origin = (struct answer_origin){
         .session = spec->id,

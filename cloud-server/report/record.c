@@ -106,7 +106,7 @@ int recording_open(struct recorder *recorder, struct recording **out, const char
     recording->recorder = recorder;
     recording->end.recording = recording;
     assert(strlen(stream) < sizeof recording->stream);
-    strcpy(recording->stream, stream);
+    memcpy(recording->stream, stream, strlen(stream) + 1);
     backoff_init(&recording->backoff, RETRY_FIRST_MS, RETRY_CAP_MS, random_entropy());
     recorder->recording_count++;
     *out = recording;
