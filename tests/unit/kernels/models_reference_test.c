@@ -79,7 +79,7 @@ static void run_model(const char *data_folder, const char *file)
     if (onnx_read_file(&graph, path, &err))
         fail_msg("%s", err.text);
     struct shape shapes[2];
-    struct tensor inputs[2], outputs[8] = { { 0 } };
+    struct tensor inputs[2] = { { 0 } }, outputs[8] = { { 0 } };
     const struct tensor *input_list[2] = { &inputs[0], &inputs[1] };
     assert_in_range(graph->input_count, 1, 2);
     assert_in_range(graph->output_count, 1, 8);
