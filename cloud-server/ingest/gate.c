@@ -16,6 +16,8 @@
 
 static void on_message(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, bool malformed,
                        void *arg);
+static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
+                     void *arg);
 static void on_tick(uv_timer_t *tick);
 static void on_gate_closed(uv_handle_t *handle);
 
@@ -58,16 +60,19 @@ static int bind_socket(struct gate *gate, uv_loop_t *loop, void *zmq_context, st
     if (!raw)
         return error_set(err, ERROR_IO, "gate", "no socket: %s", zmq_strerror(zmq_errno()));
     int rc = set_options(gate, raw, err);
+    if (rc < 0) {
+        zmq_close(raw);
+        return rc;
+    }
+    rc = zmq_socket_attach(&gate->socket, loop, raw, on_message, gate, err);
+    if (rc == 0)
+        rc = zmq_socket_watch_events(gate->socket, zmq_context, on_event, gate, err);
     if (rc == 0 && zmq_bind(raw, gate->config->listen.address) < 0)
         rc = error_set(err, ERROR_IO, "listen.address", "cannot listen on %s: %s",
                        gate->config->listen.address, zmq_strerror(zmq_errno()));
     if (rc == 0 && zmq_getsockopt(raw, ZMQ_LAST_ENDPOINT, gate->address, &size) < 0)
         rc = error_set(err, ERROR_IO, "gate", "no address: %s", zmq_strerror(zmq_errno()));
-    if (rc < 0) {
-        zmq_close(raw);
-        return rc;
-    }
-    return zmq_socket_attach(&gate->socket, loop, raw, on_message, gate, err);
+    return rc;
 }
 
 int gate_open(struct gate **out, uv_loop_t *loop, void *zmq_context, struct session_rooms *rooms,
@@ -86,6 +91,9 @@ int gate_open(struct gate **out, uv_loop_t *loop, void *zmq_context, struct sess
         metrics_counter(rooms->metrics, "server_sessions_total", "Hellos welcomed", NULL, 0);
     gate->unsent = metrics_counter(rooms->metrics, "server_messages_unsent_total",
                                    "messages to an agent that was gone or did not read", NULL, 0);
+    struct metric_label failed = { "result", "failed" };
+    gate->handshakes_failed = metrics_counter(rooms->metrics, "server_handshakes_total",
+                                              "handshakes by their outcome", &failed, 1);
     uv_timer_init(loop, &gate->tick);
     int rc = 0;
     gate->seats = calloc(config->limits.streams, sizeof gate->seats[0]);
@@ -198,6 +206,22 @@ static void send_bye(struct seat *seat, const char *reason)
     header.kind_case = RUNESPOOR__HEADER__KIND_BYE;
     header.bye = &bye;
     gate_send(seat->gate, &seat->identity, &header);
+}
+
+/* Handshakes that fail before there is a key to name; what the guard refuses it counts itself. */
+static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
+                     void *arg)
+{
+    struct gate *gate = arg;
+
+    (void)socket;
+    (void)value;
+    (void)address; /* our own: ZeroMQ does not tell the peer's */
+    if (event != ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+        return;
+    metric_counter_add(gate->handshakes_failed, 1);
+    if (log_limit_pass(&gate->logged, "", "handshake", LOG_AGAIN_MS))
+        log_warn("gate", "a handshake failed: does the agent have this server's public key?");
 }
 
 /* Seats */

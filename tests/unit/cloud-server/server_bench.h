@@ -276,8 +276,10 @@ static inline void agent_take(struct agent *agent, const Runespoor__Header *head
 static inline void agent_read(struct agent *agent)
 {
     zmq_msg_t message;
+    if (!agent->socket)
+        return;
     zmq_msg_init(&message);
-    while (agent->socket && zmq_msg_recv(&message, agent->socket, ZMQ_DONTWAIT) >= 0) {
+    while (zmq_msg_recv(&message, agent->socket, ZMQ_DONTWAIT) >= 0) {
         Runespoor__Header *header;
         struct error err;
         assert_int_equal(zmq_msg_more(&message), 0);

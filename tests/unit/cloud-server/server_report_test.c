@@ -52,7 +52,7 @@ static void pages_tell_the_state(void **state)
     static char text[200000];
 
     (void)state;
-    bench_start(&bench, (const char *[]){ "http.address=127.0.0.1:0", "report_ms=100", NULL });
+    bench_start(&bench, (const char *[]){ "http.address=127.0.0.1:0", NULL });
     agent_connect(&agent, &bench, "box");
     agent_hello(&agent, "cam");
     agent_stream(&agent, &clip, 0, PACKETS);

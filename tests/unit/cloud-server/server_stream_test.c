@@ -15,7 +15,7 @@ static void good_frames_are_answered_in_order(void **state)
     static struct agent agent;
 
     (void)state;
-    bench_start(&bench, (const char *[]){ "report_ms=100", NULL });
+    bench_start(&bench, (const char *[]){ "report_ms=500", NULL });
     agent_connect(&agent, &bench, "box");
     agent_hello(&agent, "cam");
     assert_int_equal(agent.nonce_echoed, agent.nonce);
