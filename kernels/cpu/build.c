@@ -125,8 +125,9 @@ int build_output(struct build *build, int value, const struct layout *layout,
 int build_view(struct build *build, int value, const struct cpu_place *of, int64_t offset,
                const struct layout *layout, struct error *err)
 {
+    struct layout canonical = layout_canonical(layout);
     struct cpu_place *place;
-    int rc = build_alias(build, of, offset, layout, &place, err);
+    int rc = build_alias(build, of, offset, &canonical, &place, err);
     return rc ? rc : add_version(build, value, place, err);
 }
 

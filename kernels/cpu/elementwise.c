@@ -8,6 +8,7 @@
 static int main_input(const struct build *build, const struct node *node, enum pointwise_kind kind);
 static int place_output(struct build *build, int input, const struct cpu_place *in, int output,
                         struct cpu_place **out, struct error *err);
+static struct layout settled_layout(const struct layout *layout);
 static int want_packed(struct build *build, int value, struct cpu_place **place, struct error *err);
 static struct layout choose_layout(const struct build *build, const struct cpu_place *main,
                                    const struct cpu_place *other);
@@ -15,6 +16,11 @@ static int want_second(struct build *build, int value, const struct layout *out,
                        struct cpu_place **place, struct error *err);
 static int build_both_broadcast(struct build *build, const struct node *node,
                                 enum pointwise_kind kind, struct error *err);
+static bool suits_onednn(const struct layout *layout, const struct cpu_place *operand);
+static bool is_all_channels(const struct layout *layout);
+static int add_with_posts(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
+                          struct cpu_place *operand, struct cpu_place *to,
+                          const struct post_list *posts, struct error *err);
 static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_place *slope,
                      struct cpu_place *to, struct error *err);
 
@@ -66,27 +72,14 @@ int build_binary(struct build *build, const struct node *node, struct error *err
     if (rc)
         return rc;
 
-    dnnl_binary_desc_t desc;
-    dnnl_primitive_desc_t pd;
-    size_t taken;
-    dnnl_status_t status = dnnl_binary_desc_init(&desc, dnnl_kind, &main->md, &other->md, &out->md);
-    if (status)
-        return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
-    rc = post_describe(build, &desc, &posts, &pd, &taken, err);
-    if (rc)
-        return rc;
-    if (build_is_slow(pd) && layout.type == TENSOR_F32) {
-        dnnl_primitive_desc_destroy(pd);
-        rc = broadcast_add_step(build, kind, main, other, out, err);
+    bool sure = suits_onednn(&layout, other);
+    for (size_t i = 0; i < posts.count; i++)
+        sure = sure && (!posts.operands[i] || suits_onednn(&layout, posts.operands[i]));
+    if (!sure || (posts.count > 0 && is_all_channels(&layout))) {
+        rc = elementwise_add_binary(build, kind, main, other, out, err);
         return rc ? rc : post_add_steps(build, &posts, 0, out, err);
     }
-    struct build_args args = { 0 };
-    build_add_arg(&args, DNNL_ARG_SRC_0, main);
-    build_add_arg(&args, DNNL_ARG_SRC_1, other);
-    build_add_arg(&args, DNNL_ARG_DST, out);
-    post_add_args(&posts, taken, &args);
-    rc = build_primitive(build, pd, &args, 0, err);
-    return rc ? rc : post_add_steps(build, &posts, taken, out, err);
+    return add_with_posts(build, kind, main, other, out, &posts, err);
 }
 
 int build_prelu(struct build *build, const struct node *node, struct error *err)
@@ -141,28 +134,12 @@ int elementwise_add_unary(struct build *build, const struct pointwise *pointwise
 int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
                            struct cpu_place *operand, struct cpu_place *to, struct error *err)
 {
+    struct post_list none = { 0 };
+    if (!suits_onednn(&to->layout, operand))
+        return broadcast_add_step(build, kind, from, operand, to, err);
     if (kind == POINTWISE_PRELU)
         return add_prelu(build, from, operand, to, err);
-    dnnl_alg_kind_t dnnl_kind = dnnl_alg_kind_undef;
-    dnnl_binary_desc_t desc;
-    dnnl_primitive_desc_t pd;
-    bool known = elementwise_binary_kind(kind, &dnnl_kind);
-    assert(known);
-    dnnl_status_t status = dnnl_binary_desc_init(&desc, dnnl_kind, &from->md, &operand->md, &to->md);
-    if (status)
-        return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
-    int rc = build_describe(build, &desc, NULL, &pd, err);
-    if (rc)
-        return rc;
-    if (build_is_slow(pd) && to->layout.type == TENSOR_F32) {
-        dnnl_primitive_desc_destroy(pd);
-        return broadcast_add_step(build, kind, from, operand, to, err);
-    }
-    struct build_args args = { 0 };
-    build_add_arg(&args, DNNL_ARG_SRC_0, from);
-    build_add_arg(&args, DNNL_ARG_SRC_1, operand);
-    build_add_arg(&args, DNNL_ARG_DST, to);
-    return build_primitive(build, pd, &args, 0, err);
+    return add_with_posts(build, kind, from, operand, to, &none, err);
 }
 
 int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part parts[2])
@@ -273,10 +250,9 @@ static int place_output(struct build *build, int input, const struct cpu_place *
 static int want_packed(struct build *build, int value, struct cpu_place **place, struct error *err)
 {
     int rc = build_place(build, value, place, err);
-    if (rc || layout_is_packed(&(*place)->layout))
+    if (rc)
         return rc;
-    struct layout layout =
-        layout_packed_like((*place)->layout.type, &(*place)->layout.shape, &(*place)->layout);
+    struct layout layout = settled_layout(&(*place)->layout);
     return build_want(build, value, &layout, place, err);
 }
 
@@ -291,7 +267,16 @@ static struct layout choose_layout(const struct build *build, const struct cpu_p
         if (other_moves && (!main_moves || layout_is_dense(&main->layout)))
             leader = other;
     }
-    return layout_packed_like(leader->layout.type, &leader->layout.shape, &leader->layout);
+    return settled_layout(&leader->layout);
+}
+
+/* Without gaps, in the order that it has, or for bf16 in a usual order. */
+static struct layout settled_layout(const struct layout *layout)
+{
+    struct layout packed = layout_packed_like(layout->type, &layout->shape, layout);
+    if (packed.type != TENSOR_F32 && !layout_is_usual(&packed))
+        return layout_channels_last(packed.type, &packed.shape);
+    return packed;
 }
 
 static int want_second(struct build *build, int value, const struct layout *out,
@@ -328,6 +313,53 @@ static int build_both_broadcast(struct build *build, const struct node *node,
     if (!rc)
         rc = broadcast_add_step(build, kind, left, right, out, err);
     return rc ? rc : post_add_steps(build, &posts, 0, out, err);
+}
+
+/* What broadcasts in other than the usual orders, oneDNN's prelu puts in wrong places. bf16 is always
+ * in a usual order, because broadcast.c knows f32 only. */
+static bool suits_onednn(const struct layout *layout, const struct cpu_place *operand)
+{
+    return layout->type != TENSOR_F32 || layout_is_usual(layout) ||
+           shape_equal(&layout->shape, &operand->layout.shape);
+}
+
+/* oneDNN's binary posts read the wrong channels where there is nothing but channels (Nx64x1x1). */
+static bool is_all_channels(const struct layout *layout)
+{
+    int64_t inner = 1;
+    for (int d = 2; d < layout->shape.rank; d++)
+        inner *= layout->shape.dim[d];
+    return layout->shape.rank > 2 && inner == 1;
+}
+
+static int add_with_posts(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
+                          struct cpu_place *operand, struct cpu_place *to,
+                          const struct post_list *posts, struct error *err)
+{
+    dnnl_alg_kind_t dnnl_kind = dnnl_alg_kind_undef;
+    dnnl_binary_desc_t desc;
+    dnnl_primitive_desc_t pd;
+    size_t taken;
+    bool known = elementwise_binary_kind(kind, &dnnl_kind);
+    assert(known);
+    dnnl_status_t status = dnnl_binary_desc_init(&desc, dnnl_kind, &from->md, &operand->md, &to->md);
+    if (status)
+        return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
+    int rc = post_describe(build, &desc, posts, &pd, &taken, err);
+    if (rc)
+        return rc;
+    if (build_is_slow(pd) && to->layout.type == TENSOR_F32) {
+        dnnl_primitive_desc_destroy(pd);
+        rc = broadcast_add_step(build, kind, from, operand, to, err);
+        return rc ? rc : post_add_steps(build, posts, 0, to, err);
+    }
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_SRC_0, from);
+    build_add_arg(&args, DNNL_ARG_SRC_1, operand);
+    build_add_arg(&args, DNNL_ARG_DST, to);
+    post_add_args(posts, taken, &args);
+    rc = build_primitive(build, pd, &args, 0, err);
+    return rc ? rc : post_add_steps(build, posts, taken, to, err);
 }
 
 static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_place *slope,

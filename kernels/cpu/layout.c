@@ -33,7 +33,15 @@ struct layout layout_packed_like(enum tensor_type type, const struct shape *shap
     assert(shape->rank == like->shape.rank);
     int order[SHAPE_RANK_MAX];
     memory_order(like, order);
-    return packed(type, shape, order);
+    struct layout layout = packed(type, shape, order);
+    return layout_canonical(&layout);
+}
+
+struct layout layout_canonical(const struct layout *layout)
+{
+    struct layout dense = layout_dense(layout->type, &layout->shape);
+    struct layout last = layout_channels_last(layout->type, &layout->shape);
+    return layout_equal(layout, &dense) ? dense : layout_equal(layout, &last) ? last : *layout;
 }
 
 bool layout_equal(const struct layout *a, const struct layout *b)
@@ -56,6 +64,12 @@ bool layout_is_packed(const struct layout *layout)
 {
     struct layout same = layout_packed_like(layout->type, &layout->shape, layout);
     return layout_equal(layout, &same);
+}
+
+bool layout_is_usual(const struct layout *layout)
+{
+    struct layout last = layout_channels_last(layout->type, &layout->shape);
+    return layout_is_dense(layout) || layout_equal(layout, &last);
 }
 
 int64_t layout_span(const struct layout *layout)

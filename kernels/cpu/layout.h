@@ -24,12 +24,18 @@ struct layout layout_channels_last(enum tensor_type type, const struct shape *sh
 struct layout layout_packed_like(enum tensor_type type, const struct shape *shape,
                                  const struct layout *like);
 
+/* The same layout; where strides of dimensions of one element leave it open, as if made by
+ * layout_dense or layout_channels_last. oneDNN 2.6.3 goes wrong in broadcasting otherwise. */
+struct layout layout_canonical(const struct layout *layout);
+
 /* Same type, shape and place of every element. */
 bool layout_equal(const struct layout *a, const struct layout *b);
 /* The same elements as a row-major array. */
 bool layout_is_dense(const struct layout *layout);
 /* Neither gaps nor overlaps, in whatever order. */
 bool layout_is_packed(const struct layout *layout);
+/* Row-major or channels-last: what oneDNN is used with, and so what it has been tested with. */
+bool layout_is_usual(const struct layout *layout);
 /* Elements from the first to the last, gaps included. */
 int64_t layout_span(const struct layout *layout);
 uint64_t layout_bytes(const struct layout *layout);
@@ -40,7 +46,8 @@ int layout_outermost(const struct layout *layout);
  * have, that is, when a copy is needed. */
 bool layout_reshape(const struct layout *layout, const struct shape *shape, struct layout *out);
 
-/* False for types that oneDNN does not know (i64, f64, bool). */
+/* False for types that oneDNN does not know (i64, f64, bool) and strides that it takes for overlapping.
+ */
 bool layout_md(const struct layout *layout, dnnl_memory_desc_t *md);
 bool layout_dnnl_type(enum tensor_type type, dnnl_data_type_t *dnnl_type);
 

@@ -10,6 +10,8 @@ static bool flatten_operand(const struct shape *operand, const struct shape *who
 static bool computes_wrongly(dnnl_primitive_desc_t pd, const struct post_list *list, size_t count);
 static int make_attr(const struct post_list *list, size_t count, dnnl_primitive_attr_t *attr);
 static int append_posts(const struct post_list *list, size_t count, dnnl_post_ops_t ops);
+static bool clashes(const struct elementwise_part *part, const struct elementwise_part *before,
+                    int count);
 
 int post_prepare(struct build *build, const struct node *node, const struct layout *out,
                  struct post_list *list, struct error *err)
@@ -185,25 +187,37 @@ static int make_attr(const struct post_list *list, size_t count, dnnl_primitive_
 
 static int append_posts(const struct post_list *list, size_t count, dnnl_post_ops_t ops)
 {
+    struct elementwise_part before[2 * FUSED_POSTS_MAX];
+    int before_count = 0;
     for (size_t i = 0; i < count; i++) {
         dnnl_alg_kind_t kind;
-        struct elementwise_part parts[2];
-        int part_count = 0;
-        dnnl_status_t status = dnnl_success;
         if (list->operands[i]) {
             if (!elementwise_binary_kind(list->posts[i].kind, &kind))
                 return BUILD_DECLINED; /* PRelu: oneDNN would take it, in slow code only */
-            status = dnnl_post_ops_append_binary(ops, kind, &list->operands[i]->md);
-        } else {
-            part_count = elementwise_parts(&list->posts[i], parts);
-            if (part_count == 0)
+            if (dnnl_post_ops_append_binary(ops, kind, &list->operands[i]->md))
                 return BUILD_DECLINED;
+            continue;
         }
-        for (int p = 0; p < part_count && !status; p++)
-            status =
-                dnnl_post_ops_append_eltwise(ops, 1, parts[p].kind, parts[p].alpha, parts[p].beta);
-        if (status)
+        int first = before_count;
+        before_count += elementwise_parts(&list->posts[i], before + first);
+        if (before_count == first)
             return BUILD_DECLINED;
+        for (int p = first; p < before_count; p++)
+            if (clashes(&before[p], before, p) ||
+                dnnl_post_ops_append_eltwise(ops, 1, before[p].kind, before[p].alpha, before[p].beta))
+                return BUILD_DECLINED;
     }
     return 0;
+}
+
+/* oneDNN 2.6.3 keeps one alpha and beta for each of its functions: the second clip of a chain would
+ * get the limits of the first. */
+static bool clashes(const struct elementwise_part *part, const struct elementwise_part *before,
+                    int count)
+{
+    for (int i = 0; i < count; i++)
+        if (before[i].kind == part->kind &&
+            (before[i].alpha != part->alpha || before[i].beta != part->beta))
+            return true;
+    return false;
 }

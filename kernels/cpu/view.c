@@ -21,7 +21,9 @@ int build_reshape(struct build *build, const struct node *node, struct error *er
     int rc = build_place(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
-    if (!layout_reshape(&in->layout, shape, &layout)) {
+    dnnl_memory_desc_t md;
+    if (!layout_reshape(&in->layout, shape, &layout) ||
+        (!layout_is_dense(&layout) && !layout_md(&layout, &md))) {
         struct layout dense = layout_dense(in->layout.type, &in->layout.shape);
         rc = build_want(build, node->inputs[0], &dense, &in, err);
         if (rc)
@@ -124,12 +126,13 @@ int build_gather(struct build *build, const struct node *node, struct error *err
     return view_or_decline(build, node->outputs[0], in, index * slice.stride[axis], &layout, err);
 }
 
-/* What oneDNN cannot copy must lie as everybody wants it. */
+/* What oneDNN cannot copy must lie as everybody wants it. These are types that it does not know, and
+ * slices with a step that reaches over the end of the next larger dimension. */
 static int view_or_decline(struct build *build, int output, const struct cpu_place *in,
                            int64_t offset, const struct layout *layout, struct error *err)
 {
-    dnnl_data_type_t type;
-    if (!layout_dnnl_type(layout->type, &type) && !layout_is_dense(layout))
+    dnnl_memory_desc_t md;
+    if (!layout_is_dense(layout) && !layout_md(layout, &md))
         return BUILD_DECLINED;
     return build_view(build, output, in, offset, layout, err);
 }

@@ -174,7 +174,8 @@ static inline void net_make_inputs(struct net *net, struct tensor inputs[CHECK_I
     }
 }
 
-/* Norm of the difference over norm of the expected. */
+/* Norm of the difference over norm of the expected; over a hundredth where numbers are smaller than
+ * that on average: x - x is noise on both sides. */
 static inline double relative_error(const struct tensor *got, const struct tensor *expected)
 {
     double difference = 0, norm = 0;
@@ -186,7 +187,7 @@ static inline double relative_error(const struct tensor *got, const struct tenso
         difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         norm += (double)b[i] * b[i];
     }
-    return sqrt(difference) / (sqrt(norm) + 1e-30);
+    return sqrt(difference) / fmax(sqrt(norm), 0.01 * sqrt((double)shape_elements(&got->shape)));
 }
 
 /* Runs the reference and a plan on the same inputs; the error of every output is below bound. The

@@ -1,5 +1,5 @@
-/* oneDNN has other code for each generation of processors. cpu_ops_test, the program beside this one,
- * is run again as if this processor were an older one. */
+/* oneDNN has other code for each generation of processors. cpu_ops_test and cpu_random_test, the
+ * programs beside this one, are run again as if this processor were an older one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,12 +19,12 @@ extern char **environ;
 
 static const char *own_path;
 
-static void run_as(const char *isa)
+static void run_as(const char *isa, const char *program)
 {
     char path[4096];
     const char *slash = strrchr(own_path, '/');
-    snprintf(path, sizeof path, "%.*s/cpu_ops_test", slash ? (int)(slash - own_path) : 1,
-             slash ? own_path : ".");
+    snprintf(path, sizeof path, "%.*s/%s", slash ? (int)(slash - own_path) : 1,
+             slash ? own_path : ".", program);
     if (access(path, X_OK)) {
         fprintf(stderr, "SKIP REASON: cpu_isa %s: no program %s\n", isa, path);
         skip();
@@ -46,24 +46,18 @@ static void run_as(const char *isa)
         fail_msg("see ONEDNN_MAX_CPU_ISA=%s %s", isa, path);
 }
 
-static void test_avx2(void **state)
+static void test_as(void **state)
 {
-    (void)state;
-    run_as("AVX2");
-}
-
-static void test_sse41(void **state)
-{
-    (void)state;
-    run_as("SSE41");
+    run_as(*state, "cpu_ops_test");
+    run_as(*state, "cpu_random_test");
 }
 
 int main(int argc, char **argv)
 {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_avx2),
-        cmocka_unit_test(test_sse41),
+        cmocka_unit_test_prestate(test_as, "AVX2"),
+        cmocka_unit_test_prestate(test_as, "SSE41"),
     };
     own_path = argv[0];
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,30 @@ static void test_conv_fused(void **state)
         }
 }
 
+/* Every activation behind every other. */
+static void test_conv_chains(void **state)
+{
+    (void)state;
+    static const struct conv_case cases[] = { { 16, 1, 1, 5, 6, 1, 1, 1, 0, true },
+                                              { 8, 20, 1, 7, 6, 3, 1, 1, 1, false },
+                                              { 16, 16, 16, 7, 6, 3, 1, 1, 1, false } };
+    for (int kind = 0; kind < ACTIVATIONS * ACTIVATIONS; kind++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct net net;
+            char what[64];
+            net_begin(&net, (uint64_t)kind);
+            int x = net_input(&net, SHAPE(1, cases[i].in, cases[i].rows, cases[i].columns));
+            int y = add_conv(&net, &cases[i], x, "Conv");
+            y = add_activation(&net, kind % ACTIVATIONS, y, cases[i].out);
+            y = add_activation(&net, kind / ACTIVATIONS, y, cases[i].out);
+            net_output(&net, y);
+            snprintf(what, sizeof what, "activation %d, then %d, case %zu", kind % ACTIVATIONS,
+                     kind / ACTIVATIONS, i);
+            net_check(&net, device, PRECISION_F32, F32_BOUND, what);
+            net_end(&net);
+        }
+}
+
 static void test_affine(void **state)
 {
     (void)state;
@@ -666,25 +690,16 @@ static void test_bf16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_forms),
-        cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_conv_fused),
-        cmocka_unit_test(test_affine),
-        cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_unary_views),
-        cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_concat),
-        cmocka_unit_test(test_views),
-        cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_conv),           cmocka_unit_test(test_conv_forms),
+        cmocka_unit_test(test_conv_transpose), cmocka_unit_test(test_conv_fused),
+        cmocka_unit_test(test_conv_chains),    cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_binary),         cmocka_unit_test(test_unary_views),
+        cmocka_unit_test(test_matmul),         cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_pool),           cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_softmax),        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_views),          cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_quantised),      cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
