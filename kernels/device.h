@@ -45,7 +45,8 @@ const char *plan_output_name(const struct plan *plan, size_t index);
 int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err);
 int plan_bind_output(struct plan *plan, size_t index, void *data, struct error *err);
 
-/* Runs once; allocates nothing. Outputs are complete when it returns. */
+/* Runs once. Outputs are complete when it returns. Allocates nothing of its own and nothing that
+ * stays; oneDNN takes and returns some hundred bytes for each call of it. */
 int plan_run(struct plan *plan, struct error *err);
 
 /* Memory of activations and of weights, bytes. */

@@ -1,3 +1,5 @@
+/* broadcast: the dimensions are put in the order of the memory that is written and joined where they
+ * can be, once; a run is then a loop over rows. */
 #include "cpu/broadcast.h"
 #include <assert.h>
 #include <math.h>

@@ -1,3 +1,5 @@
+/* build: values, places and steps of a plan in the making. Memory is only counted here; where it lies
+ * is decided at the end (plan.c), when all lives are known. */
 #include "cpu/build.h"
 #include <assert.h>
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* elementwise: makers for pointwise ops, in place where the input is not needed any more. oneDNN does
+ * the work where its code is fast and right, broadcast.c and steps.c the rest. */
 #include "cpu/elementwise.h"
 #include "cpu/broadcast.h"
 #include "cpu/post.h"

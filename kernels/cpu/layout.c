@@ -1,3 +1,5 @@
+/* layout: arithmetic on strides. Strides of dimensions of one element say nothing; every comparison
+ * leaves them out. */
 #include "cpu/layout.h"
 #include <assert.h>
 

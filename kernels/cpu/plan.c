@@ -1,3 +1,5 @@
+/* plan: memory and running. The arena is laid out once: buffers that never live at the same time
+ * share memory. */
 #include "cpu/plan.h"
 #include "base/clock.h"
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* steps: one loop, written so that compilers make vectors of it. */
 #include "cpu/steps.h"
 #include <assert.h>
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* fused: rows like those of the op table. A fused node carries the base op's attributes, so shape and
+ * reference hand over to the base row and go on from there. */
 #include "passes/fused.h"
 #include <assert.h>
 #include <limits.h>

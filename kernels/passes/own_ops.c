@@ -1,3 +1,4 @@
+/* own_ops: rows of ops that keep the shape and are one pointwise function. */
 #include "passes/own_ops.h"
 #include "passes/pointwise.h"
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* pass: the order. Exporters' spellings first, then what changes weights, then what needs the rest to
+ * be in place. */
 #include "passes/pass.h"
 
 int pass_run_all(struct graph *graph, struct error *err)

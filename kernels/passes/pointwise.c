@@ -1,3 +1,4 @@
+/* pointwise: one table of names, one function that says what each of them computes. */
 #include "passes/pointwise.h"
 #include "ops/op.h"
 #include "passes/own_ops.h"

@@ -1,3 +1,5 @@
+/* rewrite: nodes are never taken out by hand. A pass makes another node the producer of a value; what
+ * nothing needs any more is then swept. */
 #include "passes/rewrite.h"
 #include "ops/op.h"
 #include <assert.h>

@@ -82,7 +82,10 @@ def run_ours(arguments, path, shapes, files, prefix, runs):
         command += ["-s", "x".join(map(str, shape))]
     if prefix:
         command += ["-o", prefix]
-    done = subprocess.run(command + [path] + files, capture_output=True, text=True)
+    # As the product's workers run, see kernels/cpu/cpu.h.
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
+    done = subprocess.run(command + [path] + files, capture_output=True, text=True,
+                          env=environment)
     if done.returncode:
         sys.exit(f"ort_compare: {path}: {done.stderr.strip()}")
     times = re.search(r"median_ms=([\d.]+)", done.stdout)
