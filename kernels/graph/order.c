@@ -3,7 +3,6 @@
 #include "graph/graph.h"
 #include "graph/parts.h"
 #include "ops/op.h"
-#include <assert.h>
 #include <stdlib.h>
 
 enum { NODE_NEW, NODE_OPEN, NODE_DONE };

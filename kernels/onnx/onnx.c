@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define IR_VERSION_MIN 3
-#define IR_VERSION_MAX 13 /* later ones so far only added types, which are refused one by one */
+/* What 9 to 13 added is types, which are refused one by one, and fields that inference may skip. */
+#define IR_VERSION_MAX 13
 
 static int read_whole(const char *path, void **bytes, size_t *size, struct error *err);
 static int read_model(struct reader *reader, struct error *err);

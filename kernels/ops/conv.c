@@ -3,7 +3,6 @@
 #include "ops/families.h"
 #include "ops/rules.h"
 #include "ops/window.h"
-#include <string.h>
 
 #define STRETCH 128 /* output columns summed together; their sums stay in the nearest cache */
 

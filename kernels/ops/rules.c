@@ -1,7 +1,6 @@
 /* rules: checks that the families of ops share. */
 #include "ops/rules.h"
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 _Static_assert(RULE_INTS_MAX == 2 * SHAPE_RANK_MAX, "Pad has two numbers for each axis");

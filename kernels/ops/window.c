@@ -1,7 +1,6 @@
 /* window: resolves the attributes of everything that slides a kernel over a picture. */
 #include "ops/window.h"
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #define WINDOW_NUMBER_MAX ((int64_t)1 << 20) /* far above any network; keeps products in 64 bits */
