@@ -48,3 +48,14 @@ bench-accuracy: deps-test ## recall and precision on real video at several rungs
 	@$(MAKE) --no-print-directory all $(B)/test/bench/vtest_accuracy $(ORT_VENV)/ready
 	@mk/sample-video.sh
 	@B=$(B) TEST_DATA=$(TEST_DATA) ORT_PYTHON=$(ORT_VENV)/bin/python tests/bench/accuracy.sh
+
+$(B)/test/bench/plan_run: $(B)/obj/tests/bench/plan_run.o $(call archives,kernels)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-models
+bench-models: deps-test ## the engine's outputs and times beside ONNX Runtime, every model at hand
+	@mk/deps.sh $(PACKAGES_ORT)
+	@$(MAKE) --no-print-directory $(B)/test/bench/plan_run $(ORT_VENV)/ready
+	@mk/sample-video.sh
+	@$(ORT_VENV)/bin/python tests/bench/models_ort.py $(B)/test/bench/plan_run $(B)/demo/vtest.avi $(TEST_DATA)
