@@ -59,3 +59,6 @@ bench-models: deps-test ## the engine's outputs and times beside ONNX Runtime, e
 	@$(MAKE) --no-print-directory $(B)/test/bench/plan_run $(ORT_VENV)/ready
 	@mk/sample-video.sh
 	@$(ORT_VENV)/bin/python tests/bench/models_ort.py $(B)/test/bench/plan_run $(B)/demo/vtest.avi $(TEST_DATA)
+
+# The pipeline test of accuracy counts as bench-accuracy does.
+$(B)/test/pipeline/accuracy_test: $(B)/obj/tests/pipeline/person_score.o
