@@ -193,7 +193,7 @@ int build_reorder_weights(struct build *build, const struct cpu_place *from,
     if (root_of(build, from)->kind == CPU_BUFFER_CONSTANT)
         return copy_constant(build, from, as, want, NULL, place, err);
     struct cpu_place *seen;
-    dnnl_primitive_desc_t pd;
+    dnnl_primitive_desc_t pd = NULL;
     int rc = add_place(build, from->buffer, from->offset_bytes, NULL, as, &seen, err);
     if (!rc)
         rc = build_new_opaque(build, want, place, err);
@@ -239,7 +239,7 @@ int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to
         struct cpu_place *places[] = { from, to };
         return build_c_step(build, "copy", run_copy_bytes, NULL, places, 2, err);
     }
-    dnnl_primitive_desc_t pd;
+    dnnl_primitive_desc_t pd = NULL;
     int rc = describe_reorder(build, &from->md, &to->md, &pd, err);
     if (rc)
         return rc;
@@ -375,6 +375,7 @@ static int add_place(struct build *build, int buffer, uint64_t offset_bytes,
                      const struct layout *layout, const dnnl_memory_desc_t *md,
                      struct cpu_place **place, struct error *err)
 {
+    assert(layout || md);
     struct cpu_plan *plan = build->plan;
     int rc = grow((void **)&plan->places, &plan->place_capacity, plan->place_count,
                   sizeof *plan->places, err);

@@ -59,7 +59,7 @@ int build_concat(struct build *build, const struct node *node, struct error *err
 int build_pad(struct build *build, const struct node *node, struct error *err)
 {
     struct cpu_place *in, *out, *inside;
-    int64_t pads[RULE_INTS_MAX];
+    int64_t pads[RULE_INTS_MAX] = { 0 };
     int rc = build_place(build, node->inputs[0], &in, err);
     if (rc)
         return rc;

@@ -8,7 +8,7 @@ static void memory_order(const struct layout *layout, int order[SHAPE_RANK_MAX])
 
 struct layout layout_dense(enum tensor_type type, const struct shape *shape)
 {
-    int order[SHAPE_RANK_MAX];
+    int order[SHAPE_RANK_MAX] = { 0 };
     for (int d = 0; d < shape->rank; d++)
         order[d] = d;
     return packed(type, shape, order);
@@ -16,7 +16,7 @@ struct layout layout_dense(enum tensor_type type, const struct shape *shape)
 
 struct layout layout_innermost(enum tensor_type type, const struct shape *shape, int axis)
 {
-    int order[SHAPE_RANK_MAX], count = 0;
+    int order[SHAPE_RANK_MAX] = { 0 }, count = 0;
     for (int d = 0; d < shape->rank; d++)
         if (d != axis)
             order[count++] = d;
@@ -33,7 +33,7 @@ struct layout layout_packed_like(enum tensor_type type, const struct shape *shap
                                  const struct layout *like)
 {
     assert(shape->rank == like->shape.rank);
-    int order[SHAPE_RANK_MAX];
+    int order[SHAPE_RANK_MAX] = { 0 };
     memory_order(like, order);
     struct layout layout = packed(type, shape, order);
     return layout_canonical(&layout);
@@ -104,7 +104,7 @@ int layout_outermost(const struct layout *layout)
 bool layout_reshape(const struct layout *layout, const struct shape *shape, struct layout *out)
 {
     /* Dimensions of one do not matter and are left out. */
-    int64_t dim[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX];
+    int64_t dim[SHAPE_RANK_MAX] = { 0 }, stride[SHAPE_RANK_MAX] = { 0 };
     int count = 0;
     for (int d = 0; d < layout->shape.rank; d++)
         if (layout->shape.dim[d] != 1) {

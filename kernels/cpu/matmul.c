@@ -72,7 +72,7 @@ static int build_product(struct build *build, const struct node *node, struct pr
                          struct error *err)
 {
     struct post_list posts;
-    dnnl_primitive_desc_t pd;
+    dnnl_primitive_desc_t pd = NULL;
     size_t taken;
     struct product whole = *product;
     int rc = BUILD_DECLINED;

@@ -57,7 +57,8 @@ int build_slice(struct build *build, const struct node *node, struct error *err)
     int rc = build_place(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
-    int64_t starts[RULE_INTS_MAX], axes[RULE_INTS_MAX], steps[RULE_INTS_MAX];
+    int64_t starts[RULE_INTS_MAX] = { 0 }, axes[RULE_INTS_MAX] = { 0 };
+    int64_t steps[RULE_INTS_MAX] = { 0 };
     size_t count = 0, axis_count = 0, step_count = 0;
     if (!read_list(build, node, 1, "starts", starts, &count) ||
         !read_list(build, node, 3, "axes", axes, &axis_count) ||

@@ -184,9 +184,10 @@ static int measure(const struct request *request, struct plan *plan, struct erro
     }
     if (!rc) {
         qsort(times_ns, request->runs, sizeof *times_ns, by_value);
+        uint64_t median_ns = times_ns[request->runs / 2];
+        uint64_t p90_ns = times_ns[(uint64_t)request->runs * 9 / 10];
         printf("runs=%u min_ms=%.3f median_ms=%.3f p90_ms=%.3f\n", request->runs,
-               (double)times_ns[0] / 1e6, (double)times_ns[request->runs / 2] / 1e6,
-               (double)times_ns[(uint64_t)request->runs * 9 / 10] / 1e6);
+               (double)times_ns[0] / 1e6, (double)median_ns / 1e6, (double)p90_ns / 1e6);
     }
     free(times_ns);
     return rc;

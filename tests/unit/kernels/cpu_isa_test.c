@@ -15,8 +15,6 @@
 
 #include <cmocka.h>
 
-extern char **environ;
-
 static const char *own_path;
 
 static void run_as(const char *isa, const char *program)

@@ -40,7 +40,8 @@ static const struct conv_case conv_cases[] = {
 static int add_conv(struct net *net, const struct conv_case *c, int input, const char *op)
 {
     bool transposed = strcmp(op, "ConvTranspose") == 0;
-    double scale = 1 / sqrt((double)(c->in / c->groups * c->kernel * c->kernel));
+    int64_t terms = c->in / c->groups * c->kernel * c->kernel;
+    double scale = 1 / sqrt((double)terms);
     int weights = transposed
                       ? net_constant(net, SHAPE(c->in, c->out / c->groups, c->kernel, c->kernel),
                                      -scale, scale)

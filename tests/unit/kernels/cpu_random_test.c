@@ -80,7 +80,8 @@ static int add_conv(struct pool *pool, int x)
     int64_t kernel = pick(pool, 2) * 2 + 1, out = 1 + pick(pool, 20), groups = 1;
     if (pick(pool, 4) == 0)
         groups = out = shape.dim[1];
-    double scale = 1.5 / sqrt((double)(shape.dim[1] / groups * kernel * kernel));
+    int64_t terms = shape.dim[1] / groups * kernel * kernel;
+    double scale = 1.5 / sqrt((double)terms);
     int w =
         net_constant(&pool->net, SHAPE(out, shape.dim[1] / groups, kernel, kernel), -scale, scale);
     int y = pick(pool, 2)
