@@ -44,7 +44,7 @@ int build_convolution(struct build *build, const struct node *node, struct error
     struct convolution convolution;
     struct post_list posts;
     dnnl_primitive_desc_t pd;
-    size_t taken;
+    size_t taken = 0;
     int rc = choose(build, node, build->arithmetic, &convolution, &posts, &pd, &taken, err);
     if (!rc && build_is_slow(pd) && build->arithmetic != TENSOR_F32) {
         dnnl_primitive_desc_destroy(pd);

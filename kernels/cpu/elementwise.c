@@ -341,7 +341,7 @@ static int add_with_posts(struct build *build, enum pointwise_kind kind, struct 
     dnnl_alg_kind_t dnnl_kind = dnnl_alg_kind_undef;
     dnnl_binary_desc_t desc;
     dnnl_primitive_desc_t pd;
-    size_t taken;
+    size_t taken = 0;
     bool known = elementwise_binary_kind(kind, &dnnl_kind);
     assert(known);
     dnnl_status_t status = dnnl_binary_desc_init(&desc, dnnl_kind, &from->md, &operand->md, &to->md);

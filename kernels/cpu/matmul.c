@@ -73,7 +73,7 @@ static int build_product(struct build *build, const struct node *node, struct pr
 {
     struct post_list posts;
     dnnl_primitive_desc_t pd = NULL;
-    size_t taken;
+    size_t taken = 0;
     struct product whole = *product;
     int rc = BUILD_DECLINED;
     if (flatten(product))
