@@ -115,7 +115,7 @@ static void operate_page_has_every_metric(void **state)
 {
     static const char script[] =
         "export LC_ALL=C; set -e; cd \"$1\"; names='(edge|server|metrics)_[a-z0-9_]+';"
-        "grep -rhoE \"\\\"$names\\\"\" --include='*.c' \"$SOURCES/edge-agent\""
+        "grep -rhoE \"\\\"$names\\\"\" --include='*.[ch]' \"$SOURCES/edge-agent\""
         " \"$SOURCES/cloud-server\" \"$SOURCES/common/net\" | tr -d '\"' | sort -u >in-sources;"
         "grep -oE \"\\`$names\\`\" \"$SOURCES/docs/operate.md\" | tr -d '`' | sort -u >in-page;"
         "test -s in-sources; comm -3 in-sources in-page";
