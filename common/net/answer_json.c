@@ -2,6 +2,14 @@
 #include "net/answer_json.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINE_BYTES_MAX (4 << 20) /* above any line that is looked for when a torn one is cut */
 
 const char *answer_status_word(Runespoor__AnswerStatus status)
 {
@@ -108,4 +116,60 @@ void answer_write_json(struct text *text, const Runespoor__Answer *answer, const
     json_u64(text, "wire_bytes", answer->wire_bytes);
     json_end_object(text);
     text_add(text, "\n", 1);
+}
+
+/* The offset behind the last newline among the LINE_BYTES_MAX bytes before end, 0 when the file has
+ * none, or -1 (errno is set). */
+static off_t find_line_start(int fd, off_t end)
+{
+    char block[4096];
+    off_t floor = end > LINE_BYTES_MAX ? end - LINE_BYTES_MAX : 0;
+    while (end > floor) {
+        size_t size = end - floor < (off_t)sizeof block ? (size_t)(end - floor) : sizeof block;
+        ssize_t count = pread(fd, block, size, end - (off_t)size);
+        if (count != (ssize_t)size) {
+            errno = count < 0 ? errno : EIO; /* somebody has cut it meanwhile */
+            return -1;
+        }
+        end -= (off_t)size;
+        const char *newline = memrchr(block, '\n', size);
+        if (newline)
+            return end + (newline - block) + 1;
+    }
+    errno = EFBIG;
+    return floor == 0 ? 0 : -1;
+}
+
+static int repair_end(int fd, const char *path, struct error *err)
+{
+    struct stat status;
+    char first = '{';
+    if (fstat(fd, &status) != 0)
+        return error_set_errno(err, errno, path, "cannot look at it");
+    off_t start = find_line_start(fd, status.st_size);
+    if (start == status.st_size)
+        return 0;
+    if (start < 0 || pread(fd, &first, 1, start) != 1)
+        return error_set_errno(err, errno, path, "cannot find its last line");
+    if (first != '{') /* nobody is to lose the end of another file because of a mistyped path */
+        return error_set(err, ERROR_FORMAT, path,
+                         "does not end like a file of answers: move it away");
+    if (ftruncate(fd, start) != 0)
+        return error_set_errno(err, errno, path, "cannot cut its torn last line");
+    log_warn("answers", "torn last line cut off", LOG_STR("path", path),
+             LOG_I64("bytes", status.st_size - start));
+    return 0;
+}
+
+int answer_lines_repair(const char *path, struct error *err)
+{
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return 0; /* what is wrong with it, opening it for writing will tell */
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, path, "cannot read and write it");
+    int result = repair_end(fd, path, err);
+    close(fd);
+    return result;
 }
