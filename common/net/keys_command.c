@@ -21,18 +21,24 @@ int keys_command(const struct cli_values *values, const char *fallback_name)
     struct key_pair pair;
     struct error err;
     int result;
-    if (strcmp(verb, "new") == 0)
-        result = keys_create(folder, name, &pair, &err);
-    else if (strcmp(verb, "show") == 0)
-        result = keys_read_pair(folder, name, &pair, &err);
-    else
+    bool new = strcmp(verb, "new") == 0;
+    if (!new &&strcmp(verb, "show") != 0)
         return -1;
+    if (count > 1) {
+        fprintf(stderr, "keys %s: what is \"%s\" for? A name is given as --name %s\n", verb,
+                arguments[1], arguments[1]);
+        return 2;
+    }
+    if (new)
+        result = keys_create(folder, name, &pair, &err);
+    else
+        result = keys_read_pair(folder, name, &pair, &err);
     if (result != 0) {
         fprintf(stderr, "keys: %s\n", err.text);
         return 1;
     }
     printf("%s\n", pair.public_text);
-    if (verb[0] == 'n')
+    if (new)
         fprintf(stderr, "made %s/%s.pub (give this one away) and %s/%s.key (keep it secret)\n",
                 folder, name, folder, name);
     keys_wipe(&pair);
