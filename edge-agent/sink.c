@@ -4,9 +4,11 @@
 #include "base/log.h"
 #include "net/answer_json.h"
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RETRY_MS 2000u
 
@@ -17,13 +19,26 @@ struct sink {
     struct text filling, writing;
     size_t written; /* of writing */
     uv_fs_t request;
-    uv_timer_t retry;
+    uv_timer_t retry; /* active: the last write failed */
     bool busy, failing, closing;
     struct metric_counter *lines, *dropped, *errors;
 };
 
 static void write_more(struct sink *sink);
-static void on_retry(uv_timer_t *timer);
+
+static int open_file(struct sink *sink, struct error *err)
+{
+    int result = answer_lines_repair(sink->path, err);
+    if (result != 0)
+        return error_wrap(err, "answers.path");
+    /* Without waiting: a FIFO without a reader would hold up the start for ever. */
+    sink->file = open(sink->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
+    if (sink->file < 0)
+        return error_set_errno(err, errno, "answers.path", "cannot write %s", sink->path);
+    int flags = fcntl(sink->file, F_GETFL);
+    fcntl(sink->file, F_SETFL, flags & ~O_NONBLOCK); /* the pool's threads may wait */
+    return 0;
+}
 
 int sink_open(struct sink **out, uv_loop_t *loop, const char *path, struct metrics *metrics,
               struct error *err)
@@ -35,18 +50,10 @@ int sink_open(struct sink **out, uv_loop_t *loop, const char *path, struct metri
     }
     sink->loop = loop;
     sink->file = -1;
-    if (path[0]) {
-        uv_fs_t open_request; /* synchronous: at start the loop may wait */
-        sink->file = uv_fs_open(NULL, &open_request, path,
-                                O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644, NULL);
-        uv_fs_req_cleanup(&open_request);
-        if (sink->file < 0) {
-            error_set(err, ERROR_IO, "answers.path", "cannot write %s: %s", path,
-                      uv_strerror((int)sink->file));
-            free(sink->path);
-            free(sink);
-            return -(int)err->code;
-        }
+    if (path[0] && open_file(sink, err) != 0) {
+        free(sink->path);
+        free(sink);
+        return -(int)err->code;
     }
     sink->lines = metrics_counter(metrics, "edge_answer_lines_total", "Answer lines made", NULL, 0);
     sink->dropped =
@@ -85,11 +92,9 @@ void sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_
 static void on_retry_closed(uv_handle_t *handle)
 {
     struct sink *sink = handle->data;
-    if (sink->file >= 0) {
-        uv_fs_t request;
-        uv_fs_close(NULL, &request, sink->file, NULL);
-        uv_fs_req_cleanup(&request);
-    }
+    if (sink->file >= 0 && close(sink->file) != 0)
+        log_error("sink", "closing failed", LOG_STR("path", sink->path),
+                  LOG_STR("cause", strerror(errno)));
     text_finish(&sink->filling);
     text_finish(&sink->writing);
     free(sink->path);
@@ -103,11 +108,35 @@ void sink_close(struct sink **sink_ptr)
         return;
     *sink_ptr = NULL;
     sink->closing = true;
+    uv_timer_stop(&sink->retry);
     if (!sink->busy)
         write_more(sink);
 }
 
 /* ---- writing ---- */
+
+static size_t count_lines(const struct text *text, size_t from)
+{
+    size_t lines = 0;
+    for (size_t i = from; i < text->size; i++)
+        lines += text->data[i] == '\n';
+    return lines;
+}
+
+static void give_up(struct sink *sink)
+{
+    size_t lost = count_lines(&sink->writing, sink->written) + count_lines(&sink->filling, 0);
+    log_error("sink", "answers lost", LOG_STR("path", sink->path), LOG_U64("lines", lost));
+    metric_counter_add(sink->dropped, lost);
+    text_clear(&sink->writing);
+    text_clear(&sink->filling);
+    sink->written = 0;
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    write_more(timer->data);
+}
 
 static void on_written(uv_fs_t *request)
 {
@@ -115,31 +144,25 @@ static void on_written(uv_fs_t *request)
     ssize_t result = request->result;
     uv_fs_req_cleanup(request);
     sink->busy = false;
-    if (result < 0) {
-        metric_counter_add(sink->errors, 1);
-        if (!sink->failing)
-            log_error("sink", "cannot write answers, trying again", LOG_STR("path", sink->path),
-                      LOG_STR("cause", uv_strerror((int)result)), LOG_U64("every_ms", RETRY_MS));
-        sink->failing = true;
-        if (!sink->closing) {
-            uv_timer_start(&sink->retry, on_retry, RETRY_MS, 0);
-            return;
-        }
-        text_clear(&sink->writing); /* closing: nobody will try again */
-        text_clear(&sink->filling);
-        sink->written = 0;
-    } else {
+    if (result >= 0) {
         if (sink->failing)
             log_info("sink", "answers are written again", LOG_STR("path", sink->path));
         sink->failing = false;
         sink->written += (size_t)result; /* a short write goes on behind it: no torn line */
+        write_more(sink);
+        return;
     }
-    write_more(sink);
-}
-
-static void on_retry(uv_timer_t *timer)
-{
-    write_more(timer->data);
+    metric_counter_add(sink->errors, 1);
+    if (!sink->failing)
+        log_error("sink", "cannot write answers, trying again", LOG_STR("path", sink->path),
+                  LOG_STR("cause", uv_strerror((int)result)), LOG_U64("every_ms", RETRY_MS));
+    sink->failing = true;
+    if (sink->closing) { /* nobody will try again */
+        give_up(sink);
+        write_more(sink);
+    } else {
+        uv_timer_start(&sink->retry, on_retry, RETRY_MS, 0);
+    }
 }
 
 static void write_more(struct sink *sink)
@@ -159,7 +182,7 @@ static void write_more(struct sink *sink)
     uv_buf_t rest = uv_buf_init(sink->writing.data + sink->written,
                                 (unsigned)(sink->writing.size - sink->written));
     int result = uv_fs_write(sink->loop, &sink->request, sink->file, &rest, 1, -1, on_written);
-    assert(result == 0); /* only wrong arguments fail here */
+    assert(result == 0); /* one buffer needs no memory, and nothing else can fail here */
     (void)result;
     sink->busy = true;
 }

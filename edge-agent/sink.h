@@ -13,12 +13,14 @@
 
 struct sink;
 
-/* path "" makes a sink that drops all lines silently. The file is appended to. */
+/* path "" makes a sink that drops all lines silently. A file is appended to, behind its last whole
+ * line; a FIFO has to have a reader. */
 int sink_open(struct sink **sink, uv_loop_t *loop, const char *path, struct metrics *metrics,
               struct error *err);
 /* age_us: capture to answer, on the agent's clock. */
 void sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us);
-/* Writes what waits, then closes; the memory is freed by the loop. Sets NULL; takes NULL. */
+/* Writes what waits (with one last try where writing fails), then closes; the memory is freed by the
+ * loop. A file that does not take it keeps the loop alive. Sets NULL; takes NULL. */
 void sink_close(struct sink **sink);
 
 #endif
