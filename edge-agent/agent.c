@@ -8,6 +8,7 @@
 #include "stream.h"
 #include "table.h"
 #include "uplink.h"
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <zmq.h>
 
 #define DRAIN_MS 3000u /* after a signal: for the answers to what is in flight */
+#define CLOSE_S 2u     /* for disks, threads and the last messages after that */
 #define TICK_MS 1000u
 
 struct agent {
@@ -28,20 +30,29 @@ struct agent {
     struct key_pair keys;
     struct uplink *uplink;
     struct sink *sink;
-    struct stream *streams[AGENT_CAMERAS_MAX];
-    size_t stream_count;
+    struct stream *streams[AGENT_CAMERAS_MAX]; /* without those that could not be opened */
+    size_t stream_count, finished_count;
     struct table *table;
     struct pages *pages;
     uv_signal_t terminate, interrupt, reload;
     uv_timer_t tick, drain;
     uint64_t begin_ns, end_ns; /* of streaming: first session to last answer */
     bool stopping, closed;
-    struct error failure;
+    struct error failure; /* of the first source that failed */
 };
 
 static int open_all(struct agent *agent, struct error *err);
 static void close_all(struct agent *agent);
 static int write_summary(struct agent *agent, struct error *err);
+
+static void give_up(int number)
+{
+    static const char text[] =
+        "edge-agent: a disk, source or name server hangs; not waiting for it\n";
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(EXIT_FAILURE);
+}
 
 int agent_run(struct agent_config *config, const struct agent_run_options *options, struct error *err)
 {
@@ -51,6 +62,7 @@ int agent_run(struct agent_config *config, const struct agent_run_options *optio
     agent->config = config;
     agent->options = options;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, give_up);
     int result = -ERROR_MEMORY;
     agent->zmq_context = zmq_ctx_new();
     if (!agent->zmq_context || uv_loop_init(&agent->loop) != 0) {
@@ -61,7 +73,9 @@ int agent_run(struct agent_config *config, const struct agent_run_options *optio
     if (result != 0)
         close_all(agent);
     uv_run(&agent->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&agent->loop);
+    int closed = uv_loop_close(&agent->loop);
+    assert(closed == 0);
+    (void)closed;
     if (result == 0)
         result = write_summary(agent, err);
     if (result == 0 && agent->failure.code != ERROR_NONE) {
@@ -71,6 +85,7 @@ int agent_run(struct agent_config *config, const struct agent_run_options *optio
 out:
     if (agent->zmq_context)
         zmq_ctx_term(agent->zmq_context); /* waits for the sockets' linger time at most */
+    alarm(0);
     if (agent->table)
         table_destroy(&agent->table);
     metrics_destroy(&agent->metrics);
@@ -113,21 +128,11 @@ static void on_down(void *arg, const char *cause)
 static void on_message(void *arg, const Runespoor__Header *header)
 {
     struct agent *agent = arg;
-    if (header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME && agent->begin_ns == 0)
+    if (agent->begin_ns == 0 && header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME)
         agent->begin_ns = clock_now_ns();
     for (size_t i = 0; i < agent->stream_count; i++)
         if (stream_on_message(agent->streams[i], header))
             return;
-}
-
-static void stop(struct agent *agent, const char *why)
-{
-    if (agent->stopping)
-        return;
-    agent->stopping = true;
-    log_info("agent", "stopping", LOG_STR("why", why));
-    for (size_t i = 0; i < agent->stream_count; i++)
-        stream_stop(agent->streams[i]);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -135,18 +140,53 @@ static void on_drained(uv_timer_t *timer)
     close_all(timer->data);
 }
 
+/* Ends the sources, and the rest when they have finished or DRAIN_MS later. */
+static void stop(struct agent *agent, const char *why)
+{
+    if (agent->stopping)
+        return;
+    agent->stopping = true;
+    log_info("agent", "stopping", LOG_STR("why", why));
+    if (agent->finished_count < agent->stream_count)
+        uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
+    for (size_t i = 0; i < agent->stream_count; i++)
+        stream_stop(agent->streams[i]);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct agent *agent = handle->data;
-    if (agent->stopping) { /* a second signal: at once */
+    if (agent->stopping) /* a second signal: at once */
         close_all(agent);
-        return;
-    }
-    uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
-    stop(agent, number == SIGINT ? "interrupted" : "asked to end");
+    else
+        stop(agent, number == SIGINT ? "interrupted" : "asked to end");
 }
 
-/* Applies changed rungs to running cameras; everything else needs a restart, and is said so. */
+static const struct camera_config *find_camera(const struct agent_config *config, const char *name)
+{
+    const struct camera_config *cameras = config->cameras.items;
+    for (size_t i = 0; i < config->cameras.count; i++)
+        if (strcmp(cameras[i].name, name) == 0)
+            return &cameras[i];
+    return NULL;
+}
+
+/* Gives running cameras their new rungs. What else has changed needs a restart, and that is said. */
+static void apply_config(struct agent *agent, const struct agent_config *fresh)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < agent->stream_count; i++) {
+        const struct camera_config *camera = find_camera(fresh, stream_name(agent->streams[i]));
+        if (camera && stream_set_rung(agent->streams[i], &camera->rung))
+            changed++;
+    }
+    log_info("agent", "configuration read again", LOG_U64("rungs_changed", changed));
+    for (const struct option_spec *option = agent_options; option->kind != OPTION_KIND_END; option++)
+        if (!option_equal(option, agent->config, fresh))
+            log_warn("agent", "changed, but only a restart makes it hold",
+                     LOG_STR("option", option->name));
+}
+
 static void on_reload(uv_signal_t *handle, int number)
 {
     struct agent *agent = handle->data;
@@ -156,20 +196,10 @@ static void on_reload(uv_signal_t *handle, int number)
     struct error err;
     (void)number;
     if (agent_config_load(&fresh, &config, options->config_path, options->sets, options->set_count,
-                          &err) != 0) {
+                          &err) != 0)
         log_error("agent", "reload refused, nothing changed", LOG_CAUSE(&err));
-        config_free(&config);
-        return;
-    }
-    const struct camera_config *now = agent->config->cameras.items, *next = fresh.cameras.items;
-    size_t changed = 0;
-    for (size_t i = 0; i < agent->stream_count; i++)
-        for (size_t j = 0; j < fresh.cameras.count; j++)
-            if (strcmp(now[i].name, next[j].name) == 0) {
-                stream_set_rung(agent->streams[i], &next[j].rung);
-                changed++;
-            }
-    log_info("agent", "rungs read again", LOG_U64("cameras", changed));
+    else
+        apply_config(agent, &fresh);
     config_free(&config);
 }
 
@@ -180,38 +210,42 @@ static void on_tick(uv_timer_t *timer)
     if (agent->table)
         table_draw(agent->table, now_ns);
     if (agent->options->seconds > 0 && agent->begin_ns > 0 &&
-        now_ns - agent->begin_ns >= agent->options->seconds * CLOCK_NS_PER_S) {
-        if (!agent->stopping)
-            uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
+        now_ns - agent->begin_ns >= agent->options->seconds * CLOCK_NS_PER_S)
         stop(agent, "time is up");
-    }
 }
 
 static bool is_ready(void *arg, char *reason, size_t reason_bytes)
 {
     struct agent *agent = arg;
+    if (agent->failure.code != ERROR_NONE) {
+        snprintf(reason, reason_bytes, "%s", agent->failure.text);
+        return false;
+    }
     for (size_t i = 0; i < agent->stream_count; i++)
         if (!stream_ready(agent->streams[i], reason, reason_bytes))
             return false;
     return true;
 }
 
-static void on_stream_changed(void *arg)
+static void note_failure(struct agent *agent, const struct error *failure)
+{
+    if (agent->failure.code == ERROR_NONE)
+        agent->failure = *failure;
+}
+
+static void on_stream_finished(void *arg, const struct error *end)
 {
     struct agent *agent = arg;
+    note_failure(agent, end);
+    if (++agent->finished_count < agent->stream_count)
+        return;
     agent->end_ns = clock_now_ns();
-    for (size_t i = 0; i < agent->stream_count; i++) {
-        struct error end;
-        if (!stream_finished(agent->streams[i], &end))
-            return;
-        if (end.code != ERROR_NONE)
-            agent->failure = end;
-    }
-    uv_timer_start(&agent->drain, on_drained, 0, 0);
+    uv_timer_start(&agent->drain, on_drained, 0, 0); /* not from inside a stream */
 }
 
 /* ---- opening and closing ---- */
 
+/* A camera that cannot be opened does not keep the others from streaming. */
 static int open_streams(struct agent *agent, struct error *err)
 {
     const struct stream_context context = {
@@ -220,17 +254,24 @@ static int open_streams(struct agent *agent, struct error *err)
         .metrics = agent->metrics,
         .uplink = agent->uplink,
         .sink = agent->sink,
-        .changed = on_stream_changed,
+        .finished = on_stream_finished,
         .arg = agent,
     };
     const struct camera_config *cameras = agent->config->cameras.items;
     for (size_t i = 0; i < agent->config->cameras.count; i++) {
-        int result = stream_open(&agent->streams[i], &context, &cameras[i], err);
-        if (result != 0)
-            return result;
-        agent->stream_count++;
+        struct error failure;
+        if (stream_open(&agent->streams[agent->stream_count], &context, &cameras[i], &failure) == 0) {
+            agent->stream_count++;
+            continue;
+        }
+        note_failure(agent, &failure);
+        if (agent->config->cameras.count > 1) /* else the exit says it */
+            log_error("agent", "camera left out", LOG_CAUSE(&failure));
     }
-    return 0;
+    if (agent->stream_count > 0)
+        return 0;
+    *err = agent->failure;
+    return -(int)err->code;
 }
 
 static void init_handles(struct agent *agent)
@@ -242,6 +283,10 @@ static void init_handles(struct agent *agent)
     uv_timer_init(&agent->loop, &agent->drain);
     agent->terminate.data = agent->interrupt.data = agent->reload.data = agent;
     agent->tick.data = agent->drain.data = agent;
+}
+
+static void start_handles(struct agent *agent)
+{
     uv_signal_start(&agent->terminate, on_signal, SIGTERM);
     uv_signal_start(&agent->interrupt, on_signal, SIGINT);
     uv_signal_start(&agent->reload, on_reload, SIGHUP);
@@ -271,6 +316,8 @@ static int open_all(struct agent *agent, struct error *err)
     if (result == 0 && config->http.address[0])
         result = pages_open(&agent->pages, &agent->loop, config->http.address, agent->metrics,
                             is_ready, agent, err);
+    if (result == 0) /* until here a signal just kills, whatever hangs */
+        start_handles(agent);
     return result;
 }
 
@@ -279,7 +326,9 @@ static void close_all(struct agent *agent)
     if (agent->closed)
         return;
     agent->closed = true;
-    if (agent->table && !agent->stopping)
+    if (agent->stopping)
+        alarm(CLOSE_S); /* else nobody waits for the end, and any signal kills from here on */
+    if (agent->table && agent->begin_ns > 0)
         table_draw(agent->table, clock_now_ns());
     for (size_t i = 0; i < agent->stream_count; i++)
         stream_close(&agent->streams[i]);

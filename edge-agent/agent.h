@@ -10,11 +10,13 @@ struct agent_run_options {
     size_t set_count;
     bool live;                /* table on standard output */
     const char *summary_path; /* for the summary line; NULL: standard output */
-    uint32_t seconds; /* stop the sources after this time of streaming; 0: at their end */
+    uint32_t seconds;         /* stop the sources after this time of streaming; 0: at their end */
 };
 
 /* Runs until all sources have ended and every frame is answered, or a signal asks to end; prints the
- * summary line to standard output. SIGHUP reads the config again and applies changed rungs. */
+ * summary line to standard output. SIGHUP reads the config again and applies changed rungs. A camera
+ * that cannot be opened, or fails later, is an error at the end only, unless it is the only one.
+ * Where something hangs after a signal to end, the process is ended from here. */
 int agent_run(struct agent_config *config, const struct agent_run_options *options,
               struct error *err);
 

@@ -64,6 +64,16 @@ const struct option_spec agent_options[] = {
     OPTION_END,
 };
 
+static void check_server(const struct server_link_config *server, struct config *config)
+{
+    if (strncmp(server->address, "tcp://", 6) != 0 || !strrchr(server->address + 6, ':'))
+        config_add_problem(config, "server.address",
+                           "\"%s\" is not an address like tcp://192.0.2.7:5570", server->address);
+    if (server->backoff_first_ms > server->backoff_cap_ms)
+        config_add_problem(config, "server.backoff_first_ms", "%u is above backoff_cap_ms %u",
+                           server->backoff_first_ms, server->backoff_cap_ms);
+}
+
 static void check_cameras(const struct agent_config *agent, struct config *config)
 {
     const struct camera_config *cameras = agent->cameras.items;
@@ -98,9 +108,7 @@ int agent_config_load(struct agent_config *agent, struct config **config, const 
     struct error name_error;
     if (wire_check_name(agent->name, "name", &name_error) != 0)
         config_add_problem(*config, "name", "%s", name_error.text);
-    if (agent->server.backoff_first_ms > agent->server.backoff_cap_ms)
-        config_add_problem(*config, "server.backoff_first_ms", "%u is above backoff_cap_ms %u",
-                           agent->server.backoff_first_ms, agent->server.backoff_cap_ms);
+    check_server(&agent->server, *config);
     check_cameras(agent, *config);
     struct error http_error;
     if (agent->http.address[0] && http_check_address(agent->http.address, &http_error) != 0)
@@ -108,4 +116,59 @@ int agent_config_load(struct agent_config *agent, struct config **config, const 
     if (config_problem_count(*config) > 0)
         return error_set(err, ERROR_CONFIG, path ? path : "config", "%s", config_problem(*config, 0));
     return 0;
+}
+
+/* ---- comparison ---- */
+
+static bool strings_equal(const struct option_strings *a, const struct option_strings *b)
+{
+    size_t same = 0;
+    while (same < a->count && same < b->count && strcmp(a->items[same], b->items[same]) == 0)
+        same++;
+    return same == a->count && same == b->count;
+}
+
+static bool lists_equal(const struct option_spec *option, const struct option_list *a,
+                        const struct option_list *b)
+{
+    size_t same = 0, bytes = option->element_bytes;
+    while (same < a->count && same < b->count &&
+           options_equal(option->section, (const char *)a->items + same * bytes,
+                         (const char *)b->items + same * bytes))
+        same++;
+    return same == a->count && same == b->count;
+}
+
+bool option_equal(const struct option_spec *option, const void *a, const void *b)
+{
+    a = (const char *)a + option->offset;
+    b = (const char *)b + option->offset;
+    switch (option->kind) {
+    case OPTION_KIND_BOOL:
+        return *(const bool *)a == *(const bool *)b;
+    case OPTION_KIND_U32:
+        return *(const uint32_t *)a == *(const uint32_t *)b;
+    case OPTION_KIND_F64:
+        return *(const double *)a == *(const double *)b;
+    case OPTION_KIND_ENUM:
+        return *(const int *)a == *(const int *)b;
+    case OPTION_KIND_STRING:
+        return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+    case OPTION_KIND_STRINGS:
+        return strings_equal(a, b);
+    case OPTION_KIND_SECTION:
+        return option->section == rung_options || options_equal(option->section, a, b);
+    case OPTION_KIND_LIST:
+        return lists_equal(option, a, b);
+    case OPTION_KIND_END:
+        break;
+    }
+    return true;
+}
+
+bool options_equal(const struct option_spec *table, const void *a, const void *b)
+{
+    while (table->kind != OPTION_KIND_END && option_equal(table, a, b))
+        table++;
+    return table->kind == OPTION_KIND_END;
 }

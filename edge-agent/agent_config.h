@@ -55,4 +55,10 @@ extern const struct option_spec agent_options[];
 int agent_config_load(struct agent_config *agent, struct config **config, const char *path,
                       const char *const *sets, size_t set_count, struct error *err);
 
+/* Whether two structs described by a table have the same values. Rungs inside them are not looked at:
+ * they alone change while the agent runs. */
+bool options_equal(const struct option_spec *table, const void *a, const void *b);
+/* The same for one option of the table. */
+bool option_equal(const struct option_spec *option, const void *a, const void *b);
+
 #endif

@@ -5,7 +5,7 @@
 
 #include "agent_config.h"
 #include "credit.h"
-#include "net/metrics.h"
+#include "figures.h"
 
 /* One encoded frame on its way from the thread to the loop. */
 struct encoded_frame {
@@ -20,11 +20,11 @@ struct encoded_frame {
 
 struct camera;
 
-/* Opens the source (its errors are the caller's to report) without starting the thread. config is
- * borrowed until camera_close; wake(arg) is called from the thread when something waits to be taken
- * and when the thread has ended. */
+/* Opens the source (its errors are the caller's to report) without starting the thread. config,
+ * credit and figures are borrowed until camera_close; wake(arg) is called from the thread when
+ * something waits to be taken and when the thread has ended. */
 int camera_open(struct camera **camera, const struct camera_config *config, struct credit *credit,
-                struct metrics *metrics, void (*wake)(void *arg), void *arg, struct error *err);
+                struct figures *figures, void (*wake)(void *arg), void *arg, struct error *err);
 const struct source_info *camera_source_info(const struct camera *camera);
 int camera_start(struct camera *camera, struct error *err);
 
@@ -36,17 +36,17 @@ size_t camera_waiting(struct camera *camera);
 
 /* Loop: the next frame has to be an IDR. */
 void camera_ask_keyframe(struct camera *camera);
-/* Loop: another rung from the next frame on. A new size, rate cap, mode or preset makes a new
- * encoder, which begins with an IDR; bitrate and quality change inside the running one. */
-void camera_set_rung(struct camera *camera, const struct rung *rung);
+/* Loop: another rung from the next frame on; false when it is the same as before. Bitrate, VBV and
+ * quality change inside the running encoder; anything else makes a new one, which begins with an
+ * IDR. */
+bool camera_set_rung(struct camera *camera, const struct rung *rung);
 
 /* True when the thread has ended; then *err holds why (code NONE: regular end of the source). */
 bool camera_ended(struct camera *camera, struct error *err);
-/* Asks the thread to end; camera_close waits for it. credit_close must have been called. */
+/* Asks the thread to end; credit_close has to follow. */
 void camera_stop(struct camera *camera);
+/* Waits for the thread, which must have been asked to end, and drops what was not taken. Sets NULL;
+ * takes NULL. */
 void camera_close(struct camera **camera);
-
-/* Counts a frame of this stream as dropped for a reason (a bounded set of literals). */
-void camera_count_drop(struct metrics *metrics, const char *stream, const char *reason);
 
 #endif

@@ -23,7 +23,8 @@ uint32_t credit_start(struct credit *credit, uint32_t count)
 {
     uv_mutex_lock(&credit->mutex);
     credit->epoch = ++credit->epoch_last;
-    credit->left = count < CREDITS_MAX ? count : CREDITS_MAX;
+    credit->granted = count < CREDITS_MAX ? count : CREDITS_MAX;
+    credit->left = credit->granted;
     uint32_t epoch = credit->epoch;
     uv_cond_broadcast(&credit->changed);
     uv_mutex_unlock(&credit->mutex);
@@ -41,7 +42,7 @@ void credit_end(struct credit *credit)
 void credit_give(struct credit *credit, uint32_t epoch)
 {
     uv_mutex_lock(&credit->mutex);
-    if (epoch != 0 && epoch == credit->epoch && credit->left < CREDITS_MAX) {
+    if (epoch != 0 && epoch == credit->epoch && credit->left < credit->granted) {
         credit->left++;
         uv_cond_signal(&credit->changed);
     }

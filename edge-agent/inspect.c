@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "media/decode.h"
 #include "media/scale.h"
+#include "pace.h"
 #include <string.h>
 
 #define INSPECT_FRAMES 50u
@@ -11,6 +12,7 @@
 struct trial {
     struct source_info info;
     struct rung rung;
+    double fps; /* that will be sent */
     unsigned frames;
     uint64_t encode_ns, decode_ns, bytes;
 };
@@ -25,6 +27,8 @@ static int encode_and_decode(struct trial *trial, struct picture *picture, struc
         scaler_to_picture(scaler, picture, trial->rung.width, trial->rung.height, &scaled, err);
     if (result == 0)
         result = encoder_encode(encoder, scaled, trial->frames, false, &packet, err);
+    if (result == 0 && !packet)
+        result = error_set(err, ERROR_UNSUPPORTED, "encoder", "a frame was held back");
     uint64_t encoded_ns = clock_now_ns();
     if (result == 0) {
         size_t size;
@@ -53,9 +57,10 @@ static int try_camera(const struct camera_config *camera, struct trial *trial, s
     source_get_info(source, &trial->info);
     trial->rung = camera->rung;
     rung_resolve(&trial->rung, trial->info.width, trial->info.height);
+    trial->fps = pace_sent_fps(trial->info.fps, trial->rung.fps);
     const struct encoder_config encoder_config = {
         .rung = trial->rung,
-        .fps = trial->info.fps > 0 ? trial->info.fps : 25.0,
+        .fps = trial->fps,
         .threads = camera->encode_threads,
     };
     const struct decoder_config decoder_config = {
@@ -102,14 +107,14 @@ size_t inspect_cameras(const struct agent_config *config, FILE *out)
             continue;
         }
         char rung[32];
-        double fps = trial.info.fps > 0 ? trial.info.fps : 25.0;
         double encode_ms = (double)trial.encode_ns / 1e6 / trial.frames;
         double decode_ms = (double)trial.decode_ns / 1e6 / trial.frames;
         snprintf(rung, sizeof rung, "%ux%u", trial.rung.width, trial.rung.height);
         fprintf(out, "%-16s %-32s %-10s %6.2f ms %6.2f ms %8.0f  %s\n", cameras[i].name,
                 trial.info.description, rung, encode_ms, decode_ms,
-                (double)trial.bytes * 8 * fps / 1000 / trial.frames,
-                encode_ms * fps < 900 ? "fine" : "too slow here: a smaller rung or faster preset");
+                (double)trial.bytes * 8 * trial.fps / 1000 / trial.frames,
+                encode_ms * trial.fps < 900 ? "fine"
+                                            : "too slow here: a smaller rung or faster preset");
     }
     return broken;
 }

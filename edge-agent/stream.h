@@ -15,13 +15,16 @@ struct stream_context {
     uv_loop_t *loop;
     const char *agent_name;
     struct metrics *metrics;
-    struct uplink *uplink; /* set before the first event */
+    struct uplink *uplink;
     struct sink *sink;
-    void (*changed)(void *arg); /* a stream has finished */
+    /* Once for each stream: its source has ended and nothing is in flight. end says why (code NONE:
+     * regularly). Must not close the stream. */
+    void (*finished)(void *arg, const struct error *end);
     void *arg;
 };
 
-/* Opens the camera and starts its thread (which waits for the session). config is borrowed. */
+/* Opens the camera and starts its thread (which waits for the session). config is borrowed until
+ * stream_close. */
 int stream_open(struct stream **stream, const struct stream_context *context,
                 const struct camera_config *config, struct error *err);
 
@@ -31,16 +34,18 @@ void stream_on_down(struct stream *stream);
 /* True when the message was for this stream. */
 bool stream_on_message(struct stream *stream, const Runespoor__Header *header);
 
-void stream_set_rung(struct stream *stream, const struct rung *rung);
+const char *stream_name(const struct stream *stream);
+/* False when it is the rung that it has. */
+bool stream_set_rung(struct stream *stream, const struct rung *rung);
 
-/* Ends the source; answers still in flight are waited for until stream_finished. */
+/* Ends the source; answers still in flight are waited for before it has finished. */
 void stream_stop(struct stream *stream);
-/* False while there is no session; then reason says which stream and why. */
+/* True while there is a session, and after a regular end; otherwise reason says which stream and why
+ * not. */
 bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes);
 
-/* The source has ended and nothing is in flight. *err: why the source ended (NONE: regularly). */
-bool stream_finished(const struct stream *stream, struct error *err);
-/* Says Bye where a session is up. The memory is freed by the loop. Sets NULL; takes NULL. */
+/* Says Bye where a session is up and drops what is in flight. The memory is freed by the loop. Sets
+ * NULL; takes NULL. */
 void stream_close(struct stream **stream);
 
 #endif

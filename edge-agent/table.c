@@ -132,6 +132,9 @@ static void read_class(struct reading *reading, const char *name, uint64_t objec
         return;
     struct class_row *row = &reading->classes[reading->class_count++];
     snprintf(row->name, sizeof row->name, "%s", name);
+    for (char *at = row->name; *at; at++) /* it came over the wire, and goes to a terminal */
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
     row->objects = objects;
 }
 
@@ -226,7 +229,9 @@ static void draw_terminal(struct table *table, const struct reading *now, const 
     if (table->lines_drawn > 0)
         fprintf(out, "\033[%uA", table->lines_drawn);
     unsigned lines = 0;
-    fprintf(out, "\033[K\033[1m edge-agent\033[0m  link %s  %llu s\n", link_word(now->link_state),
+    /* Lines longer than the terminal is wide are cut: wrapped ones would be counted wrongly. */
+    fprintf(out, "\033[?7l\033[K\033[1m edge-agent\033[0m  link %s  %llu s\n",
+            link_word(now->link_state),
             (unsigned long long)((now->at_ns - table->begin_ns) / CLOCK_NS_PER_S));
     fprintf(out, "\033[K\033[7m %-16s %6s %9s %9s %8s %9s %13s %9s %8s \033[0m\n", "stream", "fps",
             "age p50", "age p99", "kbit/s", "in flight", "server queue", "answered", "dropped");
@@ -240,6 +245,7 @@ static void draw_terminal(struct table *table, const struct reading *now, const 
                 (unsigned long long)row->dropped);
     }
     lines += draw_classes(table, now);
+    fprintf(out, "\033[?7h");
     table->lines_drawn = lines;
 }
 

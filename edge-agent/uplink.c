@@ -7,6 +7,7 @@
 #include "credit.h"
 #include "media/encode.h"
 #include "net/zmq_loop.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #define HEARTBEAT_TIMEOUT_MS 6000
 #define RECEIVE_QUEUE 10000
 #define WATCH_MS 500
+#define SILENT_PERIODS 3u
 
 enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_UP };
 
@@ -32,10 +34,13 @@ struct uplink {
     struct backoff backoff;
     uv_timer_t timer; /* connecting: deadline; up: silence watch; waiting: next try */
     uint64_t heard_ns;
-    uint32_t silence_ms;
+    size_t sessions;
+    uint32_t silence_ms; /* longest silence while there are sessions */
+    char cause[192];     /* why the link is not up */
 
+    struct metrics *metrics;
     struct metric_gauge *state_gauge;
-    struct metric_counter *tries, *losses, *malformed;
+    struct metric_counter *tries, *malformed;
 };
 
 static void on_retry(uv_timer_t *timer);
@@ -57,14 +62,14 @@ int uplink_open(struct uplink **out, uv_loop_t *loop, const struct server_link_c
     uplink->keys = keys;
     uplink->events = *events;
     uplink->arg = arg;
+    uplink->metrics = metrics;
+    snprintf(uplink->cause, sizeof uplink->cause, "not connected yet");
     snprintf(uplink->server_key, sizeof uplink->server_key, "%s", server_key);
     backoff_init(&uplink->backoff, config->backoff_first_ms, config->backoff_cap_ms,
                  random_entropy());
     uplink->state_gauge =
         metrics_gauge(metrics, "edge_link_state", "0 waiting, 1 connecting, 2 up", NULL, 0);
     uplink->tries = metrics_counter(metrics, "edge_link_tries_total", "Connections begun", NULL, 0);
-    uplink->losses = metrics_counter(metrics, "edge_link_losses_total",
-                                     "Links lost and tries that failed", NULL, 0);
     uplink->malformed = metrics_counter(metrics, "edge_messages_malformed_total",
                                         "Messages from the server that were refused", NULL, 0);
     uv_timer_init(loop, &uplink->timer);
@@ -112,9 +117,21 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
     return result;
 }
 
-void uplink_watch_silence(struct uplink *uplink, uint32_t silence_ms)
+void uplink_begin_session(struct uplink *uplink, uint32_t report_ms)
 {
-    uplink->silence_ms = silence_ms;
+    uplink->sessions++;
+    uplink->silence_ms = SILENT_PERIODS * report_ms;
+}
+
+void uplink_end_session(struct uplink *uplink)
+{
+    assert(uplink->sessions > 0);
+    uplink->sessions--;
+}
+
+const char *uplink_cause(const struct uplink *uplink)
+{
+    return uplink->state == LINK_UP ? NULL : uplink->cause;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -140,18 +157,23 @@ static void enter(struct uplink *uplink, enum link_state state)
     metric_gauge_set(uplink->state_gauge, state);
 }
 
-/* Tears the socket down and waits for the next try. Only this leaves CONNECTING and UP. */
-static void lose(struct uplink *uplink, const char *cause)
+/* Tears the socket down and waits for the next try. Only this leaves CONNECTING and UP. kind is the
+ * metric's word for the cause. The same cause again is not logged again. */
+static void lose(struct uplink *uplink, const char *kind, const char *cause)
 {
+    const struct metric_label label = { "cause", kind };
     bool was_up = uplink->state == LINK_UP;
+    bool told = !was_up && strncmp(uplink->cause, cause, sizeof uplink->cause - 1) == 0;
     uint32_t wait_ms = backoff_next_ms(&uplink->backoff);
     zmq_socket_detach(&uplink->socket);
     enter(uplink, LINK_WAITING);
-    uplink->silence_ms = 0;
-    metric_counter_add(uplink->losses, 1);
-    log_warn("uplink", was_up ? "link lost" : "no connection",
+    snprintf(uplink->cause, sizeof uplink->cause, "%s", cause);
+    metric_counter_add(metrics_counter(uplink->metrics, "edge_link_losses_total",
+                                       "Links lost and tries that failed, by cause", &label, 1),
+                       1);
+    log_emit(told ? LOG_DEBUG : LOG_WARN, "uplink", was_up ? "link lost" : "no connection",
              LOG_STR("server", uplink->config->address), LOG_STR("cause", cause),
-             LOG_U64("next_try_ms", wait_ms));
+             LOG_U64("next_try_ms", wait_ms), LOG_END);
     uv_timer_start(&uplink->timer, on_retry, wait_ms, 0);
     if (was_up)
         uplink->events.down(uplink->arg, cause);
@@ -165,56 +187,58 @@ static void on_retry(uv_timer_t *timer)
     enter(uplink, LINK_CONNECTING);
     uv_timer_start(&uplink->timer, on_deadline, uplink->config->connect_ms, 0);
     if (open_socket(uplink, &err) != 0)
-        lose(uplink, err.text);
+        lose(uplink, "local", err.text);
 }
 
 static void on_deadline(uv_timer_t *timer)
 {
-    lose(timer->data, "no answer from the server in time");
+    lose(timer->data, "timeout", "no answer from the server in time");
 }
 
 static void on_watch(uv_timer_t *timer)
 {
     struct uplink *uplink = timer->data;
     uint64_t silent_ms = (clock_now_ns() - uplink->heard_ns) / CLOCK_NS_PER_MS;
-    if (uplink->silence_ms > 0 && silent_ms > uplink->silence_ms)
-        lose(uplink, "the server has gone silent");
+    if (uplink->sessions > 0 && silent_ms > uplink->silence_ms)
+        lose(uplink, "silence", "the server has gone silent");
+}
+
+static void on_handshake(struct uplink *uplink)
+{
+    enter(uplink, LINK_UP);
+    uplink->heard_ns = clock_now_ns();
+    uv_timer_start(&uplink->timer, on_watch, WATCH_MS, WATCH_MS);
+    log_info("uplink", "link up", LOG_STR("server", uplink->config->address));
+    uplink->events.up(uplink->arg);
 }
 
 static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
                      void *arg)
 {
     struct uplink *uplink = arg;
+    char cause[96];
     (void)socket;
     (void)address;
-    char cause[96];
     switch (event) {
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        enter(uplink, LINK_UP);
-        uplink->heard_ns = clock_now_ns();
-        uv_timer_start(&uplink->timer, on_watch, WATCH_MS, WATCH_MS);
-        log_info("uplink", "link up", LOG_STR("server", uplink->config->address));
-        uplink->events.up(uplink->arg);
+        on_handshake(uplink);
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         snprintf(cause, sizeof cause,
                  "refused by the server (status %u): is this box's public key in its allow folder?",
                  value);
-        lose(uplink, cause);
+        lose(uplink, "key_refused", cause);
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        lose(uplink, "the handshake failed: is server.key the key of this server?");
+        lose(uplink, "handshake", "the handshake failed: is server.key the key of this server?");
         break;
     case ZMQ_EVENT_DISCONNECTED:
-        lose(uplink,
-             uplink->state == LINK_UP
-                 ? "connection closed by the server"
-                 : "connection closed in the handshake: key not allowed, or wrong server key");
+        lose(uplink, "closed", "the server closed the connection");
         break;
     case ZMQ_EVENT_CLOSED: /* a connection that could not be made */
         if (uplink->state == LINK_CONNECTING)
-            lose(uplink, "nothing listens there, or no route to it");
+            lose(uplink, "unreachable", "nothing listens there, or no route to it");
         break;
     default:
         break;
@@ -225,11 +249,11 @@ static void on_receive(struct zmq_socket *socket, zmq_msg_t *parts, size_t count
                        void *arg)
 {
     struct uplink *uplink = arg;
+    struct error err;
+    Runespoor__Header *header = NULL;
     (void)socket;
     uplink->heard_ns = clock_now_ns();
     backoff_reset(&uplink->backoff);
-    struct error err;
-    Runespoor__Header *header = NULL;
     if (malformed || count != 1) {
         metric_counter_add(uplink->malformed, 1);
         return;
@@ -279,16 +303,19 @@ static int open_socket(struct uplink *uplink, struct error *err)
     if (!raw)
         return error_set(err, ERROR_MEMORY, "uplink", "cannot make a socket: %s",
                          zmq_strerror(zmq_errno()));
-    if (set_options(uplink, raw) != 0) {
-        error_set(err, ERROR_CONFIG, "uplink", "cannot set up CURVE: %s", zmq_strerror(zmq_errno()));
-        zmq_close(raw);
-        return -(int)err->code;
-    }
-    int result = zmq_socket_attach(&uplink->socket, uplink->loop, raw, on_receive, uplink, err);
+    int result = 0;
+    if (set_options(uplink, raw) != 0)
+        result = error_set(err, ERROR_CONFIG, "uplink", "cannot set up CURVE: %s",
+                           zmq_strerror(zmq_errno()));
     if (result == 0)
-        result = zmq_socket_watch_events(uplink->socket, uplink->context, on_event, uplink, err);
+        result = zmq_socket_attach(&uplink->socket, uplink->loop, raw, on_receive, uplink, err);
+    if (result != 0) {
+        zmq_close(raw);
+        return result;
+    }
+    result = zmq_socket_watch_events(uplink->socket, uplink->context, on_event, uplink, err);
     if (result == 0 && zmq_connect(raw, uplink->config->address) != 0)
         result = error_set(err, ERROR_CONFIG, "uplink", "cannot connect to %s: %s",
                            uplink->config->address, zmq_strerror(zmq_errno()));
-    return result;
+    return result; /* on a failure the caller detaches the socket */
 }

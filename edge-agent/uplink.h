@@ -34,8 +34,13 @@ int uplink_open(struct uplink **uplink, uv_loop_t *loop, const struct server_lin
 int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct packet **payload,
                 size_t *wire_bytes, struct error *err);
 
-/* Time without a message after which the link counts as broken; 0: not watched. Set from Welcome. */
-void uplink_watch_silence(struct uplink *uplink, uint32_t silence_ms);
+/* A stream's session has begun or is over. While there is one the server reports every report_ms, and
+ * three silent periods break the link. */
+void uplink_begin_session(struct uplink *uplink, uint32_t report_ms);
+void uplink_end_session(struct uplink *uplink);
+
+/* Why the link is not up, for people; NULL while it is. Good until the next event. */
+const char *uplink_cause(const struct uplink *uplink);
 
 /* Closes after what is queued has gone, or 500 ms. Sets NULL; takes NULL. */
 void uplink_close(struct uplink **uplink);

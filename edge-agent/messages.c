@@ -1,0 +1,79 @@
+/* messages: see the header. Strings are only borrowed: protobuf-c wants them without const. */
+#include "messages.h"
+
+#include "base/log.h"
+
+/* What is lost here is said again (Hello, report) or need not be said (Bye). */
+static void send_control(struct uplink *uplink, const Runespoor__Header *header)
+{
+    struct error err;
+    if (uplink_send(uplink, header, NULL, NULL, &err) != 0)
+        log_debug("uplink", "message not sent", LOG_STR("kind", wire_kind_word(header)),
+                  LOG_CAUSE(&err));
+}
+
+void messages_send_hello(struct uplink *uplink, const char *agent, const struct camera_config *config,
+                         const struct source_info *info, uint64_t nonce)
+{
+    Runespoor__Hello hello = RUNESPOOR__HELLO__INIT;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    Runespoor__Codec codecs[] = { RUNESPOOR__CODEC__CODEC_H264 };
+    hello.version = WIRE_VERSION;
+    hello.agent = (char *)agent;
+    hello.stream = config->name;
+    hello.software = (char *)"edge-agent";
+    hello.n_codecs = 1;
+    hello.codecs = codecs;
+    hello.width = info->width;
+    hello.height = info->height;
+    hello.nonce = nonce;
+    hello.model = config->model;
+    header.kind_case = RUNESPOOR__HEADER__KIND_HELLO;
+    header.hello = &hello;
+    send_control(uplink, &header);
+}
+
+void messages_send_report(struct uplink *uplink, uint64_t session, const struct figures *figures)
+{
+    struct figures_report report;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    figures_fill_report(figures, &report);
+    report.message.session = session;
+    header.kind_case = RUNESPOOR__HEADER__KIND_AGENT_REPORT;
+    header.agent_report = &report.message;
+    send_control(uplink, &header);
+}
+
+void messages_send_bye(struct uplink *uplink, uint64_t session, const char *reason)
+{
+    Runespoor__Bye bye = RUNESPOOR__BYE__INIT;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    bye.session = session;
+    bye.reason = (char *)reason;
+    header.kind_case = RUNESPOOR__HEADER__KIND_BYE;
+    header.bye = &bye;
+    send_control(uplink, &header);
+}
+
+int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence,
+                        const struct source_info *info, struct encoded_frame *frame,
+                        size_t *wire_bytes, struct error *err)
+{
+    Runespoor__Packet packet = RUNESPOOR__PACKET__INIT;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    packet.session = session;
+    packet.frame = frame->number;
+    packet.capture_ns = frame->capture_ns;
+    packet.capture_unix_us = frame->capture_unix_us;
+    packet.codec = RUNESPOOR__CODEC__CODEC_H264;
+    packet.keyframe = frame->keyframe;
+    packet.width = frame->width;
+    packet.height = frame->height;
+    packet.camera_width = info->width;
+    packet.camera_height = info->height;
+    packet.encode_us = frame->encode_us;
+    packet.sequence = sequence;
+    header.kind_case = RUNESPOOR__HEADER__KIND_PACKET;
+    header.packet = &packet;
+    return uplink_send(uplink, &header, &frame->packet, wire_bytes, err);
+}
