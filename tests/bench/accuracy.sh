@@ -8,6 +8,7 @@ set -eu
 
 GAP_MAX=0.02
 FPS=10 # of the clip: makes a bitrate of bytes
+RUNG_SECONDS=200 # most for one rung: the agent waits for ever for a server that did not come up
 
 build=$B
 python=$ORT_PYTHON
@@ -73,13 +74,13 @@ stream() { # NAME, then what to set for the camera, as rung.width=512; leaves $l
         set -- "$@" --set "cameras.0.$word"
         shift
     done
-    "$build/bin/edge-agent" run --config deploy/edge-agent.yaml \
+    timeout -k 10 $RUNG_SECONDS "$build/bin/edge-agent" run --config deploy/edge-agent.yaml \
         --set "server.address=tcp://127.0.0.1:$port" --set "server.key=$keys/server.pub" \
         --set "keys.folder=$keys" --set cameras.0.name=vtest --set cameras.0.pace=fast \
         --set cameras.0.source.kind=file --set "cameras.0.source.path=$clip" \
         --set cameras.0.source.loop=false "$@" \
         --set "answers.path=$scratch/answers.jsonl" --summary "$scratch/summary.txt" \
-        2>"$scratch/edge-agent.log" || fail "edge-agent failed"
+        2>"$scratch/edge-agent.log" || fail "edge-agent failed, or took longer than $RUNG_SECONDS s"
     line=$(score "$scratch/answers.jsonl") || fail "no figures for $name"
     rm "$scratch/answers.jsonl"
     print_row "$name" "$line"
