@@ -52,6 +52,21 @@ static void grants_are_bounded(void **state)
     credit_finish(&credit);
 }
 
+static void more_than_granted_never_comes_back(void **state)
+{
+    (void)state;
+    struct credit credit;
+    assert_int_equal(credit_init(&credit), 0);
+    uint32_t epoch = credit_start(&credit, 2);
+    assert_int_equal(credit_take(&credit), epoch);
+    for (unsigned i = 0; i < 5; i++)
+        credit_give(&credit, epoch);
+    assert_int_equal(credit_take(&credit), epoch);
+    assert_int_equal(credit_take(&credit), epoch);
+    assert_int_equal(credit_take(&credit), 0);
+    credit_finish(&credit);
+}
+
 struct taker {
     struct credit *credit;
     unsigned taken;
@@ -75,7 +90,7 @@ static void waiters_get_all_and_end(void **state)
     assert_int_equal(credit_init(&credit), 0);
     assert_int_equal(uv_thread_create(&thread, take_until_closed, &taker), 0);
     uint32_t epoch = credit_start(&credit, 3);
-    for (unsigned i = 0; i < 1000; i++)
+    for (unsigned i = 0; i < 1000; i++) /* some find nothing to give back to */
         credit_give(&credit, epoch);
     for (;;) { /* until the thread has taken everything that was not over the limit */
         uv_mutex_lock(&credit.mutex);
@@ -98,6 +113,7 @@ int main(void)
         cmocka_unit_test(credits_are_counted),
         cmocka_unit_test(old_epochs_are_void),
         cmocka_unit_test(grants_are_bounded),
+        cmocka_unit_test(more_than_granted_never_comes_back),
         cmocka_unit_test(waiters_get_all_and_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

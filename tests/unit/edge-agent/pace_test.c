@@ -1,4 +1,5 @@
-/* pace: due times, lateness, and a rate cap that keeps its average over awkward rates and gaps. */
+/* pace: due times, lateness without starving, and a rate cap that keeps its average over awkward rates,
+ * gaps and changes. */
 #include "pace.h"
 
 #include "base/clock.h"
@@ -54,20 +55,93 @@ static void due_and_late(void **state)
 {
     (void)state;
     struct pace pace;
+    const uint64_t time_ns = 3 * CLOCK_NS_PER_S, ms = CLOCK_NS_PER_MS;
     pace_init(&pace, 10, 0, 1000);
-    uint64_t due = pace_due_ns(&pace, 3 * CLOCK_NS_PER_S);
-    assert_int_equal(due, 1000 + 3 * CLOCK_NS_PER_S);
-    assert_false(pace_is_late(&pace, due, due));
-    assert_false(pace_is_late(&pace, due, due + 200 * CLOCK_NS_PER_MS));
-    assert_true(pace_is_late(&pace, due, due + 201 * CLOCK_NS_PER_MS));
+    uint64_t due = pace_due_ns(&pace, time_ns);
+    assert_int_equal(due, 1000 + time_ns);
+    assert_false(pace_is_late(&pace, time_ns, due - 50 * ms));
+    assert_false(pace_is_late(&pace, time_ns, due));
+    assert_false(pace_is_late(&pace, time_ns, due + 200 * ms));
+    assert_true(pace_is_late(&pace, time_ns, due + 201 * ms));
+}
+
+/* Plays 500 pictures of a 25 fps source on a clock of its own; gives how many were sent. */
+static unsigned play(uint64_t read_ms, uint64_t encode_ms, uint64_t stop_ms)
+{
+    struct pace pace;
+    unsigned sent = 0;
+    uint64_t now_ns = 0;
+    pace_init(&pace, 25, 0, 0);
+    for (unsigned i = 0; i < 500; i++) {
+        uint64_t time_ns = i * CLOCK_NS_PER_S / 25;
+        if (i == 100)
+            now_ns += stop_ms * CLOCK_NS_PER_MS;
+        now_ns += read_ms * CLOCK_NS_PER_MS;
+        if (now_ns < pace_due_ns(&pace, time_ns))
+            now_ns = pace_due_ns(&pace, time_ns);
+        if (pace_is_late(&pace, time_ns, now_ns))
+            continue;
+        assert_true(pace_due_ns(&pace, time_ns) <= now_ns);
+        assert_true(now_ns - pace_due_ns(&pace, time_ns) <= 80 * CLOCK_NS_PER_MS);
+        now_ns += encode_ms * CLOCK_NS_PER_MS;
+        sent++;
+    }
+    return sent;
+}
+
+static void slow_boxes_send_what_they_can(void **state)
+{
+    (void)state;
+    assert_int_equal(play(10, 20, 0), 500);
+    /* A slow encoder leaves frames out: 40 ms a frame make 40 of 70 at most. */
+    assert_in_range(play(10, 60, 0), 200, 290);
+    /* A source slower than its own pace cannot catch up by that, and must not starve. */
+    assert_in_range(play(60, 5, 0), 350, 500);
+    assert_in_range(play(41, 0, 0), 350, 500);
+    /* A box that stood still for 2 s has missed what a camera would have missed. */
+    assert_in_range(play(5, 10, 2000), 440, 460);
+}
+
+static void caps_change_on_the_way(void **state)
+{
+    (void)state;
+    struct pace pace;
+    unsigned sent[3] = { 0 };
+    const double caps[3] = { 5, 0, 10 };
+    pace_init(&pace, 25, 0, 0);
+    for (unsigned i = 0; i < 750; i++) {
+        if (i % 250 == 0)
+            pace_set_cap(&pace, caps[i / 250]);
+        sent[i / 250] += pace_admit(&pace, 3600 * CLOCK_NS_PER_S + i * CLOCK_NS_PER_S / 25);
+    }
+    assert_in_range(sent[0], 50, 51);
+    assert_int_equal(sent[1], 250);
+    assert_in_range(sent[2], 100, 101);
+}
+
+/* Where a source does not tell its rate, the cap holds whatever the rate is. */
+static void unknown_rates_are_capped(void **state)
+{
+    (void)state;
+    struct pace pace;
+    unsigned sent = 0;
+    pace_init(&pace, 0, 30, 0);
+    for (unsigned i = 0; i < 600; i++)
+        sent += pace_admit(&pace, i * CLOCK_NS_PER_S / 60);
+    assert_in_range(sent, 300, 310);
+    assert_true(pace_sent_fps(0, 0) == 25);
+    assert_true(pace_sent_fps(0, 10) == 10);
+    assert_true(pace_sent_fps(30, 0) == 30);
+    assert_true(pace_sent_fps(30, 60) == 30);
+    assert_true(pace_sent_fps(30, 12.5) == 12.5);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cap_keeps_its_average),
-        cmocka_unit_test(gap_makes_no_burst),
-        cmocka_unit_test(due_and_late),
+        cmocka_unit_test(cap_keeps_its_average),  cmocka_unit_test(gap_makes_no_burst),
+        cmocka_unit_test(due_and_late),           cmocka_unit_test(slow_boxes_send_what_they_can),
+        cmocka_unit_test(caps_change_on_the_way), cmocka_unit_test(unknown_rates_are_capped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
