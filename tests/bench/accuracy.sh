@@ -74,7 +74,7 @@ stream() { # NAME, then what to set for the camera, as rung.width=512; leaves $l
         set -- "$@" --set "cameras.0.$word"
         shift
     done
-    timeout -k 10 $RUNG_SECONDS "$build/bin/edge-agent" run --config deploy/edge-agent.yaml \
+    timeout --foreground -k 10 $RUNG_SECONDS "$build/bin/edge-agent" run --config deploy/edge-agent.yaml \
         --set "server.address=tcp://127.0.0.1:$port" --set "server.key=$keys/server.pub" \
         --set "keys.folder=$keys" --set cameras.0.name=vtest --set cameras.0.pace=fast \
         --set cameras.0.source.kind=file --set "cameras.0.source.path=$clip" \
