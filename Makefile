@@ -16,6 +16,7 @@ include mk/test.mk
 include mk/lint.mk
 include mk/sanitize.mk
 include mk/demo.mk
+include mk/docs.mk
 include mk/bench.mk
 include mk/install.mk
 

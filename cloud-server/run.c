@@ -9,7 +9,7 @@
 
 struct daemon {
     uv_loop_t loop;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
     uv_timer_t watchdog;
     struct metrics *metrics;
     struct server *server; /* NULL from the stop on */
@@ -25,6 +25,7 @@ static void on_stopped(void *arg)
 
     uv_close((uv_handle_t *)&daemon->term, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    uv_close((uv_handle_t *)&daemon->hangup, NULL);
     uv_close((uv_handle_t *)&daemon->watchdog, NULL);
 }
 
@@ -48,6 +49,15 @@ static void on_signal(uv_signal_t *signal, int number)
     }
     log_info("server", "stopping", LOG_STR("signal", strsignal(number)));
     stop(daemon);
+}
+
+/* A terminal that goes away, or a habit from other daemons: no reason to drop every stream. */
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    (void)signal;
+    (void)number;
+    log_warn("server", "SIGHUP changes nothing: a new configuration takes a restart, and the allow "
+                       "folder is read by itself");
 }
 
 static void on_ready(void *arg)
@@ -80,6 +90,8 @@ static void open_handles(struct daemon *daemon)
     uv_signal_init(&daemon->loop, &daemon->interrupt);
     uv_signal_start(&daemon->term, on_signal, SIGTERM);
     uv_signal_start(&daemon->interrupt, on_signal, SIGINT);
+    uv_signal_init(&daemon->loop, &daemon->hangup);
+    uv_signal_start(&daemon->hangup, on_hangup, SIGHUP);
     uv_timer_init(&daemon->loop, &daemon->watchdog);
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         uv_timer_start(&daemon->watchdog, on_watchdog, 0, watchdog_us / 2000);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #define CARD_NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -120,6 +121,14 @@ int card_read(struct card **card, const char *folder, struct error *err)
     fresh->folder = strdup(folder);
     if (!fresh->folder)
         goto no_memory;
+    if (access(path.data, F_OK) != 0) {
+        text_finish(&path);
+        card_free(&fresh);
+        return error_set(err, ERROR_CONFIG, folder,
+                         "no " CARD_FILE_NAME
+                         " there: a model is a folder with a card, a network and "
+                         "a sample picture, see docs/models.md");
+    }
     int result = config_load(&fresh->config, card_options, fresh, path.data, NULL, 0, err);
     text_finish(&path);
     if (!fresh->config) {

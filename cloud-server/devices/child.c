@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -183,37 +182,12 @@ static void start_life(struct child *child)
     end_life(child);
 }
 
-/* The worker's environment: ours, and how long libgomp's threads spin before they sleep. By default
- * that is for milliseconds, and as soon as a processor is shared with anything else (a decoder, an
- * encoder) the threads wait for each other spinning: inference of the default detector then took 116
- * ms in place of 17 (2 threads, 2 busy processors). What the operator has set stays. The array is the
- * caller's to free, the strings are not. NULL: no memory. */
-static char **make_environment(void)
-{
-    static char spin[] = "GOMP_SPINCOUNT=1000";
-    size_t count = 0;
-    while (environ[count])
-        count++;
-    char **environment = calloc(count + 2, sizeof *environment);
-    if (!environment)
-        return NULL;
-    memcpy(environment, environ, count * sizeof *environment);
-    if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT"))
-        environment[count] = spin;
-    return environment;
-}
-
 /* On success `process` runs and `socket` is our end of the pair. */
 static int make_process(struct child *child, struct error *err)
 {
     int ends[2];
-    char **environment = make_environment();
-    if (!environment)
-        return error_set(err, ERROR_MEMORY, child->config.name, "no room for its environment");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        free(environment);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_set_errno(err, errno, child->config.name, "cannot make a socket pair");
-    }
     /* Nothing is read from standard input, and what a library prints belongs with the log. */
     uv_stdio_container_t stdio[] = {
         { .flags = UV_IGNORE },
@@ -225,13 +199,11 @@ static int make_process(struct child *child, struct error *err)
     uv_process_options_t options = {
         .file = child->config.program,
         .args = (char **)arguments, /* libuv does not write to them */
-        .env = environment,
         .stdio = stdio,
         .stdio_count = sizeof stdio / sizeof stdio[0],
         .exit_cb = on_process_exit,
     };
     int failed = uv_spawn(child->loop, &child->process, &options);
-    free(environment);
     child->process.data = child;
     child->handles = 1; /* to be closed also after a failure */
     close(ends[1]);
@@ -368,7 +340,8 @@ static void kill_process(struct child *child)
 {
     child->state = CHILD_KILLED;
     close_socket(child);
-    uv_process_kill(&child->process, SIGKILL); /* it may be gone already: on_process_exit follows anyway */
+    uv_process_kill(&child->process,
+                    SIGKILL); /* it may be gone already: on_process_exit follows anyway */
     start_timer(child, KILL_WAIT_MS);
 }
 

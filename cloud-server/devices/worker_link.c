@@ -87,12 +87,13 @@ int worker_link_give(struct worker_link *link, struct job *job)
     job->result = link->load->jobs == 0 ? 0 : 1 - link->jobs[0]->result;
     struct order_job order;
     fill_job(&order, link, job);
+    uint64_t now_ns = clock_now_ns(); /* before the worker may take the processor from us */
     failed = child_send(&link->child, ORDER_JOB, &order, -1, &err);
     if (failed)
         return failed;
     link->given++;
     if (link->load->jobs == 0) {
-        link->load->begun_ns = clock_now_ns();
+        link->load->begun_ns = now_ns;
         child_expect(&link->child, true);
     }
     link->jobs[link->load->jobs++] = job;

@@ -235,6 +235,25 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->analysis.prepare_us = frame->analysis.infer_us = frame->analysis.head_us = 0;
 }
 
+/* What to do about a packet that is not even decoded. */
+static const char *judge_advice(enum frame_fate fate)
+{
+    switch (fate) {
+    case FATE_TOO_LARGE:
+        return "above limits.message_bytes, limits.width or limits.height: raise the limit here, "
+               "or "
+               "send a smaller rung";
+    case FATE_BITRATE:
+        return "this key's streams are above limits.bitrate_kbps: raise it here, or send less";
+    case FATE_NO_CREDIT:
+        return "the agent sends more than its credits allow";
+    case FATE_CODEC:
+        return "this codec is not decoded here";
+    default:
+        return "packets came twice or out of order";
+    }
+}
+
 int session_receive(struct session *session, const Runespoor__Packet *packet, zmq_msg_t *payload,
                     uint32_t wire_bytes, enum frame_fate verdict, struct error *err)
 {
@@ -267,7 +286,7 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
     if (fate == FATE_NO_KEYFRAME)
         ask_keyframe(session, fate);
     else
-        log_fate(session, frame, fate, "");
+        log_fate(session, frame, fate, judge_advice(fate));
     finish_frame(frame, fate);
     return 0;
 }

@@ -179,8 +179,8 @@ unreadable:
     config->partial = true;
     if (errno == ENOENT)
         problem_add(config, config->tree, "",
-                    "there is no such file; `%s example > %s` makes one to start from",
-                    program_invocation_short_name, path);
+                    "there is no such file; `%s example` prints a configuration to start from",
+                    program_invocation_short_name);
     else
         problem_add(config, config->tree, "", "cannot be read: %s", strerror(errno));
 out:

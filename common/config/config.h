@@ -26,9 +26,6 @@ enum option_kind {
     OPTION_KIND_LIST,    /* struct option_list of element_bytes structs described by section */
 };
 
-/* What has to restart when this key changes: the daemon, its part only, or nothing. */
-enum option_reload { RELOAD_DAEMON, RELOAD_PART, RELOAD_LIVE };
-
 struct option_strings {
     char **items;
     size_t count;
@@ -53,7 +50,6 @@ struct option_spec {
     size_t element_bytes;
     const char *example; /* for the example file, where a key is required; NULL: made up */
     bool secret;         /* shown as *** in printouts and never repeated in messages */
-    enum option_reload reload;
     const char *help; /* one sentence, without a full stop */
 };
 

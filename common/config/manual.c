@@ -8,12 +8,6 @@
 
 #define COMMENT_COLUMNS 96
 
-static const char *const reload_words[] = {
-    [RELOAD_DAEMON] = "daemon",
-    [RELOAD_PART] = "part",
-    [RELOAD_LIVE] = "live",
-};
-
 /* Where an example's line stands. */
 struct place {
     FILE *out;
@@ -201,8 +195,7 @@ static void write_row(const struct option_spec *spec, FILE *out)
         write_cell(allowed, out);
     fprintf(out, " | %s | ", spec->unit ? spec->unit : "");
     write_cell(spec->help, out);
-    fprintf(out, "%s | %s |\n", spec->secret ? " (secret: never printed)" : "",
-            reload_words[spec->reload]);
+    fprintf(out, "%s |\n", spec->secret ? " (secret: never printed)" : "");
 }
 
 /* A heading and table for these keys, then one for each section and list in them. */
@@ -217,8 +210,8 @@ static void write_tables(const struct option_spec *table, const char *title, con
         if (option_nests(spec))
             continue;
         if (!leaves)
-            fputs("| key | default | allowed | unit | what it does | reload |\n"
-                  "| --- | --- | --- | --- | --- | --- |\n",
+            fputs("| key | default | allowed | unit | what it does |\n"
+                  "| --- | --- | --- | --- | --- |\n",
                   out);
         leaves = true;
         write_row(spec, out);

@@ -145,6 +145,8 @@ void zmq_socket_detach(struct zmq_socket **socket)
     if (!old)
         return;
     assert(old->raw);
+    if (old->events) /* first the writer, then its reader: libzmq's thread would wait for it for ever */
+        zmq_socket_monitor(old->raw, NULL, 0);
     zmq_socket_detach(&old->events);
     close_handles(old);  /* before the descriptor goes with the socket */
     zmq_close(old->raw); /* ends its monitor too */

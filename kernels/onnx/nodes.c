@@ -191,9 +191,11 @@ static int add_attribute(struct graph *graph, int node, const Onnx__AttributePro
         attribute.floats = proto->floats;
         attribute.count = proto->n_floats;
     } else if (attribute.kind == ATTRIBUTE_STRING) {
-        string = strndup(proto->s.len ? (const char *)proto->s.data : "", proto->s.len);
+        string = calloc(1, proto->s.len + 1);
         if (!string)
             return error_set(err, ERROR_MEMORY, "graph", "no memory left");
+        if (proto->s.len > 0)
+            memcpy(string, proto->s.data, proto->s.len);
         attribute.s = string;
     } else if (attribute.kind == ATTRIBUTE_TENSOR) {
         rc = onnx_read_tensor(proto->t, &attribute.t, err);

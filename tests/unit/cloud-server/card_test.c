@@ -223,7 +223,7 @@ static void test_no_folder(void **state)
     struct card *card = NULL;
     struct error err = { 0 };
     assert_true(card_read(&card, "/nowhere/at/all", &err) < 0);
-    assert_non_null(strstr(err.text, "/nowhere/at/all/card.yaml"));
+    assert_non_null(strstr(err.text, "/nowhere/at/all: no card.yaml there"));
     card_free(&card);
 }
 

@@ -262,21 +262,21 @@ static void markdown_has_a_row_for_every_key(void **state)
     assert_int_equal(fclose(out), 0);
     assert_memory_equal(text, "# Configuring\n\n", 15);
     const char *const parts[] = {
-        "\n## Top level\n\n| key | default | allowed | unit | what it does | reload |\n"
-        "| --- | --- | --- | --- | --- | --- |\n"
+        "\n## Top level\n\n| key | default | allowed | unit | what it does |\n"
+        "| --- | --- | --- | --- | --- |\n"
         "| `log` | `info` |  |  | log level, then levels by module with commas between, so that "
         "one "
-        "module can be watched closely while the others stay quiet | live |\n"
-        "| `classes` | `person,car` | 1 to 4 elements |  | what is looked for | daemon |\n"
-        "| `quiet` | `false` | true or false |  | say nothing | daemon |\n\n",
+        "module can be watched closely while the others stay quiet |\n"
+        "| `classes` | `person,car` | 1 to 4 elements |  | what is looked for |\n"
+        "| `quiet` | `false` | true or false |  | say nothing |\n\n",
         "\n## `cameras[]`\n\nOne entry per camera (list; 0 to 3 elements).\n\n| key |",
-        "| `name` | required |  |  | name of the stream | daemon |\n",
-        "| `password` |  | 4 to 16 bytes |  | for the camera (secret: never printed) | daemon |\n",
+        "| `name` | required |  |  | name of the stream |\n",
+        "| `password` |  | 4 to 16 bytes |  | for the camera (secret: never printed) |\n",
         "\n## `cameras[].rung`\n\nWhat is sent.\n\n",
-        "| `fps` | `25` | 1 to 240 | fps | frames per second | daemon |\n",
-        "| `codec` | `h264` | h264, mjpeg, raw |  | how frames are packed | daemon |\n",
+        "| `fps` | `25` | 1 to 240 | fps | frames per second |\n",
+        "| `codec` | `h264` | h264, mjpeg, raw |  | how frames are packed |\n",
         "\n## `link`\n",
-        "| `timeout_s` | `2.5` | 0.1 to 60 | s | wait that long \\| then try again | daemon |\n",
+        "| `timeout_s` | `2.5` | 0.1 to 60 | s | wait that long \\| then try again |\n",
         "\n## `spare[]`\n\nRungs to fall back to (list).\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

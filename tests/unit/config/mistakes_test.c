@@ -370,8 +370,8 @@ static void files_that_cannot_be_read(void **state)
     struct error err;
     assert_int_equal(config_load(&config, sample_options, &sample, "/no/such.yaml", NULL, 0, &err),
                      -ERROR_CONFIG);
-    assert_problems("/no/such.yaml: there is no such file; `mistakes_test example > /no/such.yaml` "
-                    "makes one to start from\n");
+    assert_problems("/no/such.yaml: there is no such file; `mistakes_test example` prints a "
+                    "configuration to start from\n");
     config_free(&config);
     assert_int_equal(config_load(&config, sample_options, &sample, "/tmp", NULL, 0, &err),
                      -ERROR_CONFIG);

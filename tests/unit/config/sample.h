@@ -75,7 +75,6 @@ static const struct option_spec sample_options[] = {
       .offset = offsetof(struct sample, log),
       .fallback = "info",
       .max = CONFIG_STRING_BYTES_MAX,
-      .reload = RELOAD_LIVE,
       .help = "log level, then levels by module with commas between, so that one module can be "
               "watched closely while the others stay quiet" },
     OPTION_LIST(sample, cameras, sample_camera, sample_camera_options, 0, 3, "one entry per camera"),
