@@ -12,7 +12,7 @@ int elementwise_add_unary(struct build *build, const struct pointwise *pointwise
 int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
                            struct cpu_place *operand, struct cpu_place *to, struct error *err);
 
-/* What oneDNN calls a function: up to two of its own for one of ours. 0 when it has none. */
+/* What oneDNN calls a function without an operand: one or two of its own. */
 struct elementwise_part {
     dnnl_alg_kind_t kind;
     float alpha, beta;

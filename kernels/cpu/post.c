@@ -202,8 +202,6 @@ static int append_posts(const struct post_list *list, size_t count, dnnl_post_op
         }
         int first = before_count;
         before_count += elementwise_parts(&list->posts[i], before + first);
-        if (before_count == first)
-            return BUILD_DECLINED;
         for (int p = first; p < before_count; p++)
             if (clashes(&before[p], before, p) ||
                 dnnl_post_ops_append_eltwise(ops, 1, before[p].kind, before[p].alpha, before[p].beta))

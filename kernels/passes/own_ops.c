@@ -1,22 +1,23 @@
 /* own_ops: rows of ops that keep the shape and are one pointwise function. */
 #include "passes/own_ops.h"
 #include "passes/pointwise.h"
-#include <assert.h>
 #include <limits.h>
 
 static int same_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int apply(const struct node *node, const struct tensor *const *in, struct tensor *const *out,
-                 struct error *err);
+static int apply_swish(const struct node *node, const struct tensor *const *in,
+                       struct tensor *const *out, struct error *err);
 
-#define ROW(op_name)                                                                   \
-    {                                                                                  \
-        .name = op_name, .class = OP_CLASS_UNARY, .inputs_min = 1, .inputs_max = 1,    \
-        .outputs_min = 1, .outputs_max = 1, .opset_max = INT_MAX, .shape = same_shape, \
-        .reference = apply                                                             \
-    }
-
-const struct op swish_op = ROW("swish");
-const struct op round_to_steps_op = ROW("round_to_steps");
+const struct op swish_op = {
+    .name = "swish",
+    .class = OP_CLASS_UNARY,
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .outputs_min = 1,
+    .outputs_max = 1,
+    .opset_max = INT_MAX,
+    .shape = same_shape,
+    .reference = apply_swish,
+};
 
 static int same_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
@@ -28,16 +29,14 @@ static int same_shape(const struct node *node, const struct op_values *values, s
     return 0;
 }
 
-static int apply(const struct node *node, const struct tensor *const *in, struct tensor *const *out,
-                 struct error *err)
+static int apply_swish(const struct node *node, const struct tensor *const *in,
+                       struct tensor *const *out, struct error *err)
 {
-    (void)err;
-    struct pointwise pointwise;
-    bool known = pointwise_from_own_node(node, &pointwise);
-    assert(known);
+    (void)node, (void)err;
+    const struct pointwise swish = { .kind = POINTWISE_SWISH };
     const float *x = in[0]->data;
     float *y = out[0]->data;
     for (int64_t i = 0, count = shape_elements(&in[0]->shape); i < count; i++)
-        y[i] = pointwise_apply(&pointwise, x[i], 0);
+        y[i] = pointwise_apply(&swish, x[i], 0);
     return 0;
 }

@@ -8,8 +8,6 @@ int pass_run_all(struct graph *graph, struct error *err)
     if (!rc)
         rc = pass_fuse_activation(graph, err);
     if (!rc)
-        rc = pass_fuse_quantise(graph, err);
-    if (!rc)
         rc = pass_fold_affine(graph, err);
     if (!rc)
         rc = pass_fuse_post(graph, err);

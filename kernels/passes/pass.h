@@ -11,9 +11,6 @@ int pass_drop_noop(struct graph *graph, struct error *err);
 /* x * Sigmoid(x) becomes swish, x * HardSigmoid(x) hard_swish, and Relu(x) + c * (x - |x|), the way
  * some exporters write it, PRelu. */
 int pass_fuse_activation(struct graph *graph, struct error *err);
-/* QuantizeLinear and DequantizeLinear with the same steps, one behind the other, become one
- * round_to_steps. */
-int pass_fuse_quantise(struct graph *graph, struct error *err);
 /* Scale and shift per channel (BatchNormalization; Mul, Div, Add, Sub by constants) go into the
  * weights of the convolution before; a BatchNormalization that has none becomes Mul and Add. */
 int pass_fold_affine(struct graph *graph, struct error *err);

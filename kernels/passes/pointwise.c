@@ -1,7 +1,6 @@
 /* pointwise: one table of names, one function that says what each of them computes. */
 #include "passes/pointwise.h"
 #include "ops/op.h"
-#include "passes/own_ops.h"
 #include "passes/rewrite.h"
 #include <assert.h>
 #include <float.h>
@@ -65,19 +64,6 @@ bool pointwise_from_node(const struct graph *graph, const struct node *node,
     return false;
 }
 
-bool pointwise_from_own_node(const struct node *node, struct pointwise *pointwise)
-{
-    *pointwise = (struct pointwise){ .operand = -1 };
-    if (node->op == &swish_op) {
-        pointwise->kind = POINTWISE_SWISH;
-        return true;
-    }
-    pointwise->kind = POINTWISE_STEPS;
-    pointwise->alpha = node_float(node, "step", 1);
-    pointwise->beta = node_float(node, "lowest", 0);
-    return node->op == &round_to_steps_op;
-}
-
 float pointwise_apply(const struct pointwise *pointwise, float x, float operand)
 {
     const float alpha = pointwise->alpha, beta = pointwise->beta;
@@ -112,8 +98,6 @@ float pointwise_apply(const struct pointwise *pointwise, float x, float operand)
         return -x;
     case POINTWISE_SOFTPLUS:
         return x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
-    case POINTWISE_STEPS:
-        return alpha * fminf(fmaxf(rintf(x / alpha), beta), beta + POINTWISE_STEP_COUNT - 1);
     case POINTWISE_ADD:
         return x + operand;
     case POINTWISE_SUB:
@@ -139,8 +123,6 @@ static bool read_parameters(const struct graph *graph, const struct node *node,
                             struct pointwise *pointwise)
 {
     switch (pointwise->kind) {
-    case POINTWISE_STEPS:
-        return pointwise_from_own_node(node, pointwise);
     case POINTWISE_LEAKY_RELU:
         pointwise->alpha = node_float(node, "alpha", 0.01f);
         return true;

@@ -6,29 +6,28 @@
 #include "graph/graph.h"
 
 /* kind, op name, takes an operand, meaning of alpha and beta */
-#define POINTWISE_KINDS(X)                                            \
-    X(RELU, "Relu", false)                                            \
-    X(LEAKY_RELU, "LeakyRelu", false) /* alpha: slope */              \
-    X(CLIP, "Clip", false)            /* alpha..beta */               \
-    X(SIGMOID, "Sigmoid", false)                                      \
-    X(HARD_SIGMOID, "HardSigmoid", false) /* alpha x + beta */        \
-    X(SWISH, "swish", false)                                          \
-    X(HARD_SWISH, "HardSwish", false)                                 \
-    X(TANH, "Tanh", false)                                            \
-    X(ELU, "Elu", false) /* alpha */                                  \
-    X(EXP, "Exp", false)                                              \
-    X(LOG, "Log", false)                                              \
-    X(SQRT, "Sqrt", false)                                            \
-    X(ABS, "Abs", false)                                              \
-    X(NEG, "Neg", false)                                              \
-    X(SOFTPLUS, "Softplus", false)                                    \
-    X(STEPS, "round_to_steps", false) /* alpha: step, beta: lowest */ \
-    X(ADD, "Add", true)                                               \
-    X(SUB, "Sub", true) /* x - operand */                             \
-    X(MUL, "Mul", true)                                               \
-    X(DIV, "Div", true) /* x / operand */                             \
-    X(MAX, "Max", true)                                               \
-    X(MIN, "Min", true)                                               \
+#define POINTWISE_KINDS(X)                                     \
+    X(RELU, "Relu", false)                                     \
+    X(LEAKY_RELU, "LeakyRelu", false) /* alpha: slope */       \
+    X(CLIP, "Clip", false)            /* alpha..beta */        \
+    X(SIGMOID, "Sigmoid", false)                               \
+    X(HARD_SIGMOID, "HardSigmoid", false) /* alpha x + beta */ \
+    X(SWISH, "swish", false)                                   \
+    X(HARD_SWISH, "HardSwish", false)                          \
+    X(TANH, "Tanh", false)                                     \
+    X(ELU, "Elu", false) /* alpha */                           \
+    X(EXP, "Exp", false)                                       \
+    X(LOG, "Log", false)                                       \
+    X(SQRT, "Sqrt", false)                                     \
+    X(ABS, "Abs", false)                                       \
+    X(NEG, "Neg", false)                                       \
+    X(SOFTPLUS, "Softplus", false)                             \
+    X(ADD, "Add", true)                                        \
+    X(SUB, "Sub", true) /* x - operand */                      \
+    X(MUL, "Mul", true)                                        \
+    X(DIV, "Div", true) /* x / operand */                      \
+    X(MAX, "Max", true)                                        \
+    X(MIN, "Min", true)                                        \
     X(PRELU, "PRelu", true)
 
 enum pointwise_kind {
@@ -37,8 +36,6 @@ enum pointwise_kind {
 #undef X
         POINTWISE_KIND_COUNT
 };
-
-#define POINTWISE_STEP_COUNT 256 /* of STEPS */
 
 struct pointwise {
     enum pointwise_kind kind;
@@ -54,9 +51,6 @@ bool pointwise_commutes(enum pointwise_kind kind);
  * when it is none, or one whose parameters are not known before it runs. */
 bool pointwise_from_node(const struct graph *graph, const struct node *node,
                          struct pointwise *pointwise);
-
-/* The same for the ops of own_ops.h, which need no graph. */
-bool pointwise_from_own_node(const struct node *node, struct pointwise *pointwise);
 
 float pointwise_apply(const struct pointwise *pointwise, float x, float operand);
 

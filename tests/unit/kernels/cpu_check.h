@@ -82,19 +82,6 @@ static inline int net_ints(struct net *net, int count, const int64_t *ints)
     net_must(net, value);
     return value;
 }
-/* QuantizeLinear and DequantizeLinear of 8 bits with these steps; gives the output. */
-static inline int net_node(struct net *net, const char *op_name, ...);
-static inline int net_round_trip(struct net *net, int x, enum tensor_type type, float scale, int zero)
-{
-    struct tensor zero_point;
-    struct shape scalar = { 0 };
-    net_must(net, tensor_create(&zero_point, type, &scalar, &net->err));
-    *(unsigned char *)zero_point.data = (unsigned char)zero;
-    int z = graph_add_constant(net->graph, "zero", &zero_point, &net->err);
-    net_must(net, z);
-    int s = net_constant(net, &scalar, (double)scale, (double)scale);
-    return net_node(net, "DequantizeLinear", net_node(net, "QuantizeLinear", x, s, z, -2), s, z, -2);
-}
 
 #define INTS(net, ...)                                                         \
     net_ints(net, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \

@@ -135,30 +135,6 @@ static void test_activation(void **state)
     }
 }
 
-static void test_quantise(void **state)
-{
-    (void)state;
-    struct net net;
-    net_begin(&net, 1);
-    int x = net_input(&net, SHAPE(1, 4, 9, 9));
-    int y = net_round_trip(&net, x, TENSOR_U8, 0.007f, 100);
-    y = net_round_trip(&net, net_node(&net, "Sin", y, -2), TENSOR_I8, 0.011f, -7);
-    net_output(&net, y);
-    check_pass(&net, pass_fuse_quantise, "round_to_steps Sin round_to_steps");
-
-    /* Another step on the way back; a scale for each channel; both outputs of one QuantizeLinear. */
-    net_begin(&net, 2);
-    x = net_input(&net, SHAPE(1, 4, 9, 9));
-    y = net_node(&net, "QuantizeLinear", x, net_constant(&net, SHAPE(1), 0.01, 0.01), -2);
-    net_output(&net,
-               net_node(&net, "DequantizeLinear", y, net_constant(&net, SHAPE(1), 0.02, 0.02), -2));
-    int scale = net_constant(&net, SHAPE(4), 0.01, 0.02);
-    y = net_node(&net, "QuantizeLinear", x, scale, -2);
-    net_output(&net, net_node(&net, "DequantizeLinear", y, scale, -2));
-    check_pass(&net, pass_fuse_quantise,
-               "QuantizeLinear DequantizeLinear QuantizeLinear DequantizeLinear");
-}
-
 static void test_affine(void **state)
 {
     (void)state;
@@ -272,9 +248,8 @@ static void test_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_noop),     cmocka_unit_test(test_activation),
-        cmocka_unit_test(test_quantise), cmocka_unit_test(test_affine),
-        cmocka_unit_test(test_post),     cmocka_unit_test(test_all),
+        cmocka_unit_test(test_noop), cmocka_unit_test(test_activation), cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_post), cmocka_unit_test(test_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+/* cast: changes of number type, and ONNX's numbers for the types. */
+#include "ops/families.h"
+#include "ops/resolve.h"
+#include "ops/rules.h"
+#include "tensor/number.h"
+
+static int cast_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int cast_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err);
+
+static const struct op rows[] = {
+    { OP_ROW("Cast", 1, 1, 1, OPSET_MIN, OPSET_MAX, cast_shape, cast_reference),
+      OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }) },
+};
+const struct op_family cast_family = OP_FAMILY(rows);
+
+enum tensor_type type_of_onnx(int64_t number)
+{
+    static const enum tensor_type types[] = {
+        [1] = TENSOR_F32,  [2] = TENSOR_U8,   [3] = TENSOR_I8,
+        [6] = TENSOR_I32,  [7] = TENSOR_I64,  [9] = TENSOR_BOOL,
+        [10] = TENSOR_F16, [11] = TENSOR_F64, [16] = TENSOR_BF16,
+    };
+    if (number < 0 || (size_t)number >= sizeof types / sizeof *types)
+        return TENSOR_NONE;
+    return types[number];
+}
+
+static int cast_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 0, SHAPE_RANK_MAX, err);
+    if (rc)
+        return rc;
+    enum tensor_type type = type_of_onnx(node_int(node, "to", 0));
+    if (type == TENSOR_NONE)
+        return error_set(err, ERROR_UNSUPPORTED, "to", "type number %lld is not supported",
+                         (long long)node_int(node, "to", 0));
+    rule_output(values, 0, type, &values->in[0]->shape);
+    return 0;
+}
+
+static int cast_reference(const struct node *node, const struct tensor *const *in,
+                          struct tensor *const *out, struct error *err)
+{
+    (void)node, (void)err;
+    bool whole = tensor_type_is_whole(in[0]->type) && tensor_type_is_whole(out[0]->type);
+    int64_t elements = shape_elements(&in[0]->shape);
+    for (int64_t i = 0; i < elements; i++)
+        if (whole)
+            number_store_whole(out[0], i, number_load_whole(in[0], i));
+        else
+            number_store(out[0], i, number_load(in[0], i));
+    return 0;
+}
