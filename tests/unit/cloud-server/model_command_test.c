@@ -99,7 +99,7 @@ static void test_check(void **state)
     assert_says("mistakes in the card");
 
     assert_int_equal(run("check", "/nowhere", NULL), 1);
-    assert_says("/nowhere/card.yaml");
+    assert_says("/nowhere: no card.yaml there");
 }
 
 static void test_show(void **state)
