@@ -20,23 +20,6 @@ static const char *const moving_picture[] = { "cameras.0.source.kind=test",
                                               "cameras.0.source.height=240",
                                               "cameras.0.source.fps=20", NULL };
 
-static int setup(void **state)
-{
-    struct scratch *scratch = calloc(1, sizeof *scratch);
-    if (!scratch)
-        return -1;
-    scratch_make(scratch);
-    *state = scratch;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scratch_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void write_file(const char *path, const void *bytes, size_t size)
 {
     FILE *file = fopen(path, "wb");
@@ -389,15 +372,19 @@ static void full_disk_for_results(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(configs_with_several_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(broken_videos, setup, teardown),
-        cmocka_unit_test_setup_teardown(corrupt_packet_asks_for_a_keyframe, setup, teardown),
-        cmocka_unit_test_setup_teardown(malformed_messages_are_dropped, setup, teardown),
-        cmocka_unit_test_setup_teardown(unknown_key_is_refused_and_let_in_later, setup, teardown),
-        cmocka_unit_test_setup_teardown(stream_names_are_held_to_the_key, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_models_do_not_serve, setup, teardown),
-        cmocka_unit_test_setup_teardown(port_in_use, setup, teardown),
-        cmocka_unit_test_setup_teardown(full_disk_for_results, setup, teardown),
+        cmocka_unit_test_setup_teardown(configs_with_several_errors, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(broken_videos, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(corrupt_packet_asks_for_a_keyframe, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(malformed_messages_are_dropped, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(unknown_key_is_refused_and_let_in_later, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(stream_names_are_held_to_the_key, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(bad_models_do_not_serve, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(port_in_use, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(full_disk_for_results, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

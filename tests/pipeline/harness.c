@@ -78,6 +78,23 @@ void scratch_remove(struct scratch *scratch)
     nftw(scratch->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+int scratch_setup(void **state)
+{
+    struct scratch *scratch = calloc(1, sizeof *scratch);
+    if (!scratch)
+        return -1;
+    scratch_make(scratch);
+    *state = scratch;
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    scratch_remove(*state);
+    free(*state);
+    return 0;
+}
+
 /* ---- processes ---- */
 
 const char *program_path(const char *name)

@@ -18,6 +18,9 @@ struct scratch {
 };
 void scratch_make(struct scratch *scratch);
 void scratch_remove(struct scratch *scratch);
+/* The same as cmocka's setup and teardown: *state is the struct scratch. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
 /* FOLDER/NAME in a static ring of buffers: good for a few uses. */
 const char *scratch_path(const struct scratch *scratch, const char *name);
 

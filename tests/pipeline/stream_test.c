@@ -15,23 +15,6 @@
 
 static const char *const no_analysis[] = { "model=none", NULL };
 
-static int setup(void **state)
-{
-    struct scratch *scratch = calloc(1, sizeof *scratch);
-    if (!scratch)
-        return -1;
-    scratch_make(scratch);
-    *state = scratch;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scratch_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void every_frame_is_answered(void **state)
 {
     struct scratch *scratch = *state;
@@ -227,12 +210,13 @@ static void server_drains_on_sigterm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_frame_is_answered, setup, teardown),
-        cmocka_unit_test_setup_teardown(paced_clip_keeps_its_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(detector_finds_people, setup, teardown),
-        cmocka_unit_test_setup_teardown(sixteen_streams_share_fairly, setup, teardown),
-        cmocka_unit_test_setup_teardown(agent_outlives_a_killed_server, setup, teardown),
-        cmocka_unit_test_setup_teardown(server_drains_on_sigterm, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_frame_is_answered, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(paced_clip_keeps_its_time, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(detector_finds_people, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(sixteen_streams_share_fairly, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(agent_outlives_a_killed_server, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(server_drains_on_sigterm, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
