@@ -15,23 +15,6 @@
 
 static const char *const programs[] = { "edge-agent", "cloud-server" };
 
-static int setup(void **state)
-{
-    struct scratch *scratch = calloc(1, sizeof *scratch);
-    if (!scratch)
-        return -1;
-    scratch_make(scratch);
-    *state = scratch;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scratch_remove(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- running and reading ---- */
 
 /* The whole file; the caller frees it. */
@@ -390,18 +373,18 @@ static void a_run_is_watched_and_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(configure_page_is_what_the_programs_print, setup, teardown),
-        cmocka_unit_test_setup_teardown(operate_page_has_every_metric, setup, teardown),
-        cmocka_unit_test_setup_teardown(shipped_configurations_are_good, setup, teardown),
-        cmocka_unit_test_setup_teardown(shipped_configurations_show_all_defaults, setup, teardown),
-        cmocka_unit_test_setup_teardown(versions, setup, teardown),
-        cmocka_unit_test_setup_teardown(mistakes_name_what_is_nearest, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_flag_is_used_here, setup, teardown),
-        cmocka_unit_test_setup_teardown(values_tell_where_they_come_from, setup, teardown),
-        cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, setup, teardown),
-        cmocka_unit_test_setup_teardown(cameras_are_inspected, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_run_is_watched_and_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(configure_page_is_what_the_programs_print, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(operate_page_has_every_metric, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(shipped_configurations_are_good, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(shipped_configurations_show_all_defaults, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(versions, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(mistakes_name_what_is_nearest, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(every_flag_is_used_here, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(values_tell_where_they_come_from, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(cameras_are_inspected, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_run_is_watched_and_bounded, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests_name("manual", tests, NULL, NULL);
 }
