@@ -2,35 +2,32 @@
  * where the best class takes the pixel; or one output [1, 2, rows, columns] for each class, where
  * the second plane wins over the first on the class's pixels (such classes may overlap). */
 #include "analyse/head.h"
+#include "pixels.h"
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LABEL_NONE 255u /* a pixel of no class, or whose scores are not finite */
+#define LABEL_NONE PIXELS_NO_LABEL /* a pixel of no class, or whose scores are not finite */
 #define VARINT_BYTES_MAX 5u
 
 struct segment {
     bool binary; /* one output per class */
     uint32_t width, height;
-    float *best;     /* one row: the best score so far */
     uint8_t *labels; /* of one output, without what lies beside the picture */
 };
 
-/* One allocation: struct, row, labels. */
+/* One allocation: struct, labels. */
 static int take_memory(struct head *head, bool binary, struct error *err)
 {
     const struct shape *shape = &head->outputs[0]->shape;
-    size_t width = (size_t)shape->dim[3], pixels = width * (size_t)shape->dim[2];
-    size_t bytes = sizeof(struct segment) + width * sizeof(float) + pixels;
+    size_t bytes = sizeof(struct segment) + (size_t)shape->dim[3] * (size_t)shape->dim[2];
     struct segment *own = calloc(1, bytes);
     if (!own)
         return error_set(err, ERROR_MEMORY, "head", "no room for %zu bytes", bytes);
     own->binary = binary;
-    own->width = (uint32_t)width;
+    own->width = (uint32_t)shape->dim[3];
     own->height = (uint32_t)shape->dim[2];
-    own->best = (float *)(own + 1);
-    own->labels = (uint8_t *)(own->best + width);
+    own->labels = (uint8_t *)(own + 1);
     head->own = own;
     return 0;
 }
@@ -62,28 +59,17 @@ static int segment_open(struct head *head, struct error *err)
     return take_memory(head, binary, err);
 }
 
-/* Labels of one row of an output. of_class: for a binary output. */
-static void label_row(const struct segment *own, const struct tensor *output, uint32_t y,
-                      uint32_t width, uint32_t of_class, uint8_t *labels)
+/* What pixels are labelled where a plane of the given output wins. */
+static void name_planes(const struct head *head, uint32_t output, uint8_t names[ANALYSIS_AREAS_MAX])
 {
-    size_t plane_step = (size_t)own->width * own->height;
-    const float *plane = (const float *)output->data + (size_t)y * own->width;
-    memcpy(own->best, plane, width * sizeof(float));
-    memset(labels, 0, width);
-    for (uint32_t c = 1; c < output->shape.dim[1]; c++) {
-        plane += plane_step;
-        for (uint32_t x = 0; x < width; x++)
-            if (plane[x] > own->best[x]) {
-                own->best[x] = plane[x];
-                labels[x] = (uint8_t)c;
-            }
+    const struct segment *own = head->own;
+    if (own->binary) {
+        names[0] = LABEL_NONE;
+        names[1] = (uint8_t)output;
+        return;
     }
-    for (uint32_t x = 0; x < width; x++) {
-        if (own->binary)
-            labels[x] = labels[x] == 1 ? (uint8_t)of_class : LABEL_NONE;
-        if (!isfinite(own->best[x]))
-            labels[x] = LABEL_NONE;
-    }
+    for (uint32_t c = 0; c < head->class_count; c++)
+        names[c] = (uint8_t)c;
 }
 
 /* Neighbours are mostly alike, so whole stretches are counted at once. */
@@ -161,9 +147,13 @@ static void segment_find_areas(struct head *head, const struct placement *placem
     analysis->mask_height = covered(own->height, placement->inner_height, input->height);
     for (uint32_t i = 0; i < head->output_count; i++) {
         uint64_t counts[LABEL_NONE + 1] = { 0 };
+        uint8_t names[ANALYSIS_AREAS_MAX];
+        name_planes(head, i, names);
         for (uint32_t y = 0; y < analysis->mask_height; y++) {
+            const float *scores = (const float *)head->outputs[i]->data + (size_t)y * own->width;
             uint8_t *labels = own->labels + (size_t)y * analysis->mask_width;
-            label_row(own, head->outputs[i], y, analysis->mask_width, i, labels);
+            pixels_label(scores, (size_t)own->width * own->height, names,
+                         (uint32_t)head->outputs[i]->shape.dim[1], labels, analysis->mask_width);
             count_labels(labels, analysis->mask_width, counts);
         }
         for (uint32_t c = 0; c < head->class_count; c++)

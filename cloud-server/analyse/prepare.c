@@ -2,12 +2,11 @@
  * network's numbers. Both buffers are reused, the padding is written when the size changes. */
 #include "analyse/prepare.h"
 #include "media/scale.h"
+#include "pixels.h"
 #include <assert.h>
 #include <stdlib.h>
 
 #define PLANE_ALIGNMENT 64u
-/* With a constant count inside, the compiler turns the loop into vector code for any processor. */
-#define BLOCK 16u
 
 struct prepare {
     struct card_input input;
@@ -25,8 +24,6 @@ static void place_picture(const struct card_input *input, const struct picture_v
                           struct placement *placement);
 static void fill_padding(const struct prepare *prepare, float *tensor);
 static void fill_picture(const struct prepare *prepare, float *tensor);
-static void convert_row(const uint8_t *restrict from, float *restrict to, uint32_t count,
-                        float factor, float offset);
 
 int prepare_create(struct prepare **prepare, const struct card_input *input, struct error *err)
 {
@@ -146,9 +143,9 @@ static void fill_picture(const struct prepare *prepare, float *tensor)
         size_t at = (size_t)y * prepare->stride;
         if (input->layout == LAYOUT_NCHW) {
             for (uint32_t c = 0; c < 3; c++)
-                convert_row(prepare->planes[c] + at,
-                            tensor + ((size_t)c * input->height + y) * input->width,
-                            prepare->inner_width, factor[c], offset[c]);
+                pixels_to_floats(prepare->planes[c] + at,
+                                 tensor + ((size_t)c * input->height + y) * input->width,
+                                 prepare->inner_width, factor[c], offset[c]);
             continue;
         }
         float *row = tensor + (size_t)y * input->width * 3;
@@ -156,15 +153,4 @@ static void fill_picture(const struct prepare *prepare, float *tensor)
             for (uint32_t c = 0; c < 3; c++)
                 row[3 * x + c] = prepare->planes[c][at + x] * factor[c] + offset[c];
     }
-}
-
-static void convert_row(const uint8_t *restrict from, float *restrict to, uint32_t count,
-                        float factor, float offset)
-{
-    uint32_t x = 0;
-    for (; x + BLOCK <= count; x += BLOCK)
-        for (uint32_t i = 0; i < BLOCK; i++)
-            to[x + i] = from[x + i] * factor + offset;
-    for (; x < count; x++)
-        to[x] = from[x] * factor + offset;
 }
