@@ -449,16 +449,16 @@ static void waits_grow_and_are_short_again_after_a_success(void **state)
     char endpoint[64];
     strcpy(endpoint, rig.endpoint);
     rig.config.address = endpoint;
-    rig.config.backoff_first_ms = 50;
-    rig.config.backoff_cap_ms = 800;
+    rig.config.backoff_first_ms = 25;
+    rig.config.backoff_cap_ms = 400;
     zmq_socket_detach(&rig.router);
     agent_open(NULL);
-    uint64_t first = pause_ms(); /* 25..50 ms, 50..100, … */
+    uint64_t first = pause_ms(); /* 12..25 ms, 25..50, … */
     for (unsigned i = 0; i < 2; i++)
         pause_ms();
-    uint64_t later = pause_ms(); /* 400..800 */
-    assert_true(first < 300);
-    assert_true(later >= 390);
+    uint64_t later = pause_ms(); /* 200..400 */
+    assert_true(first < 150);
+    assert_true(later >= 190);
     server_open(endpoint);
     wait_messages(1);
     uint64_t before = tries();
