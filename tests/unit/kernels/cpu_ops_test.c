@@ -574,6 +574,35 @@ static void test_pad(void **state)
     }
 }
 
+/* Behind a convolution, which leaves channels last (and in bf16), and behind a slice with gaps. */
+static void test_pad_orders(void **state)
+{
+    (void)state;
+    static const int64_t pads[][8] = {
+        { 0, 0, 1, 1, 0, 0, 1, 1 }, { 0, 2, 0, 0, 0, 0, 0, 3 }, { 1, 0, 2, 0, 0, 1, 0, 0 },
+        { 0, 0, 0, 0, 0, 0, 0, 0 }, { 0, 0, 0, 0, 0, 1, 0, 0 }, { 2, 1, 1, 2, 1, 2, 2, 1 },
+    };
+    struct device_info info;
+    device_get_info(device, &info);
+    for (size_t form = 0; form < 4 * sizeof pads / sizeof *pads; form++) {
+        struct net net;
+        bool narrow = form % 2, sliced = form / 2 % 2;
+        const int64_t *pad = pads[form / 4];
+        net_begin(&net, form);
+        int x = net_input(&net, SHAPE(1, 4, 7, form % 3 ? 5 : 1));
+        x = add_conv(&net, &(struct conv_case){ 4, 6, 1, 7, 5, 1, 1, 1, 0, true }, x, "Conv");
+        if (sliced)
+            x = net_node(&net, "Slice", x, INTS(&net, 1, 2), INTS(&net, 5, 7), INTS(&net, 1, 2), -2);
+        int y = net_node(&net, "Pad", x, net_ints(&net, 8, pad),
+                         net_constant(&net, &(struct shape){ 0 }, -3, -3), -2);
+        net_output(&net, y);
+        if (!narrow || info.bf16)
+            net_check(&net, device, narrow ? PRECISION_BF16 : PRECISION_F32,
+                      narrow ? BF16_BOUND : F32_BOUND, sliced ? "padded slice" : "padded");
+        net_end(&net);
+    }
+}
+
 /* Ops without a maker, between some that leave other layouts behind. */
 static void test_reference(void **state)
 {
@@ -675,8 +704,8 @@ int main(void)
         cmocka_unit_test(test_pool),           cmocka_unit_test(test_resize),
         cmocka_unit_test(test_softmax),        cmocka_unit_test(test_concat),
         cmocka_unit_test(test_views),          cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_reference),      cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_pad_orders),     cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

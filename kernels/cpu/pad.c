@@ -1,0 +1,153 @@
+/* pad: constant padding as one step that writes its output from front to back: a stretch of the number,
+ * a row of the input, and so on. Filling all of it and copying into the middle writes most of it twice
+ * (kernels/lab/pad.c). */
+#include "cpu/build.h"
+#include "ops/rules.h"
+#include "tensor/number.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Dimensions as they lie in memory, of input and output alike; the last one is the row. */
+struct pad_state {
+    int rank;                                               /* at least 1 */
+    int64_t dim[SHAPE_RANK_MAX];                            /* of the input */
+    int64_t before[SHAPE_RANK_MAX], behind[SHAPE_RANK_MAX]; /* elements that are the number */
+    uint32_t number;                                        /* its bits */
+    size_t element_bytes;
+};
+
+static bool read_pads(const struct build *build, const struct node *node, int rank, int64_t *pads,
+                      float *number);
+static void plan_rows(struct pad_state *state, const struct layout *in, const struct layout *out,
+                      const int64_t *pads);
+static int run_pad(const struct cpu_step *step, struct error *err);
+static void write_dimension(const struct pad_state *state, int d, const char **from, char **to);
+static void write_number(const struct pad_state *state, int64_t count, char **to);
+
+int build_pad(struct build *build, const struct node *node, struct error *err)
+{
+    struct cpu_place *in, *out;
+    int64_t pads[RULE_INTS_MAX] = { 0 };
+    float number;
+    int rc = build_place(build, node->inputs[0], &in, err);
+    if (rc)
+        return rc;
+    enum tensor_type type = in->layout.type;
+    if ((type != TENSOR_F32 && type != TENSOR_BF16) || shape_elements(&in->layout.shape) == 0 ||
+        !read_pads(build, node, in->layout.shape.rank, pads, &number))
+        return BUILD_DECLINED;
+    struct layout packed = layout_packed_like(type, &in->layout.shape, &in->layout);
+    struct layout layout =
+        layout_packed_like(type, &build_info(build, node->outputs[0])->shape, &in->layout);
+    rc = build_want(build, node->inputs[0], &packed, &in, err);
+    if (!rc)
+        rc = build_output(build, node->outputs[0], &layout, &out, err);
+    if (rc)
+        return rc;
+    struct pad_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    state->element_bytes = tensor_type_bytes(type);
+    if (type == TENSOR_F32)
+        memcpy(&state->number, &number, sizeof number);
+    else
+        state->number = float_to_bfloat(number);
+    plan_rows(state, &in->layout, &layout, pads);
+    struct cpu_place *places[] = { in, out };
+    return build_c_step(build, "pad", run_pad, state, places, 2, err);
+}
+
+/* Constant padding that only adds. */
+static bool read_pads(const struct build *build, const struct node *node, int rank, int64_t *pads,
+                      float *number)
+{
+    size_t count = 0;
+    if (strcmp(node_string(node, "mode", "constant"), "constant") != 0 ||
+        (node->input_count > 3 && node->inputs[3] >= 0))
+        return false;
+    *number = node_float(node, "value", 0);
+    const int64_t *ints;
+    count = node_ints(node, "pads", &ints);
+    if (count > 0) {
+        for (size_t i = 0; i < count && i < RULE_INTS_MAX; i++)
+            pads[i] = ints[i];
+    } else {
+        const struct tensor *constant =
+            node->input_count > 1 ? &build_info(build, node->inputs[1])->constant : NULL;
+        struct error ignored;
+        if (!constant || !constant->data || rule_ints(constant, "pads", pads, &count, &ignored))
+            return false;
+    }
+    if (node->input_count > 2 && node->inputs[2] >= 0) {
+        const struct tensor *constant = &build_info(build, node->inputs[2])->constant;
+        if (constant->type != TENSOR_F32 || !constant->data)
+            return false;
+        *number = *(const float *)constant->data;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (pads[i] < 0)
+            return false;
+    return count == 2 * (size_t)rank;
+}
+
+/* The output has the input's order and neither has gaps, so both are walked without strides. */
+static void plan_rows(struct pad_state *state, const struct layout *in, const struct layout *out,
+                      const int64_t *pads)
+{
+    int order[SHAPE_RANK_MAX], rank = out->shape.rank;
+    for (int d = 0; d < rank; d++) {
+        if (out->shape.dim[d] == 1)
+            continue;
+        int at = state->rank++;
+        for (; at > 0 && out->stride[order[at - 1]] < out->stride[d]; at--)
+            order[at] = order[at - 1];
+        order[at] = d;
+    }
+    for (int i = 0; i < state->rank; i++) {
+        int d = order[i];
+        state->dim[i] = in->shape.dim[d];
+        state->before[i] = pads[d] * out->stride[d];
+        state->behind[i] = pads[rank + d] * out->stride[d];
+    }
+    if (state->rank == 0)
+        state->dim[state->rank++] = 1; /* a single element, and nothing added */
+    /* Rows that nothing is put between are one. */
+    for (int last = state->rank - 1; last > 0 && !state->before[last] && !state->behind[last];
+         last--) {
+        state->dim[last - 1] *= state->dim[last];
+        state->rank = last;
+    }
+}
+
+static int run_pad(const struct cpu_step *step, struct error *err)
+{
+    (void)err;
+    const char *from = step->places[0]->data;
+    char *to = step->places[1]->data;
+    write_dimension(step->state, 0, &from, &to);
+    return 0;
+}
+
+static void write_dimension(const struct pad_state *state, int d, const char **from, char **to)
+{
+    write_number(state, state->before[d], to);
+    if (d == state->rank - 1) {
+        size_t bytes = (size_t)state->dim[d] * state->element_bytes;
+        memcpy(*to, *from, bytes);
+        *from += bytes;
+        *to += bytes;
+    } else {
+        for (int64_t i = 0; i < state->dim[d]; i++)
+            write_dimension(state, d + 1, from, to);
+    }
+    write_number(state, state->behind[d], to);
+}
+
+static void write_number(const struct pad_state *state, int64_t count, char **to)
+{
+    for (int64_t i = 0; i < count; i++, *to += state->element_bytes)
+        if (state->element_bytes == sizeof(float))
+            memcpy(*to, &state->number, sizeof(float));
+        else
+            *(uint16_t *)(void *)*to = (uint16_t)state->number;
+}
