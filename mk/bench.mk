@@ -62,3 +62,8 @@ bench-models: deps-test ## the engine's outputs and times beside ONNX Runtime, e
 
 # The pipeline test of accuracy counts as bench-accuracy does.
 $(B)/test/pipeline/accuracy_test: $(B)/obj/tests/pipeline/person_score.o
+
+.PHONY: bench-bare
+bench-bare: ## both README commands in a bare Debian 12 (root, network, debootstrap)
+	@mk/deps.sh debootstrap
+	@B=$(B) tests/bench/bare.sh
