@@ -34,6 +34,7 @@ static void a_link_that_is_down_drops_what_comes(void **state)
     assert_int_equal(stream_state(), STREAM_WAITING);
     loop_bench_turn(&bench, NULL, NULL, 200);
     assert_in_range(drops("link_down"), 10, 21);
+    assert_true(drops("link_lost") <= 1); /* nothing more is encoded */
     link_up();
     welcome(4);
     size_t count = rig.frame_count;

@@ -158,6 +158,11 @@ static void sessions_come_and_go(void **state)
         loop_bench_turn(&bench, NULL, NULL, i % 3); /* sometimes with frames in flight or the queue */
         if (rig.finished)
             break;
+        if (i % 3 == 1) { /* now surely with frames in the queue */
+            while (rig.answer_next < rig.frame_count)
+                answer_next();
+            uv_sleep(5);
+        }
         if (i % 2)
             say_bye();
         if (i % 2 == 0 || i % 3 == 0) {
