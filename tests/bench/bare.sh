@@ -41,17 +41,19 @@ first_answer() { # how long make demo takes to its first answered frame
 }
 begin=$(now)
 git clone -q /srv/runespoor.git runespoor
-echo "first $(first_answer "$begin")"
+first=$(first_answer "$begin")
+echo "first $first"
 tail -n 1 demo.log >&2
 rm -rf runespoor/build/demo/results
-echo "second $(first_answer "$(now)")"
+second=$(first_answer "$(now)")
+echo "second $second"
 begin=$(now)
 make -s -C runespoor test >test.log 2>&1 || { grep -A 20 FAIL test.log >&2; exit 1; }
 echo "test $(since "$begin")"
 tail -n 1 test.log >&2
 echo "tests $(tail -n 1 test.log)"
 VISIT
-chroot "$root" sh /root/visit >"$root/root/figures"
+env -i PATH="$PATH" HOME=/root LC_ALL=C.UTF-8 chroot "$root" sh /root/visit >"$root/root/figures"
 
 figure() { sed -n "s/^$1 //p" "$root/root/figures"; }
 packages_mb=$(du -sm "$root/var/cache/apt/archives" | cut -f 1)
