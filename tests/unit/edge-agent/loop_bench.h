@@ -98,7 +98,8 @@ static inline void loop_bench_close(struct loop_bench *bench)
     for (struct dirent *entry; folder && (entry = readdir(folder));)
         if (entry->d_name[0] != '.')
             unlink(loop_bench_path(bench, entry->d_name));
-    closedir(folder);
+    if (folder)
+        closedir(folder);
     assert_int_equal(rmdir(bench->folder), 0);
 }
 
