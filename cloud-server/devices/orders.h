@@ -15,7 +15,7 @@
 #define ORDER_FOLDER_BYTES 4096u
 #define ORDER_CLASSES_BYTES (CARD_CLASSES_MAX * CARD_NAME_BYTES_MAX)
 #define ORDER_MODEL_NONE UINT32_MAX
-#define ORDER_STRIDE_MAX (4u * PICTURE_SIDE_MAX)
+#define ORDER_STRIDE_MAX ((uint64_t)4 * PICTURE_SIDE_MAX)
 
 /* Jobs that one worker holds: one at work, one that waits so that the device need not. Each has its
  * place for an analysis in the worker's results memory: struct analysis[WORKER_JOBS_MAX]. */
@@ -23,7 +23,8 @@
 
 /* Picture pools that a worker has mapped at once. A stream has one, and a second one for a moment
  * when its picture size changes. */
-#define WORKER_POOLS_MAX (2u * POOL_STREAMS_MAX)
+#define WORKER_POOLS_MAX 2048u
+_Static_assert(WORKER_POOLS_MAX == 2 * POOL_STREAMS_MAX, "two for each stream");
 
 enum order_kind {
     ORDER_SETUP,   /* to the worker, once; carries the results memory */

@@ -244,7 +244,7 @@ static void check_command(const struct scratch *scratch, const char *program, co
             fail_msg("no test uses %s", full);
         ++*found;
         const char *value = at[2 + strlen(word)] == ' ' && at[3 + strlen(word)] != ' ' ? "1" : NULL;
-        letter[1] = at[-2] == ',' ? at[-3] : '?';
+        letter[1] = (char)(at[-2] == ',' ? at[-3] : '?');
         snprintf(full, sizeof full, "--%s", word);
         for (const char *flag = full; flag; flag = flag == full && letter[1] != '?' ? letter : NULL)
             free(run(scratch, 0, program, command, flag, value ? value : "--help", "--help", NULL));
@@ -259,7 +259,8 @@ static void every_flag_is_used_here(void **state)
         char *help = run(*state, 0, programs[i], "--help", NULL), *rest = NULL;
         char *commands = strstr(help, "commands:\n");
         assert_non_null(commands);
-        char *line = strtok_r(commands, "\n", &rest);
+        char *line;
+        strtok_r(commands, "\n", &rest); /* the heading */
         while ((line = strtok_r(NULL, "\n", &rest)) && line[0] == ' ') {
             char command[32];
             assert_int_equal(sscanf(line, "%31s", command), 1);
@@ -373,16 +374,24 @@ static void a_run_is_watched_and_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(configure_page_is_what_the_programs_print, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(operate_page_has_every_metric, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(shipped_configurations_are_good, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(shipped_configurations_show_all_defaults, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(configure_page_is_what_the_programs_print, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(operate_page_has_every_metric, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(shipped_configurations_are_good, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(shipped_configurations_show_all_defaults, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(versions, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(mistakes_name_what_is_nearest, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(mistakes_name_what_is_nearest, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(every_flag_is_used_here, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(values_tell_where_they_come_from, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(values_tell_where_they_come_from, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(cameras_are_inspected, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_run_is_watched_and_bounded, scratch_setup, scratch_teardown),
     };

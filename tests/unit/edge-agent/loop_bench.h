@@ -95,7 +95,8 @@ static inline void loop_bench_close(struct loop_bench *bench)
     assert_int_equal(uv_loop_close(&bench->loop), 0);
     metrics_destroy(&bench->metrics);
     DIR *folder = opendir(bench->folder);
-    for (struct dirent *entry; folder && (entry = readdir(folder));)
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));)
         if (entry->d_name[0] != '.')
             unlink(loop_bench_path(bench, entry->d_name));
     if (folder)
