@@ -29,8 +29,8 @@ struct stream {
     uint64_t session; /* 0: none */
     uint32_t epoch;   /* of the session's credits */
     uint64_t sequence;
-    bool gap;          /* a frame was lost on this side: nothing but a keyframe may follow */
-    char refused[160]; /* the last reason, so that each is logged once */
+    bool gap; /* a frame was lost on this side: nothing but a keyframe may follow */
+    char refused[WIRE_TEXT_BYTES_MAX + 1]; /* the last reason, so that each is logged once */
     struct flights flights;
 
     bool stopping, ended, finished;
@@ -183,7 +183,8 @@ static void end_session(struct stream *stream, enum drop_reason reason, const ch
     stream->epoch = 0;
     figures_count_drops(&stream->figures, reason, flights_clear(&stream->flights));
     metric_gauge_set(stream->figures.in_flight, 0);
-    figures_set_state(&stream->figures, STREAM_WAITING);
+    if (!stream->finished)
+        figures_set_state(&stream->figures, STREAM_WAITING);
 }
 
 static void restart_session(struct stream *stream, const char *cause, const char *bye)
@@ -231,10 +232,10 @@ static void on_refuse(struct stream *stream, const Runespoor__Refuse *refuse)
 {
     if (refuse->nonce != stream->nonce || !uv_is_active((uv_handle_t *)&stream->hello_timer))
         return;
-    if (strncmp(stream->refused, refuse->reason, sizeof stream->refused - 1) != 0) {
+    if (strcmp(stream->refused, refuse->reason) != 0) {
         log_warn("stream", "refused by the server", LOG_STR("stream", stream->config->name),
                  LOG_STR("cause", refuse->reason), LOG_STR("code", refuse->code));
-        wire_copy_text(stream->refused, sizeof stream->refused, refuse->reason);
+        snprintf(stream->refused, sizeof stream->refused, "%s", refuse->reason);
     }
     uv_timer_start(&stream->hello_timer, on_hello_timer,
                    refuse->retry_ms > 0 ? refuse->retry_ms : HELLO_RETRY_MS, 0);
@@ -283,8 +284,11 @@ static void handle_frame(struct stream *stream, struct encoded_frame *frame)
     }
     figures_count_drops(&stream->figures, DROP_UPLINK_FULL, 1);
     credit_give(&stream->credit, stream->epoch);
-    if (!stream->gap || frame->keyframe)
+    if (!stream->gap || frame->keyframe) {
+        log_debug("stream", "frame not sent", LOG_STR("stream", stream->config->name),
+                  LOG_CAUSE(&err));
         camera_ask_keyframe(stream->camera);
+    }
     stream->gap = true;
 }
 

@@ -43,6 +43,7 @@ static void a_source_is_streamed_to_its_end(void **state)
     link_up();
     assert_int_equal(rig.hellos, 1);
     assert_int_equal(rig.finished, 1);
+    assert_int_equal(stream_state(), STREAM_ENDED);
 }
 
 static void credits_are_never_exceeded(void **state)
