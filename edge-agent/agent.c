@@ -43,6 +43,7 @@ struct agent {
 
 static int open_all(struct agent *agent, struct error *err);
 static void close_all(struct agent *agent);
+static void on_tick(uv_timer_t *timer);
 static int write_summary(struct agent *agent, struct error *err);
 
 static void give_up(int number)
@@ -128,8 +129,10 @@ static void on_down(void *arg, const char *cause)
 static void on_message(void *arg, const Runespoor__Header *header)
 {
     struct agent *agent = arg;
-    if (agent->begin_ns == 0 && header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME)
+    if (agent->begin_ns == 0 && header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME) {
         agent->begin_ns = clock_now_ns();
+        uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS); /* seconds count from here */
+    }
     for (size_t i = 0; i < agent->stream_count; i++)
         if (stream_on_message(agent->streams[i], header))
             return;
@@ -207,10 +210,10 @@ static void on_tick(uv_timer_t *timer)
 {
     struct agent *agent = timer->data;
     uint64_t now_ns = clock_now_ns();
+    uint64_t seconds = (now_ns - agent->begin_ns + CLOCK_NS_PER_S / 2) / CLOCK_NS_PER_S;
     if (agent->table)
         table_draw(agent->table, now_ns);
-    if (agent->options->seconds > 0 && agent->begin_ns > 0 &&
-        now_ns - agent->begin_ns >= agent->options->seconds * CLOCK_NS_PER_S)
+    if (agent->options->seconds > 0 && agent->begin_ns > 0 && seconds >= agent->options->seconds)
         stop(agent, "time is up");
 }
 
