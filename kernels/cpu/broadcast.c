@@ -112,7 +112,8 @@ static int run_broadcast(const struct cpu_step *step, struct error *err)
     return 0;
 }
 
-/* Rows of neighbours, or of one number against neighbours, are loops that compilers make vectors of. */
+/* Rows of neighbours, or of one number against neighbours, are loops that compilers make vectors of
+ * (gcc at -O3 only, with which mk/build.mk has this file compiled). */
 #define ROW(expression)                             \
     do {                                            \
         if (neighbours && y_step == 1)              \
