@@ -12,6 +12,7 @@ TEST_DATA ?= ../shared/data
 include mk/flags.mk
 include mk/packages.mk
 include mk/build.mk
+include mk/lab.mk
 include mk/test.mk
 include mk/lint.mk
 include mk/sanitize.mk

@@ -1,0 +1,16 @@
+# Ladders: kernels/lab/KERNEL.c, a program for each own kernel (kernels/lab/lab.h tells what they do).
+# `make test` runs their checks.
+
+LADDERS = $(patsubst kernels/lab/%.c,$(B)/test/lab/%,$(wildcard kernels/lab/*.c))
+
+$(B)/test/lab/%: $(B)/obj/kernels/lab/%.o $(call archives,kernels)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: check-kernels
+check-kernels: deps-build ## every own kernel against its plain way, and how fast it is
+	@$(MAKE) --no-print-directory ladders
+	@mk/check-kernels.sh $(LADDERS)
+
+.PHONY: ladders
+ladders: $(LADDERS)
