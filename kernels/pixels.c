@@ -1,5 +1,6 @@
 /* pixels: loops whose innermost count is a constant are made into vector code by any compiler for any
- * processor. What else was tried, and how fast it is: kernels/lab/bytes.c and kernels/lab/labels.c. */
+ * processor, unless they are inlined where restrict says nothing any more: hence a file of their own.
+ * What else was tried, and how fast it is: kernels/lab/bytes.c and kernels/lab/labels.c. */
 #include "pixels.h"
 #include <assert.h>
 #include <math.h>
