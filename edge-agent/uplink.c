@@ -18,6 +18,17 @@
 #define WATCH_MS 500
 #define SILENT_PERIODS 3u
 
+/* libzmq's I/O thread gives a payload back. ThreadSanitizer does not see by what way it got there and
+ * takes the packet's next use for a race, unless told. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(packet) __tsan_release(packet)
+#define TAKE_OVER(packet) __tsan_acquire(packet)
+#else
+#define HAND_OVER(packet)
+#define TAKE_OVER(packet)
+#endif
+
 enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_UP };
 
 struct uplink {
@@ -83,6 +94,7 @@ static void release_payload(void *bytes, void *packet)
 {
     (void)bytes;
     struct packet *held = packet;
+    TAKE_OVER(packet);
     packet_unref(&held);
 }
 
@@ -105,6 +117,7 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
     wire_pack(header, zmq_msg_data(&parts[0]));
     if (packet) {
         void *bytes = (void *)(uintptr_t)packet_data(packet, &payload_bytes);
+        HAND_OVER(packet);
         if (zmq_msg_init_data(&parts[1], bytes, payload_bytes, release_payload, packet) != 0) {
             zmq_msg_close(&parts[0]);
             packet_unref(&packet);

@@ -44,7 +44,8 @@ static void paced_clip_keeps_its_time(void **state)
     char path[600];
     clip_make(clip, 40, 320, 240); /* 4 s at 10 fps */
     snprintf(path, sizeof path, "cameras.0.source.path=%s", clip);
-    server_start(&server, scratch, no_analysis);
+    server_start(&server, scratch,
+                 (const char *const[]){ "model=none", "credits=64", NULL }); /* a stall drops none */
     process_expect(&server, "msg=ready", 10000);
     uint64_t begin_ns = clock_now_ns();
     agent_start(&agent, scratch, "agent",
