@@ -131,27 +131,46 @@ static void damage_stays_in_its_lane(void **state)
     close_all(pool, lanes, 2);
 }
 
+/* Closes a lane amid its work: whatever the threads were given time for, each job comes back once,
+ * decoded ones first, and none waits when the call returns. Returns how many came back undecoded. */
+static size_t close_amid_work(struct decode_pool *pool, struct lane *lane)
+{
+    size_t decoded = 0;
+
+    open_lane(pool, lane);
+    for (size_t n = 0; n < PACKETS; n++)
+        submit(lane, n, false);
+    lane->closing = true;
+    decode_lane_close(&lane->lane, on_closed, lane);
+    assert_null(lane->lane);
+    assert_false(lane->closed);
+    size_t unserved = lane->done; /* nothing else was called back: the loop did not run */
+    while (!lane->closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(lane->done, PACKETS);
+    while (decoded < PACKETS && lane->results[decoded] == 0)
+        decoded++;
+    for (size_t n = decoded; n < PACKETS; n++)
+        assert_int_equal(lane->results[n], -ERROR_END);
+    assert_int_equal(decoded + unserved, PACKETS);
+    return unserved;
+}
+
 static void closing_returns_every_job_once(void **state)
 {
+    enum { TRIES = 1000 }; /* a busy machine may decode everything before the lane is closed */
     struct decode_pool *pool;
     static struct lane lane;
     struct error err;
+    size_t unserved = 0;
 
     (void)state;
     assert_int_equal(decode_pool_open(&pool, &loop, 1, &err), 0);
-    open_lane(pool, &lane);
-    for (size_t n = 0; n < PACKETS; n++)
-        submit(&lane, n, false);
-    while (lane.done < 2)
-        uv_run(&loop, UV_RUN_ONCE);
-    lane.closing = true;
-    decode_lane_close(&lane.lane, on_closed, &lane);
-    assert_null(lane.lane);
-    assert_false(lane.closed);
-    assert_true(lane.done > 2); /* what waited is back already */
-    assert_int_equal(lane.results[PACKETS - 1], -ERROR_END);
+    for (int i = 0; i < TRIES && unserved == 0; i++)
+        unserved = close_amid_work(pool, &lane);
+    assert_true(unserved > 0);
+    lane.lane = NULL;
     close_all(pool, &lane, 1);
-    assert_int_equal(lane.done, PACKETS);
 }
 
 static int set_up(void **state)
