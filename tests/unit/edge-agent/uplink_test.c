@@ -343,13 +343,28 @@ static void a_refused_key_is_named_and_let_in_later(void **state)
     wait_messages(1);
 }
 
+/* A port of its own, as an address for an uplink. */
+static int bind_loopback(char *text, size_t text_bytes)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(text, text_bytes, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
 static void nobody_there_and_no_address(void **state)
 {
     (void)state;
-    zmq_socket_detach(&rig.router);
+    char text[64];
+    int fd = bind_loopback(text, sizeof text); /* has the port, and does not listen */
+    rig.config.address = text;
     agent_open(NULL);
     loop_bench_turn(&bench, has_losses, (void *)"unreachable", WAIT_MS);
     uplink_close(&rig.uplink);
+    close(fd);
     rig.config.address = (char *)"tcp://:::";
     agent_open(NULL);
     loop_bench_turn(&bench, has_losses, (void *)"local", WAIT_MS);
@@ -361,14 +376,9 @@ static void nobody_there_and_no_address(void **state)
 static void somebody_else_listens(void **state)
 {
     (void)state;
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
     char text[64];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int fd = bind_loopback(text, sizeof text);
     assert_int_equal(listen(fd, 10), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    snprintf(text, sizeof text, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
     rig.config.address = text;
     rig.config.connect_ms = 100;
     agent_open(NULL);
