@@ -79,6 +79,23 @@ const char *plan_output_name(const struct plan *plan, size_t index)
     return plan->output_names[index];
 }
 
+size_t plan_state_count(const struct plan *plan)
+{
+    return plan->state_count;
+}
+
+const struct tensor *plan_state(const struct plan *plan, size_t index)
+{
+    assert(index < plan->state_count);
+    return &plan->states[index];
+}
+
+const char *plan_state_name(const struct plan *plan, size_t index)
+{
+    assert(index < plan->state_count);
+    return plan->state_names[index];
+}
+
 int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err)
 {
     assert(index < plan->input_count);

@@ -45,6 +45,12 @@ const char *plan_output_name(const struct plan *plan, size_t index);
 int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err);
 int plan_bind_output(struct plan *plan, size_t index, void *data, struct error *err);
 
+/* The graph's states, dense row-major in the plan's own memory. What is written to them between two
+ * runs is what the next one reads. */
+size_t plan_state_count(const struct plan *plan);
+const struct tensor *plan_state(const struct plan *plan, size_t index);
+const char *plan_state_name(const struct plan *plan, size_t index);
+
 /* Runs once. Outputs are complete when it returns. Allocates nothing of its own and nothing that
  * stays; oneDNN takes and returns some hundred bytes for each call of it. */
 int plan_run(struct plan *plan, struct error *err);
@@ -79,9 +85,9 @@ struct device {
 };
 struct plan {
     struct device *device;
-    struct tensor *inputs, *outputs;
-    char **input_names, **output_names;
-    size_t input_count, output_count;
+    struct tensor *inputs, *outputs, *states;
+    char **input_names, **output_names, **state_names;
+    size_t input_count, output_count, state_count;
     uint64_t activation_bytes, weight_bytes, flop;
 };
 

@@ -44,6 +44,18 @@ $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
 $(B)/obj/kernels/cpu/broadcast.o: CFLAGS += -O3
 
+# The op table with double elements, for checks (kernels/ops/real.h): one object that shows two names.
+DOUBLES = $(B)/obj/f64/ops.o $(B)/obj/kernels/lab/double.o
+
+$(B)/obj/f64/%.o: kernels/%.c $(B)/flags
+	@mkdir -p $(@D)
+	@echo "  CC $< (double)"
+	@$(CC) $(CPPFLAGS) -DOPS_F64 $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/f64/ops.o: $(patsubst kernels/%.c,$(B)/obj/f64/%.o,$(wildcard kernels/ops/*.c))
+	@$(CC) -r -nostdlib -o $@ $^
+	@objcopy --keep-global-symbol=op_find_f64 --keep-global-symbol=op_all_f64 $@
+
 $(B)/obj/%.o: %.c $(B)/flags | $(PROTO_C)
 	@mkdir -p $(@D)
 	@echo "  CC $<"

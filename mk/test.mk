@@ -26,8 +26,10 @@ test-programs: $(ALL_TESTS)
 test-one: $(B)/test/$(T)
 	@TEST_DATA=$(TEST_DATA) B=$(B) $<
 
+kernels_EXTRA = $(DOUBLES)
+
 define unit_rule
-$(B)/test/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(call archives,$(1))
+$(B)/test/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $($(1)_EXTRA) $(call archives,$(1))
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
 endef

@@ -25,6 +25,7 @@ static int describe_reorder(struct build *build, const dnnl_memory_desc_t *from,
 static int reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, void *from,
                        const dnnl_memory_desc_t *to_md, void *to, struct error *err);
 static int run_copy_bytes(const struct cpu_step *step, struct error *err);
+static int root_reads(const struct build *build, const struct cpu_place *place);
 static struct cpu_buffer *root_of(const struct build *build, const struct cpu_place *place);
 static bool same_strides(const struct layout *a, const struct layout *b);
 static int failed(const struct build *build, dnnl_status_t status, const char *what,
@@ -43,13 +44,16 @@ int build_place(struct build *build, int value, struct cpu_place **place, struct
     struct build_value *state = &build->values[value];
     if (state->version_count == 0) {
         const struct value *info = build_info(build, value);
-        assert(info->constant.data); /* nodes come in an order that can be run */
+        bool is_state = info->state.data != NULL;
+        const struct tensor *held = is_state ? &info->state : &info->constant;
+        assert(held->data); /* nodes come in an order that can be run */
         int buffer = add_buffer(build,
-                                (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
-                                                     .bytes = tensor_bytes(&info->constant),
+                                (struct cpu_buffer){ .kind = is_state ? CPU_BUFFER_STATE
+                                                                      : CPU_BUFFER_CONSTANT,
+                                                     .bytes = tensor_bytes(held),
                                                      .parent = -1,
                                                      .external = (size_t)value,
-                                                     .data = info->constant.data },
+                                                     .data = held->data },
                                 err);
         if (buffer < 0)
             return buffer;
@@ -133,12 +137,31 @@ int build_view(struct build *build, int value, const struct cpu_place *of, int64
     return rc ? rc : add_version(build, value, place, err);
 }
 
+int build_renew(struct build *build, int state, int value, const struct layout *layout,
+                struct cpu_place **place, struct error *err)
+{
+    struct cpu_place *own;
+    int rc = build_place(build, state, &own, err);
+    if (rc)
+        return rc;
+    if (build_info(build, state)->next != value || !layout_equal(&own->layout, layout) ||
+        root_reads(build, own) != 1)
+        return build_output(build, value, layout, place, err);
+    *place = own;
+    return add_version(build, value, own, err);
+}
+
 bool build_dies(const struct build *build, int value)
 {
     const struct build_value *state = &build->values[value];
-    if (state->version_count == 0 || !build_is_arena(build, state->versions[0]))
-        return false;
-    int root = cpu_root(build->plan, state->versions[0]->buffer, NULL);
+    return state->version_count > 0 && build_is_arena(build, state->versions[0]) &&
+           root_reads(build, state->versions[0]) == 1;
+}
+
+/* Reads to come of whatever lies in the same memory. */
+static int root_reads(const struct build *build, const struct cpu_place *place)
+{
+    int root = cpu_root(build->plan, place->buffer, NULL);
     int reads = 0;
     for (int v = 0; v < build->graph->value_count; v++)
         for (int i = 0; i < build->values[v].version_count; i++)
@@ -146,7 +169,7 @@ bool build_dies(const struct build *build, int value)
                 reads += build->values[v].reads_left;
                 break;
             }
-    return reads == 1;
+    return reads;
 }
 
 bool build_is_arena(const struct build *build, const struct cpu_place *place)

@@ -54,6 +54,10 @@ int build_output(struct build *build, int value, const struct layout *layout,
 /* The value is (a part of) what lies at place already. */
 int build_view(struct build *build, int value, const struct cpu_place *of, int64_t offset,
                const struct layout *layout, struct error *err);
+/* New memory for what a state takes on, or the state's own where nothing reads it any more, so that
+ * an optimiser works in place. */
+int build_renew(struct build *build, int state, int value, const struct layout *layout,
+                struct cpu_place **place, struct error *err);
 /* True when nothing else needs the memory of value after its one read by the present node, so that
  * the node may write its output there. */
 bool build_dies(const struct build *build, int value);

@@ -48,6 +48,8 @@ static int make_node(struct build *build, const struct node *node, struct error 
 static build_fn *find_maker(const struct graph *graph, const struct node *node);
 static int finish_outputs(struct build *build, struct error *err);
 static int finish_output(struct build *build, size_t index, struct error *err);
+static int finish_states(struct build *build, struct error *err);
+static int finish_state(struct build *build, int state, struct error *err);
 static void drop_unused_constants(struct build *build);
 
 int cpu_compile(struct device *device, const struct graph *graph,
@@ -75,6 +77,8 @@ int cpu_compile(struct device *device, const struct graph *graph,
         rc = make_node(&build, &build.graph->nodes[i], err);
     if (!rc)
         rc = finish_outputs(&build, err);
+    if (!rc)
+        rc = finish_states(&build, err);
     if (!rc)
         rc = cpu_plan_finish(build.plan, err);
     if (!rc)
@@ -111,7 +115,10 @@ static int describe_externals(struct build *build, struct error *err)
     plan->input_names = calloc(inputs + 1, sizeof *plan->input_names);
     plan->outputs = calloc(outputs + 1, sizeof *plan->outputs);
     plan->output_names = calloc(outputs + 1, sizeof *plan->output_names);
-    if (!plan->inputs || !plan->input_names || !plan->outputs || !plan->output_names)
+    plan->states = calloc((size_t)graph->state_count + 1, sizeof *plan->states);
+    plan->state_names = calloc((size_t)graph->state_count + 1, sizeof *plan->state_names);
+    if (!plan->inputs || !plan->input_names || !plan->outputs || !plan->output_names ||
+        !plan->states || !plan->state_names)
         return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
     int rc = 0;
     for (size_t i = 0; !rc && i < inputs; i++, plan->input_count++)
@@ -120,6 +127,11 @@ static int describe_externals(struct build *build, struct error *err)
     for (size_t i = 0; !rc && i < outputs; i++, plan->output_count++)
         rc = describe_external(&graph->values[graph->outputs[i]], &plan->outputs[i],
                                &plan->output_names[i], err);
+    for (int i = 0; !rc && i < graph->state_count; i++, plan->state_count++) {
+        rc = describe_external(&graph->values[graph->states[i]], &plan->states[i],
+                               &plan->state_names[i], err);
+        plan->states[i].data = graph->values[graph->states[i]].state.data;
+    }
     return rc;
 }
 
@@ -144,6 +156,11 @@ static int start_values(struct build *build, struct error *err)
                 build->values[graph->nodes[i].inputs[k]].reads_left++;
     for (int i = 0; i < graph->output_count; i++)
         build->values[graph->outputs[i]].reads_left++;
+    for (int i = 0; i < graph->state_count; i++) {
+        int next = graph->values[graph->states[i]].next;
+        if (next >= 0)
+            build->values[next].reads_left++;
+    }
     for (int i = 0; i < graph->input_count; i++) {
         const struct value *value = &graph->values[graph->inputs[i]];
         struct layout layout = layout_dense(value->type, &value->shape);
@@ -231,6 +248,41 @@ static int finish_output(struct build *build, size_t index, struct error *err)
     build->plan->buffers[output->buffer].kind = CPU_BUFFER_OUTPUT;
     build->plan->buffers[output->buffer].external = index;
     return 0;
+}
+
+/* What a state takes on is copied into it when all steps have been, unless the step that made it has
+ * written it there (build_renew). */
+static int finish_states(struct build *build, struct error *err)
+{
+    for (int i = 0; i < build->graph->state_count; i++) {
+        int rc = finish_state(build, build->graph->states[i], err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int finish_state(struct build *build, int state, struct error *err)
+{
+    const struct value *info = build_info(build, state);
+    struct cpu_place *from, *to;
+    if (info->next < 0)
+        return 0;
+    build->op = "state";
+    build->name = info->name;
+    build->shape = info->shape;
+    int rc = build_place(build, state, &to, err);
+    if (!rc)
+        rc = build_place(build, info->next, &from, err);
+    if (rc || from == to)
+        return rc;
+    rc = build_want_dense(build, info->next, &from, err);
+    if (rc)
+        return rc;
+    if (build->plan->buffers[cpu_root(build->plan, from->buffer, NULL)].kind == CPU_BUFFER_STATE)
+        return error_set(err, ERROR_UNSUPPORTED, "state", "'%s' would take on another state",
+                         info->name);
+    return build_copy(build, from, to, err);
 }
 
 /* Weights that no step reads in the form of the file, mostly because they were rearranged. */

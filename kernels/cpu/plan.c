@@ -51,7 +51,7 @@ int cpu_plan_finish(struct cpu_plan *plan, struct error *err)
         struct cpu_buffer *buffer = &plan->buffers[i];
         if (buffer->kind == CPU_BUFFER_ARENA && buffer->parent < 0)
             buffer->data = (char *)plan->arena + buffer->arena_offset_bytes;
-        if (buffer->kind == CPU_BUFFER_CONSTANT)
+        if (buffer->kind == CPU_BUFFER_CONSTANT || buffer->kind == CPU_BUFFER_STATE)
             plan->plan.weight_bytes += buffer->bytes;
     }
     rc = allocate_externals(plan, err);
@@ -111,6 +111,10 @@ void cpu_plan_free(struct plan *plan)
         free(plan->input_names[i]);
     for (size_t i = 0; i < plan->output_count; i++)
         free(plan->output_names[i]);
+    for (size_t i = 0; i < plan->state_count; i++)
+        free(plan->state_names[i]);
+    free(plan->states);
+    free(plan->state_names);
     free(plan->input_names);
     free(plan->output_names);
     free(plan->inputs);

@@ -19,6 +19,7 @@ struct cpu_device {
 enum cpu_buffer_kind {
     CPU_BUFFER_ARENA,    /* lives from its first to its last step, shares memory with others */
     CPU_BUFFER_CONSTANT, /* written when the plan is made */
+    CPU_BUFFER_STATE,    /* written when the plan is made, and renewed by each run */
     CPU_BUFFER_INPUT,    /* of the graph: the plan's or the caller's memory */
     CPU_BUFFER_OUTPUT,
 };

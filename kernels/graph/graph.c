@@ -13,6 +13,7 @@ static int out_of_memory(struct error *err);
 static int grow(void **items, int *capacity, int count, int limit, size_t item_bytes,
                 const char *what, struct error *err);
 static int append_index(int **list, int *count, int index, struct error *err);
+static int copy_held(struct value *copy, const struct value *from, struct error *err);
 static int copy_tensor(struct tensor *copy, const struct tensor *from, struct error *err);
 static int copy_attribute(struct attribute *copy, const struct attribute *from, struct error *err);
 static void attribute_finish(struct attribute *attribute);
@@ -40,6 +41,7 @@ void graph_free(struct graph **graph)
     free(old->values);
     free(old->inputs);
     free(old->outputs);
+    free(old->states);
     free(old);
     *graph = NULL;
 }
@@ -48,7 +50,8 @@ void value_finish(struct value *value)
 {
     free(value->name);
     tensor_free(&value->constant);
-    *value = (struct value){ .producer = -1 };
+    tensor_free(&value->state);
+    *value = (struct value){ .producer = -1, .next = -1 };
 }
 
 void node_finish(struct node *node)
@@ -74,8 +77,8 @@ int graph_clone(struct graph **copy, const struct graph *graph, struct error *er
         rc = graph_add_value(fresh, from->name, from->type, &from->shape, err);
         if (rc < 0)
             goto fail;
-        if (from->constant.data &&
-            (rc = copy_tensor(&fresh->values[i].constant, &from->constant, err)))
+        rc = copy_held(&fresh->values[i], from, err);
+        if (rc)
             goto fail;
     }
     for (int i = 0; i < graph->node_count; i++) {
@@ -89,8 +92,13 @@ int graph_clone(struct graph **copy, const struct graph *graph, struct error *er
                 goto fail;
     }
     /* A value that two nodes write (a pass at work) keeps the producer it had. */
-    for (int i = 0; i < graph->value_count; i++)
+    for (int i = 0; i < graph->value_count; i++) {
         fresh->values[i].producer = graph->values[i].producer;
+        fresh->values[i].next = graph->values[i].next;
+    }
+    for (int i = 0; i < graph->state_count; i++)
+        if ((rc = append_index(&fresh->states, &fresh->state_count, graph->states[i], err)) < 0)
+            goto fail;
     for (int i = 0; i < graph->input_count; i++)
         if ((rc = graph_mark_input(fresh, graph->inputs[i], err)) < 0)
             goto fail;
@@ -119,6 +127,7 @@ int graph_add_value(struct graph *graph, const char *name, enum tensor_type type
         .type = type,
         .shape = shape ? *shape : (struct shape){ .rank = -1 },
         .producer = -1,
+        .next = -1,
     };
     return graph->value_count++;
 }
@@ -188,6 +197,27 @@ int graph_mark_output(struct graph *graph, int value, struct error *err)
     if (rc >= 0)
         graph->values[value].is_output = true;
     return rc;
+}
+
+int graph_mark_state(struct graph *graph, int constant, struct error *err)
+{
+    assert(constant >= 0 && constant < graph->value_count);
+    struct value *value = &graph->values[constant];
+    assert(value->constant.data);
+    int rc = append_index(&graph->states, &graph->state_count, constant, err);
+    if (rc < 0)
+        return rc;
+    value->state = value->constant;
+    value->constant = (struct tensor){ 0 };
+    return 0;
+}
+
+void graph_set_next(struct graph *graph, int state, int next)
+{
+    assert(graph->values[state].state.data && !graph->values[next].state.data);
+    assert(graph->values[state].type == graph->values[next].type &&
+           shape_equal(&graph->values[state].shape, &graph->values[next].shape));
+    graph->values[state].next = next;
 }
 
 int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
@@ -268,7 +298,7 @@ static void print_value(const struct graph *graph, int index, FILE *out)
     const struct value *value = &graph->values[index];
     char shape[128];
     shape_format(&value->shape, shape, sizeof shape);
-    fprintf(out, "%s%s %s %s", value->constant.data ? "=" : "", value->name,
+    fprintf(out, "%s%s %s %s", value->constant.data ? "=" : value->state.data ? "~" : "", value->name,
             tensor_type_word(value->type), shape);
 }
 
@@ -302,6 +332,15 @@ static int append_index(int **list, int *count, int index, struct error *err)
     *list = more;
     more[*count] = index;
     return (*count)++;
+}
+
+/* What a value holds before anything has run. */
+static int copy_held(struct value *copy, const struct value *from, struct error *err)
+{
+    int rc = from->constant.data ? copy_tensor(&copy->constant, &from->constant, err) : 0;
+    if (!rc && from->state.data)
+        rc = copy_tensor(&copy->state, &from->state, err);
+    return rc;
 }
 
 static int copy_tensor(struct tensor *copy, const struct tensor *from, struct error *err)

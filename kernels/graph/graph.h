@@ -34,7 +34,9 @@ struct attribute {
     struct tensor t;
 };
 
-/* A value is written once: by a node, by the caller (input) or never (constant). */
+/* A value is written once: by a node, by the caller (input) or never (constant, state). A state is
+ * what a graph keeps from run to run (weights in training, an optimiser's moments): nodes read what
+ * it holds as they read a constant, and after the run it takes on the content of its next value. */
 struct value {
     char *name;
     enum tensor_type type;
@@ -42,6 +44,8 @@ struct value {
     int producer;       /* node index, or -1 */
     bool is_input, is_output;
     struct tensor constant; /* data != NULL: a constant, owned by the graph */
+    struct tensor state;    /* data != NULL: a state; what it holds before the next run */
+    int next;               /* of a state: the value that it takes on after each run, or -1 */
 };
 
 struct node {
@@ -60,6 +64,7 @@ struct graph {
     int node_count, node_capacity;
     int *inputs, input_count;
     int *outputs, output_count;
+    int *states, state_count;
     int opset;
 };
 
@@ -82,6 +87,15 @@ int graph_add_node(struct graph *graph, const struct op *op, const char *name, c
                    int input_count, const int *outputs, int output_count, struct error *err);
 int graph_mark_input(struct graph *graph, int value, struct error *err);
 int graph_mark_output(struct graph *graph, int value, struct error *err);
+/* Makes a constant a state, without a next value yet. */
+int graph_mark_state(struct graph *graph, int constant, struct error *err);
+/* next has the type and shape of the state, and must not be a state itself. */
+void graph_set_next(struct graph *graph, int state, int next);
+/* Puts a copy of what `part` computes into graph: part's inputs become the given values of graph
+ * (of the same types and shapes), its constants and states are copied, names get the prefix. The
+ * values that part's outputs have become are written to outputs. */
+int graph_embed(struct graph *graph, const struct graph *part, const char *prefix,
+                const int *inputs, int *outputs, struct error *err);
 /* Appends a copy of attribute to a node. */
 int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
                         struct error *err);
@@ -89,7 +103,8 @@ int graph_add_attribute(struct graph *graph, int node, const struct attribute *a
 /* Sorts nodes so that producers come first, changing the order no more than that needs;
  * -ERROR_FORMAT names a node on a cycle, a value without producer or one written twice. */
 int graph_sort(struct graph *graph, struct error *err);
-/* Drops nodes and values that no output needs, renumbering. Graph inputs stay. */
+/* Drops nodes and values that neither an output nor a state's next needs, renumbering. Inputs and
+ * states stay. */
 int graph_sweep(struct graph *graph, struct error *err);
 
 /* Sets input shapes (same order as graph->inputs; NULL keeps those of the file) and infers all
@@ -98,6 +113,9 @@ int graph_sweep(struct graph *graph, struct error *err);
  * the error names op, node and reason. What was folded holds for these shapes: for other shapes
  * infer another clone. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
+
+/* One node whose inputs have been inferred, without folding. */
+int graph_infer_node(struct graph *graph, int node, struct error *err);
 
 /* Attribute access; the default when absent. */
 const struct attribute *node_attribute(const struct node *node, const char *name);

@@ -13,6 +13,7 @@
 static int set_input_shapes(struct graph *graph, const struct shape *shapes, struct error *err);
 static uint64_t fold_allowance(const struct graph *graph);
 static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err);
+static int blame(const struct node *node, int rc, struct error *err);
 static int check_counts(const struct node *node, struct error *err);
 static int check_outputs(const struct node *node, const struct op_values *values, struct error *err);
 static bool can_fold(const struct node *node, const struct op_values *values, uint64_t *allowance);
@@ -27,13 +28,23 @@ int graph_infer(struct graph *graph, const struct shape *input_shapes, struct er
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *node = &graph->nodes[i];
         rc = infer_node(graph, i, &allowance, err);
-        if (rc) {
-            if (err)
-                error_wrap(err, "%s node '%.100s'", node->op->name, node->name);
-            return rc;
-        }
+        if (rc)
+            return blame(node, rc, err);
     }
     return graph_sweep(graph, err);
+}
+
+int graph_infer_node(struct graph *graph, int node, struct error *err)
+{
+    int rc = infer_node(graph, node, NULL, err);
+    return rc ? blame(&graph->nodes[node], rc, err) : 0;
+}
+
+static int blame(const struct node *node, int rc, struct error *err)
+{
+    if (err)
+        error_wrap(err, "%s node '%.100s'", node->op->name, node->name);
+    return rc;
 }
 
 static int set_input_shapes(struct graph *graph, const struct shape *shapes, struct error *err)
@@ -69,6 +80,7 @@ static uint64_t fold_allowance(const struct graph *graph)
     return bytes;
 }
 
+/* With an allowance, what can be folded is. */
 static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err)
 {
     struct node *node = &graph->nodes[index];
@@ -84,7 +96,7 @@ static int infer_node(struct graph *graph, int index, uint64_t *allowance, struc
             values.out[i] = &graph->values[node->outputs[i]];
     if ((rc = node->op->shape(node, &values, err)) || (rc = check_outputs(node, &values, err)))
         return rc;
-    return can_fold(node, &values, allowance) ? fold(node, &values, err) : 0;
+    return allowance && can_fold(node, &values, allowance) ? fold(node, &values, err) : 0;
 }
 
 static int check_counts(const struct node *node, struct error *err)

@@ -19,6 +19,7 @@ struct sorting {
     int order_count;
 };
 
+static bool has_content(const struct value *value);
 static int check_writers(const struct graph *graph, struct error *err);
 static int visit_node(const struct graph *graph, struct sorting *sorting, int first,
                       struct error *err);
@@ -77,6 +78,12 @@ int graph_sweep(struct graph *graph, struct error *err)
     return rc;
 }
 
+/* Without a node that writes it. */
+static bool has_content(const struct value *value)
+{
+    return value->is_input || value->constant.data || value->state.data;
+}
+
 /* Every value has one origin at most, and each node is the producer of what it writes. */
 static int check_writers(const struct graph *graph, struct error *err)
 {
@@ -86,7 +93,7 @@ static int check_writers(const struct graph *graph, struct error *err)
             if (node->outputs[k] < 0)
                 continue;
             const struct value *value = &graph->values[node->outputs[k]];
-            if (value->producer != i || value->is_input || value->constant.data)
+            if (value->producer != i || has_content(value))
                 return error_set(err, ERROR_FORMAT, node->op->name,
                                  "node '%s' writes '%s', which something else writes already",
                                  node->name, value->name);
@@ -98,7 +105,7 @@ static int check_writers(const struct graph *graph, struct error *err)
     }
     for (int i = 0; i < graph->output_count; i++) {
         const struct value *value = &graph->values[graph->outputs[i]];
-        if (value->producer < 0 && !value->is_input && !value->constant.data)
+        if (value->producer < 0 && !has_content(value))
             return error_set(err, ERROR_FORMAT, "graph", "no node writes the output '%s'",
                              value->name);
     }
@@ -137,10 +144,10 @@ static int visit_input(const struct graph *graph, struct sorting *sorting, struc
         return 0;
     const struct value *value = &graph->values[index];
     if (value->producer < 0) {
-        if (!value->is_input && !value->constant.data)
+        if (!has_content(value))
             return error_set(err, ERROR_FORMAT, node->op->name,
-                             "node '%s' reads '%s', which no node writes and which is neither an "
-                             "input nor a constant",
+                             "node '%s' reads '%s', which no node writes and which is neither "
+                             "input, constant nor state",
                              node->name, value->name);
         return 0;
     }
@@ -168,15 +175,19 @@ static void reorder_nodes(struct graph *graph, const int *order, struct node *ro
     }
 }
 
-/* Sets the maps to 1 for what is needed, walking back from the outputs. */
+/* Sets the maps to 1 for what is needed, walking back from the outputs and what states become. */
 static void mark_needed(const struct graph *graph, int *node_map, int *value_map, int *stack)
 {
     int depth = 0;
-    for (int i = 0; i < graph->output_count; i++)
-        if (!value_map[graph->outputs[i]]) {
-            value_map[graph->outputs[i]] = 1;
-            stack[depth++] = graph->outputs[i];
-        }
+    for (int i = 0; i < graph->output_count + graph->state_count; i++) {
+        int value = i < graph->output_count
+                        ? graph->outputs[i]
+                        : graph->values[graph->states[i - graph->output_count]].next;
+        if (value < 0 || value_map[value])
+            continue;
+        value_map[value] = 1;
+        stack[depth++] = value;
+    }
     while (depth > 0) {
         int producer = graph->values[stack[--depth]].producer;
         if (producer < 0 || node_map[producer])
@@ -194,6 +205,8 @@ static void mark_needed(const struct graph *graph, int *node_map, int *value_map
     }
     for (int i = 0; i < graph->input_count; i++)
         value_map[graph->inputs[i]] = 1;
+    for (int i = 0; i < graph->state_count; i++)
+        value_map[graph->states[i]] = 1;
 }
 
 static void drop_nodes(struct graph *graph, int *node_map)
@@ -228,9 +241,12 @@ static void drop_values(struct graph *graph, int *value_map)
 
 static void renumber(struct graph *graph, const int *node_map, const int *value_map)
 {
-    for (int i = 0; i < graph->value_count; i++)
+    for (int i = 0; i < graph->value_count; i++) {
         if (graph->values[i].producer >= 0)
             graph->values[i].producer = node_map[graph->values[i].producer];
+        if (graph->values[i].next >= 0)
+            graph->values[i].next = value_map[graph->values[i].next];
+    }
     for (int i = 0; i < graph->node_count; i++) {
         struct node *node = &graph->nodes[i];
         for (int k = 0; k < node->input_count; k++)
@@ -244,4 +260,6 @@ static void renumber(struct graph *graph, const int *node_map, const int *value_
         graph->inputs[i] = value_map[graph->inputs[i]];
     for (int i = 0; i < graph->output_count; i++)
         graph->outputs[i] = value_map[graph->outputs[i]];
+    for (int i = 0; i < graph->state_count; i++)
+        graph->states[i] = value_map[graph->states[i]];
 }

@@ -7,8 +7,8 @@
 /* What a value holds while the graph runs. */
 struct slot {
     struct tensor tensor;
-    int readers_left; /* nodes, and one more for a graph output */
-    bool owned;       /* not an input or a constant */
+    int readers_left; /* nodes, and one more for a graph output and a state's next */
+    bool owned;       /* not an input, a constant or a state */
 };
 
 static int fill_slots(const struct graph *graph, const struct tensor *const *inputs,
@@ -16,10 +16,11 @@ static int fill_slots(const struct graph *graph, const struct tensor *const *inp
 static int run_node(const struct graph *graph, const struct node *node, struct slot *slots,
                     struct error *err);
 static void release(struct slot *slot);
+static void renew_states(struct graph *graph, struct slot *slots);
 static int hand_over(const struct graph *graph, struct slot *slots, struct tensor *outputs,
                      struct error *err);
 
-int graph_run_reference(const struct graph *graph, const struct tensor *const *inputs,
+int graph_run_reference(struct graph *graph, const struct tensor *const *inputs,
                         struct tensor *outputs, struct error *err)
 {
     struct slot *slots = calloc((size_t)graph->value_count + 1, sizeof *slots);
@@ -28,6 +29,8 @@ int graph_run_reference(const struct graph *graph, const struct tensor *const *i
     int rc = fill_slots(graph, inputs, slots, err);
     for (int i = 0; i < graph->node_count && !rc; i++)
         rc = run_node(graph, &graph->nodes[i], slots, err);
+    if (!rc)
+        renew_states(graph, slots);
     if (!rc)
         rc = hand_over(graph, slots, outputs, err);
     for (int i = 0; i < graph->value_count; i++)
@@ -41,7 +44,8 @@ static int fill_slots(const struct graph *graph, const struct tensor *const *inp
                       struct slot *slots, struct error *err)
 {
     for (int i = 0; i < graph->value_count; i++)
-        slots[i].tensor = graph->values[i].constant;
+        slots[i].tensor =
+            graph->values[i].state.data ? graph->values[i].state : graph->values[i].constant;
     for (int i = 0; i < graph->input_count; i++) {
         const struct value *value = &graph->values[graph->inputs[i]];
         if (inputs[i]->type != value->type || !shape_equal(&inputs[i]->shape, &value->shape)) {
@@ -60,6 +64,9 @@ static int fill_slots(const struct graph *graph, const struct tensor *const *inp
                 slots[graph->nodes[i].inputs[k]].readers_left++;
     for (int i = 0; i < graph->output_count; i++)
         slots[graph->outputs[i]].readers_left++;
+    for (int i = 0; i < graph->state_count; i++)
+        if (graph->values[graph->states[i]].next >= 0)
+            slots[graph->values[graph->states[i]].next].readers_left++;
     return 0;
 }
 
@@ -99,6 +106,18 @@ static void release(struct slot *slot)
     if (slot->owned)
         tensor_free(&slot->tensor);
     slot->owned = false;
+}
+
+static void renew_states(struct graph *graph, struct slot *slots)
+{
+    for (int i = 0; i < graph->state_count; i++) {
+        struct value *state = &graph->values[graph->states[i]];
+        if (state->next < 0)
+            continue;
+        struct slot *next = &slots[state->next];
+        memcpy(state->state.data, next->tensor.data, tensor_bytes(&state->state));
+        next->readers_left--;
+    }
 }
 
 /* Moves what the graph made; copies what others own or what is an output twice. */

@@ -3,7 +3,6 @@
 #include "ops/families.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
-#include <math.h>
 #include <string.h>
 
 /* name, first opset, most inputs, value for floats, value for whole numbers. Whole numbers wrap
@@ -19,7 +18,7 @@
 
 /* name, first opset, value */
 #define FLOAT_OPS(X)      \
-    X(Pow, 7, powf(x, y)) \
+    X(Pow, 7, pow(x, y)) \
     X(PRelu, 7, x < 0 ? x * y : x)
 
 /* name, first opset, comparison; the result is a bool. */
@@ -43,7 +42,7 @@ static int64_t divide(int64_t x, int64_t y)
 }
 
 #define NUMBER_SCALAR(name, opset, inputs, float_value, int_value) \
-    static float float_##name(float x, float y)                    \
+    static real float_##name(real x, real y)                    \
     {                                                              \
         return float_value;                                        \
     }                                                              \
@@ -52,12 +51,12 @@ static int64_t divide(int64_t x, int64_t y)
         return int_value;                                          \
     }
 #define FLOAT_SCALAR(name, opset, value)        \
-    static float float_##name(float x, float y) \
+    static real float_##name(real x, real y) \
     {                                           \
         return value;                           \
     }
 #define COMPARISON_SCALAR(name, opset, value)      \
-    static bool float_##name(float x, float y)     \
+    static bool float_##name(real x, real y)     \
     {                                              \
         return value;                              \
     }                                              \
@@ -106,7 +105,7 @@ static int number_shape(const struct node *node, const struct op_values *values,
 
 static int float_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    return broadcast_shape(node, values, TYPE(F32), TENSOR_NONE, err);
+    return broadcast_shape(node, values, TYPE(REAL), TENSOR_NONE, err);
 }
 
 static int comparison_shape(const struct node *node, const struct op_values *values, struct error *err)
@@ -132,13 +131,13 @@ static struct walk begin_walk(const struct tensor *out, const struct tensor *x,
 }
 
 static void combine_floats(struct tensor *out, const struct tensor *x, const struct tensor *y,
-                           float (*scalar)(float x, float y))
+                           real (*scalar)(real x, real y))
 {
     struct walk walk = begin_walk(out, x, y);
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
-        float *to = (float *)out->data + walk.at[0];
-        const float *a = (const float *)x->data + walk.at[1];
-        const float *b = (const float *)y->data + walk.at[2];
+        real *to = (real *)out->data + walk.at[0];
+        const real *a = (const real *)x->data + walk.at[1];
+        const real *b = (const real *)y->data + walk.at[2];
         for (int64_t i = 0; i < walk.row; i++)
             to[i] = scalar(a[i * walk.row_step[1]], b[i * walk.row_step[2]]);
     }
@@ -157,7 +156,7 @@ static void combine_whole(struct tensor *out, const struct tensor *x, const stru
 
 /* Folds any number of inputs into the output; one input is an identity. */
 static void combine(const struct node *node, const struct tensor *const *in, struct tensor *out,
-                    float (*float_scalar)(float x, float y),
+                    real (*float_scalar)(real x, real y),
                     int64_t (*whole_scalar)(int64_t x, int64_t y))
 {
     if (node->input_count == 1) {
@@ -168,14 +167,14 @@ static void combine(const struct node *node, const struct tensor *const *in, str
         walk_copy(&walk, out->data, in[0]->data, tensor_type_bytes(out->type));
     }
     for (int i = 1; i < node->input_count; i++)
-        if (out->type == TENSOR_F32)
+        if (out->type == TENSOR_REAL)
             combine_floats(out, i == 1 ? in[0] : out, in[i], float_scalar);
         else
             combine_whole(out, i == 1 ? in[0] : out, in[i], whole_scalar);
 }
 
 static void compare(const struct tensor *const *in, struct tensor *out,
-                    bool (*float_scalar)(float x, float y),
+                    bool (*float_scalar)(real x, real y),
                     bool (*whole_scalar)(int64_t x, int64_t y))
 {
     struct walk walk = begin_walk(out, in[0], in[1]);
@@ -184,8 +183,8 @@ static void compare(const struct tensor *const *in, struct tensor *out,
             int64_t a = walk.at[1] + i * walk.row_step[1];
             int64_t b = walk.at[2] + i * walk.row_step[2];
             ((uint8_t *)out->data)[walk.at[0] + i] =
-                in[0]->type == TENSOR_F32
-                    ? float_scalar(((const float *)in[0]->data)[a], ((const float *)in[1]->data)[b])
+                in[0]->type == TENSOR_REAL
+                    ? float_scalar(((const real *)in[0]->data)[a], ((const real *)in[1]->data)[b])
                     : whole_scalar(rule_int_at(in[0], a), rule_int_at(in[1], b));
         }
 }

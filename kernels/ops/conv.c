@@ -35,7 +35,7 @@ const struct op_family conv_family = OP_FAMILY(rows);
 static int finish_shape(const struct op_values *values, const struct window *window, struct error *err)
 {
     if (values->in[2]) {
-        int rc = rule_input(values, 2, "bias", TYPE(F32), 1, 1, err);
+        int rc = rule_input(values, 2, "bias", TYPE(REAL), 1, 1, err);
         if (rc)
             return rc;
         if (values->in[2]->shape.dim[0] != window->out_channels)
@@ -44,15 +44,15 @@ static int finish_shape(const struct op_values *values, const struct window *win
     }
     struct shape shape;
     window_output(window, values->in[0]->shape.rank, &shape);
-    rule_output(values, 0, TENSOR_F32, &shape);
+    rule_output(values, 0, TENSOR_REAL, &shape);
     return 0;
 }
 
 static int conv_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 3, 4, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(F32), 3, 4, err)) ||
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, 4, err);
+    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, 4, err)) ||
         (rc = window_of_conv(node, &values->in[0]->shape, &values->in[1]->shape, &window, err)))
         return rc;
     return finish_shape(values, &window, err);
@@ -62,8 +62,8 @@ static int conv_transpose_shape(const struct node *node, const struct op_values 
                                 struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 3, 4, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(F32), 3, 4, err)) ||
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, 4, err);
+    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, 4, err)) ||
         (rc = window_of_conv_transpose(node, &values->in[0]->shape, &values->in[1]->shape, &window,
                                        err)))
         return rc;
@@ -72,7 +72,7 @@ static int conv_transpose_shape(const struct node *node, const struct op_values 
 
 /* Adds weight times input to the sums of output columns [first, first + count): column x reads input
  * column x * stride + shift, where there is one. */
-static void add_tap(double *sums, const float *input, int64_t columns, float weight, int64_t first,
+static void add_tap(double *sums, const real *input, int64_t columns, real weight, int64_t first,
                     int64_t count, int64_t stride, int64_t shift)
 {
     int64_t from = first, to = first + count;
@@ -80,7 +80,7 @@ static void add_tap(double *sums, const float *input, int64_t columns, float wei
         from++;
     while (to > from && (to - 1) * stride + shift >= columns)
         to--;
-    const float *source = input + from * stride + shift;
+    const real *source = input + from * stride + shift;
     double *sum = sums + (from - first);
     if (stride == 1)
         for (int64_t x = 0; x < to - from; x++)
@@ -91,8 +91,8 @@ static void add_tap(double *sums, const float *input, int64_t columns, float wei
 }
 
 /* One row of one output channel. input is the first channel of its group, weights its filter. */
-static void conv_row(const struct window *w, const float *input, const float *weights, float bias,
-                     int64_t row, float *out)
+static void conv_row(const struct window *w, const real *input, const real *weights, real bias,
+                     int64_t row, real *out)
 {
     int64_t channels = w->in_channels / w->groups;
     for (int64_t first = 0; first < w->out[COLUMNS]; first += STRETCH) {
@@ -105,14 +105,14 @@ static void conv_row(const struct window *w, const float *input, const float *we
                 int64_t y = row * w->stride[ROWS] - w->pad_begin[ROWS] + ky * w->dilation[ROWS];
                 if (y < 0 || y >= w->in[ROWS])
                     continue;
-                const float *line = input + (c * w->in[ROWS] + y) * w->in[COLUMNS];
-                const float *taps = weights + (c * w->kernel[ROWS] + ky) * w->kernel[COLUMNS];
+                const real *line = input + (c * w->in[ROWS] + y) * w->in[COLUMNS];
+                const real *taps = weights + (c * w->kernel[ROWS] + ky) * w->kernel[COLUMNS];
                 for (int64_t kx = 0; kx < w->kernel[COLUMNS]; kx++)
                     add_tap(sums, line, w->in[COLUMNS], taps[kx], first, count, w->stride[COLUMNS],
                             kx * w->dilation[COLUMNS] - w->pad_begin[COLUMNS]);
             }
         for (int64_t x = 0; x < count; x++)
-            out[first + x] = (float)sums[x];
+            out[first + x] = (real)sums[x];
     }
 }
 
@@ -127,13 +127,13 @@ static int conv_reference(const struct node *node, const struct tensor *const *i
     int64_t filter_size = channels * w.kernel[ROWS] * w.kernel[COLUMNS];
     for (int64_t n = 0; n < w.batch; n++)
         for (int64_t m = 0; m < w.out_channels; m++) {
-            const float *input =
-                (const float *)in[0]->data +
+            const real *input =
+                (const real *)in[0]->data +
                 (n * w.in_channels + m / filters * channels) * w.in[ROWS] * w.in[COLUMNS];
-            const float *weights = (const float *)in[1]->data + m * filter_size;
-            float bias = in[2] ? ((const float *)in[2]->data)[m] : 0;
-            float *plane =
-                (float *)out[0]->data + (n * w.out_channels + m) * w.out[ROWS] * w.out[COLUMNS];
+            const real *weights = (const real *)in[1]->data + m * filter_size;
+            real bias = in[2] ? ((const real *)in[2]->data)[m] : 0;
+            real *plane =
+                (real *)out[0]->data + (n * w.out_channels + m) * w.out[ROWS] * w.out[COLUMNS];
             for (int64_t row = 0; row < w.out[ROWS]; row++)
                 conv_row(&w, input, weights, bias, row, plane + row * w.out[COLUMNS]);
         }
@@ -141,8 +141,8 @@ static int conv_reference(const struct node *node, const struct tensor *const *i
 }
 
 /* One output element of a transposed convolution: all input elements whose kernel reaches it. */
-static float conv_transpose_at(const struct window *w, const float *input, const float *weights,
-                               int64_t filters, float bias, int64_t row, int64_t column)
+static real conv_transpose_at(const struct window *w, const real *input, const real *weights,
+                               int64_t filters, real bias, int64_t row, int64_t column)
 {
     int64_t channels = w->in_channels / w->groups;
     double sum = (double)bias;
@@ -154,16 +154,16 @@ static float conv_transpose_at(const struct window *w, const float *input, const
             int64_t x = column + w->pad_begin[COLUMNS] - kx * w->dilation[COLUMNS];
             if (x < 0 || x % w->stride[COLUMNS] || x / w->stride[COLUMNS] >= w->in[COLUMNS])
                 continue;
-            const float *source =
+            const real *source =
                 input + y / w->stride[ROWS] * w->in[COLUMNS] + x / w->stride[COLUMNS];
-            const float *tap = weights + ky * w->kernel[COLUMNS] + kx;
+            const real *tap = weights + ky * w->kernel[COLUMNS] + kx;
             int64_t source_step = w->in[ROWS] * w->in[COLUMNS];
             int64_t tap_step = filters * w->kernel[ROWS] * w->kernel[COLUMNS];
             for (int64_t c = 0; c < channels; c++)
                 sum += (double)source[c * source_step] * (double)tap[c * tap_step];
         }
     }
-    return (float)sum;
+    return (real)sum;
 }
 
 static int conv_transpose_reference(const struct node *node, const struct tensor *const *in,
@@ -175,15 +175,15 @@ static int conv_transpose_reference(const struct node *node, const struct tensor
         return rc;
     int64_t channels = w.in_channels / w.groups, filters = w.out_channels / w.groups;
     int64_t kernel_size = w.kernel[ROWS] * w.kernel[COLUMNS];
-    float *to = out[0]->data;
+    real *to = out[0]->data;
     for (int64_t n = 0; n < w.batch; n++)
         for (int64_t m = 0; m < w.out_channels; m++) {
             int64_t first = m / filters * channels; /* input channel of this group */
-            const float *input = (const float *)in[0]->data +
+            const real *input = (const real *)in[0]->data +
                                  (n * w.in_channels + first) * w.in[ROWS] * w.in[COLUMNS];
-            const float *weights =
-                (const float *)in[1]->data + (first * filters + m % filters) * kernel_size;
-            float bias = in[2] ? ((const float *)in[2]->data)[m] : 0;
+            const real *weights =
+                (const real *)in[1]->data + (first * filters + m % filters) * kernel_size;
+            real bias = in[2] ? ((const real *)in[2]->data)[m] : 0;
             for (int64_t row = 0; row < w.out[ROWS]; row++)
                 for (int64_t column = 0; column < w.out[COLUMNS]; column++)
                     *to++ = conv_transpose_at(&w, input, weights, filters, bias, row, column);

@@ -23,13 +23,13 @@ const struct op_family matmul_family = OP_FAMILY(rows);
 
 /* A matrix in memory: element (i, j) is data[i * row + j * column]. */
 struct matrix {
-    const float *data;
+    const real *data;
     int64_t row, column;
 };
 
 /* out (m x n, dense) = alpha * a * b */
 static void multiply(int64_t m, int64_t k, int64_t n, struct matrix a, struct matrix b,
-                     double alpha, float *out)
+                     double alpha, real *out)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t first = 0; first < n; first += STRETCH) {
@@ -37,12 +37,12 @@ static void multiply(int64_t m, int64_t k, int64_t n, struct matrix a, struct ma
             double sums[STRETCH] = { 0 };
             for (int64_t p = 0; p < k; p++) {
                 double factor = (double)a.data[i * a.row + p * a.column];
-                const float *line = b.data + p * b.row + first * b.column;
+                const real *line = b.data + p * b.row + first * b.column;
                 for (int64_t j = 0; j < count; j++)
                     sums[j] += factor * (double)line[j * b.column];
             }
             for (int64_t j = 0; j < count; j++)
-                out[i * n + first + j] = (float)(alpha * sums[j]);
+                out[i * n + first + j] = (real)(alpha * sums[j]);
         }
 }
 
@@ -70,8 +70,8 @@ bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_spa
 static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     (void)node;
-    int rc = rule_input(values, 0, "A", TYPE(F32), 1, SHAPE_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "B", TYPE(F32), 1, SHAPE_RANK_MAX, err)))
+    int rc = rule_input(values, 0, "A", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
+    if (rc || (rc = rule_input(values, 1, "B", TYPE(REAL), 1, SHAPE_RANK_MAX, err)))
         return rc;
     const struct shape *a = &values->in[0]->shape, *b = &values->in[1]->shape;
     struct matmul_span span;
@@ -87,7 +87,7 @@ static int matmul_shape(const struct node *node, const struct op_values *values,
         shape.dim[shape.rank++] = span.m;
     if (b->rank > 1)
         shape.dim[shape.rank++] = span.n;
-    rule_output(values, 0, TENSOR_F32, &shape);
+    rule_output(values, 0, TENSOR_REAL, &shape);
     return 0;
 }
 
@@ -106,10 +106,10 @@ static int matmul_reference(const struct node *node, const struct tensor *const 
         for (int64_t i = 0; i < walk.row; i++) {
             int64_t left = walk.at[1] + i * walk.row_step[1];
             int64_t right = walk.at[2] + i * walk.row_step[2];
-            struct matrix a = { (const float *)in[0]->data + left * span.m * span.k, span.k, 1 };
-            struct matrix b = { (const float *)in[1]->data + right * span.k * span.n, span.n, 1 };
+            struct matrix a = { (const real *)in[0]->data + left * span.m * span.k, span.k, 1 };
+            struct matrix b = { (const real *)in[1]->data + right * span.k * span.n, span.n, 1 };
             multiply(span.m, span.k, span.n, a, b, 1,
-                     (float *)out[0]->data + (walk.at[0] + i) * span.m * span.n);
+                     (real *)out[0]->data + (walk.at[0] + i) * span.m * span.n);
         }
     return 0;
 }
@@ -120,7 +120,7 @@ static int gemm_shape(const struct node *node, const struct op_values *values, s
     int rc = 0;
     for (int i = 0; i < 3 && !rc; i++)
         if (i < 2 || values->in[i])
-            rc = rule_input(values, i, names[i], TYPE(F32), i < 2 ? 2 : 0, 2, err);
+            rc = rule_input(values, i, names[i], TYPE(REAL), i < 2 ? 2 : 0, 2, err);
     if (rc)
         return rc;
     const int64_t *a = values->in[0]->shape.dim, *b = values->in[1]->shape.dim;
@@ -133,7 +133,7 @@ static int gemm_shape(const struct node *node, const struct op_values *values, s
     if (values->in[2] &&
         (!shape_broadcast(&shape, &values->in[2]->shape, &sum) || !shape_equal(&shape, &sum)))
         return error_set(err, ERROR_FORMAT, "C", "its shape does not go with the product's");
-    rule_output(values, 0, TENSOR_F32, &shape);
+    rule_output(values, 0, TENSOR_REAL, &shape);
     return 0;
 }
 
@@ -156,7 +156,7 @@ static int gemm_reference(const struct node *node, const struct tensor *const *i
     walk_add_broadcast(&walk, &in[2]->shape);
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
         for (int64_t i = 0; i < walk.row; i++)
-            ((float *)out[0]->data)[walk.at[0] + i] +=
-                beta * ((const float *)in[2]->data)[walk.at[1] + i * walk.row_step[1]];
+            ((real *)out[0]->data)[walk.at[0] + i] +=
+                beta * ((const real *)in[2]->data)[walk.at[1] + i * walk.row_step[1]];
     return 0;
 }

@@ -2,7 +2,6 @@
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
-#include <math.h>
 
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int softmax_reference(const struct node *node, const struct tensor *const *in,
@@ -49,12 +48,12 @@ void softmax_span(const struct node *node, const struct shape *input, int64_t *o
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     int axis;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     int64_t fallback = node->op->opset_max < 13 ? 1 : -1;
     if (rc || (rc = rule_axis("axis", node_int(node, "axis", fallback), shape->rank, &axis, err)))
         return rc;
-    rule_output(values, 0, TENSOR_F32, shape);
+    rule_output(values, 0, TENSOR_REAL, shape);
     return 0;
 }
 
@@ -66,18 +65,18 @@ static int softmax_reference(const struct node *node, const struct tensor *const
     softmax_span(node, &in[0]->shape, &outer, &size, &inner);
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
-            const float *from = (const float *)in[0]->data + o * size * inner + i;
-            float *to = (float *)out[0]->data + o * size * inner + i;
-            float largest = -INFINITY;
+            const real *from = (const real *)in[0]->data + o * size * inner + i;
+            real *to = (real *)out[0]->data + o * size * inner + i;
+            real largest = -INFINITY;
             double sum = 0;
             for (int64_t k = 0; k < size; k++)
                 largest = fmaxf(largest, from[k * inner]);
             for (int64_t k = 0; k < size; k++) {
-                to[k * inner] = expf(from[k * inner] - largest);
+                to[k * inner] = exp(from[k * inner] - largest);
                 sum += (double)to[k * inner];
             }
             for (int64_t k = 0; k < size; k++)
-                to[k * inner] = (float)((double)to[k * inner] / sum);
+                to[k * inner] = (real)((double)to[k * inner] / sum);
         }
     return 0;
 }
@@ -86,7 +85,7 @@ static int softmax_reference(const struct node *node, const struct tensor *const
 static int per_channel(const struct op_values *values, int last, int64_t channels, struct error *err)
 {
     for (int i = 1; i <= last; i++) {
-        int rc = rule_input(values, i, "parameters", TYPE(F32), 1, 1, err);
+        int rc = rule_input(values, i, "parameters", TYPE(REAL), 1, 1, err);
         if (rc)
             return rc;
         if (values->in[i]->shape.dim[0] != channels)
@@ -98,14 +97,14 @@ static int per_channel(const struct op_values *values, int last, int64_t channel
 
 static int batch_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    int rc = rule_input(values, 0, "input", TYPE(F32), 2, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 2, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     if (rc || (rc = per_channel(values, 4, shape->dim[1], err)))
         return rc;
     if (node_int(node, "training_mode", 0) || !node_int(node, "spatial", 1))
         return error_set(err, ERROR_UNSUPPORTED, "training_mode or spatial",
                          "only inference, one number per channel, is supported");
-    rule_output(values, 0, TENSOR_F32, shape);
+    rule_output(values, 0, TENSOR_REAL, shape);
     return 0;
 }
 
@@ -113,9 +112,9 @@ static int batch_reference(const struct node *node, const struct tensor *const *
                            struct tensor *const *out, struct error *err)
 {
     (void)err;
-    const float *scale = in[1]->data, *bias = in[2]->data, *mean = in[3]->data;
-    const float *variance = in[4]->data, *from = in[0]->data;
-    float *to = out[0]->data;
+    const real *scale = in[1]->data, *bias = in[2]->data, *mean = in[3]->data;
+    const real *variance = in[4]->data, *from = in[0]->data;
+    real *to = out[0]->data;
     double epsilon = (double)node_float(node, "epsilon", 1e-5f);
     int64_t batch = in[0]->shape.dim[0], channels = in[0]->shape.dim[1];
     int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
@@ -124,13 +123,13 @@ static int batch_reference(const struct node *node, const struct tensor *const *
             double factor = (double)scale[c] / sqrt((double)variance[c] + epsilon);
             double offset = (double)bias[c] - (double)mean[c] * factor;
             for (int64_t i = 0; i < size; i++)
-                *to++ = (float)((double)*from++ * factor + offset);
+                *to++ = (real)((double)*from++ * factor + offset);
         }
     return 0;
 }
 
 /* Mean and 1/deviation of a stretch of memory. */
-static void measure(const float *from, int64_t size, double epsilon, double *mean,
+static void measure(const real *from, int64_t size, double epsilon, double *mean,
                     double *inverse_deviation)
 {
     double sum = 0, squares = 0;
@@ -145,11 +144,11 @@ static void measure(const float *from, int64_t size, double epsilon, double *mea
 static int instance_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     (void)node;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 3, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     if (rc || (rc = per_channel(values, 2, shape->dim[1], err)))
         return rc;
-    rule_output(values, 0, TENSOR_F32, shape);
+    rule_output(values, 0, TENSOR_REAL, shape);
     return 0;
 }
 
@@ -157,15 +156,15 @@ static int instance_reference(const struct node *node, const struct tensor *cons
                               struct tensor *const *out, struct error *err)
 {
     (void)err;
-    const float *scale = in[1]->data, *bias = in[2]->data, *from = in[0]->data;
-    float *to = out[0]->data;
+    const real *scale = in[1]->data, *bias = in[2]->data, *from = in[0]->data;
+    real *to = out[0]->data;
     double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
     int64_t planes = shape_span(&in[0]->shape, 0, 2), channels = in[0]->shape.dim[1];
     int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
     for (int64_t n = 0; n < planes; n++) {
         measure(from, size, epsilon, &mean, &inverse);
         for (int64_t i = 0; i < size; i++)
-            *to++ = (float)(((double)*from++ - mean) * inverse * (double)scale[n % channels] +
+            *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[n % channels] +
                             (double)bias[n % channels]);
     }
     return 0;
@@ -175,7 +174,7 @@ static int instance_reference(const struct node *node, const struct tensor *cons
 static int layer_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     int axis = 0;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     if (rc || (rc = rule_axis("axis", node_int(node, "axis", -1), shape->rank, &axis, err)))
         return rc;
@@ -185,14 +184,14 @@ static int layer_shape(const struct node *node, const struct op_values *values, 
     for (int i = 1; i < 3; i++) {
         if (!values->in[i])
             continue;
-        rc = rule_input(values, i, "scale or bias", TYPE(F32), 0, SHAPE_RANK_MAX, err);
+        rc = rule_input(values, i, "scale or bias", TYPE(REAL), 0, SHAPE_RANK_MAX, err);
         if (rc)
             return rc;
         if (!shape_equal(&values->in[i]->shape, &tail))
             return error_set(err, ERROR_UNSUPPORTED, "scale or bias",
                              "its shape is not that of the normalised dimensions");
     }
-    rule_output(values, 0, TENSOR_F32, shape);
+    rule_output(values, 0, TENSOR_REAL, shape);
     return 0;
 }
 
@@ -200,15 +199,15 @@ static int layer_reference(const struct node *node, const struct tensor *const *
                            struct tensor *const *out, struct error *err)
 {
     (void)err;
-    const float *scale = in[1]->data, *bias = in[2] ? in[2]->data : NULL, *from = in[0]->data;
-    float *to = out[0]->data;
+    const real *scale = in[1]->data, *bias = in[2] ? in[2]->data : NULL, *from = in[0]->data;
+    real *to = out[0]->data;
     double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
     int64_t size = shape_elements(&in[1]->shape);
     int64_t rows_left = size ? shape_elements(&in[0]->shape) / size : 0;
     for (; rows_left > 0; rows_left--) {
         measure(from, size, epsilon, &mean, &inverse);
         for (int64_t i = 0; i < size; i++)
-            *to++ = (float)(((double)*from++ - mean) * inverse * (double)scale[i] +
+            *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[i] +
                             (bias ? (double)bias[i] : 0));
     }
     return 0;

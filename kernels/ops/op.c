@@ -1,6 +1,7 @@
 /* op: the table itself, put together from the families. */
 #include "ops/op.h"
 #include "ops/families.h"
+#include "ops/real.h"
 #include <assert.h>
 #include <pthread.h>
 #include <string.h>
@@ -21,11 +22,16 @@ const struct op *op_find(const char *name, int opset)
 {
     size_t count;
     const struct op *const *all = op_all(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i]->name, name) == 0 &&
-            (opset == 0 || (opset >= all[i]->opset_min && opset <= all[i]->opset_max)))
+    const struct op *newest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(all[i]->name, name) != 0)
+            continue;
+        if (opset >= all[i]->opset_min && opset <= all[i]->opset_max)
             return all[i];
-    return NULL;
+        if (!newest || all[i]->opset_max > newest->opset_max)
+            newest = all[i];
+    }
+    return opset == 0 ? newest : NULL;
 }
 
 const struct op *const *op_all(size_t *count)

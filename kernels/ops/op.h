@@ -4,6 +4,12 @@
 #define RUNESPOOR_OPS_OP_H
 
 #include "graph/graph.h"
+#include <limits.h>
+
+#ifdef OPS_F64 /* see real.h */
+#define op_find op_find_f64
+#define op_all op_all_f64
+#endif
 
 /* The newest opset of the default ONNX domain that the table was checked against, and the oldest:
  * before 7, broadcasting had other rules. */
@@ -23,6 +29,8 @@ enum op_class {
     OP_CLASS_UNARY,  /* elementwise, one tensor in */
     OP_CLASS_BINARY, /* elementwise with broadcasting */
 };
+
+struct gradient;
 
 struct op_attribute {
     const char *name;
@@ -49,9 +57,15 @@ struct op {
      * values of inputs that the shape rule could not see are wrong (an index out of range). */
     int (*reference)(const struct node *node, const struct tensor *const *in,
                      struct tensor *const *out, struct error *err);
+    /* Adds the nodes that compute the gradients of the inputs (ops/gradient.h). NULL: the op has no
+     * gradient, and asking for one is an error that names it. */
+    int (*gradient)(struct gradient *gradient);
 };
 
-/* NULL when there is no such row. opset 0: any. */
+/* Opsets of our own ops, which have lower-case names: no file can name them. */
+#define OPSET_OWN INT_MAX
+
+/* NULL when there is no such row. opset 0: the newest. */
 const struct op *op_find(const char *name, int opset);
 /* All rows, for the docs and the tests. */
 const struct op *const *op_all(size_t *count);

@@ -2,7 +2,6 @@
 #include "ops/families.h"
 #include "ops/rules.h"
 #include "ops/window.h"
-#include <math.h>
 
 static int pool_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int max_pool_reference(const struct node *node, const struct tensor *const *in,
@@ -39,11 +38,11 @@ static int pool_shape(const struct node *node, const struct op_values *values, s
 {
     struct window window;
     struct shape shape;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 3, 4, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, 4, err);
     if (rc || (rc = window_of_pool(node, &values->in[0]->shape, &window, err)))
         return rc;
     window_output(&window, values->in[0]->shape.rank, &shape);
-    rule_output(values, 0, TENSOR_F32, &shape);
+    rule_output(values, 0, TENSOR_REAL, &shape);
     return 0;
 }
 
@@ -70,15 +69,15 @@ static struct reach window_reach(const struct window *w, int i, int64_t position
 }
 
 /* One output element: the maximum, or the sum of what the window covers. */
-static float pool_at(const struct window *w, const float *plane, const struct reach *rows_reach,
+static real pool_at(const struct window *w, const real *plane, const struct reach *rows_reach,
                      const struct reach *columns_reach, bool maximum, bool count_padding)
 {
     double sum = 0;
-    float largest = -INFINITY;
+    real largest = -INFINITY;
     int64_t count = 0;
     for (int64_t ky = rows_reach->first; ky < rows_reach->end; ky++)
         for (int64_t kx = columns_reach->first; kx < columns_reach->end; kx++) {
-            float x = plane[(rows_reach->start + ky * w->dilation[ROWS]) * w->in[COLUMNS] +
+            real x = plane[(rows_reach->start + ky * w->dilation[ROWS]) * w->in[COLUMNS] +
                             columns_reach->start + kx * w->dilation[COLUMNS]];
             largest = x > largest || isnan(x) ? x : largest;
             sum += (double)x;
@@ -88,7 +87,7 @@ static float pool_at(const struct window *w, const float *plane, const struct re
         return largest;
     if (count_padding)
         count = rows_reach->counted * columns_reach->counted;
-    return count ? (float)(sum / (double)count) : 0;
+    return count ? (real)(sum / (double)count) : 0;
 }
 
 static int pool(const struct node *node, const struct tensor *in, struct tensor *out, bool maximum,
@@ -99,9 +98,9 @@ static int pool(const struct node *node, const struct tensor *in, struct tensor 
     if (rc)
         return rc;
     bool count_padding = node_int(node, "count_include_pad", 0) != 0;
-    float *to = out->data;
+    real *to = out->data;
     for (int64_t n = 0; n < w.batch * w.in_channels; n++) {
-        const float *plane = (const float *)in->data + n * w.in[ROWS] * w.in[COLUMNS];
+        const real *plane = (const real *)in->data + n * w.in[ROWS] * w.in[COLUMNS];
         for (int64_t y = 0; y < w.out[ROWS]; y++) {
             struct reach rows_reach = window_reach(&w, ROWS, y);
             for (int64_t x = 0; x < w.out[COLUMNS]; x++) {
@@ -129,7 +128,7 @@ static int global_pool_shape(const struct node *node, const struct op_values *va
                              struct error *err)
 {
     (void)node;
-    int rc = rule_input(values, 0, "input", TYPE(F32), 3, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, SHAPE_RANK_MAX, err);
     if (rc)
         return rc;
     struct shape shape = values->in[0]->shape;
@@ -137,7 +136,7 @@ static int global_pool_shape(const struct node *node, const struct op_values *va
         return error_set(err, ERROR_FORMAT, "input", "is empty");
     for (int i = 2; i < shape.rank; i++)
         shape.dim[i] = 1;
-    rule_output(values, 0, TENSOR_F32, &shape);
+    rule_output(values, 0, TENSOR_REAL, &shape);
     return 0;
 }
 
@@ -148,12 +147,12 @@ static int global_average_reference(const struct node *node, const struct tensor
     (void)err;
     int64_t planes = shape_span(&in[0]->shape, 0, 2);
     int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
-    const float *from = in[0]->data;
+    const real *from = in[0]->data;
     for (int64_t n = 0; n < planes; n++) {
         double sum = 0;
         for (int64_t i = 0; i < size; i++)
             sum += (double)*from++;
-        ((float *)out[0]->data)[n] = (float)(sum / (double)size);
+        ((real *)out[0]->data)[n] = (real)(sum / (double)size);
     }
     return 0;
 }
@@ -165,12 +164,12 @@ static int global_max_reference(const struct node *node, const struct tensor *co
     (void)err;
     int64_t planes = shape_span(&in[0]->shape, 0, 2);
     int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
-    const float *from = in[0]->data;
+    const real *from = in[0]->data;
     for (int64_t n = 0; n < planes; n++) {
-        float largest = *from;
+        real largest = *from;
         for (int64_t i = 0; i < size; i++, from++)
             largest = *from > largest || isnan(*from) ? *from : largest;
-        ((float *)out[0]->data)[n] = largest;
+        ((real *)out[0]->data)[n] = largest;
     }
     return 0;
 }

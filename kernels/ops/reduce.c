@@ -2,7 +2,6 @@
 #include "ops/families.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
-#include <math.h>
 
 enum reduction { REDUCE_MAX, REDUCE_MIN, REDUCE_MEAN, REDUCE_SUM, REDUCE_PROD };
 
@@ -91,7 +90,7 @@ static int reduce_shape(const struct node *node, const struct op_values *values,
 
 static int mean_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    return check_reduce(node, values, TYPE(F32), err);
+    return check_reduce(node, values, TYPE(REAL), err);
 }
 
 static double fold_float(enum reduction reduction, double sum, double x)
@@ -135,15 +134,15 @@ static void reduce_one(enum reduction reduction, struct walk walk, const struct 
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
         for (int64_t i = 0; i < walk.row; i++, count++) {
             int64_t from = walk.at[0] + i * walk.row_step[0];
-            if (in->type == TENSOR_F32)
-                float_sum = fold_float(reduction, float_sum, (double)((const float *)in->data)[from]);
+            if (in->type == TENSOR_REAL)
+                float_sum = fold_float(reduction, float_sum, (double)((const real *)in->data)[from]);
             else
                 whole_sum = fold_whole(reduction, whole_sum, rule_int_at(in, from));
         }
     if (reduction == REDUCE_MEAN)
         float_sum /= (double)count;
-    if (in->type == TENSOR_F32)
-        ((float *)out->data)[at] = (float)float_sum;
+    if (in->type == TENSOR_REAL)
+        ((real *)out->data)[at] = (real)float_sum;
     else
         rule_set_int(out, at, whole_sum);
 }
@@ -213,8 +212,8 @@ static int arg_max_reference(const struct node *node, const struct tensor *const
             for (int64_t k = 1; k < from->dim[axis]; k++) {
                 int64_t a = first + best * inner, b = first + k * inner;
                 bool larger, equal;
-                if (in[0]->type == TENSOR_F32) {
-                    const float *data = in[0]->data;
+                if (in[0]->type == TENSOR_REAL) {
+                    const real *data = in[0]->data;
                     larger = data[b] > data[a];
                     equal = data[b] == data[a];
                 } else {
@@ -260,9 +259,9 @@ static int cum_sum_reference(const struct node *node, const struct tensor *const
                 int64_t at = (o * length + (reverse ? length - 1 - k : k)) * inner + i;
                 double float_before = float_sum;
                 int64_t whole_before = whole_sum;
-                if (in[0]->type == TENSOR_F32) {
-                    float_sum += (double)((const float *)in[0]->data)[at];
-                    ((float *)out[0]->data)[at] = (float)(exclusive ? float_before : float_sum);
+                if (in[0]->type == TENSOR_REAL) {
+                    float_sum += (double)((const real *)in[0]->data)[at];
+                    ((real *)out[0]->data)[at] = (real)(exclusive ? float_before : float_sum);
                 } else {
                     whole_sum = fold_whole(REDUCE_SUM, whole_sum, rule_int_at(in[0], at));
                     rule_set_int(out[0], at, exclusive ? whole_before : whole_sum);

@@ -172,11 +172,11 @@ static int resize_shape(const struct node *node, const struct op_values *values,
     struct resize resize;
     for (int i = 0; i < 4; i++)
         in[i] = rule_constant(values, i);
-    int rc = rule_input(values, 0, "input", TYPE(F32), 1, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
     if (rc || (rc = resize_resolve(node, &values->in[0]->shape, pick_input(node, in, false),
                                    pick_input(node, in, true), &resize, err)))
         return rc;
-    rule_output(values, 0, TENSOR_F32, &resize.out);
+    rule_output(values, 0, TENSOR_REAL, &resize.out);
     return 0;
 }
 
@@ -291,7 +291,7 @@ void resize_taps(const struct resize *resize, int axis, int64_t at, struct resiz
 
 /* The weighted sum over all dimensions from `axis` on. */
 static double blend(const struct resize_taps *taps, const int64_t *steps, int axis, int rank,
-                    const float *from)
+                    const real *from)
 {
     if (axis == rank)
         return (double)*from;
@@ -318,7 +318,7 @@ static int resize_reference(const struct node *node, const struct tensor *const 
         resize_taps(&resize, i, 0, &taps[i]);
     int64_t elements = shape_elements(&resize.out);
     for (int64_t n = 0; n < elements; n++) {
-        ((float *)out[0]->data)[n] = (float)blend(taps, steps, 0, rank, in[0]->data);
+        ((real *)out[0]->data)[n] = (real)blend(taps, steps, 0, rank, in[0]->data);
         for (int i = rank - 1; i >= 0; i--) { /* count on, with new taps for what changed */
             bool wraps = ++index[i] == resize.out.dim[i];
             if (wraps)

@@ -4,11 +4,12 @@
 #define RUNESPOOR_OPS_RULES_H
 
 #include "ops/op.h"
+#include "ops/real.h"
 
 /* A set of tensor types. */
 #define TYPE(name) (1u << TENSOR_##name)
 #define TYPES_ALL (~0u)
-#define TYPES_NUMBER (TYPE(F32) | TYPE(I64) | TYPE(I32))
+#define TYPES_NUMBER (TYPE(REAL) | TYPE(I64) | TYPE(I32))
 
 /* The input is there and has one of the types and a rank in the range. */
 int rule_input(const struct op_values *values, int index, const char *what, unsigned types,

@@ -262,7 +262,7 @@ static int constant_of_shape_shape(const struct node *node, const struct op_valu
         return error_set(err, ERROR_FORMAT, "value", "one number expected");
     struct shape shape = { .rank = (int)count };
     memcpy(shape.dim, dims, count * sizeof *dims);
-    rule_output(values, 0, value ? value->t.type : TENSOR_F32, &shape);
+    rule_output(values, 0, value ? value->t.type : TENSOR_REAL, &shape);
     return 0;
 }
 

@@ -196,7 +196,7 @@ static int pad_shape(const struct node *node, const struct op_values *values, st
         rc = rule_input(values, 2, "constant_value", 1u << values->in[0]->type, 0, 1, err);
         if (!rc && shape_elements(&values->in[2]->shape) != 1)
             rc = error_set(err, ERROR_FORMAT, "constant_value", "one number expected");
-    } else if (node_attribute(node, "value") && values->in[0]->type != TENSOR_F32) {
+    } else if (node_attribute(node, "value") && values->in[0]->type != TENSOR_REAL) {
         rc = error_set(err, ERROR_UNSUPPORTED, "value", "only f32 can be padded with one");
     }
     if (rc)
@@ -244,12 +244,12 @@ static int pad_reference(const struct node *node, const struct tensor *const *in
                          &mode, begin, &shape, err);
     if (rc || shape_elements(&shape) == 0)
         return rc;
-    float value = node_float(node, "value", 0);
+    real value = node_float(node, "value", 0);
     const int64_t zero = 0; /* of any type */
     const void *constant = &zero;
     if (most > 2 && in[2])
         constant = in[2]->data;
-    else if (in[0]->type == TENSOR_F32)
+    else if (in[0]->type == TENSOR_REAL)
         constant = &value;
 
     size_t bytes = tensor_type_bytes(in[0]->type);

@@ -3,33 +3,32 @@
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
-#include <math.h>
 
 /* a is alpha, b beta. NaN goes through all of them. */
 #define FLOAT_OPS(X)                                                           \
     X(Relu, 7, none, 0, 0, x < 0 ? 0 : x)                                      \
     X(LeakyRelu, 7, alpha_only, 0.01f, 0, x < 0 ? a * x : x)                   \
-    X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1f(x) : x)                     \
-    X(Sigmoid, 7, none, 0, 0, 1 / (1 + expf(-x)))                              \
+    X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1(x) : x)                     \
+    X(Sigmoid, 7, none, 0, 0, 1 / (1 + exp(-x)))                              \
     X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, clamp(a *x + b, 0, 1))           \
     X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * clamp(a * x + b, 0, 1))         \
-    X(Softplus, 7, none, 0, 0, x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x))) \
-    X(Tanh, 7, none, 0, 0, tanhf(x))                                           \
-    X(Erf, 9, none, 0, 0, erff(x))                                             \
-    X(Exp, 7, none, 0, 0, expf(x))                                             \
-    X(Log, 7, none, 0, 0, logf(x))                                             \
-    X(Sqrt, 7, none, 0, 0, sqrtf(x))                                           \
-    X(Sin, 7, none, 0, 0, sinf(x))                                             \
-    X(Cos, 7, none, 0, 0, cosf(x))                                             \
+    X(Softplus, 7, none, 0, 0, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) \
+    X(Tanh, 7, none, 0, 0, tanh(x))                                           \
+    X(Erf, 9, none, 0, 0, erf(x))                                             \
+    X(Exp, 7, none, 0, 0, exp(x))                                             \
+    X(Log, 7, none, 0, 0, log(x))                                             \
+    X(Sqrt, 7, none, 0, 0, sqrt(x))                                           \
+    X(Sin, 7, none, 0, 0, sin(x))                                             \
+    X(Cos, 7, none, 0, 0, cos(x))                                             \
     X(Reciprocal, 7, none, 0, 0, 1 / x)                                        \
-    X(Floor, 7, none, 0, 0, floorf(x))                                         \
-    X(Ceil, 7, none, 0, 0, ceilf(x))                                           \
-    X(Round, 11, none, 0, 0, rintf(x)) /* halves to even */
+    X(Floor, 7, none, 0, 0, floor(x))                                         \
+    X(Ceil, 7, none, 0, 0, ceil(x))                                           \
+    X(Round, 11, none, 0, 0, rint(x)) /* halves to even */
 
 /* Also for whole numbers, which wrap around. */
 #define NUMBER_OPS(X)                         \
     X(Neg, 7, -x, (int64_t)(0 - (uint64_t)x)) \
-    X(Abs, 7, fabsf(x), x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
+    X(Abs, 7, fabs(x), x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
 
 static const struct op_attribute none[] = { { 0 } };
 static const struct op_attribute alpha_only[] = { { "alpha", ATTRIBUTE_FLOAT }, { 0 } };
@@ -39,14 +38,14 @@ static const struct op_attribute alpha_beta[] = {
     { 0 },
 };
 
-static float clamp(float x, float low, float high)
+static real clamp(real x, real low, real high)
 {
     return x < low ? low : x > high ? high : x;
 }
 
 /* The scalar functions. */
 #define FLOAT_SCALAR(name, opset, attributes, alpha, beta, value) \
-    static float scalar_##name(float x, float a, float b)         \
+    static real scalar_##name(real x, real a, real b)         \
     {                                                             \
         (void)a, (void)b;                                         \
         return value;                                             \
@@ -54,7 +53,7 @@ static float clamp(float x, float low, float high)
 FLOAT_OPS(FLOAT_SCALAR)
 
 #define NUMBER_SCALAR(name, opset, float_value, int_value) \
-    static float scalar_##name(float x)                    \
+    static real scalar_##name(real x)                    \
     {                                                      \
         return float_value;                                \
     }                                                      \
@@ -76,7 +75,7 @@ static int same_shape(const struct op_values *values, unsigned types, struct err
 static int float_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     (void)node;
-    return same_shape(values, TYPE(F32), err);
+    return same_shape(values, TYPE(REAL), err);
 }
 
 static int number_shape(const struct node *node, const struct op_values *values, struct error *err)
@@ -86,22 +85,22 @@ static int number_shape(const struct node *node, const struct op_values *values,
 }
 
 static int map_floats(const struct node *node, const struct tensor *in, struct tensor *out,
-                      float (*scalar)(float x, float a, float b), float alpha, float beta)
+                      real (*scalar)(real x, real a, real b), float alpha, float beta)
 {
-    float a = node_float(node, "alpha", alpha), b = node_float(node, "beta", beta);
+    real a = node_float(node, "alpha", alpha), b = node_float(node, "beta", beta);
     int64_t elements = shape_elements(&in->shape);
     for (int64_t i = 0; i < elements; i++)
-        ((float *)out->data)[i] = scalar(((const float *)in->data)[i], a, b);
+        ((real *)out->data)[i] = scalar(((const real *)in->data)[i], a, b);
     return 0;
 }
 
-static int map_numbers(const struct tensor *in, struct tensor *out, float (*scalar)(float x),
+static int map_numbers(const struct tensor *in, struct tensor *out, real (*scalar)(real x),
                        int64_t (*whole)(int64_t x))
 {
     int64_t elements = shape_elements(&in->shape);
     for (int64_t i = 0; i < elements; i++)
-        if (in->type == TENSOR_F32)
-            ((float *)out->data)[i] = scalar(((const float *)in->data)[i]);
+        if (in->type == TENSOR_REAL)
+            ((real *)out->data)[i] = scalar(((const real *)in->data)[i]);
         else
             rule_set_int(out, i, whole(rule_int_at(in, i)));
     return 0;
@@ -140,8 +139,8 @@ static int clip_shape(const struct node *node, const struct op_values *values, s
 void clip_bounds(const struct node *node, const struct tensor *min, const struct tensor *max,
                  float *low, float *high)
 {
-    *low = min ? *(const float *)min->data : node_float(node, "min", -INFINITY);
-    *high = max ? *(const float *)max->data : node_float(node, "max", INFINITY);
+    *low = min ? *(const real *)min->data : node_float(node, "min", -INFINITY);
+    *high = max ? *(const real *)max->data : node_float(node, "max", INFINITY);
 }
 
 static int clip_reference(const struct node *node, const struct tensor *const *in,
@@ -151,13 +150,13 @@ static int clip_reference(const struct node *node, const struct tensor *const *i
     bool by_input = node->op->inputs_max > 1;
     const struct tensor *min = by_input ? in[1] : NULL, *max = by_input ? in[2] : NULL;
     int64_t elements = shape_elements(&in[0]->shape);
-    if (in[0]->type == TENSOR_F32) {
+    if (in[0]->type == TENSOR_REAL) {
         float low, high;
         clip_bounds(node, min, max, &low, &high);
         for (int64_t i = 0; i < elements; i++) {
-            float x = ((const float *)in[0]->data)[i];
+            real x = ((const real *)in[0]->data)[i];
             x = x < low ? low : x;
-            ((float *)out[0]->data)[i] = x > high ? high : x;
+            ((real *)out[0]->data)[i] = x > high ? high : x;
         }
         return 0;
     }
