@@ -1,8 +1,9 @@
 /* conv: Conv and ConvTranspose. The reference sums a stretch of output columns at a time, kernel
  * tap by kernel tap: still plain, but the inner loop runs along memory. */
+#include "ops/conv.h"
 #include "ops/families.h"
 #include "ops/rules.h"
-#include "ops/window.h"
+#include <string.h>
 
 #define STRETCH 128 /* output columns summed together; their sums stay in the nearest cache */
 
@@ -22,10 +23,10 @@ static int conv_transpose_reference(const struct node *node, const struct tensor
 
 static const struct op rows[] = {
     { OP_ROW("Conv", 2, 3, 1, OPSET_MIN, OPSET_MAX, conv_shape, conv_reference), .heavy = true,
-      OP_ATTRIBUTES(WINDOW_ATTRIBUTES) },
+      .gradient = conv_gradient, OP_ATTRIBUTES(WINDOW_ATTRIBUTES) },
     { OP_ROW("ConvTranspose", 2, 3, 1, OPSET_MIN, OPSET_MAX, conv_transpose_shape,
              conv_transpose_reference),
-      .heavy = true,
+      .heavy = true, .gradient = conv_transpose_gradient,
       OP_ATTRIBUTES(WINDOW_ATTRIBUTES, { "output_padding", ATTRIBUTE_INTS },
                     { "output_shape", ATTRIBUTE_INTS }) },
 };
@@ -140,32 +141,6 @@ static int conv_reference(const struct node *node, const struct tensor *const *i
     return 0;
 }
 
-/* One output element of a transposed convolution: all input elements whose kernel reaches it. */
-static real conv_transpose_at(const struct window *w, const real *input, const real *weights,
-                               int64_t filters, real bias, int64_t row, int64_t column)
-{
-    int64_t channels = w->in_channels / w->groups;
-    double sum = (double)bias;
-    for (int64_t ky = 0; ky < w->kernel[ROWS]; ky++) {
-        int64_t y = row + w->pad_begin[ROWS] - ky * w->dilation[ROWS];
-        if (y < 0 || y % w->stride[ROWS] || y / w->stride[ROWS] >= w->in[ROWS])
-            continue;
-        for (int64_t kx = 0; kx < w->kernel[COLUMNS]; kx++) {
-            int64_t x = column + w->pad_begin[COLUMNS] - kx * w->dilation[COLUMNS];
-            if (x < 0 || x % w->stride[COLUMNS] || x / w->stride[COLUMNS] >= w->in[COLUMNS])
-                continue;
-            const real *source =
-                input + y / w->stride[ROWS] * w->in[COLUMNS] + x / w->stride[COLUMNS];
-            const real *tap = weights + ky * w->kernel[COLUMNS] + kx;
-            int64_t source_step = w->in[ROWS] * w->in[COLUMNS];
-            int64_t tap_step = filters * w->kernel[ROWS] * w->kernel[COLUMNS];
-            for (int64_t c = 0; c < channels; c++)
-                sum += (double)source[c * source_step] * (double)tap[c * tap_step];
-        }
-    }
-    return (real)sum;
-}
-
 static int conv_transpose_reference(const struct node *node, const struct tensor *const *in,
                                     struct tensor *const *out, struct error *err)
 {
@@ -173,20 +148,11 @@ static int conv_transpose_reference(const struct node *node, const struct tensor
     int rc = window_of_conv_transpose(node, &in[0]->shape, &in[1]->shape, &w, err);
     if (rc)
         return rc;
-    int64_t channels = w.in_channels / w.groups, filters = w.out_channels / w.groups;
-    int64_t kernel_size = w.kernel[ROWS] * w.kernel[COLUMNS];
-    real *to = out[0]->data;
-    for (int64_t n = 0; n < w.batch; n++)
-        for (int64_t m = 0; m < w.out_channels; m++) {
-            int64_t first = m / filters * channels; /* input channel of this group */
-            const real *input = (const real *)in[0]->data +
-                                 (n * w.in_channels + first) * w.in[ROWS] * w.in[COLUMNS];
-            const real *weights =
-                (const real *)in[1]->data + (first * filters + m % filters) * kernel_size;
-            real bias = in[2] ? ((const real *)in[2]->data)[m] : 0;
-            for (int64_t row = 0; row < w.out[ROWS]; row++)
-                for (int64_t column = 0; column < w.out[COLUMNS]; column++)
-                    *to++ = conv_transpose_at(&w, input, weights, filters, bias, row, column);
-        }
+    struct window back = w; /* of the Conv that goes the other way, with the same weights */
+    back.in_channels = w.out_channels;
+    back.out_channels = w.in_channels;
+    memcpy(back.in, w.out, sizeof back.in);
+    memcpy(back.out, w.in, sizeof back.out);
+    conv_spread(&back, in[0]->data, in[1]->data, in[2] ? in[2]->data : NULL, out[0]->data);
     return 0;
 }
