@@ -42,10 +42,13 @@ $(B)/lib/%.a:
 $(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
-$(B)/obj/kernels/cpu/broadcast.o: CFLAGS += -O3
+$(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: CFLAGS += -O3
+# Threads are shared with oneDNN by way of OpenMP, in this one place.
+$(B)/obj/kernels/cpu/parallel.o: CFLAGS += -fopenmp
 
-# The op table with double elements, for checks (kernels/ops/real.h): one object that shows two names.
-DOUBLES = $(B)/obj/f64/ops.o $(B)/obj/kernels/lab/double.o
+# What checks share: comparisons, gradients against differences, and the op table with double elements
+# (kernels/ops/real.h), one object that shows two names.
+DOUBLES = $(B)/obj/f64/ops.o $(patsubst %,$(B)/obj/kernels/lab/%.o,compare derivative double)
 
 $(B)/obj/f64/%.o: kernels/%.c $(B)/flags
 	@mkdir -p $(@D)

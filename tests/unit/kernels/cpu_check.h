@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "device.h"
 #include "graph/reference.h"
+#include "lab/compare.h"
 #include "ops/op.h"
 #include <math.h>
 #include <stdio.h>
@@ -161,20 +162,9 @@ static inline void net_make_inputs(struct net *net, struct tensor inputs[CHECK_I
     }
 }
 
-/* Norm of the difference over norm of the expected; over a hundredth where numbers are smaller than
- * that on average: x - x is noise on both sides. */
 static inline double relative_error(const struct tensor *got, const struct tensor *expected)
 {
-    double difference = 0, norm = 0;
-    const float *a = got->data, *b = expected->data;
-    assert_true(shape_equal(&got->shape, &expected->shape));
-    for (int64_t i = 0, count = shape_elements(&got->shape); i < count; i++) {
-        if (!isfinite(a[i]) && isfinite(b[i]))
-            return INFINITY;
-        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        norm += (double)b[i] * b[i];
-    }
-    return sqrt(difference) / fmax(sqrt(norm), 0.01 * sqrt((double)shape_elements(&got->shape)));
+    return compare_tensors(got, expected, COMPARE_NORM);
 }
 
 /* Runs the reference and a plan on the same inputs; the error of every output is below bound. The
