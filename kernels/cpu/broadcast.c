@@ -1,5 +1,6 @@
 /* broadcast: the dimensions are put in the order of the memory that is written and joined where they
- * can be, once; a run is then a loop over rows. */
+ * can be, once; a run is then a loop over rows. Where anything lies blocked, channels are seen as two
+ * dimensions, blocks and channels in a block, by all. */
 #include "cpu/broadcast.h"
 #include <assert.h>
 #include <math.h>
@@ -7,14 +8,16 @@
 
 enum { LEFT, RIGHT, TO, SIDES };
 
+#define RANK_MAX (SHAPE_RANK_MAX + 1)
+
 struct broadcast_state {
     enum pointwise_kind kind;
     int rank; /* at least 1; the last dimension is the row */
-    int64_t dim[SHAPE_RANK_MAX], stride[SIDES][SHAPE_RANK_MAX];
+    int64_t dim[RANK_MAX], stride[SIDES][RANK_MAX];
 };
 
-static void read_strides(const struct layout *layout, const struct layout *to,
-                         int64_t stride[SHAPE_RANK_MAX]);
+static void read_strides(const struct layout *layout, const struct layout *to, bool split,
+                         int64_t stride[RANK_MAX]);
 static void sort_dimensions(struct broadcast_state *state);
 static void join_dimensions(struct broadcast_state *state);
 static int run_broadcast(const struct cpu_step *step, struct error *err);
@@ -30,12 +33,17 @@ int broadcast_add_step(struct build *build, enum pointwise_kind kind, struct cpu
     if (!state)
         return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
     state->kind = kind;
+    bool split = left->layout.blocked || right->layout.blocked || to->layout.blocked;
     state->rank = to->layout.shape.rank;
     for (int d = 0; d < state->rank; d++)
         state->dim[d] = to->layout.shape.dim[d];
-    read_strides(&left->layout, &to->layout, state->stride[LEFT]);
-    read_strides(&right->layout, &to->layout, state->stride[RIGHT]);
-    read_strides(&to->layout, &to->layout, state->stride[TO]);
+    if (split) {
+        state->dim[1] /= LAYOUT_BLOCK;
+        state->dim[state->rank++] = LAYOUT_BLOCK;
+    }
+    read_strides(&left->layout, &to->layout, split, state->stride[LEFT]);
+    read_strides(&right->layout, &to->layout, split, state->stride[RIGHT]);
+    read_strides(&to->layout, &to->layout, split, state->stride[TO]);
     sort_dimensions(state);
     join_dimensions(state);
     struct cpu_place *places[SIDES] = { left, right, to };
@@ -43,14 +51,20 @@ int broadcast_add_step(struct build *build, enum pointwise_kind kind, struct cpu
 }
 
 /* Dimensions are matched from the last; where the layout has one element for many it stands still. */
-static void read_strides(const struct layout *layout, const struct layout *to,
-                         int64_t stride[SHAPE_RANK_MAX])
+static void read_strides(const struct layout *layout, const struct layout *to, bool split,
+                         int64_t stride[RANK_MAX])
 {
     int missing = to->shape.rank - layout->shape.rank;
     assert(missing >= 0);
     for (int d = 0; d < to->shape.rank; d++)
         stride[d] =
             d < missing || layout->shape.dim[d - missing] == 1 ? 0 : layout->stride[d - missing];
+    if (split && layout->blocked) {
+        stride[to->shape.rank] = 1;
+    } else if (split) {
+        stride[to->shape.rank] = stride[1];
+        stride[1] *= LAYOUT_BLOCK;
+    }
 }
 
 /* In the order of the memory that is written. */
@@ -95,7 +109,7 @@ static int run_broadcast(const struct cpu_step *step, struct error *err)
 {
     (void)err;
     const struct broadcast_state *state = step->state;
-    int64_t at[SIDES] = { 0 }, index[SHAPE_RANK_MAX] = { 0 };
+    int64_t at[SIDES] = { 0 }, index[RANK_MAX] = { 0 };
     for (bool more = true; more;) {
         compute_row(state, (const float *)step->places[LEFT]->data + at[LEFT],
                     (const float *)step->places[RIGHT]->data + at[RIGHT],

@@ -1,4 +1,5 @@
-/* broadcast: to = f(left, right) where both may broadcast, in any layout. For what oneDNN has only
+/* broadcast: to = f(left, right) where both may broadcast, each in any layout,
+ * blocked ones too. For what oneDNN has only
  * slow code for (a number per row, which layer norms are full of) or nothing at all. f32. */
 #ifndef RUNESPOOR_CPU_BROADCAST_H
 #define RUNESPOOR_CPU_BROADCAST_H

@@ -15,6 +15,8 @@ static int add_place(struct build *build, int buffer, uint64_t offset_bytes,
 static int add_version(struct build *build, int value, struct cpu_place *place, struct error *err);
 static int add_step(struct build *build, struct cpu_step step, struct cpu_place *const *places,
                     int place_count, struct error *err);
+static int add_copy(struct build *build, struct cpu_place *from, struct cpu_place *to,
+                    struct error *err);
 static int ensure_memory(struct build *build, struct cpu_place *place, struct error *err);
 static int copy_constant(struct build *build, const struct cpu_place *from,
                          const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
@@ -27,7 +29,7 @@ static int reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, v
 static int run_copy_bytes(const struct cpu_step *step, struct error *err);
 static int root_reads(const struct build *build, const struct cpu_place *place);
 static struct cpu_buffer *root_of(const struct build *build, const struct cpu_place *place);
-static bool same_strides(const struct layout *a, const struct layout *b);
+static bool same_description(const struct layout *a, const struct layout *b);
 static int failed(const struct build *build, dnnl_status_t status, const char *what,
                   struct error *err);
 
@@ -41,20 +43,29 @@ const struct value *build_info(const struct build *build, int value)
 
 int build_place(struct build *build, int value, struct cpu_place **place, struct error *err)
 {
+    int rc = build_place_any(build, value, place, err);
+    if (rc || !(*place)->layout.blocked)
+        return rc;
+    struct layout last = layout_channels_last((*place)->layout.type, &(*place)->layout.shape);
+    return build_want(build, value, &last, place, err);
+}
+
+int build_place_any(struct build *build, int value, struct cpu_place **place, struct error *err)
+{
     struct build_value *state = &build->values[value];
     if (state->version_count == 0) {
         const struct value *info = build_info(build, value);
         bool is_state = info->state.data != NULL;
         const struct tensor *held = is_state ? &info->state : &info->constant;
         assert(held->data); /* nodes come in an order that can be run */
-        int buffer = add_buffer(build,
-                                (struct cpu_buffer){ .kind = is_state ? CPU_BUFFER_STATE
-                                                                      : CPU_BUFFER_CONSTANT,
-                                                     .bytes = tensor_bytes(held),
-                                                     .parent = -1,
-                                                     .external = (size_t)value,
-                                                     .data = held->data },
-                                err);
+        int buffer =
+            add_buffer(build,
+                       (struct cpu_buffer){ .kind = is_state ? CPU_BUFFER_STATE : CPU_BUFFER_CONSTANT,
+                                            .bytes = tensor_bytes(held),
+                                            .parent = -1,
+                                            .external = (size_t)value,
+                                            .data = held->data },
+                       err);
         if (buffer < 0)
             return buffer;
         struct layout layout = layout_dense(info->type, &info->shape);
@@ -73,7 +84,7 @@ int build_want(struct build *build, int value, const struct layout *layout,
                struct cpu_place **place, struct error *err)
 {
     struct cpu_place *original;
-    int rc = build_place(build, value, &original, err);
+    int rc = build_place_any(build, value, &original, err);
     if (rc)
         return rc;
     struct build_value *state = &build->values[value];
@@ -81,7 +92,7 @@ int build_want(struct build *build, int value, const struct layout *layout,
         if (!layout_equal(&state->versions[i]->layout, layout))
             continue;
         *place = state->versions[i];
-        if (same_strides(layout, &state->versions[i]->layout))
+        if (same_description(layout, &state->versions[i]->layout))
             return 0;
         return build_alias(build, state->versions[i], 0, layout, place, err);
     }
@@ -256,6 +267,15 @@ int build_constant(struct build *build, const float *numbers, int64_t count,
 /* ---- steps ---- */
 
 int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err)
+{
+    int rc = add_copy(build, from, to, err);
+    if (!rc)
+        build->plan->steps[build->plan->step_count - 1].is_copy = true;
+    return rc;
+}
+
+static int add_copy(struct build *build, struct cpu_place *from, struct cpu_place *to,
+                    struct error *err)
 {
     if (!layout_md(&from->layout, &from->md) || !layout_md(&to->layout, &to->md)) {
         assert(layout_equal(&from->layout, &to->layout) && layout_is_dense(&to->layout));
@@ -555,9 +575,11 @@ static struct cpu_buffer *root_of(const struct build *build, const struct cpu_pl
     return &build->plan->buffers[cpu_root(build->plan, place->buffer, NULL)];
 }
 
-/* Strides of dimensions of one say nothing, but oneDNN looks at them. */
-static bool same_strides(const struct layout *a, const struct layout *b)
+/* Strides of dimensions of one say nothing, nor does a single block, but oneDNN looks at them. */
+static bool same_description(const struct layout *a, const struct layout *b)
 {
+    if (a->blocked != b->blocked)
+        return false;
     for (int d = 0; d < a->shape.rank; d++)
         if (a->stride[d] != b->stride[d])
             return false;

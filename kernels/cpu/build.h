@@ -1,6 +1,11 @@
 /* build: what the makers of steps share while a graph is compiled. Every value has a place; a maker
  * asks for its inputs in the layout it wants (a copy is added where that differs), gives its outputs
- * a place, and adds steps. */
+ * a place, and adds steps.
+ *
+ * Some values lie blocked (layout.h), which no arithmetic on strides is right for. A maker sees that
+ * only if it asks: build_place gives a plain place whatever there is, and build_want what was wanted.
+ * Makers that can work in any layout without gaps (elementwise functions, sums per channel in oneDNN)
+ * call build_place_any, so that nothing is rearranged between two convolutions, forwards or back. */
 #ifndef RUNESPOOR_CPU_BUILD_H
 #define RUNESPOOR_CPU_BUILD_H
 
@@ -30,7 +35,8 @@ typedef int build_fn(struct build *build, const struct node *node, struct error 
 
 /* The makers. */
 build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary, build_prelu,
-    build_pool, build_global_pool, build_resize, build_softmax, build_reference;
+    build_pool, build_global_pool, build_resize, build_softmax, build_sum_to, build_reduce,
+    build_reference;
 /* Those that mostly need no step at all. */
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
@@ -38,9 +44,14 @@ build_fn build_reshape, build_transpose, build_slice, build_split, build_gather,
 /* ---- values ---- */
 
 const struct value *build_info(const struct build *build, int value);
-/* Where value is; NULL for a value nobody has written yet. Constants get a place when asked for. */
+/* Where value is, plain: strides say all. A value that lies blocked is copied (once, channels-last; a
+ * copy that nobody reads in the end is dropped again, so asking is free). Constants get a place when
+ * asked for. */
 int build_place(struct build *build, int value, struct cpu_place **place, struct error *err);
-/* The value in the given layout, copied (once) if it lies otherwise. */
+/* Where value is, as its maker left it: perhaps blocked. */
+int build_place_any(struct build *build, int value, struct cpu_place **place, struct error *err);
+/* The value in the given layout, copied (once) if it lies otherwise. Blocked only where the caller
+ * wants it so. */
 int build_want(struct build *build, int value, const struct layout *layout,
                struct cpu_place **place, struct error *err);
 /* Row-major in the graph's own type. */
@@ -85,7 +96,7 @@ int build_constant(struct build *build, const float *numbers, int64_t count,
 
 /* ---- steps ---- */
 
-/* Copies between layouts of the same shape. */
+/* Copies between layouts of the same shape, blocked ones too. */
 int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err);
 
 #define BUILD_ARGS_MAX 24

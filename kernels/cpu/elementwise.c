@@ -56,9 +56,9 @@ int build_binary(struct build *build, const struct node *node, struct error *err
 
     struct cpu_place *main, *other, *out;
     int main_value = node->inputs[first], other_value = node->inputs[1 - first];
-    int rc = build_place(build, main_value, &main, err);
+    int rc = build_place_any(build, main_value, &main, err);
     if (!rc)
-        rc = build_place(build, other_value, &other, err);
+        rc = build_place_any(build, other_value, &other, err);
     if (rc)
         return rc;
     struct layout layout = choose_layout(build, main, other);
@@ -248,22 +248,23 @@ static int place_output(struct build *build, int input, const struct cpu_place *
 
 static int want_packed(struct build *build, int value, struct cpu_place **place, struct error *err)
 {
-    int rc = build_place(build, value, place, err);
+    int rc = build_place_any(build, value, place, err);
     if (rc)
         return rc;
     struct layout layout = settled_layout(&(*place)->layout);
     return build_want(build, value, &layout, place, err);
 }
 
-/* Where both inputs are whole arrays, channels-last wins: it comes from a convolution, and there will
- * be more of them. Constants adapt for free. */
+/* Where both inputs are whole arrays, that of a convolution wins, as there will be more of them: blocked
+ * before channels-last before anything else. Constants adapt for free. */
 static struct layout choose_layout(const struct build *build, const struct cpu_place *main,
                                    const struct cpu_place *other)
 {
     const struct cpu_place *leader = main;
     if (shape_equal(&main->layout.shape, &other->layout.shape)) {
         bool main_moves = build_is_arena(build, main), other_moves = build_is_arena(build, other);
-        if (other_moves && (!main_moves || layout_is_dense(&main->layout)))
+        if (other_moves && (!main_moves || layout_is_dense(&main->layout) ||
+                            (other->layout.blocked && !main->layout.blocked)))
             leader = other;
     }
     return settled_layout(&leader->layout);
@@ -315,11 +316,17 @@ static int build_both_broadcast(struct build *build, const struct node *node,
 }
 
 /* What broadcasts in other than the usual orders, oneDNN's prelu puts in wrong places. bf16 is always
- * in a usual order, because broadcast.c knows f32 only. */
+ * in a usual order, because broadcast.c knows f32 only. To blocked arrays oneDNN broadcasts a number
+ * for all or one per channel. */
 static bool suits_onednn(const struct layout *layout, const struct cpu_place *operand)
 {
-    return layout->type != TENSOR_F32 || layout_is_usual(layout) ||
-           shape_equal(&layout->shape, &operand->layout.shape);
+    const struct shape *shape = &operand->layout.shape;
+    if (layout->type != TENSOR_F32 || shape_equal(&layout->shape, shape))
+        return true;
+    if (!layout->blocked)
+        return layout_is_usual(layout);
+    return shape_elements(shape) == 1 ||
+           (shape->dim[1] == layout->shape.dim[1] && shape_elements(shape) == shape->dim[1]);
 }
 
 /* oneDNN's binary posts read the wrong channels where there is nothing but channels (Nx64x1x1). */

@@ -15,7 +15,7 @@ int build_concat(struct build *build, const struct node *node, struct error *err
     if (!layout_dnnl_type(info->type, &type))
         return BUILD_DECLINED;
     struct cpu_place *first, *out;
-    int rc = build_place(build, node->inputs[0], &first, err);
+    int rc = build_place_any(build, node->inputs[0], &first, err);
     if (rc)
         return rc;
     struct layout layout = joined_layout(build, node, first);
@@ -24,7 +24,7 @@ int build_concat(struct build *build, const struct node *node, struct error *err
     int64_t offset = 0;
     for (int k = 0; !rc && k < node->input_count; k++) {
         struct cpu_place *in, *part;
-        rc = build_place(build, node->inputs[k], &in, err);
+        rc = build_place_any(build, node->inputs[k], &in, err);
         if (rc)
             return rc;
         struct layout seen = layout;
@@ -40,19 +40,21 @@ int build_concat(struct build *build, const struct node *node, struct error *err
             if (!rc)
                 rc = build_copy(build, in, part, err);
         }
-        offset += seen.shape.dim[axis] * seen.stride[axis];
+        offset += layout_offset(&seen, axis, seen.shape.dim[axis]);
     }
     return rc;
 }
 
-/* The order of the first input that is not a constant, without gaps. Of the types that a f32 value
- * can be stored in, the narrower one if any input has it. */
+/* The order of the first input that is not a constant, without gaps; blocked only if all inputs can be.
+ * Of the types that a f32 value can be stored in, the narrower one if any input has it. */
 static struct layout joined_layout(struct build *build, const struct node *node,
                                    const struct cpu_place *first)
 {
     const struct cpu_place *leader = NULL;
+    bool all_block = true;
     enum tensor_type type = first->layout.type;
     for (int k = 0; k < node->input_count; k++) {
+        all_block = all_block && layout_can_block(&build_info(build, node->inputs[k])->shape);
         if (build->values[node->inputs[k]].version_count == 0)
             continue; /* a constant nobody has asked for */
         const struct cpu_place *in = build->values[node->inputs[k]].versions[0];
@@ -61,8 +63,10 @@ static struct layout joined_layout(struct build *build, const struct node *node,
         if (in->layout.type == TENSOR_BF16)
             type = TENSOR_BF16;
     }
-    return layout_packed_like(type, &build_info(build, node->outputs[0])->shape,
-                              leader ? &leader->layout : &first->layout);
+    const struct shape *shape = &build_info(build, node->outputs[0])->shape;
+    const struct layout *like = leader ? &leader->layout : &first->layout;
+    return like->blocked && !all_block ? layout_channels_last(type, shape)
+                                       : layout_packed_like(type, shape, like);
 }
 
 /* The input is all of a movable buffer, and lies as the part of the output would. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 static struct layout packed(enum tensor_type type, const struct shape *shape, const int *order);
+static int64_t count_steps(const struct layout *layout, int d);
 static void memory_order(const struct layout *layout, int order[SHAPE_RANK_MAX]);
 
 struct layout layout_dense(enum tensor_type type, const struct shape *shape)
@@ -29,10 +30,37 @@ struct layout layout_channels_last(enum tensor_type type, const struct shape *sh
     return shape->rank < 3 ? layout_dense(type, shape) : layout_innermost(type, shape, 1);
 }
 
+struct layout layout_blocked(enum tensor_type type, const struct shape *shape)
+{
+    assert(layout_can_block(shape));
+    struct shape blocks = *shape;
+    blocks.dim[1] /= LAYOUT_BLOCK;
+    struct layout layout = layout_dense(type, &blocks);
+    for (int d = 0; d < shape->rank; d++)
+        layout.stride[d] *= LAYOUT_BLOCK;
+    layout.shape = *shape;
+    layout.blocked = true;
+    return layout;
+}
+
+bool layout_can_block(const struct shape *shape)
+{
+    return shape->rank == 4 && shape_elements(shape) > 0 && shape->dim[1] % LAYOUT_BLOCK == 0;
+}
+
+struct layout layout_channels_like(enum tensor_type type, const struct shape *shape,
+                                   const struct layout *like)
+{
+    return like->blocked && layout_can_block(shape) ? layout_blocked(type, shape)
+                                                    : layout_channels_last(type, shape);
+}
+
 struct layout layout_packed_like(enum tensor_type type, const struct shape *shape,
                                  const struct layout *like)
 {
     assert(shape->rank == like->shape.rank);
+    if (like->blocked)
+        return layout_channels_like(type, shape, like);
     int order[SHAPE_RANK_MAX] = { 0 };
     memory_order(like, order);
     struct layout layout = packed(type, shape, order);
@@ -41,17 +69,36 @@ struct layout layout_packed_like(enum tensor_type type, const struct shape *shap
 
 struct layout layout_canonical(const struct layout *layout)
 {
+    if (layout->blocked)
+        return *layout;
     struct layout dense = layout_dense(layout->type, &layout->shape);
     struct layout last = layout_channels_last(layout->type, &layout->shape);
     return layout_equal(layout, &dense) ? dense : layout_equal(layout, &last) ? last : *layout;
+}
+
+/* One block, or many that lie behind each other as the channels in them do. */
+bool layout_unblock(const struct layout *layout, struct layout *out)
+{
+    assert(layout->blocked);
+    if (layout->shape.dim[1] > LAYOUT_BLOCK && layout->stride[1] != LAYOUT_BLOCK)
+        return false;
+    *out = *layout;
+    out->blocked = false;
+    out->stride[1] = 1;
+    *out = layout_canonical(out);
+    return true;
 }
 
 bool layout_equal(const struct layout *a, const struct layout *b)
 {
     if (a->type != b->type || !shape_equal(&a->shape, &b->shape))
         return false;
+    if (a->blocked != b->blocked) {
+        struct layout plain;
+        return layout_unblock(a->blocked ? a : b, &plain) && layout_equal(&plain, a->blocked ? b : a);
+    }
     for (int d = 0; d < a->shape.rank; d++)
-        if (a->shape.dim[d] > 1 && a->stride[d] != b->stride[d])
+        if (count_steps(a, d) > 1 && a->stride[d] != b->stride[d])
             return false;
     return true;
 }
@@ -71,16 +118,25 @@ bool layout_is_packed(const struct layout *layout)
 bool layout_is_usual(const struct layout *layout)
 {
     struct layout last = layout_channels_last(layout->type, &layout->shape);
-    return layout_is_dense(layout) || layout_equal(layout, &last);
+    return layout_is_dense(layout) || layout_equal(layout, &last) ||
+           (layout->blocked && layout_is_packed(layout));
+}
+
+int64_t layout_offset(const struct layout *layout, int axis, int64_t index)
+{
+    if (!layout->blocked || axis != 1)
+        return index * layout->stride[axis];
+    assert(index % LAYOUT_BLOCK == 0);
+    return index / LAYOUT_BLOCK * layout->stride[axis];
 }
 
 int64_t layout_span(const struct layout *layout)
 {
-    int64_t last = 0;
+    int64_t last = layout->blocked ? LAYOUT_BLOCK - 1 : 0;
     for (int d = 0; d < layout->shape.rank; d++) {
         if (layout->shape.dim[d] == 0)
             return 0;
-        last += (layout->shape.dim[d] - 1) * layout->stride[d];
+        last += (count_steps(layout, d) - 1) * layout->stride[d];
     }
     return last + 1;
 }
@@ -90,19 +146,11 @@ uint64_t layout_bytes(const struct layout *layout)
     return (uint64_t)layout_span(layout) * tensor_type_bytes(layout->type);
 }
 
-int layout_outermost(const struct layout *layout)
-{
-    int best = -1;
-    for (int d = 0; d < layout->shape.rank; d++)
-        if (layout->shape.dim[d] > 1 && (best < 0 || layout->stride[d] > layout->stride[best]))
-            best = d;
-    return best;
-}
-
 /* Both shapes are cut into the smallest groups of dimensions with the same number of elements; in
  * such a group the old dimensions must lie one after the other, the new ones then divide them. */
 bool layout_reshape(const struct layout *layout, const struct shape *shape, struct layout *out)
 {
+    assert(!layout->blocked);
     /* Dimensions of one do not matter and are left out. */
     int64_t dim[SHAPE_RANK_MAX] = { 0 }, stride[SHAPE_RANK_MAX] = { 0 };
     int count = 0;
@@ -149,6 +197,13 @@ bool layout_md(const struct layout *layout, dnnl_memory_desc_t *md)
         strides[d] = layout->stride[d];
     }
     int rank = layout->shape.rank ? layout->shape.rank : 1; /* a scalar is one number in a row */
+    if (layout->blocked) {
+        if (dnnl_memory_desc_init_by_tag(md, rank, dims, type, dnnl_nChw16c))
+            return false;
+        for (int d = 0; d < rank; d++)
+            md->format_desc.blocking.strides[d] = strides[d];
+        return true;
+    }
     return dnnl_memory_desc_init_by_strides(md, rank, dims, type, strides) == dnnl_success;
 }
 
@@ -185,6 +240,12 @@ static struct layout packed(enum tensor_type type, const struct shape *shape, co
         stride *= shape->dim[order[i]] ? shape->dim[order[i]] : 1;
     }
     return layout;
+}
+
+/* How often the stride of a dimension is gone. */
+static int64_t count_steps(const struct layout *layout, int d)
+{
+    return layout->blocked && d == 1 ? layout->shape.dim[d] / LAYOUT_BLOCK : layout->shape.dim[d];
 }
 
 /* By falling stride; dimensions of one element, whose stride says nothing, stay in their place. */

@@ -13,6 +13,8 @@ struct span {
     uint64_t bytes;
 };
 
+static int drop_unread_copies(struct cpu_plan *plan, struct error *err);
+static void free_step(struct cpu_step *step);
 static void extend_lives(struct cpu_plan *plan);
 static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err);
 static uint64_t place_buffer(struct cpu_plan *plan, struct span *placed, int placed_count,
@@ -37,8 +39,11 @@ int cpu_root(const struct cpu_plan *plan, int index, uint64_t *offset_bytes)
 int cpu_plan_finish(struct cpu_plan *plan, struct error *err)
 {
     uint64_t arena_bytes = 0;
+    int rc = drop_unread_copies(plan, err);
+    if (rc)
+        return rc;
     extend_lives(plan);
-    int rc = lay_out_arena(plan, &arena_bytes, err);
+    rc = lay_out_arena(plan, &arena_bytes, err);
     if (rc)
         return rc;
     plan->arena = cpu_allocate(arena_bytes);
@@ -88,15 +93,8 @@ int cpu_step_run(const struct cpu_device *device, const struct cpu_step *step, s
 void cpu_plan_free(struct plan *plan)
 {
     struct cpu_plan *self = (struct cpu_plan *)plan;
-    for (int i = 0; i < self->step_count; i++) {
-        struct cpu_step *step = &self->steps[i];
-        if (step->primitive)
-            dnnl_primitive_destroy(step->primitive);
-        free(step->implementation);
-        free(step->state);
-        free(step->places);
-        free(step->args);
-    }
+    for (int i = 0; i < self->step_count; i++)
+        free_step(&self->steps[i]);
     for (int i = 0; i < self->place_count; i++) {
         if (self->places[i]->memory)
             dnnl_memory_destroy(self->places[i]->memory);
@@ -146,6 +144,41 @@ int cpu_dnnl_error(struct error *err, dnnl_status_t status, const char *op, cons
     enum error_code code = status == dnnl_out_of_memory ? ERROR_MEMORY : ERROR_UNSUPPORTED;
     return error_set(err, code, op, "node '%s': %s with oneDNN: %s", name, what,
                      word ? word : "an unknown failure");
+}
+
+/* Makers may ask for a value in a layout only to look at it. From the last step to the first, as the
+ * copy of a copy is unread when that is. */
+static int drop_unread_copies(struct cpu_plan *plan, struct error *err)
+{
+    int *touches = calloc((size_t)plan->buffer_count + 1, sizeof *touches); /* by steps kept so far */
+    if (!touches)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    int kept = plan->step_count;
+    for (int s = plan->step_count - 1; s >= 0; s--) {
+        struct cpu_step *step = &plan->steps[s];
+        int to = step->is_copy ? cpu_root(plan, step->places[1]->buffer, NULL) : -1;
+        if (to >= 0 && plan->buffers[to].kind == CPU_BUFFER_ARENA && touches[to] == 0) {
+            free_step(step);
+            continue;
+        }
+        for (int p = 0; p < step->place_count; p++)
+            touches[cpu_root(plan, step->places[p]->buffer, NULL)]++;
+        plan->steps[--kept] = *step;
+    }
+    plan->step_count -= kept;
+    memmove(plan->steps, plan->steps + kept, (size_t)plan->step_count * sizeof *plan->steps);
+    free(touches);
+    return 0;
+}
+
+static void free_step(struct cpu_step *step)
+{
+    if (step->primitive)
+        dnnl_primitive_destroy(step->primitive);
+    free(step->implementation);
+    free(step->state);
+    free(step->places);
+    free(step->args);
 }
 
 /* A buffer lives from the first to the last step that touches a place in it or in a part of it. */

@@ -51,6 +51,7 @@ struct cpu_step {
     enum tensor_type type; /* in which it computes */
     char *implementation;
     uint64_t flop;
+    bool is_copy; /* of places[0] to places[1], and nothing else */
 
     dnnl_primitive_t primitive; /* or run: */
     int (*run)(const struct cpu_step *step, struct error *err);

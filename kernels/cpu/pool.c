@@ -1,4 +1,4 @@
-/* pool: MaxPool, AveragePool and the global ones, channels-last. */
+/* pool: MaxPool, AveragePool and the global ones, channels-last or blocked. */
 #include "cpu/build.h"
 #include "ops/window.h"
 #include <string.h>
@@ -55,14 +55,14 @@ static int add_pool(struct build *build, const struct node *node, dnnl_alg_kind_
                     const struct window *window, struct error *err)
 {
     struct cpu_place *in, *out;
-    int rc = build_place(build, node->inputs[0], &in, err);
+    int rc = build_place_any(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
-    struct layout layout = layout_channels_last(in->layout.type, &in->layout.shape);
+    struct layout layout = layout_channels_like(in->layout.type, &in->layout.shape, &in->layout);
     rc = build_want(build, node->inputs[0], &layout, &in, err);
     if (rc)
         return rc;
-    layout = layout_channels_last(layout.type, &build_info(build, node->outputs[0])->shape);
+    layout = layout_channels_like(layout.type, &build_info(build, node->outputs[0])->shape, &layout);
     rc = build_output(build, node->outputs[0], &layout, &out, err);
     if (rc)
         return rc;

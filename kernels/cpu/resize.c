@@ -22,14 +22,14 @@ int build_resize(struct build *build, const struct node *node, struct error *err
     if (!resampling_kind(&resize, &kind))
         return BUILD_DECLINED;
     struct cpu_place *in, *out;
-    rc = build_place(build, node->inputs[0], &in, err);
+    rc = build_place_any(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
-    struct layout layout = layout_channels_last(in->layout.type, &in->layout.shape);
+    struct layout layout = layout_channels_like(in->layout.type, &in->layout.shape, &in->layout);
     rc = build_want(build, node->inputs[0], &layout, &in, err);
     if (rc)
         return rc;
-    layout = layout_channels_last(layout.type, &resize.out);
+    layout = layout_channels_like(layout.type, &resize.out, &layout);
     rc = build_output(build, node->outputs[0], &layout, &out, err);
     if (rc)
         return rc;
