@@ -1,5 +1,6 @@
 /* reduce: ReduceMax and its relatives, ArgMax and CumSum. */
 #include "ops/families.h"
+#include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
 
@@ -51,8 +52,8 @@ static const struct op rows[] = {
 };
 const struct op_family reduce_family = OP_FAMILY(rows);
 
-static int reduced_axes(const struct node *node, const struct tensor *axes, int rank,
-                        bool flags[SHAPE_RANK_MAX], struct error *err)
+int reduce_axes(const struct node *node, const struct tensor *axes, int rank, bool *flags,
+                struct error *err)
 {
     bool given;
     int rc = rule_axes_attribute_or_input(node, axes, rank, flags, &given, err);
@@ -70,7 +71,7 @@ static int check_reduce(const struct node *node, const struct op_values *values,
     bool flags[SHAPE_RANK_MAX];
     int rc = rule_input(values, 0, "input", types, 0, SHAPE_RANK_MAX, err);
     const struct shape *from = &values->in[0]->shape;
-    if (rc || (rc = reduced_axes(node, rule_constant(values, 1), from->rank, flags, err)))
+    if (rc || (rc = reduce_axes(node, rule_constant(values, 1), from->rank, flags, err)))
         return rc;
     if (shape_elements(from) == 0)
         return error_set(err, ERROR_UNSUPPORTED, "input", "is empty");
@@ -153,7 +154,7 @@ static int reduce(const struct node *node, enum reduction reduction, const struc
 {
     const struct shape *from = &in[0]->shape;
     bool flags[SHAPE_RANK_MAX];
-    int rc = reduced_axes(node, node->op->inputs_max > 1 ? in[1] : NULL, from->rank, flags, err);
+    int rc = reduce_axes(node, node->op->inputs_max > 1 ? in[1] : NULL, from->rank, flags, err);
     if (rc)
         return rc;
     int64_t steps[SHAPE_RANK_MAX];

@@ -26,6 +26,11 @@ bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_spa
 void softmax_span(const struct node *node, const struct shape *input, int64_t *outer,
                   int64_t *size, int64_t *inner);
 
+/* ReduceSum and its relatives: the axes that are folded, one flag for each of `rank` many. axes is the
+ * input, NULL when absent. */
+int reduce_axes(const struct node *node, const struct tensor *axes, int rank, bool *folded,
+                struct error *err);
+
 /* Concat and Split: the axis, counted from the front. */
 int concat_axis(const struct node *node, const struct shape *output);
 

@@ -99,6 +99,8 @@ static inline int net_node(struct net *net, const char *op_name, ...)
     va_end(list);
     const struct op *op = op_find(op_name, net->graph->opset);
     if (!op)
+        op = op_find(op_name, OPSET_OWN);
+    if (!op)
         print_error("no op %s\n", op_name);
     assert_non_null(op);
     int output = graph_add_value(net->graph, op_name, TENSOR_F32, NULL, &net->err);

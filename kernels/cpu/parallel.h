@@ -1,0 +1,19 @@
+/* parallel: a step in C shares its work among threads, the same ones that oneDNN uses. Who does what is
+ * fixed by the number of parts, so that sums come out the same every time. */
+#ifndef RUNESPOOR_CPU_PARALLEL_H
+#define RUNESPOOR_CPU_PARALLEL_H
+
+#include <stdint.h>
+
+typedef void parallel_fn(const void *arg, int part, int parts);
+
+/* Runs fn for each part below `parts`, at the same time where there are as many threads. */
+void parallel_run(int parts, parallel_fn *fn, const void *arg);
+
+/* What falls to a part of `count` things: [first, end), in stretches of `grain`. */
+void parallel_share(int64_t count, int64_t grain, int part, int parts, int64_t *first, int64_t *end);
+
+/* As many parts as threads, fewer where there would not be `least` things for each; at least one. */
+int parallel_parts(int threads, int64_t count, int64_t least);
+
+#endif
