@@ -1,4 +1,7 @@
-/* normalise: Softmax and the normalisations, as used for inference. */
+/* normalise: Softmax, its logarithm and the normalisations. Batch normalisation has two rows: ONNX's
+ * for inference, and batch_norm_train, which works on the batch's own statistics and renews the
+ * running ones. */
+#include "ops/normalise.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
@@ -6,8 +9,13 @@
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int softmax_reference(const struct node *node, const struct tensor *const *in,
                              struct tensor *const *out, struct error *err);
+static int log_softmax_reference(const struct node *node, const struct tensor *const *in,
+                                 struct tensor *const *out, struct error *err);
 static int batch_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int batch_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err);
+static int train_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int train_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
 static int instance_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int instance_reference(const struct node *node, const struct tensor *const *in,
@@ -19,18 +27,29 @@ static int layer_reference(const struct node *node, const struct tensor *const *
 static const struct op rows[] = {
     /* Until 12 the tensor counts as a matrix, split before the axis. */
     { OP_ROW("Softmax", 1, 1, 1, OPSET_MIN, 12, softmax_shape, softmax_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = softmax_gradient },
     { OP_ROW("Softmax", 1, 1, 1, 13, OPSET_MAX, softmax_shape, softmax_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = softmax_gradient },
+    { OP_ROW("LogSoftmax", 1, 1, 1, OPSET_MIN, 12, softmax_shape, log_softmax_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = log_softmax_gradient },
+    { OP_ROW("LogSoftmax", 1, 1, 1, 13, OPSET_MAX, softmax_shape, log_softmax_reference),
+      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = log_softmax_gradient },
     { OP_ROW("BatchNormalization", 5, 5, 1, OPSET_MIN, OPSET_MAX, batch_shape, batch_reference),
       OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
-                    { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }) },
+                    { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }),
+      .gradient = batch_norm_gradient },
+    /* (x, scale, bias, running mean, running variance) -> (y, mean, 1 / deviation, next running mean,
+     * next running variance) */
+    { OP_ROW("batch_norm_train", 5, 5, 5, OPSET_OWN, OPSET_OWN, train_shape, train_reference),
+      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT }),
+      .gradient = batch_norm_train_gradient },
     { OP_ROW("InstanceNormalization", 3, 3, 1, OPSET_MIN, OPSET_MAX, instance_shape,
              instance_reference),
-      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }) },
+      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }), .gradient = instance_norm_gradient },
     { OP_ROW("LayerNormalization", 2, 3, 1, 17, OPSET_MAX, layer_shape, layer_reference),
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "epsilon", ATTRIBUTE_FLOAT },
-                    { "stash_type", ATTRIBUTE_INT }) },
+                    { "stash_type", ATTRIBUTE_INT }),
+      .gradient = layer_norm_gradient },
 };
 const struct op_family normalise_family = OP_FAMILY(rows);
 
@@ -81,10 +100,31 @@ static int softmax_reference(const struct node *node, const struct tensor *const
     return 0;
 }
 
-/* Inputs first … last each hold one number per channel. */
-static int per_channel(const struct op_values *values, int last, int64_t channels, struct error *err)
+static int log_softmax_reference(const struct node *node, const struct tensor *const *in,
+                                 struct tensor *const *out, struct error *err)
 {
-    for (int i = 1; i <= last; i++) {
+    (void)err;
+    int64_t outer, size, inner;
+    softmax_span(node, &in[0]->shape, &outer, &size, &inner);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            const real *from = (const real *)in[0]->data + o * size * inner + i;
+            real *to = (real *)out[0]->data + o * size * inner + i;
+            double largest = -INFINITY, sum = 0;
+            for (int64_t k = 0; k < size; k++)
+                largest = fmax(largest, (double)from[k * inner]);
+            for (int64_t k = 0; k < size; k++)
+                sum += exp((double)from[k * inner] - largest);
+            for (int64_t k = 0; k < size; k++)
+                to[k * inner] = (real)((double)from[k * inner] - largest - log(sum));
+        }
+    return 0;
+}
+
+int rule_per_channel(const struct op_values *values, int first, int last, int64_t channels,
+                     struct error *err)
+{
+    for (int i = first; i <= last; i++) {
         int rc = rule_input(values, i, "parameters", TYPE(REAL), 1, 1, err);
         if (rc)
             return rc;
@@ -99,7 +139,7 @@ static int batch_shape(const struct node *node, const struct op_values *values, 
 {
     int rc = rule_input(values, 0, "input", TYPE(REAL), 2, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
-    if (rc || (rc = per_channel(values, 4, shape->dim[1], err)))
+    if (rc || (rc = rule_per_channel(values, 1, 4, shape->dim[1], err)))
         return rc;
     if (node_int(node, "training_mode", 0) || !node_int(node, "spatial", 1))
         return error_set(err, ERROR_UNSUPPORTED, "training_mode or spatial",
@@ -128,9 +168,84 @@ static int batch_reference(const struct node *node, const struct tensor *const *
     return 0;
 }
 
-/* Mean and 1/deviation of a stretch of memory. */
-static void measure(const real *from, int64_t size, double epsilon, double *mean,
-                    double *inverse_deviation)
+static int train_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int rc = rule_input(values, 0, "input", TYPE(REAL), 2, SHAPE_RANK_MAX, err);
+    const struct shape *shape = &values->in[0]->shape;
+    if (rc || (rc = rule_per_channel(values, 1, 4, shape->dim[1], err)))
+        return rc;
+    if (shape_elements(shape) <= shape->dim[1])
+        return error_set(err, ERROR_FORMAT, "input",
+                         "one number per channel: a batch of it has no variance");
+    rule_output(values, 0, TENSOR_REAL, shape);
+    for (int i = 1; i < 5; i++)
+        rule_output(values, i, TENSOR_REAL, &values->in[1]->shape);
+    return 0;
+}
+
+void batch_norm_renew(const struct node *node, double batch, double *running)
+{
+    double momentum = (double)node_float(node, "momentum", 0.9f);
+    *running = *running * momentum + batch * (1 - momentum);
+}
+
+/* Mean and mean square distance from it, of channel c. */
+static void measure_channel(const struct tensor *x, int64_t c, double *mean, double *variance)
+{
+    int64_t batch = x->shape.dim[0], channels = x->shape.dim[1];
+    int64_t size = shape_span(&x->shape, 2, x->shape.rank);
+    double sum = 0, squares = 0, count = (double)(batch * size);
+    for (int64_t n = 0; n < batch; n++) {
+        const real *from = (const real *)x->data + (n * channels + c) * size;
+        for (int64_t i = 0; i < size; i++)
+            sum += (double)from[i];
+    }
+    *mean = sum / count;
+    for (int64_t n = 0; n < batch; n++) {
+        const real *from = (const real *)x->data + (n * channels + c) * size;
+        for (int64_t i = 0; i < size; i++)
+            squares += ((double)from[i] - *mean) * ((double)from[i] - *mean);
+    }
+    *variance = squares / count;
+}
+
+/* The running variance takes the unbiased one, as PyTorch's does; ONNX's own training mode takes the
+ * biased one. */
+static int train_reference(const struct node *node, const struct tensor *const *in,
+                           struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    const real *scale = in[1]->data, *bias = in[2]->data;
+    double epsilon = (double)node_float(node, "epsilon", 1e-5f);
+    int64_t batch = in[0]->shape.dim[0], channels = in[0]->shape.dim[1];
+    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
+    double count = (double)(batch * size);
+    for (int64_t c = 0; c < channels; c++) {
+        double mean, variance;
+        measure_channel(in[0], c, &mean, &variance);
+        double inverse = 1 / sqrt(variance + epsilon);
+        for (int64_t n = 0; n < batch; n++) {
+            const real *from = (const real *)in[0]->data + (n * channels + c) * size;
+            real *to = (real *)out[0]->data + (n * channels + c) * size;
+            for (int64_t i = 0; i < size; i++)
+                to[i] =
+                    (real)(((double)from[i] - mean) * inverse * (double)scale[c] + (double)bias[c]);
+        }
+        double next_mean = (double)((const real *)in[3]->data)[c];
+        double next_variance = (double)((const real *)in[4]->data)[c];
+        batch_norm_renew(node, mean, &next_mean);
+        batch_norm_renew(node, variance * count / (count - 1), &next_variance);
+        const double results[] = { mean, inverse, next_mean, next_variance };
+        for (int k = 1; k < 5; k++)
+            if (out[k])
+                ((real *)out[k]->data)[c] = (real)results[k - 1];
+    }
+    return 0;
+}
+
+void normalise_measure(const real *from, int64_t size, double epsilon, double *mean,
+                       double *inverse_deviation)
 {
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < size; i++)
@@ -146,7 +261,7 @@ static int instance_shape(const struct node *node, const struct op_values *value
     (void)node;
     int rc = rule_input(values, 0, "input", TYPE(REAL), 3, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
-    if (rc || (rc = per_channel(values, 2, shape->dim[1], err)))
+    if (rc || (rc = rule_per_channel(values, 1, 2, shape->dim[1], err)))
         return rc;
     rule_output(values, 0, TENSOR_REAL, shape);
     return 0;
@@ -162,10 +277,10 @@ static int instance_reference(const struct node *node, const struct tensor *cons
     int64_t planes = shape_span(&in[0]->shape, 0, 2), channels = in[0]->shape.dim[1];
     int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
     for (int64_t n = 0; n < planes; n++) {
-        measure(from, size, epsilon, &mean, &inverse);
+        normalise_measure(from, size, epsilon, &mean, &inverse);
         for (int64_t i = 0; i < size; i++)
             *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[n % channels] +
-                            (double)bias[n % channels]);
+                           (double)bias[n % channels]);
     }
     return 0;
 }
@@ -205,10 +320,10 @@ static int layer_reference(const struct node *node, const struct tensor *const *
     int64_t size = shape_elements(&in[1]->shape);
     int64_t rows_left = size ? shape_elements(&in[0]->shape) / size : 0;
     for (; rows_left > 0; rows_left--) {
-        measure(from, size, epsilon, &mean, &inverse);
+        normalise_measure(from, size, epsilon, &mean, &inverse);
         for (int64_t i = 0; i < size; i++)
             *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[i] +
-                            (bias ? (double)bias[i] : 0));
+                           (bias ? (double)bias[i] : 0));
     }
     return 0;
 }

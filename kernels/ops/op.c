@@ -12,6 +12,7 @@ static const struct op_family *const families[] = {
     &conv_family, &pool_family,  &unary_family,  &binary_family,    &matmul_family, &shape_family,
     &move_family, &slice_family, &resize_family, &normalise_family, &reduce_family, &cast_family,
     &conv_gradient_family, &sum_to_family,
+    &normalise_gradient_family, &optimise_family,
 };
 
 static const struct op *rows[ROWS_MAX];

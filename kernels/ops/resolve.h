@@ -31,6 +31,29 @@ void softmax_span(const struct node *node, const struct shape *input, int64_t *o
 int reduce_axes(const struct node *node, const struct tensor *axes, int rank, bool *folded,
                 struct error *err);
 
+/* batch_norm_train: what a running statistic becomes with the batch's. */
+void batch_norm_renew(const struct node *node, double batch, double *running);
+
+/* Optimisers. */
+struct sgd {
+    double momentum, weight_decay;
+    bool nesterov;
+};
+void sgd_resolve(const struct node *node, struct sgd *sgd);
+
+struct adam {
+    double beta1, beta2, epsilon, weight_decay;
+    bool decoupled; /* AdamW */
+};
+void adam_resolve(const struct node *node, struct adam *adam);
+/* What is the same for all weights in the given step, which counts from 1:
+ *     slope = gradient + decay * w, m and v renewed with it,
+ *     w = keep * w - rate * m / (sqrt(v) * root + epsilon) */
+struct adam_step {
+    double keep, decay, rate, root;
+};
+void adam_step(const struct adam *adam, double step, double rate, struct adam_step *now);
+
 /* Concat and Split: the axis, counted from the front. */
 int concat_axis(const struct node *node, const struct shape *output);
 
