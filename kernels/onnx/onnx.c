@@ -22,6 +22,7 @@ static int read_inputs(struct reader *reader, struct error *err);
 static int read_value_info(const Onnx__ValueInfoProto *proto, enum tensor_type *type,
                            struct shape *shape, struct error *err);
 static int read_outputs(struct reader *reader, struct error *err);
+static void keep_output_type(struct value *value, const Onnx__ValueInfoProto *proto);
 
 int onnx_read_file(struct graph **graph, const char *path, struct error *err)
 {
@@ -252,6 +253,19 @@ static int read_outputs(struct reader *reader, struct error *err)
         int rc = graph_mark_output(reader->graph, value, err);
         if (rc < 0)
             return rc;
+        keep_output_type(&reader->graph->values[value], graph->output[i]);
     }
     return 0;
+}
+
+/* What the file says of an output counts until inference knows better (and when the graph is written
+ * again before that), so it need not be right. */
+static void keep_output_type(struct value *value, const Onnx__ValueInfoProto *proto)
+{
+    enum tensor_type type;
+    struct shape shape;
+    if (value->type != TENSOR_NONE || read_value_info(proto, &type, &shape, NULL))
+        return;
+    value->type = type;
+    value->shape = shape;
 }
