@@ -60,6 +60,22 @@ bench-models: deps-test ## the engine's outputs and times beside ONNX Runtime, e
 	@mk/sample-video.sh
 	@$(ORT_VENV)/bin/python tests/bench/models_ort.py $(B)/test/bench/plan_run $(B)/demo/vtest.avi $(TEST_DATA)
 
+$(B)/test/bench/onnx_copy: $(B)/obj/tests/bench/onnx_copy.o $(call archives,kernels)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# ONNX's own checker, for bench-onnx alone.
+$(ORT_VENV)/onnx-ready: $(ORT_VENV)/ready
+	@$(ORT_VENV)/bin/pip install --quiet --disable-pip-version-check onnx || \
+		{ echo "bench: failed; it needs Python's onnx in $(ORT_VENV)" >&2; exit 1; }
+	@touch $@
+
+.PHONY: bench-onnx
+bench-onnx: deps-test ## models that the engine has written, in ONNX Runtime
+	@mk/deps.sh $(PACKAGES_ORT)
+	@$(MAKE) --no-print-directory $(B)/test/bench/onnx_copy $(B)/test/bench/plan_run $(ORT_VENV)/onnx-ready
+	@$(ORT_VENV)/bin/python tests/bench/onnx_ort.py $(B)/test/bench/onnx_copy $(B)/test/bench/plan_run $(TEST_DATA)
+
 # The pipeline test of accuracy counts as bench-accuracy does.
 $(B)/test/pipeline/accuracy_test: $(B)/obj/tests/pipeline/person_score.o
 

@@ -63,7 +63,8 @@ int onnx_write_bytes(const struct graph *graph, void **bytes, size_t *size, stru
     int rc = make_model(&writer, &model, err);
     if (!rc)
         rc = pack(&model, bytes, size, err);
-    names_finish(&writer.taken);
+    names_finish(&writer.value_names);
+    names_finish(&writer.node_names);
     while (writer.blocks) {
         struct block *next = writer.blocks->next;
         free(writer.blocks);
@@ -84,7 +85,8 @@ void *writer_take(struct writer *writer, size_t count, size_t item_bytes, struct
     return block->data;
 }
 
-const char *writer_new_name(struct writer *writer, const char *base, int number, struct error *err)
+const char *writer_new_name(struct writer *writer, struct names *taken, const char *base,
+                            int number, struct error *err)
 {
     size_t bytes = strlen(base) + 2 * sizeof "_2147483647";
     char *name = writer_take(writer, 1, bytes, err);
@@ -94,9 +96,9 @@ const char *writer_new_name(struct writer *writer, const char *base, int number,
         snprintf(name, bytes, "%s", base);
     else
         snprintf(name, bytes, "value_%d", number);
-    for (int again = 0; names_find(&writer->taken, name) >= 0; again++)
+    for (int again = 0; names_find(taken, name) >= 0; again++)
         snprintf(name, bytes, "%s_%d_%d", *base ? base : "value", number, again);
-    return names_add(&writer->taken, name, number, err) ? NULL : name;
+    return names_add(taken, name, number, err) ? NULL : name;
 }
 
 Onnx__TensorProto *writer_make_tensor(struct writer *writer, const struct tensor *tensor,
@@ -233,7 +235,8 @@ static int name_value(struct writer *writer, int value, struct error *err)
     if (value < 0 || writer->names[value])
         return 0;
     const char *base = writer->graph->values[value].name;
-    writer->names[value] = writer_new_name(writer, base ? base : "", value, err);
+    writer->names[value] =
+        writer_new_name(writer, &writer->value_names, base ? base : "", value, err);
     return writer->names[value] ? 0 : -ERROR_MEMORY;
 }
 

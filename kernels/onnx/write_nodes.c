@@ -96,7 +96,7 @@ static int add_gate(struct writer *writer, const struct node *node, struct error
 {
     bool hard = strcmp(node->op->name, "HardSwish") == 0;
     const char *x = name_of(writer, node->inputs[0]);
-    const char *gated = writer_new_name(writer, "gate", node->outputs[0], err);
+    const char *gated = writer_new_name(writer, &writer->value_names, "gate", node->outputs[0], err);
     Onnx__NodeProto *gate =
         new_node(writer, hard ? "HardSigmoid" : "Sigmoid", node->name, 1, 1, hard ? 2 : 0, err);
     Onnx__NodeProto *mul = new_node(writer, "Mul", node->name, 2, 1, 0, err);
@@ -127,7 +127,12 @@ static Onnx__NodeProto *new_node(struct writer *writer, const char *op, const ch
         return NULL;
     onnx__node_proto__init(proto);
     proto->op_type = (char *)op;
-    proto->name = (char *)(name ? name : "");
+    if (name && *name) {
+        int number = (int)writer->proto->n_node;
+        proto->name = (char *)writer_new_name(writer, &writer->node_names, name, number, err);
+        if (!proto->name)
+            return NULL;
+    }
     proto->n_input = inputs;
     proto->input = lists;
     proto->n_output = outputs;
