@@ -64,6 +64,13 @@ const struct shape *gradient_shape(const struct gradient *g, int value)
     return value < 0 ? &unknown : &g->graph->values[value].shape;
 }
 
+const struct tensor *gradient_constant(const struct gradient *g, int input)
+{
+    if (input >= g->node->input_count || g->node->inputs[input] < 0)
+        return NULL;
+    return &g->graph->values[g->node->inputs[input]].constant;
+}
+
 int gradient_sum_to(struct gradient *g, int value, int input)
 {
     if (g->rc || value < 0)

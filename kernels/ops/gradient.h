@@ -53,6 +53,8 @@ int gradient_scalar(struct gradient *g, double number); /* f32, rank 0 */
 int gradient_ints(struct gradient *g, const int64_t *ints, size_t count); /* i64 list */
 
 const struct shape *gradient_shape(const struct gradient *g, int value); /* until the graph grows */
+/* What the node's given input holds: NULL when it is absent, data NULL when it is not a constant. */
+const struct tensor *gradient_constant(const struct gradient *g, int input);
 /* value reduced (added up) to the shape of the node's given input: the end of broadcasting. */
 int gradient_sum_to(struct gradient *g, int value, int input);
 /* value seen in the shape of the node's given input: a Reshape. */

@@ -1,5 +1,6 @@
 /* move: ops that put elements elsewhere without computing on them. Nearly all are a walk with the
  * right steps. */
+#include "ops/move.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
@@ -40,25 +41,35 @@ static int space_to_depth_reference(const struct node *node, const struct tensor
 
 static const struct op rows[] = {
     { OP_ROW("Transpose", 1, 1, 1, OPSET_MIN, OPSET_MAX, transpose_shape, transpose_reference),
-      OP_ATTRIBUTES({ "perm", ATTRIBUTE_INTS }) },
+      .gradient = transpose_gradient, OP_ATTRIBUTES({ "perm", ATTRIBUTE_INTS }) },
     { OP_ROW("Concat", 1, MANY, 1, OPSET_MIN, OPSET_MAX, concat_shape, concat_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+      .gradient = concat_gradient, OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
     { OP_ROW("Split", 1, 1, MANY, OPSET_MIN, 12, split_shape, split_reference),
+      .gradient = split_gradient,
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "split", ATTRIBUTE_INTS }) },
-    { OP_ROW("Split", 1, 2, MANY, 13, 17, split_shape, split_reference),
+    { OP_ROW("Split", 1, 2, MANY, 13, 17, split_shape, split_reference), .gradient = split_gradient,
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
     { OP_ROW("Split", 1, 2, MANY, 18, OPSET_MAX, split_shape, split_reference),
+      .gradient = split_gradient,
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "num_outputs", ATTRIBUTE_INT }) },
-    { OP_ROW("Expand", 2, 2, 1, 8, OPSET_MAX, expand_shape, expand_reference) },
-    { OP_ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile_shape, tile_reference) },
+    { OP_ROW("Expand", 2, 2, 1, 8, OPSET_MAX, expand_shape, expand_reference),
+      .gradient = expand_gradient },
+    { OP_ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile_shape, tile_reference),
+      .gradient = tile_gradient },
     { OP_ROW("Gather", 2, 2, 1, OPSET_MIN, OPSET_MAX, gather_shape, gather_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
+      .gradient = gather_gradient, OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
     { OP_ROW("DepthToSpace", 1, 1, 1, OPSET_MIN, OPSET_MAX, depth_to_space_shape,
              depth_to_space_reference),
+      .gradient = depth_to_space_gradient,
       OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
     { OP_ROW("SpaceToDepth", 1, 1, 1, OPSET_MIN, OPSET_MAX, space_to_depth_shape,
              space_to_depth_reference),
-      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
+      .gradient = space_to_depth_gradient, OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
+    /* The way back of DepthToSpace, in either of its modes; ONNX has it for DCR alone. */
+    { OP_ROW("space_to_depth", 1, 1, 1, OPSET_OWN, OPSET_OWN, space_to_depth_shape,
+             space_to_depth_reference),
+      .gradient = space_to_depth_gradient,
+      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
 };
 const struct op_family move_family = OP_FAMILY(rows);
 
@@ -389,6 +400,11 @@ static int read_block(const struct node *node, const struct op_values *values, i
     return rule_input(values, 0, "input", TYPES_ALL, 4, 4, err);
 }
 
+static bool is_block_outer(const struct node *node)
+{
+    return strcmp(node_string(node, "mode", "DCR"), "DCR") == 0;
+}
+
 static int depth_to_space_shape(const struct node *node, const struct op_values *values,
                                 struct error *err)
 {
@@ -420,7 +436,7 @@ static int depth_to_space_reference(const struct node *node, const struct tensor
     int64_t channels = dim[1] / (block * block);
     /* Output: batch, channel, row, row in block, column, column in block. In DCR the block is the
      * outer part of the input's channels, in CRD the inner. */
-    bool outer = strcmp(node_string(node, "mode", "DCR"), "DCR") == 0;
+    bool outer = is_block_outer(node);
     int64_t block_step = outer ? channels * plane : plane;
     const struct shape shape = { .rank = 6,
                                  .dim = { dim[0], channels, dim[2], block, dim[3], block } };
@@ -457,11 +473,16 @@ static int space_to_depth_reference(const struct node *node, const struct tensor
     (void)err;
     const int64_t *dim = in[0]->shape.dim;
     int64_t block = node_int(node, "blocksize", 1), plane = dim[2] * dim[3];
-    const struct shape shape = {
-        .rank = 6,
-        .dim = { dim[0], block, block, dim[1], dim[2] / block, dim[3] / block },
-    };
-    const int64_t steps[] = { dim[1] * plane, dim[3], 1, plane, block * dim[3], block };
+    int64_t height = dim[2] / block, width = dim[3] / block;
+    if (is_block_outer(node)) {
+        const struct shape shape = { .rank = 6,
+                                     .dim = { dim[0], block, block, dim[1], height, width } };
+        const int64_t steps[] = { dim[1] * plane, dim[3], 1, plane, block * dim[3], block };
+        copy_with_steps(&shape, steps, in[0], out[0]);
+        return 0;
+    }
+    const struct shape shape = { .rank = 6, .dim = { dim[0], dim[1], block, block, height, width } };
+    const int64_t steps[] = { dim[1] * plane, plane, dim[3], 1, block * dim[3], block };
     copy_with_steps(&shape, steps, in[0], out[0]);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* resize: Resize and Upsample: nearest, linear and cubic along any dimensions. */
 #include "ops/families.h"
+#include "ops/gradient.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
@@ -9,9 +10,11 @@
 static int resize_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int resize_reference(const struct node *node, const struct tensor *const *in,
                             struct tensor *const *out, struct error *err);
+static int resize_gradient(struct gradient *g);
 
-#define RESIZE_ROW(name, least, most, first, last) \
-    OP_ROW(name, least, most, 1, first, last, resize_shape, resize_reference), .heavy = true
+#define RESIZE_ROW(name, least, most, first, last)                             \
+    OP_ROW(name, least, most, 1, first, last, resize_shape, resize_reference), \
+        .heavy = true, .gradient = resize_gradient
 
 static const struct op rows[] = {
     { RESIZE_ROW("Upsample", 1, 1, OPSET_MIN, 8),
@@ -38,6 +41,14 @@ static int find_word(const struct node *node, const char *name, const char *fall
     return error_set(err, ERROR_UNSUPPORTED, name, "'%.40s' is not supported", word);
 }
 
+#define NEAREST_SIMPLE "simple" /* resize_grad's word for RESIZE_SIMPLE */
+
+/* There were no words but the mode before opset 11. */
+static bool is_old(const struct node *node)
+{
+    return node->op->opset_max < 11;
+}
+
 static int read_modes(const struct node *node, struct resize *resize, struct error *err)
 {
     static const char *const modes[] = { "nearest", "linear", "cubic", NULL };
@@ -48,17 +59,21 @@ static int read_modes(const struct node *node, struct resize *resize, struct err
     };
     static const char *const nearest[] = { "round_prefer_floor", "round_prefer_ceil", "floor",
                                            "ceil", NULL };
+    static const char *const own_nearest[] = {
+        "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NEAREST_SIMPLE, NULL
+    };
     int mode, coordinate, rounding;
-    bool old = node->op->opset_max < 11; /* no words but the mode */
+    bool own = node->op->opset_min == OPSET_OWN;
     int rc = find_word(node, "mode", "nearest", modes, &mode, err);
     if (rc ||
-        (rc = find_word(node, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel",
-                        coordinates, &coordinate, err)) ||
-        (rc = find_word(node, "nearest_mode", "round_prefer_floor", nearest, &rounding, err)))
+        (rc = find_word(node, "coordinate_transformation_mode",
+                        is_old(node) ? "asymmetric" : "half_pixel", coordinates, &coordinate, err)) ||
+        (rc = find_word(node, "nearest_mode", "round_prefer_floor", own ? own_nearest : nearest,
+                        &rounding, err)))
         return rc;
     resize->mode = (enum resize_mode)mode;
     resize->coordinate = (enum resize_coordinate)coordinate;
-    resize->nearest = old ? RESIZE_SIMPLE : (enum resize_nearest)rounding;
+    resize->nearest = is_old(node) ? RESIZE_SIMPLE : (enum resize_nearest)rounding;
     resize->cubic_a = node_float(node, "cubic_coeff_a", -0.75f);
     resize->exclude_outside = node_int(node, "exclude_outside", 0) != 0;
     if (node_int(node, "antialias", 0))
@@ -140,9 +155,18 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
         for (; axis_count < from->rank; axis_count++)
             axes[axis_count] = axis_count;
 
-    const struct attribute *old = node_attribute(node, "scales");
-    if (old)
-        return read_scales(old->floats, old->count, axes, axis_count, from, resize, err);
+    const struct attribute *scale_list = node_attribute(node, "scales");
+    if (scale_list)
+        return read_scales(scale_list->floats, scale_list->count, axes, axis_count, from, resize,
+                           err);
+    const struct attribute *size_list = node_attribute(node, "sizes");
+    const struct tensor listed_sizes = {
+        .type = TENSOR_I64,
+        .shape = { .rank = 1, .dim = { size_list ? (int64_t)size_list->count : 0 } },
+        .data = size_list ? size_list->ints : NULL,
+    };
+    if (size_list)
+        return read_sizes(&listed_sizes, axes, axis_count, from, resize, err);
     if (is_given(sizes))
         return read_sizes(sizes, axes, axis_count, from, resize, err);
     if (!is_given(scales))
@@ -329,4 +353,37 @@ static int resize_reference(const struct node *node, const struct tensor *const 
         }
     }
     return 0;
+}
+
+static int resize_gradient(struct gradient *g)
+{
+    const struct tensor *in[4];
+    int64_t lengths[RULE_INTS_MAX];
+    size_t count = 0;
+    struct attribute list[5] = { { 0 } };
+    int next = 0;
+    for (int i = 0; i < 4; i++)
+        in[i] = gradient_constant(g, i);
+    struct shape from = *gradient_shape(g, g->node->inputs[0]);
+    list[next++] = (struct attribute)GRADIENT_INTS("input_shape", from.dim, from.rank);
+    const struct tensor *scales = pick_input(g->node, in, false);
+    const struct tensor *sizes = pick_input(g->node, in, true);
+    if (is_given(sizes)) {
+        int rc = rule_ints(sizes, "input sizes", lengths, &count, g->err);
+        if (rc)
+            return rc;
+        list[next++] = (struct attribute)GRADIENT_INTS("sizes", lengths, count);
+    } else if (is_given(scales)) {
+        list[next++] = (struct attribute){ .name = (char *)"scales",
+                                           .kind = ATTRIBUTE_FLOATS,
+                                           .floats = scales->data,
+                                           .count = (size_t)scales->shape.dim[0] };
+    }
+    if (is_old(g->node)) {
+        list[next++] =
+            (struct attribute)GRADIENT_STRING("coordinate_transformation_mode", "asymmetric");
+        list[next++] = (struct attribute)GRADIENT_STRING("nearest_mode", NEAREST_SIMPLE);
+    }
+    g->in[0] = gradient_node_like(g, "resize_grad", g->out, 1, list);
+    return gradient_end(g);
 }

@@ -57,6 +57,15 @@ void adam_step(const struct adam *adam, double step, double rate, struct adam_st
 /* Concat and Split: the axis, counted from the front. */
 int concat_axis(const struct node *node, const struct shape *output);
 
+/* Pad: what is added (or, negative, cut) before each dimension, and the padded shape. pads and axes
+ * are the node's inputs, NULL when absent. */
+enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
+int pad_resolve(const struct node *node, const struct tensor *pads, const struct tensor *axes,
+                const struct shape *from, enum pad_mode *mode, int64_t begin[SHAPE_RANK_MAX],
+                struct shape *padded, struct error *err);
+/* The input position that position `at`, counted from the input's first, shows; -1: the constant. */
+int64_t pad_source(enum pad_mode mode, int64_t at, int64_t dim);
+
 /* Resize and Upsample. scales and sizes are the node's inputs, NULL or empty when absent. */
 enum resize_mode { RESIZE_NEAREST, RESIZE_LINEAR, RESIZE_CUBIC };
 enum resize_coordinate {
@@ -86,6 +95,7 @@ struct resize {
     bool exclude_outside;
 };
 
+/* Of the forward op, or of resize_grad, with the forward op's shape `from` and no tensors. */
 int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *scales,
                    const struct tensor *sizes, struct resize *resize, struct error *err);
 

@@ -129,3 +129,17 @@ int64_t shape_span(const struct shape *shape, int from, int to)
         product *= shape->dim[i];
     return product;
 }
+
+int rule_shape_attribute(const struct node *node, const char *name, struct shape *shape,
+                         struct error *err)
+{
+    const int64_t *dims;
+    size_t count = node_ints(node, name, &dims);
+    if (!node_attribute(node, name) || count > SHAPE_RANK_MAX)
+        return error_set(err, ERROR_FORMAT, name, "%zu dimensions", count);
+    *shape = (struct shape){ .rank = (int)count };
+    memcpy(shape->dim, dims, count * sizeof *dims);
+    if (shape_elements(shape) < 0)
+        return error_set(err, ERROR_FORMAT, name, "is not a shape");
+    return 0;
+}

@@ -39,6 +39,10 @@ void rule_set_int(struct tensor *tensor, int64_t n, int64_t number);
 int rule_axes_attribute_or_input(const struct node *node, const struct tensor *input, int rank,
                                  bool flags[SHAPE_RANK_MAX], bool *given, struct error *err);
 
+/* A shape that a node carries as an INTS attribute. */
+int rule_shape_attribute(const struct node *node, const char *name, struct shape *shape,
+                         struct error *err);
+
 /* The product of dimensions [from, to) of a checked shape. */
 int64_t shape_span(const struct shape *shape, int from, int to);
 

@@ -1,5 +1,6 @@
 /* shape: ops that change or give a tensor's shape and leave its elements alone. */
 #include "ops/families.h"
+#include "ops/gradient.h"
 #include "ops/rules.h"
 #include <string.h>
 
@@ -12,6 +13,7 @@ static int identity_shape(const struct node *node, const struct op_values *value
 static int dropout_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int view_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
+static int view_gradient(struct gradient *g);
 static int shape_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int shape_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
@@ -23,8 +25,9 @@ static int constant_of_shape_shape(const struct node *node, const struct op_valu
 static int constant_of_shape_reference(const struct node *node, const struct tensor *const *in,
                                        struct tensor *const *out, struct error *err);
 
-#define VIEW(name, least, most, first, last, rule) \
-    OP_ROW(name, least, most, 1, first, last, rule, view_reference), .class = OP_CLASS_VIEW
+#define VIEW(name, least, most, first, last, rule)                                           \
+    OP_ROW(name, least, most, 1, first, last, rule, view_reference), .class = OP_CLASS_VIEW, \
+                                                                     .gradient = view_gradient
 
 static const struct op rows[] = {
     { VIEW("Reshape", 2, 2, OPSET_MIN, 13, reshape_shape) },
@@ -42,11 +45,13 @@ static const struct op rows[] = {
       OP_ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
     { VIEW("Dropout", 1, 3, 12, OPSET_MAX, dropout_shape), OP_ATTRIBUTES({ "seed", ATTRIBUTE_INT }) },
     { OP_ROW("Shape", 1, 1, 1, OPSET_MIN, OPSET_MAX, shape_shape, shape_reference),
-      .shape_only = true, OP_ATTRIBUTES({ "end", ATTRIBUTE_INT }, { "start", ATTRIBUTE_INT }) },
-    { OP_ROW("Size", 1, 1, 1, OPSET_MIN, OPSET_MAX, size_shape, size_reference), .shape_only = true },
+      .shape_only = true, .gradient = gradient_none,
+      OP_ATTRIBUTES({ "end", ATTRIBUTE_INT }, { "start", ATTRIBUTE_INT }) },
+    { OP_ROW("Size", 1, 1, 1, OPSET_MIN, OPSET_MAX, size_shape, size_reference), .shape_only = true,
+      .gradient = gradient_none },
     { OP_ROW("ConstantOfShape", 1, 1, 1, 9, OPSET_MAX, constant_of_shape_shape,
              constant_of_shape_reference),
-      OP_ATTRIBUTES({ "value", ATTRIBUTE_TENSOR }) },
+      .gradient = gradient_none, OP_ATTRIBUTES({ "value", ATTRIBUTE_TENSOR }) },
 };
 const struct op_family shape_family = OP_FAMILY(rows);
 
@@ -57,6 +62,12 @@ static int view_reference(const struct node *node, const struct tensor *const *i
     if (out[0]->data != in[0]->data)
         memcpy(out[0]->data, in[0]->data, tensor_bytes(in[0]));
     return 0;
+}
+
+static int view_gradient(struct gradient *g)
+{
+    g->in[0] = gradient_reshape_as(g, g->out[0], 0);
+    return gradient_end(g);
 }
 
 static int any_input(const struct op_values *values, struct error *err)

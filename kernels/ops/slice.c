@@ -1,5 +1,7 @@
 /* slice: Slice and Pad, which cut out of a tensor or grow it. */
 #include "ops/families.h"
+#include "ops/gradient.h"
+#include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
 #include <string.h>
@@ -7,21 +9,24 @@
 static int slice_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int slice_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
+static int slice_gradient(struct gradient *g);
 static int pad_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int pad_reference(const struct node *node, const struct tensor *const *in,
                          struct tensor *const *out, struct error *err);
+static int pad_gradient(struct gradient *g);
 
 static const struct op rows[] = {
-    { OP_ROW("Slice", 1, 1, 1, OPSET_MIN, 9, slice_shape, slice_reference),
+    { OP_ROW("Slice", 1, 1, 1, OPSET_MIN, 9, slice_shape, slice_reference), .gradient = slice_gradient,
       OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "ends", ATTRIBUTE_INTS },
                     { "starts", ATTRIBUTE_INTS }) },
-    { OP_ROW("Slice", 3, 5, 1, 10, OPSET_MAX, slice_shape, slice_reference) },
-    { OP_ROW("Pad", 1, 1, 1, OPSET_MIN, 10, pad_shape, pad_reference),
+    { OP_ROW("Slice", 3, 5, 1, 10, OPSET_MAX, slice_shape, slice_reference),
+      .gradient = slice_gradient },
+    { OP_ROW("Pad", 1, 1, 1, OPSET_MIN, 10, pad_shape, pad_reference), .gradient = pad_gradient,
       OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }, { "pads", ATTRIBUTE_INTS },
                     { "value", ATTRIBUTE_FLOAT }) },
-    { OP_ROW("Pad", 2, 3, 1, 11, 17, pad_shape, pad_reference),
+    { OP_ROW("Pad", 2, 3, 1, 11, 17, pad_shape, pad_reference), .gradient = pad_gradient,
       OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
-    { OP_ROW("Pad", 2, 4, 1, 18, OPSET_MAX, pad_shape, pad_reference),
+    { OP_ROW("Pad", 2, 4, 1, 18, OPSET_MAX, pad_shape, pad_reference), .gradient = pad_gradient,
       OP_ATTRIBUTES({ "mode", ATTRIBUTE_STRING }) },
 };
 const struct op_family slice_family = OP_FAMILY(rows);
@@ -142,12 +147,28 @@ static int slice_reference(const struct node *node, const struct tensor *const *
     return 0;
 }
 
-enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
+static int slice_gradient(struct gradient *g)
+{
+    int64_t first[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX];
+    struct shape from = *gradient_shape(g, g->node->inputs[0]), shape;
+    const struct tensor *lists[4];
+    for (int i = 0; i < 4; i++)
+        lists[i] = gradient_constant(g, i + 1);
+    int rc = slice_resolve(g->node, lists, &from, first, stride, &shape, g->err);
+    if (rc)
+        return rc;
+    g->in[0] = gradient_node(g, "slice_grad", g->out, 1,
+                             (struct attribute[]){ GRADIENT_INTS("starts", first, from.rank),
+                                                   GRADIENT_INTS("steps", stride, from.rank),
+                                                   GRADIENT_INTS("input_shape", from.dim, from.rank),
+                                                   { 0 } },
+                             NULL, 1);
+    return gradient_end(g);
+}
 
-/* in: pads, axes. Gives what is added (or, negative, cut) before and behind each dimension. */
-static int pad_resolve(const struct node *node, const struct tensor *pads_input,
-                       const struct tensor *axes_input, const struct shape *from, enum pad_mode *mode,
-                       int64_t begin[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
+int pad_resolve(const struct node *node, const struct tensor *pads_input,
+                const struct tensor *axes_input, const struct shape *from, enum pad_mode *mode,
+                int64_t begin[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
 {
     static const char *const words[] = { "constant", "reflect", "edge", "wrap" };
     const char *word = node_string(node, "mode", words[PAD_CONSTANT]);
@@ -205,8 +226,7 @@ static int pad_shape(const struct node *node, const struct op_values *values, st
     return 0;
 }
 
-/* The input position that output position `at` shows; -1: the constant. */
-static int64_t pad_source(enum pad_mode mode, int64_t at, int64_t dim)
+int64_t pad_source(enum pad_mode mode, int64_t at, int64_t dim)
 {
     if (at >= 0 && at < dim)
         return at;
@@ -268,4 +288,49 @@ static int pad_reference(const struct node *node, const struct tensor *const *in
             index[i] = 0;
     }
     return 0;
+}
+
+/* A part of dy, where constants were put around the input. */
+static int pad_gradient_slice(struct gradient *g, const struct shape *from, const int64_t *begin)
+{
+    int64_t axes[SHAPE_RANK_MAX], ends[SHAPE_RANK_MAX];
+    size_t rank = (size_t)from->rank;
+    for (int d = 0; d < from->rank; d++) {
+        axes[d] = d;
+        ends[d] = begin[d] + from->dim[d];
+    }
+    int inputs[] = { g->out[0], gradient_ints(g, begin, rank), gradient_ints(g, ends, rank),
+                     gradient_ints(g, axes, rank) };
+    return gradient_node(g, "Slice", inputs, 4, NULL, NULL, 1);
+}
+
+static int pad_gradient(struct gradient *g)
+{
+    enum pad_mode mode;
+    int64_t pads[2 * SHAPE_RANK_MAX];
+    struct shape from = *gradient_shape(g, g->node->inputs[0]), padded;
+    int rank = from.rank, newer = g->node->op->inputs_max > 1;
+    int rc = pad_resolve(g->node, newer ? gradient_constant(g, 1) : NULL,
+                         newer ? gradient_constant(g, 3) : NULL, &from, &mode, pads, &padded, g->err);
+    if (rc)
+        return rc;
+    bool cuts = false;
+    for (int d = 0; d < rank; d++) {
+        pads[rank + d] = padded.dim[d] - from.dim[d] - pads[d];
+        cuts = cuts || pads[d] < 0 || pads[rank + d] < 0;
+    }
+    if (mode == PAD_CONSTANT && !cuts)
+        g->in[0] = pad_gradient_slice(g, &from, pads);
+    else
+        g->in[0] = gradient_node(
+            g, "pad_grad", g->out, 1,
+            (struct attribute[]){ GRADIENT_STRING("mode", node_string(g->node, "mode", "constant")),
+                                  GRADIENT_INTS("pads", pads, 2 * rank),
+                                  GRADIENT_INTS("input_shape", from.dim, rank),
+                                  { 0 } },
+            NULL, 1);
+    if (g->wants[2]) /* the number around it has what the input has not */
+        g->in[2] =
+            gradient_op(g, "Sub", gradient_sum_to(g, g->out[0], 2), gradient_sum_to(g, g->in[0], 2));
+    return gradient_end(g);
 }

@@ -80,6 +80,21 @@ int window_of_pool(const struct node *node, const struct shape *input, struct wi
     return resolve_output(window, node_int(node, "ceil_mode", 0) != 0, err);
 }
 
+struct window_reach window_reach_at(const struct window *w, int i, int64_t position)
+{
+    struct window_reach reach = { .start = position * w->stride[i] - w->pad_begin[i] };
+    for (int64_t k = 0; k < w->kernel[i]; k++) {
+        int64_t at = reach.start + k * w->dilation[i];
+        if (at < 0)
+            reach.first = k + 1;
+        if (at < w->in[i])
+            reach.end = k + 1;
+        if (at < w->in[i] + w->pad_end[i])
+            reach.counted = k + 1;
+    }
+    return reach;
+}
+
 void window_output(const struct window *window, int rank, struct shape *shape)
 {
     assert(rank == 3 || rank == 4);

@@ -23,6 +23,18 @@ int window_of_conv_transpose(const struct node *node, const struct shape *input,
                              struct error *err);
 int window_of_pool(const struct node *node, const struct shape *input, struct window *window,
                    struct error *err);
+/* The part of a window along rows or columns that meets the input: taps first, first + 1, … of it. */
+struct window_reach {
+    int64_t start; /* input position of tap 0; may be negative */
+    int64_t first, end;
+    int64_t counted; /* taps on the input or its padding */
+};
+struct window_reach window_reach_at(const struct window *window, int i, int64_t position);
+/* What an average divides by along this dimension. */
+static inline int64_t window_reach_count(const struct window_reach *reach, bool padding)
+{
+    return padding ? reach->counted : reach->end - reach->first;
+}
 /* The output's shape, of rank 3 or 4 like the input. */
 void window_output(const struct window *window, int rank, struct shape *shape);
 

@@ -1,0 +1,185 @@
+/* The gradients of pooling: in doubles against finite differences, in floats and on the cpu device
+ * against the doubles, over windows, strides, dilations and pads of both sides. That of two equal
+ * maxima is checked by numbers. */
+#include "gradient_check.h"
+#include "passes/autodiff.h"
+
+static struct device *device;
+
+static int open_device(void **state)
+{
+    (void)state;
+    struct error err;
+    return device_open(&device, "cpu:threads=2", &err);
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    device_close(&device);
+    return 0;
+}
+
+#define L(...) ((const int64_t[]){ __VA_ARGS__ })
+#define S(...)                                                                        \
+    {                                                                                 \
+        .rank = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), .dim = { \
+            __VA_ARGS__                                                               \
+        }                                                                             \
+    }
+
+struct pool_case {
+    const char *what;
+    struct shape input;
+    const int64_t *kernel, *strides, *dilations, *pads;
+    bool ceil, include;
+    const char *auto_pad;
+};
+
+/* clang-format off */
+static const struct pool_case cases[] = {
+    { "2x2", .input = S(2, 3, 6, 8), .kernel = L(2, 2), .strides = L(2, 2) },
+    { "3x3, stride 2, padded", .input = S(1, 5, 7, 6), .kernel = L(3, 3), .strides = L(2, 2),
+      .pads = L(1, 1, 1, 1) },
+    { "5x5, stride 1", .input = S(2, 4, 5, 7), .kernel = L(5, 5), .pads = L(2, 2, 2, 2) },
+    { "13x13 of a small picture", .input = S(1, 16, 4, 5), .kernel = L(13, 13),
+      .pads = L(6, 6, 6, 6) },
+    { "counting the padding", .input = S(1, 3, 6, 5), .kernel = L(3, 2), .pads = L(2, 0, 1, 1),
+      .include = true },
+    { "ceil", .input = S(1, 3, 6, 7), .kernel = L(3, 3), .strides = L(2, 3), .ceil = true },
+    { "ceil, counting the padding", .input = S(1, 2, 6, 7), .kernel = L(3, 3), .strides = L(3, 2),
+      .pads = L(1, 0, 0, 1), .ceil = true, .include = true },
+    { "same upper", .input = S(1, 2, 6, 7), .kernel = L(3, 2), .strides = L(2, 2),
+      .auto_pad = "SAME_UPPER" },
+    { "same lower", .input = S(1, 2, 6, 7), .kernel = L(4, 2), .strides = L(2, 1),
+      .auto_pad = "SAME_LOWER" },
+    { "valid", .input = S(1, 2, 6, 7), .kernel = L(3, 2), .auto_pad = "VALID" },
+    { "strides over some", .input = S(1, 20, 9, 8), .kernel = L(2, 1), .strides = L(3, 4) },
+    { "dilated", .input = S(1, 3, 9, 8), .kernel = L(2, 3), .dilations = L(3, 2),
+      .pads = L(1, 2, 2, 0) },
+    { "32 channels", .input = S(3, 32, 4, 4), .kernel = L(2, 2), .strides = L(2, 2) },
+    { "a row", .input = S(2, 3, 9), .kernel = L(3), .strides = L(2), .pads = L(1, 1) },
+};
+/* clang-format on */
+
+static void add_pool(struct net *net, const char *op, const struct pool_case *c, int x)
+{
+    size_t spatial = (size_t)c->input.rank - 2;
+    int y = net_node(net, op, x, -2);
+    net_list(net, "kernel_shape", spatial, c->kernel);
+    if (c->strides)
+        net_list(net, "strides", spatial, c->strides);
+    if (c->dilations)
+        net_list(net, "dilations", spatial, c->dilations);
+    if (c->pads)
+        net_list(net, "pads", 2 * spatial, c->pads);
+    if (c->auto_pad)
+        net_string(net, "auto_pad", c->auto_pad);
+    net_int(net, "ceil_mode", c->ceil);
+    if (c->include)
+        net_int(net, "count_include_pad", 1);
+    net_output(net, y);
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    static const char *const ops[] = { "MaxPool", "AveragePool" };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct net net;
+        char what[96];
+        const struct pool_case *c = &cases[i / 2];
+        snprintf(what, sizeof what, "%s, %s", ops[i % 2], c->what);
+        net_begin(&net, i);
+        add_pool(&net, ops[i % 2], c, net_input(&net, &c->input));
+        /* In bf16 two maxima may become equal, and the first wins: not for differences to check. */
+        gradient_check_bf16(&net, device, i % 2 ? 0.02 : 0, what);
+        net_end(&net);
+    }
+}
+
+static void test_global(void **state)
+{
+    (void)state;
+    static const char *const ops[] = { "GlobalMaxPool", "GlobalAveragePool" };
+    static const struct shape shapes[] = { S(2, 3, 5, 4), S(1, 17, 3, 3), S(2, 3, 7),
+                                           S(2, 3, 2, 3, 4) };
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        struct net net;
+        net_begin(&net, i);
+        int y = net_node(&net, ops[i % 2], net_input(&net, &shapes[i / 2]), -2);
+        net_output(&net, y);
+        gradient_check(&net, device, ops[i % 2]);
+        net_end(&net);
+    }
+}
+
+static void run_plan(struct net *net, const float x[7], float dx[7])
+{
+    struct plan *plan;
+    struct plan_options options = { .precision = PRECISION_F32 };
+    net_must(net, device_compile(device, net->graph, &options, &plan, &net->err));
+    memcpy(plan_input(plan, 0)->data, x, 7 * sizeof *x);
+    net_must(net, plan_run(plan, &net->err));
+    memcpy(dx, plan_output(plan, 1)->data, 7 * sizeof *dx);
+    plan_free(&plan);
+}
+
+/* x is a row of seven; windows of three, one apart; dy is 1, 2, 4, 8, 16. */
+static void check_winners(const float x[7], const float expected[7])
+{
+    struct net net;
+    int gradient;
+    float got[7];
+    net_begin(&net, 1);
+    net_output(&net, net_node(&net, "MaxPool", net_input(&net, SHAPE(1, 1, 1, 7)), -2));
+    LIST(&net, "kernel_shape", 1, 3);
+    net_infer(&net);
+    int seed = net_constant(&net, SHAPE(1, 1, 1, 5), 0, 0);
+    for (int i = 0; i < 5; i++)
+        ((float *)net.graph->values[seed].constant.data)[i] = (float)(1 << i);
+    struct autodiff autodiff = {
+        .of = net.graph->outputs,
+        .seeds = &seed,
+        .of_count = 1,
+        .with = net.graph->inputs,
+        .with_count = 1,
+    };
+    net_must(&net, pass_autodiff(net.graph, &autodiff, &gradient, &net.err));
+    net_output(&net, gradient);
+    run_plan(&net, x, got);
+    for (int i = 0; i < 7; i++)
+        assert_true(got[i] == expected[i]);
+
+    struct tensor input, outputs[2] = { 0 };
+    net_must(&net, tensor_create(&input, TENSOR_F32, SHAPE(1, 1, 1, 7), &net.err));
+    memcpy(input.data, x, tensor_bytes(&input));
+    const struct tensor *inputs[] = { &input };
+    net_must(&net, graph_run_reference(net.graph, inputs, outputs, &net.err));
+    assert_memory_equal(outputs[1].data, got, sizeof got);
+    tensor_free(&input);
+    tensor_free(&outputs[0]);
+    tensor_free(&outputs[1]);
+    net_end(&net);
+}
+
+/* PyTorch's answers (max_pool2d, backward): the first of equal ones, and the last NaN. */
+static void test_winners(void **state)
+{
+    (void)state;
+    check_winners((float[]){ 1, 1, 1, 1, 1, 1, 1 }, (float[]){ 1, 2, 4, 8, 16, 0, 0 });
+    check_winners((float[]){ 0, 3, 3, 1, 3, 3, 0 }, (float[]){ 0, 3, 4, 0, 24, 0, 0 });
+    check_winners((float[]){ -INFINITY, -INFINITY, -INFINITY, 0, 1, 2, 3 },
+                  (float[]){ 1, 0, 0, 2, 4, 8, 16 });
+    check_winners((float[]){ 0, NAN, 5, NAN, 1, 2, 7 }, (float[]){ 0, 1, 0, 14, 0, 0, 16 });
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_global),
+        cmocka_unit_test(test_winners),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
