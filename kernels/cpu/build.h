@@ -41,6 +41,9 @@ build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary,
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
 
+/* Of training. */
+build_fn build_sgd, build_adam, build_moving_average, build_sum_squares;
+
 /* ---- values ---- */
 
 const struct value *build_info(const struct build *build, int value);

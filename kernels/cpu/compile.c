@@ -39,6 +39,10 @@ static const struct {
     { "Gather", build_gather },
     { "Concat", build_concat },
     { "Pad", build_pad },
+    { "sgd", build_sgd },
+    { "adam", build_adam },
+    { "moving_average", build_moving_average },
+    { "sum_squares", build_sum_squares },
 };
 
 static int prepare_graph(struct build *build, const struct graph *graph,

@@ -1,6 +1,6 @@
 /* optimise: five steps of every optimiser against its formula written out in double precision, on the
- * op table in doubles, the float interpreter and the cpu device;
- * gradient clipping against torch.nn.utils.clip_grad_norm_'s formula, and the moving average.
+ * op table in doubles, the float interpreter and the cpu device, where the state must change in
+ * place; gradient clipping against torch.nn.utils.clip_grad_norm_'s formula, and the moving average.
  * Gradients are random and the same in all, so nothing that differs builds up. */
 #include "cpu_check.h"
 #include "lab/double.h"
@@ -182,6 +182,7 @@ static void check_optimiser(struct device *device, const struct optimiser *o,
     struct net net;
     struct trial trial = { .states = o->kind == AVERAGE ? 1 : o->kind == SGD ? 2 : 3 };
     struct plan_options options = { .precision = PRECISION_F32 };
+    uint64_t activation_bytes, weight_bytes;
     net_begin(&net, 11);
     build_optimiser(&net, o, shape);
     net_infer(&net);
@@ -203,6 +204,10 @@ static void check_optimiser(struct device *device, const struct optimiser *o,
     *(float *)trial.inputs[2].data = 0.375f;
     for (int64_t step = 1; step <= STEPS; step++)
         run_step(&net, &trial, o, step);
+    /* In place: no second copy of the weights is anywhere. */
+    plan_memory(trial.plan, &activation_bytes, &weight_bytes);
+    if (trial.count > 1000)
+        assert_true(activation_bytes < (uint64_t)trial.count * sizeof(float));
     plan_free(&trial.plan);
     for (int k = 0; k < 3; k++) {
         tensor_free(&trial.inputs[k]);
