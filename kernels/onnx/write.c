@@ -273,6 +273,10 @@ static int make_value_infos(struct writer *writer, const int *values, int count,
         if (value->type == TENSOR_NONE)
             return error_set(err, ERROR_FORMAT, "model",
                              "the output '%.100s' has no type yet: infer the graph first", name);
+        for (int k = 0; k < i; k++)
+            if (values[k] == values[i])
+                return error_set(err, ERROR_UNSUPPORTED, "model",
+                                 "'%.100s' is an output twice; ONNX files list it once", name);
         onnx__value_info_proto__init(&infos[i]);
         infos[i].name = (char *)name;
         infos[i].type = make_type(writer, value, name, err);

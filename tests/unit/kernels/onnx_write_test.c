@@ -468,6 +468,13 @@ static void test_refusals(void **state)
     graph_free(&again);
     net_end(&net);
 
+    net_begin(&net, 7);
+    x = net_input(&net, SHAPE(1, 2));
+    net_output(&net, x);
+    net_output(&net, x);
+    assert_in(refusal(net.graph, -ERROR_UNSUPPORTED), "'input' is an output twice");
+    net_end(&net);
+
     net_begin(&net, 7); /* not sorted: the reader of `late` comes before its writer */
     x = net_input(&net, SHAPE(1, 2));
     int late = graph_add_value(net.graph, "late", TENSOR_F32, SHAPE(1, 2), &net.err);
