@@ -1,29 +1,38 @@
 #!/bin/sh
 # Runs the given ladders with times, one after the other, and adds up what they say. One that crashes
-# or says nothing counts as a failed step. Last line: check-kernels: kernels=… steps=… failed=…
+# or says nothing counts as a failure. Last line:
+#     check-kernels: kernels=… steps=… ops=… gradients=… cases=… failed=…
+# ladders of own kernels and their steps; rows of the op table, how many of them have a gradient that
+# was checked, and the cases of both.
 set -u
+
+SECONDS_MAX=300 # of one ladder
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 # Threads that spin while they wait for each other are slow on shared processors.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
-kernels=0 steps=0 failed=0
+kernels=0 steps=0 ops=0 gradients=0 cases=0 failed=0
 
-number() { # of the last line "lab: … NAME=number …"
-    sed -n "s/^lab: .* $1=\([0-9][0-9]*\).*/\1/p" "$out" | tail -n 1
+number() { # of the last line "lab: … NAME=number …"; 0 when it has none
+    n=$(sed -n "s/^lab: .* $1=\([0-9][0-9]*\).*/\1/p" "$out" | tail -n 1)
+    echo "${n:-0}"
 }
 
 for program in "$@"; do
-    timeout -k 5 60 "$program" --time >"$out"
+    timeout -k 5 "$SECONDS_MAX" "$program" --time >"$out"
     status=$?
     grep -v '^\[\|^lab: ' "$out"
-    s=$(number steps) f=$(number failed)
-    if [ -z "$s" ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then
+    f=$(number failed)
+    if ! grep -q '^lab: ' "$out" || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then
         echo "check-kernels: $program ended with status $status" >&2
-        f=$((${f:-0} + 1))
+        f=$((f + 1))
     fi
-    kernels=$((kernels + 1)) steps=$((steps + ${s:-0})) failed=$((failed + f))
+    s=$(number steps)
+    [ "$s" -gt 0 ] && kernels=$((kernels + 1))
+    steps=$((steps + s)) ops=$((ops + $(number rows))) failed=$((failed + f))
+    gradients=$((gradients + $(number gradients))) cases=$((cases + $(number cases)))
 done
 
-echo "check-kernels: kernels=$kernels steps=$steps failed=$failed"
+echo "check-kernels: kernels=$kernels steps=$steps ops=$ops gradients=$gradients cases=$cases failed=$failed"
 [ "$failed" -eq 0 ]

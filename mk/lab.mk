@@ -1,14 +1,15 @@
-# Ladders: kernels/lab/KERNEL.c, a program for each own kernel (kernels/lab/lab.h tells what they do).
-# `make test` runs their checks.
+# Ladders: kernels/lab/KERNEL.c, a program for each own kernel (kernels/lab/lab.h tells what they do),
+# and one for the whole op table (kernels/lab/ops.h). `make test` runs their checks.
 
-LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes labels pad)
+LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes labels pad ops)
 
+$(B)/test/lab/ops: $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/ops_*.c))
 $(B)/test/lab/%: $(B)/obj/kernels/lab/%.o $(DOUBLES) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: check-kernels
-check-kernels: deps-build ## every own kernel against its plain way, and how fast it is
+check-kernels: deps-build ## every own kernel and every op against the plain way, and how fast it is
 	@$(MAKE) --no-print-directory ladders
 	@mk/check-kernels.sh $(LADDERS)
 

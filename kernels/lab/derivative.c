@@ -94,7 +94,8 @@ static int make_seeds(struct work *work)
         struct tensor copy = { 0 };
         const struct shape shape = work->graph->values[work->graph->outputs[k]].shape;
         work->seeds[k] = -1;
-        if (!is_f32(work->graph, work->graph->outputs[k]))
+        if (!is_f32(work->graph, work->graph->outputs[k]) ||
+            (work->derivative->seeded > 0 && k >= work->derivative->seeded))
             continue;
         int rc = tensor_create(&work->weights[k], TENSOR_F32, &shape, work->err);
         if (rc || (rc = tensor_create(&copy, TENSOR_F32, &shape, work->err)))

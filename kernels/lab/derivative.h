@@ -14,6 +14,7 @@ struct derivative {
     const struct tensor *const *inputs;
     struct random_state *random; /* for the seeds of the outputs */
     struct device *device;       /* NULL: only the interpreters are compared */
+    int seeded;                  /* outputs that are differentiated, the first ones; 0: all */
     double f32_bound;            /* of COMPARE_NORM; below 1e-5 there is nothing to demand */
     double bf16_bound;           /* 0: not tried */
     /* What came out: the largest of each. */

@@ -1,0 +1,96 @@
+/* ops: every row of the op table on the cpu device against the reference kernels, and its gradient
+ * against differences. Cases are lines of a table (ops_cases.c): an op, its inputs and its attributes
+ * as text. Whoever adds a row adds a line; a row without one fails the check.
+ *
+ * Inputs, separated by spaces:
+ *     2x3x8x8        f32, random in [-1, 1]        -           left out
+ *     0d             a scalar                      =…          a constant instead of an input
+ *     i64:4x5<10     whole numbers from 0 to 9     =i64{1,2}   a list of these numbers
+ *     bool:3         i64, i32, u8 as well          =f32(0.5)   a scalar
+ * and, behind the shape of floats, where they are to lie:
+ *     +  in [0.1, 1.1]    !  in [-1, 1], 0.2 from 0 at least    ~  any two 0.01 apart at least
+ *     @-0.5..2  in between
+ * `!` and `~` keep differences off the kinks of Relu or Max.
+ *
+ * Attributes: axis=1 alpha=0.5 pads=1,1,1,1 scales=1.0,2.0 axes=2, mode='linear' value=f32{3}
+ * (a comma makes a list, alone an empty one; a point makes a float). */
+#ifndef RUNESPOOR_LAB_OPS_H
+#define RUNESPOOR_LAB_OPS_H
+
+#include "base/random.h"
+#include "device.h"
+#include "lab/compare.h"
+#include "ops/op.h"
+
+#define OPS_INPUTS_MAX 16
+
+/* Content that is tried besides random numbers. */
+enum {
+    OPS_ZERO = 1,      /* all inputs are 0 */
+    OPS_TINY = 2,      /* the first input is denormal */
+    OPS_HUGE = 4,      /* up to 1e12: products of three stay finite */
+    OPS_LARGE = 8,     /* up to 1e4, as logits */
+    OPS_INFINITE = 16, /* infinities, -0 and the limits of each type among other numbers */
+    OPS_NAN = 32,      /* the same with NaN among them */
+    OPS_COARSE = 64    /* random, but only what bf16 can hold: what bf16 plans are given */
+};
+#define OPS_CONTENTS 7
+#define OPS_FINITE (OPS_ZERO | OPS_TINY | OPS_HUGE)
+#define OPS_ANY (OPS_FINITE | OPS_LARGE | OPS_INFINITE | OPS_NAN)
+
+struct ops_case {
+    const char *op, *inputs, *attributes; /* attributes NULL: none */
+    int outputs;                          /* 0: one */
+    int opset;                            /* 0: the newest row of the name */
+    unsigned without;                     /* contents that are not tried */
+    int seeded;       /* outputs that are differentiated, the first ones; 0: all */
+    bool no_gradient; /* not checked here: too large, or not smooth */
+};
+
+/* Cases of one kind, with what an output may be off: `how` and f32_bound on f32 plans, and bf16_bound
+ * of COMPARE_LARGEST on bf16 plans. Gradients are held to 1e-5 in f32 and to gradient_bf16_bound in
+ * bf16, of COMPARE_NORM. */
+struct ops_section {
+    const char *title;
+    enum compare how;
+    double f32_bound, bf16_bound, gradient_bf16_bound;
+    unsigned contents;
+    const struct ops_case *cases;
+    size_t case_count;
+};
+
+extern const struct ops_section ops_sections[];
+extern const size_t ops_section_count;
+/* Shapes of real work, for times. */
+extern const struct ops_case ops_benches[];
+extern const size_t ops_bench_count;
+
+/* What is known of a row of the op table after its cases have been run. */
+struct ops_result {
+    const struct op *op;
+    unsigned cases, gradient_cases, failures;
+    double f32_error, bf16_error;            /* the largest, of forward runs */
+    double difference_error, gradient_error; /* of doubles and, on the device, of f32 */
+    char how[64]; /* implementation on the cpu device; "reference" where it has nothing faster */
+};
+
+/* The case as an inferred graph, every output an output of the graph. behind: f32 inputs of four
+ * dimensions go through a convolution that hands them on, so that the op meets channels-last arrays
+ * and, in bf16 plans, bf16. */
+int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struct error *err);
+/* Content for the graph's inputs: one of the above, 0 for random. */
+int ops_fill(const struct ops_case *c, const struct graph *graph, unsigned content,
+             struct random_state *random, struct tensor *inputs, struct error *err);
+const struct op *ops_row(const struct ops_case *c);
+
+/* Runs a case and its gradient; adds to the result and prints what fails. */
+void ops_check(const struct ops_section *section, const struct ops_case *c, struct device *device,
+               struct ops_result *result);
+
+/* Times of all benches (of the op `only`, if not NULL), against what the machine can do. */
+int ops_bench(struct device *device, const char *only, struct error *err);
+
+/* What the steps of a compiled case are called, into text. */
+void ops_implementation(const struct plan *plan, char *text, size_t text_bytes);
+
+#endif

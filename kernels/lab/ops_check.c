@@ -1,0 +1,267 @@
+/* ops_check: a case on the device with guard bytes around everything that it reads and writes, for all
+ * contents in turn on the same plan, so that each run finds another's leftovers in its memory. */
+#include "cpu/plan.h"
+#include "graph/reference.h"
+#include "lab.h"
+#include "lab/derivative.h"
+#include "lab/ops.h"
+#include "ops/gradient.h"
+
+#define GRADIENT_F32_BOUND 1e-5 /* of COMPARE_NORM */
+#define SEED 1
+
+struct check {
+    const struct ops_section *section;
+    const struct ops_case *c;
+    struct device *device;
+    struct ops_result *result;
+    unsigned failures;
+};
+
+/* What a plan reads and writes, in guarded memory. */
+struct borders {
+    void *inputs[OPS_INPUTS_MAX], *outputs[OPS_INPUTS_MAX];
+};
+
+static void check_forward(struct check *check, bool behind, enum precision precision);
+static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
+                          enum precision precision, struct error *err);
+static int check_content(struct check *check, struct graph *graph, struct plan *plan,
+                         const char *name, enum precision precision, unsigned content,
+                         struct error *err);
+static int bind(struct plan *plan, const struct tensor *inputs, struct borders *borders,
+                struct error *err);
+static int check_borders(const struct plan *plan, const struct tensor *inputs,
+                         const struct borders *borders, struct error *err);
+static void unbind(struct borders *borders);
+static int compare_output(struct check *check, enum precision precision, int index,
+                          const struct tensor *got, const struct tensor *expected, struct error *err);
+static void check_gradient(struct check *check, bool behind);
+static bool has_images(const struct ops_case *c);
+static bool has_bf16(struct device *device);
+static void complain(struct check *check, const char *what, bool behind, const struct error *err);
+static double larger(double a, double b);
+
+void ops_check(const struct ops_section *section, const struct ops_case *c, struct device *device,
+               struct ops_result *result)
+{
+    struct check check = { section, c, device, result, 0 };
+    const struct op *op = ops_row(c);
+    result->cases++;
+    for (int behind = 0; behind < 1 + has_images(c); behind++) {
+        check_forward(&check, behind, PRECISION_F32);
+        if (has_bf16(device))
+            check_forward(&check, behind, PRECISION_BF16);
+        if (op && op->gradient && op->gradient != gradient_none && !c->no_gradient)
+            check_gradient(&check, behind);
+    }
+    result->failures += check.failures > 0;
+}
+
+static void check_forward(struct check *check, bool behind, enum precision precision)
+{
+    struct graph *graph = NULL;
+    struct plan *plan = NULL;
+    struct error err;
+    struct plan_options options = { .precision = precision };
+    int rc = ops_build(check->c, behind, &graph, &err);
+    if (!rc)
+        rc = device_compile(check->device, graph, &options, &plan, &err);
+    if (!rc && !behind && precision == PRECISION_F32)
+        ops_implementation(plan, check->result->how, sizeof check->result->how);
+    if (!rc)
+        rc = check_contents(check, graph, plan, behind, precision, &err);
+    if (rc)
+        complain(check, precision == PRECISION_F32 ? "f32" : "bf16", behind, &err);
+    plan_free(&plan);
+    graph_free(&graph);
+}
+
+static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
+                          enum precision precision, struct error *err)
+{
+    static const char *const names[OPS_CONTENTS] = {
+        "zeros", "denormal numbers", "huge numbers", "large numbers", "infinity",
+        "NaN",   "coarse numbers",
+    };
+    if (precision == PRECISION_BF16)
+        return check_content(check, graph, plan, "coarse numbers", precision, OPS_COARSE, err);
+    /* What is not finite spreads in the convolution before, and the smallest numbers get lost. */
+    unsigned contents = check->section->contents & ~check->c->without &
+                        (behind ? OPS_ZERO | OPS_HUGE | OPS_LARGE : ~0u);
+    int rc = check_content(check, graph, plan, "random numbers", precision, 0, err);
+    for (unsigned i = 0; !rc && i < OPS_CONTENTS; i++)
+        if (contents & 1u << i)
+            rc = check_content(check, graph, plan, names[i], precision, 1u << i, err);
+    return rc;
+}
+
+static int check_content(struct check *check, struct graph *graph, struct plan *plan,
+                         const char *name, enum precision precision, unsigned content,
+                         struct error *err)
+{
+    struct tensor inputs[OPS_INPUTS_MAX] = { 0 }, expected[OPS_INPUTS_MAX] = { 0 };
+    const struct tensor *list[OPS_INPUTS_MAX];
+    struct borders borders = { 0 };
+    struct random_state random;
+    random_seed(&random, SEED + content);
+    int rc = ops_fill(check->c, graph, content, &random, inputs, err);
+    for (int i = 0; i < OPS_INPUTS_MAX; i++)
+        list[i] = &inputs[i];
+    if (!rc)
+        rc = graph_run_reference(graph, list, expected, err);
+    if (!rc)
+        rc = bind(plan, inputs, &borders, err);
+    if (!rc)
+        rc = plan_run(plan, err);
+    for (int i = 0; !rc && i < graph->output_count; i++)
+        rc = compare_output(check, precision, i, plan_output(plan, (size_t)i), &expected[i], err);
+    if (!rc)
+        rc = check_borders(plan, inputs, &borders, err);
+    if (rc)
+        error_wrap(err, "%s", name);
+    unbind(&borders);
+    for (int i = 0; i < OPS_INPUTS_MAX; i++) {
+        tensor_free(&inputs[i]);
+        tensor_free(&expected[i]);
+    }
+    return rc;
+}
+
+static int bind(struct plan *plan, const struct tensor *inputs, struct borders *borders,
+                struct error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < plan_input_count(plan); i++) {
+        borders->inputs[i] = lab_take(tensor_bytes(&inputs[i]), 0);
+        memcpy(borders->inputs[i], inputs[i].data, tensor_bytes(&inputs[i]));
+        rc = plan_bind_input(plan, i, borders->inputs[i], err);
+    }
+    for (size_t i = 0; !rc && i < plan_output_count(plan); i++) {
+        size_t bytes = tensor_bytes(plan_output(plan, i));
+        borders->outputs[i] = lab_take(bytes, 0);
+        memset(borders->outputs[i], LAB_SCRIBBLE, bytes);
+        rc = plan_bind_output(plan, i, borders->outputs[i], err);
+    }
+    return rc;
+}
+
+static int check_borders(const struct plan *plan, const struct tensor *inputs,
+                         const struct borders *borders, struct error *err)
+{
+    for (size_t i = 0; i < plan_input_count(plan); i++) {
+        size_t bytes = tensor_bytes(&inputs[i]);
+        if (!lab_is_guarded(borders->inputs[i], bytes) ||
+            memcmp(borders->inputs[i], inputs[i].data, bytes) != 0)
+            return error_set(err, ERROR_FORMAT, "input", "%zu is written to", i);
+    }
+    for (size_t i = 0; i < plan_output_count(plan); i++)
+        if (!lab_is_guarded(borders->outputs[i], tensor_bytes(plan_output(plan, i))))
+            return error_set(err, ERROR_FORMAT, "output", "%zu: bytes around it are written to", i);
+    return 0;
+}
+
+static void unbind(struct borders *borders)
+{
+    for (int i = 0; i < OPS_INPUTS_MAX; i++) {
+        if (borders->inputs[i])
+            lab_give(borders->inputs[i]);
+        if (borders->outputs[i])
+            lab_give(borders->outputs[i]);
+    }
+}
+
+static int compare_output(struct check *check, enum precision precision, int index,
+                          const struct tensor *got, const struct tensor *expected, struct error *err)
+{
+    const struct ops_section *section = check->section;
+    bool wide = precision == PRECISION_F32;
+    double error = compare_tensors(got, expected, wide ? section->how : COMPARE_LARGEST);
+    double bound = wide ? section->f32_bound : section->bf16_bound;
+    double *worst = wide ? &check->result->f32_error : &check->result->bf16_error;
+    *worst = larger(*worst, error);
+    if (error <= bound)
+        return 0;
+    return error_set(err, ERROR_FORMAT, "output", "%d is %.3g off, bound %g", index, error, bound);
+}
+
+static void check_gradient(struct check *check, bool behind)
+{
+    struct graph *graph = NULL;
+    struct tensor inputs[OPS_INPUTS_MAX] = { 0 };
+    const struct tensor *list[OPS_INPUTS_MAX];
+    struct random_state random;
+    struct error err;
+    struct derivative derivative = {
+        .inputs = list,
+        .random = &random,
+        .device = check->device,
+        .seeded = check->c->seeded,
+        .f32_bound = GRADIENT_F32_BOUND,
+        .bf16_bound = check->section->gradient_bf16_bound,
+    };
+    random_seed(&random, SEED);
+    for (int i = 0; i < OPS_INPUTS_MAX; i++)
+        list[i] = &inputs[i];
+    int rc = ops_build(check->c, behind, &graph, &err);
+    if (!rc)
+        rc = ops_fill(check->c, graph, OPS_COARSE, &random, inputs, &err);
+    if (!rc)
+        rc = derivative_check(graph, &derivative, &err);
+    struct ops_result *result = check->result;
+    if (rc)
+        complain(check, "gradient", behind, &err);
+    else
+        result->gradient_cases += derivative.gradient_count > 0;
+    result->difference_error = larger(result->difference_error, derivative.difference_error);
+    result->gradient_error = larger(result->gradient_error, derivative.f32_error);
+    for (int i = 0; i < OPS_INPUTS_MAX; i++)
+        tensor_free(&inputs[i]);
+    graph_free(&graph);
+}
+
+/* Some input is of four dimensions, so that ops_build may put a convolution before it. */
+static bool has_images(const struct ops_case *c)
+{
+    struct graph *plain = NULL, *behind = NULL;
+    struct error err;
+    bool more = ops_build(c, false, &plain, &err) == 0 && ops_build(c, true, &behind, &err) == 0 &&
+                behind->node_count > plain->node_count;
+    graph_free(&plain);
+    graph_free(&behind);
+    return more;
+}
+
+static bool has_bf16(struct device *device)
+{
+    struct device_info info;
+    device_get_info(device, &info);
+    return info.bf16;
+}
+
+static void complain(struct check *check, const char *what, bool behind, const struct error *err)
+{
+    const struct ops_case *c = check->c;
+    check->failures++;
+    printf("ops: %s (%s) %s%s%s: %s\n", c->op, c->inputs, c->attributes ? c->attributes : "",
+           behind ? ", behind a convolution, " : ", ", what, err->text);
+}
+
+static double larger(double a, double b)
+{
+    return b <= a ? a : b; /* NaN is larger */
+}
+
+void ops_implementation(const struct plan *plan, char *text, size_t text_bytes)
+{
+    const struct cpu_plan *self = (const struct cpu_plan *)plan;
+    size_t used = 0;
+    snprintf(text, text_bytes, "%s", self->step_count == 0 ? "none needed" : "");
+    for (int i = 0; i < self->step_count; i++) {
+        const char *how = self->steps[i].implementation ? self->steps[i].implementation : "own";
+        if (strstr(text, how))
+            continue;
+        int wrote = snprintf(text + used, text_bytes - used, "%s%s", used ? " + " : "", how);
+        used += (size_t)wrote < text_bytes - used ? (size_t)wrote : text_bytes - used - 1;
+    }
+}
