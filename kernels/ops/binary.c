@@ -1,5 +1,6 @@
 /* binary: elementwise ops of two or more tensors with broadcasting, and Where. Most are one line of a
  * table with the value for x and y. */
+#include "ops/elementwise_gradient.h"
 #include "ops/families.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
@@ -17,7 +18,7 @@
     X(Max, 8, GRAPH_NODE_INPUTS_MAX, y > x || isnan(y) ? y : x, y > x ? y : x)
 
 /* name, first opset, value */
-#define FLOAT_OPS(X)      \
+#define FLOAT_OPS(X)     \
     X(Pow, 7, pow(x, y)) \
     X(PRelu, 7, x < 0 ? x * y : x)
 
@@ -42,7 +43,7 @@ static int64_t divide(int64_t x, int64_t y)
 }
 
 #define NUMBER_SCALAR(name, opset, inputs, float_value, int_value) \
-    static real float_##name(real x, real y)                    \
+    static real float_##name(real x, real y)                       \
     {                                                              \
         return float_value;                                        \
     }                                                              \
@@ -50,13 +51,13 @@ static int64_t divide(int64_t x, int64_t y)
     {                                                              \
         return int_value;                                          \
     }
-#define FLOAT_SCALAR(name, opset, value)        \
+#define FLOAT_SCALAR(name, opset, value)     \
     static real float_##name(real x, real y) \
-    {                                           \
-        return value;                           \
+    {                                        \
+        return value;                        \
     }
 #define COMPARISON_SCALAR(name, opset, value)      \
-    static bool float_##name(real x, real y)     \
+    static bool float_##name(real x, real y)       \
     {                                              \
         return value;                              \
     }                                              \
@@ -174,8 +175,7 @@ static void combine(const struct node *node, const struct tensor *const *in, str
 }
 
 static void compare(const struct tensor *const *in, struct tensor *out,
-                    bool (*float_scalar)(real x, real y),
-                    bool (*whole_scalar)(int64_t x, int64_t y))
+                    bool (*float_scalar)(real x, real y), bool (*whole_scalar)(int64_t x, int64_t y))
 {
     struct walk walk = begin_walk(out, in[0], in[1]);
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
@@ -260,17 +260,18 @@ static int where_reference(const struct node *node, const struct tensor *const *
     return 0;
 }
 
-#define ROW(name, opset, most, least, rule)                                    \
+#define ROW(name, opset, most, least, rule, rule_of_gradient)                  \
     { OP_ROW(#name, least, most, 1, opset, OPSET_MAX, rule, reference_##name), \
-      .class = OP_CLASS_BINARY },
+      .class = OP_CLASS_BINARY, .gradient = rule_of_gradient },
 #define NUMBER_ROW(name, opset, most, float_value, int_value) \
-    ROW(name, opset, most, (most) == 2 ? 2 : 1, number_shape)
-#define FLOAT_ROW(name, opset, value) ROW(name, opset, 2, 2, float_shape)
-#define COMPARISON_ROW(name, opset, value) ROW(name, opset, 2, 2, comparison_shape)
-#define LOGIC_ROW(name, opset, value) ROW(name, opset, 2, 2, logic_shape)
+    ROW(name, opset, most, (most) == 2 ? 2 : 1, number_shape, gradient_of_##name)
+#define FLOAT_ROW(name, opset, value) ROW(name, opset, 2, 2, float_shape, gradient_of_##name)
+#define COMPARISON_ROW(name, opset, value) ROW(name, opset, 2, 2, comparison_shape, gradient_none)
+#define LOGIC_ROW(name, opset, value) ROW(name, opset, 2, 2, logic_shape, gradient_none)
 
 static const struct op rows[] = {
-    { OP_ROW("Where", 3, 3, 1, 9, OPSET_MAX, where_shape, where_reference) },
+    { OP_ROW("Where", 3, 3, 1, 9, OPSET_MAX, where_shape, where_reference),
+      .gradient = gradient_of_Where },
     NUMBER_OPS(NUMBER_ROW) FLOAT_OPS(FLOAT_ROW) COMPARISON_OPS(COMPARISON_ROW) LOGIC_OPS(LOGIC_ROW)
 };
 const struct op_family binary_family = OP_FAMILY(rows);

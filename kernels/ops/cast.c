@@ -1,5 +1,6 @@
 /* cast: changes of number type, and ONNX's numbers for the types. */
 #include "ops/families.h"
+#include "ops/gradient.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "tensor/number.h"
@@ -7,17 +8,19 @@
 static int cast_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int cast_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
+static int cast_gradient(struct gradient *g);
 
 static const struct op rows[] = {
     { OP_ROW("Cast", 1, 1, 1, OPSET_MIN, OPSET_MAX, cast_shape, cast_reference),
-      OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }) },
+      OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }),
+      .gradient = cast_gradient },
 };
 const struct op_family cast_family = OP_FAMILY(rows);
 
 enum tensor_type type_of_onnx(int64_t number)
 {
     static const enum tensor_type types[] = {
-        [1] = TENSOR_REAL,  [2] = TENSOR_U8,   [3] = TENSOR_I8,
+        [1] = TENSOR_REAL, [2] = TENSOR_U8,   [3] = TENSOR_I8,
         [6] = TENSOR_I32,  [7] = TENSOR_I64,  [9] = TENSOR_BOOL,
         [10] = TENSOR_F16, [11] = TENSOR_F64, [16] = TENSOR_BF16,
     };
@@ -51,4 +54,11 @@ static int cast_reference(const struct node *node, const struct tensor *const *i
         else
             number_store(out[0], i, number_load(in[0], i));
     return 0;
+}
+
+/* Gradients are f32: one comes only where nothing was changed. */
+static int cast_gradient(struct gradient *g)
+{
+    g->in[0] = g->out[0];
+    return gradient_end(g);
 }

@@ -23,7 +23,8 @@ struct op_family {
 extern const struct op_family conv_family, pool_family, unary_family, binary_family, matmul_family,
     shape_family, move_family, slice_family, resize_family, normalise_family, reduce_family,
     cast_family, pool_gradient_family, move_gradient_family, slice_gradient_family,
-    resize_gradient_family, conv_gradient_family, sum_to_family,
+    resize_gradient_family, conv_gradient_family, sum_to_family, unary_gradient_family,
+    binary_gradient_family, reduce_gradient_family,
     normalise_gradient_family, optimise_family;
 
 #endif

@@ -1,5 +1,6 @@
 /* matmul: MatMul and Gemm, both as products of matrices that lie in memory with any steps. */
 #include "ops/families.h"
+#include "ops/gradient.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
@@ -9,15 +10,19 @@
 static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int matmul_reference(const struct node *node, const struct tensor *const *in,
                             struct tensor *const *out, struct error *err);
+static int matmul_gradient(struct gradient *g);
 static int gemm_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int gemm_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
+static int gemm_gradient(struct gradient *g);
 
 static const struct op rows[] = {
-    { OP_ROW("MatMul", 2, 2, 1, OPSET_MIN, OPSET_MAX, matmul_shape, matmul_reference), .heavy = true },
+    { OP_ROW("MatMul", 2, 2, 1, OPSET_MIN, OPSET_MAX, matmul_shape, matmul_reference),
+      .heavy = true, .gradient = matmul_gradient },
     { OP_ROW("Gemm", 2, 3, 1, OPSET_MIN, OPSET_MAX, gemm_shape, gemm_reference), .heavy = true,
       OP_ATTRIBUTES({ "alpha", ATTRIBUTE_FLOAT }, { "beta", ATTRIBUTE_FLOAT },
-                    { "transA", ATTRIBUTE_INT }, { "transB", ATTRIBUTE_INT }) },
+                    { "transA", ATTRIBUTE_INT }, { "transB", ATTRIBUTE_INT }),
+      .gradient = gemm_gradient },
 };
 const struct op_family matmul_family = OP_FAMILY(rows);
 
@@ -159,4 +164,108 @@ static int gemm_reference(const struct node *node, const struct tensor *const *i
             ((real *)out[0]->data)[walk.at[0] + i] +=
                 beta * ((const real *)in[2]->data)[walk.at[1] + i * walk.row_step[1]];
     return 0;
+}
+
+/* ---- gradients ---- */
+
+static int reshape_to(struct gradient *g, int value, const struct shape *shape)
+{
+    if (g->rc || value < 0 || shape_equal(shape, gradient_shape(g, value)))
+        return g->rc ? -1 : value;
+    return gradient_op(g, "Reshape", value, gradient_ints(g, shape->dim, (size_t)shape->rank));
+}
+
+static int swap_last(struct gradient *g, int value)
+{
+    int64_t order[SHAPE_RANK_MAX];
+    int rank = gradient_shape(g, value)->rank;
+    for (int d = 0; d < rank; d++)
+        order[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
+    if (g->rc)
+        return -1;
+    return gradient_node(g, "Transpose", &value, 1,
+                         (struct attribute[]){ GRADIENT_INTS("perm", order, rank), { 0 } }, NULL, 1);
+}
+
+static struct shape matrices(const struct shape *batch, int64_t m, int64_t n)
+{
+    struct shape shape = *batch;
+    shape.dim[shape.rank++] = m;
+    shape.dim[shape.rank++] = n;
+    return shape;
+}
+
+/* Added up over what was broadcast. */
+static int sum_batch(struct gradient *g, int product, const struct shape *shape)
+{
+    if (g->rc || shape_equal(shape, gradient_shape(g, product)))
+        return g->rc ? -1 : product;
+    return gradient_node(
+        g, "sum_to", &product, 1,
+        (struct attribute[]){ GRADIENT_INTS("shape", shape->dim, shape->rank), { 0 } }, NULL, 1);
+}
+
+/* Many matrices times the same one are one product of tall ones, forwards and here. */
+static int one_for_all(struct gradient *g, const struct matmul_span *span, int a, int from_above)
+{
+    int64_t height = shape_elements(&span->batch) * span->m;
+    struct shape tall = { .rank = 2, .dim = { height, span->k } };
+    struct shape above = { .rank = 2, .dim = { height, span->n } };
+    int inputs[] = { reshape_to(g, a, &tall), reshape_to(g, from_above, &above) };
+    return gradient_node(g, "Gemm", inputs, 2,
+                         (struct attribute[]){ GRADIENT_INT("transA", 1), { 0 } }, NULL, 1);
+}
+
+/* da = d b^T, db = a^T d */
+static int matmul_gradient(struct gradient *g)
+{
+    struct matmul_span span;
+    struct shape a_shape = *gradient_shape(g, g->node->inputs[0]);
+    struct shape b_shape = *gradient_shape(g, g->node->inputs[1]);
+    matmul_span(&a_shape, &b_shape, &span);
+    struct shape above = matrices(&span.batch, span.m, span.n);
+    struct shape left = matrices(&span.left, span.m, span.k);
+    struct shape right = matrices(&span.right, span.k, span.n);
+    int from_above = reshape_to(g, g->out[0], &above);
+    int a = reshape_to(g, g->node->inputs[0], &left);
+    int b = reshape_to(g, g->node->inputs[1], &right);
+    if (g->wants[0])
+        g->in[0] = sum_batch(g, gradient_op(g, "MatMul", from_above, swap_last(g, b)), &left);
+    if (g->wants[1] && shape_elements(&span.right) == 1 && shape_equal(&span.left, &span.batch))
+        g->in[1] = one_for_all(g, &span, a, from_above);
+    else if (g->wants[1])
+        g->in[1] = sum_batch(g, gradient_op(g, "MatMul", swap_last(g, a), from_above), &right);
+    g->in[0] = reshape_to(g, g->in[0], &a_shape);
+    g->in[1] = reshape_to(g, g->in[1], &b_shape);
+    return gradient_end(g);
+}
+
+static int gemm(struct gradient *g, int a, bool turn_a, int b, bool turn_b)
+{
+    struct attribute turns[] = { GRADIENT_INT("transA", turn_a),
+                                 GRADIENT_INT("transB", turn_b),
+                                 { 0 } };
+    return gradient_node(g, "Gemm", (int[]){ a, b }, 2, turns, NULL, 1);
+}
+
+static int scale(struct gradient *g, int value, float factor)
+{
+    return factor == 1 ? value : gradient_op(g, "Mul", value, gradient_scalar(g, (double)factor));
+}
+
+/* A turned input's gradient is the turned gradient: (d b^T)^T = b d^T. */
+static int gemm_gradient(struct gradient *g)
+{
+    int a = g->node->inputs[0], b = g->node->inputs[1];
+    bool turn_a = node_int(g->node, "transA", 0), turn_b = node_int(g->node, "transB", 0);
+    int above = g->out[0];
+    if (g->wants[0] || g->wants[1])
+        above = scale(g, above, node_float(g->node, "alpha", 1));
+    if (g->wants[0])
+        g->in[0] = turn_a ? gemm(g, b, turn_b, above, true) : gemm(g, above, false, b, !turn_b);
+    if (g->wants[1])
+        g->in[1] = turn_b ? gemm(g, above, true, a, turn_a) : gemm(g, a, !turn_a, above, false);
+    if (g->wants[2])
+        g->in[2] = scale(g, gradient_sum_to(g, g->out[0], 2), node_float(g->node, "beta", 1));
+    return gradient_end(g);
 }

@@ -14,6 +14,7 @@ static const struct op_family *const families[] = {
     &pool_gradient_family, &move_gradient_family, &slice_gradient_family,
     &resize_gradient_family,
     &conv_gradient_family, &sum_to_family,
+    &unary_gradient_family, &binary_gradient_family, &reduce_gradient_family,
     &normalise_gradient_family, &optimise_family,
 };
 

@@ -1,4 +1,5 @@
 /* reduce: ReduceMax and its relatives, ArgMax and CumSum. */
+#include "ops/reduce_gradient.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
@@ -30,25 +31,29 @@ REDUCE_REFERENCE(sum, REDUCE_SUM)
 REDUCE_REFERENCE(prod, REDUCE_PROD)
 
 /* Axes as an attribute, and from some opset on as an input. */
-#define REDUCE_ROWS(op_name, change, rule, kernel)                                                  \
-    { OP_ROW(op_name, 1, 1, 1, OPSET_MIN, change - 1, rule, kernel),                                \
-      OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "keepdims", ATTRIBUTE_INT }) },                   \
-    {                                                                                               \
-        OP_ROW(op_name, 1, 2, 1, change, OPSET_MAX, rule, kernel),                                  \
-            OP_ATTRIBUTES({ "keepdims", ATTRIBUTE_INT }, { "noop_with_empty_axes", ATTRIBUTE_INT }) \
+#define REDUCE_ROWS(op_name, change, rule, kernel, gradient_rule)                                    \
+    { OP_ROW(op_name, 1, 1, 1, OPSET_MIN, change - 1, rule, kernel),                                 \
+      OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }, { "keepdims", ATTRIBUTE_INT }),                      \
+      .gradient = gradient_rule },                                                                   \
+    {                                                                                                \
+        OP_ROW(op_name, 1, 2, 1, change, OPSET_MAX, rule, kernel),                                   \
+            OP_ATTRIBUTES({ "keepdims", ATTRIBUTE_INT }, { "noop_with_empty_axes", ATTRIBUTE_INT }), \
+            .gradient = gradient_rule                                                                \
     }
 
 static const struct op rows[] = {
-    REDUCE_ROWS("ReduceMax", 18, reduce_shape, max_reference),
-    REDUCE_ROWS("ReduceMin", 18, reduce_shape, min_reference),
-    REDUCE_ROWS("ReduceMean", 18, mean_shape, mean_reference),
-    REDUCE_ROWS("ReduceSum", 13, reduce_shape, sum_reference),
-    REDUCE_ROWS("ReduceProd", 18, reduce_shape, prod_reference),
+    REDUCE_ROWS("ReduceMax", 18, reduce_shape, max_reference, gradient_of_reduce_extreme),
+    REDUCE_ROWS("ReduceMin", 18, reduce_shape, min_reference, gradient_of_reduce_extreme),
+    REDUCE_ROWS("ReduceMean", 18, mean_shape, mean_reference, gradient_of_reduce_mean),
+    REDUCE_ROWS("ReduceSum", 13, reduce_shape, sum_reference, gradient_of_reduce_sum),
+    REDUCE_ROWS("ReduceProd", 18, reduce_shape, prod_reference, gradient_of_reduce_prod),
     { OP_ROW("ArgMax", 1, 1, 1, OPSET_MIN, OPSET_MAX, arg_max_shape, arg_max_reference),
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "keepdims", ATTRIBUTE_INT },
-                    { "select_last_index", ATTRIBUTE_INT }) },
+                    { "select_last_index", ATTRIBUTE_INT }),
+      .gradient = gradient_none },
     { OP_ROW("CumSum", 2, 2, 1, 11, OPSET_MAX, cum_sum_shape, cum_sum_reference),
-      OP_ATTRIBUTES({ "exclusive", ATTRIBUTE_INT }, { "reverse", ATTRIBUTE_INT }) },
+      OP_ATTRIBUTES({ "exclusive", ATTRIBUTE_INT }, { "reverse", ATTRIBUTE_INT }),
+      .gradient = gradient_of_cum_sum },
 };
 const struct op_family reduce_family = OP_FAMILY(rows);
 

@@ -1,28 +1,31 @@
 /* unary: elementwise ops of one tensor, Clip and Not. Most are one line of a table: name, first opset,
- * attributes, alpha and beta where the node does not say, and the value for x. */
+ * attributes, alpha and beta where the node does not say, and the value for x. swish, x times its
+ * sigmoid, is ours: exporters write it as two nodes, which passes/activation.c makes one. */
+#include "ops/elementwise_gradient.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 
 /* a is alpha, b beta. NaN goes through all of them. */
-#define FLOAT_OPS(X)                                                           \
-    X(Relu, 7, none, 0, 0, x < 0 ? 0 : x)                                      \
-    X(LeakyRelu, 7, alpha_only, 0.01f, 0, x < 0 ? a * x : x)                   \
-    X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1(x) : x)                     \
-    X(Sigmoid, 7, none, 0, 0, 1 / (1 + exp(-x)))                              \
-    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, clamp(a *x + b, 0, 1))           \
-    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * clamp(a * x + b, 0, 1))         \
+#define FLOAT_OPS(X)                                                       \
+    X(Relu, 7, none, 0, 0, x < 0 ? 0 : x)                                  \
+    X(LeakyRelu, 7, alpha_only, 0.01f, 0, x < 0 ? a * x : x)               \
+    X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1(x) : x)                  \
+    X(Sigmoid, 7, none, 0, 0, 1 / (1 + exp(-x)))                           \
+    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, clamp(a *x + b, 0, 1))       \
+    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * clamp(a * x + b, 0, 1))     \
+    X(swish, OPSET_OWN, none, 0, 0, x / (1 + exp(-x)))                     \
     X(Softplus, 7, none, 0, 0, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) \
-    X(Tanh, 7, none, 0, 0, tanh(x))                                           \
-    X(Erf, 9, none, 0, 0, erf(x))                                             \
-    X(Exp, 7, none, 0, 0, exp(x))                                             \
-    X(Log, 7, none, 0, 0, log(x))                                             \
-    X(Sqrt, 7, none, 0, 0, sqrt(x))                                           \
-    X(Sin, 7, none, 0, 0, sin(x))                                             \
-    X(Cos, 7, none, 0, 0, cos(x))                                             \
-    X(Reciprocal, 7, none, 0, 0, 1 / x)                                        \
-    X(Floor, 7, none, 0, 0, floor(x))                                         \
-    X(Ceil, 7, none, 0, 0, ceil(x))                                           \
+    X(Tanh, 7, none, 0, 0, tanh(x))                                        \
+    X(Erf, 9, none, 0, 0, erf(x))                                          \
+    X(Exp, 7, none, 0, 0, exp(x))                                          \
+    X(Log, 7, none, 0, 0, log(x))                                          \
+    X(Sqrt, 7, none, 0, 0, sqrt(x))                                        \
+    X(Sin, 7, none, 0, 0, sin(x))                                          \
+    X(Cos, 7, none, 0, 0, cos(x))                                          \
+    X(Reciprocal, 7, none, 0, 0, 1 / x)                                    \
+    X(Floor, 7, none, 0, 0, floor(x))                                      \
+    X(Ceil, 7, none, 0, 0, ceil(x))                                        \
     X(Round, 11, none, 0, 0, rint(x)) /* halves to even */
 
 /* Also for whole numbers, which wrap around. */
@@ -45,7 +48,7 @@ static real clamp(real x, real low, real high)
 
 /* The scalar functions. */
 #define FLOAT_SCALAR(name, opset, attributes, alpha, beta, value) \
-    static real scalar_##name(real x, real a, real b)         \
+    static real scalar_##name(real x, real a, real b)             \
     {                                                             \
         (void)a, (void)b;                                         \
         return value;                                             \
@@ -53,7 +56,7 @@ static real clamp(real x, real low, real high)
 FLOAT_OPS(FLOAT_SCALAR)
 
 #define NUMBER_SCALAR(name, opset, float_value, int_value) \
-    static real scalar_##name(real x)                    \
+    static real scalar_##name(real x)                      \
     {                                                      \
         return float_value;                                \
     }                                                      \
@@ -188,16 +191,20 @@ static int not_reference(const struct node *node, const struct tensor *const *in
 
 #define UNARY(name, most, first, last, rule, kernel) \
     OP_ROW(name, 1, most, 1, first, last, rule, kernel), .class = OP_CLASS_UNARY
-#define FLOAT_ROW(name, opset, list, alpha, beta, value) \
-    { UNARY(#name, 1, opset, OPSET_MAX, float_shape, reference_##name), .attributes = list },
-#define NUMBER_ROW(name, opset, float_value, int_value) \
-    { UNARY(#name, 1, opset, OPSET_MAX, number_shape, reference_##name) },
+#define LAST(opset) ((opset) == OPSET_OWN ? OPSET_OWN : OPSET_MAX)
+#define FLOAT_ROW(name, opset, list, alpha, beta, value)                                      \
+    { UNARY(#name, 1, opset, LAST(opset), float_shape, reference_##name), .attributes = list, \
+      .gradient = gradient_of_##name },
+#define NUMBER_ROW(name, opset, float_value, int_value)                  \
+    { UNARY(#name, 1, opset, OPSET_MAX, number_shape, reference_##name), \
+      .gradient = gradient_of_##name },
 
 static const struct op rows[] = {
     { UNARY("Clip", 1, OPSET_MIN, 10, clip_shape, clip_reference),
-      OP_ATTRIBUTES({ "max", ATTRIBUTE_FLOAT }, { "min", ATTRIBUTE_FLOAT }) },
-    { UNARY("Clip", 3, 11, OPSET_MAX, clip_shape, clip_reference) },
-    { UNARY("Not", 1, OPSET_MIN, OPSET_MAX, not_shape, not_reference) },
+      OP_ATTRIBUTES({ "max", ATTRIBUTE_FLOAT }, { "min", ATTRIBUTE_FLOAT }),
+      .gradient = gradient_of_Clip },
+    { UNARY("Clip", 3, 11, OPSET_MAX, clip_shape, clip_reference), .gradient = gradient_of_Clip },
+    { UNARY("Not", 1, OPSET_MIN, OPSET_MAX, not_shape, not_reference), .gradient = gradient_none },
     FLOAT_OPS(FLOAT_ROW) NUMBER_OPS(NUMBER_ROW)
 };
 const struct op_family unary_family = OP_FAMILY(rows);

@@ -1,7 +1,6 @@
 /* activation: exporters write some activations as several nodes; here they become one, which can
  * then follow a convolution as a post-operation. */
 #include "ops/op.h"
-#include "passes/own_ops.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 #include <math.h>
@@ -43,7 +42,7 @@ static int fuse_gate(struct graph *graph, const struct rewrite_uses *uses, int m
             rewrite_only_reader(graph, uses, node->inputs[side]) != mul)
             continue;
         if (rewrite_is_op(graph, gate, "Sigmoid"))
-            return add_replacement(graph, &swish_op, &x, 1, mul, err);
+            return add_replacement(graph, op_find("swish", OPSET_OWN), &x, 1, mul, err);
         const struct op *hard_swish = op_find("HardSwish", 0);
         if (hard_swish && rewrite_is_op(graph, gate, "HardSigmoid") &&
             fabsf(node_float(&graph->nodes[gate], "alpha", 0.2f) - 1 / 6.0f) < SLOPE_TOLERANCE &&

@@ -147,8 +147,10 @@ static void test_table(void **state)
         assert_non_null(rows[i]->shape);
         assert_non_null(rows[i]->reference);
         assert_in_range(rows[i]->inputs_max, rows[i]->inputs_min, GRAPH_NODE_INPUTS_MAX);
-        assert_in_range(rows[i]->opset_min, OPSET_MIN, OPSET_MAX);
-        assert_in_range(rows[i]->opset_max, rows[i]->opset_min, OPSET_MAX);
+        /* our own are of no opset that a file can be of, and have names that no file can name */
+        bool own = rows[i]->name[0] >= 'a' && rows[i]->name[0] <= 'z';
+        assert_in_range(rows[i]->opset_min, own ? OPSET_OWN : OPSET_MIN, own ? OPSET_OWN : OPSET_MAX);
+        assert_in_range(rows[i]->opset_max, rows[i]->opset_min, own ? OPSET_OWN : OPSET_MAX);
         /* one row at most answers for an opset */
         assert_ptr_equal(op_find(rows[i]->name, rows[i]->opset_min), rows[i]);
         assert_ptr_equal(op_find(rows[i]->name, rows[i]->opset_max), rows[i]);
