@@ -59,7 +59,9 @@ int plan_run(struct plan *plan, struct error *err);
 void plan_memory(const struct plan *plan, uint64_t *activation_bytes, uint64_t *weight_bytes);
 /* Multiply-adds times two. */
 uint64_t plan_flop(const struct plan *plan);
-/* A table by step: op, node, shape, implementation, precision; with times when runs > 0. */
+/* A table by step: op, shape, precision, implementation, FLOP, bytes read and written, node. With
+ * runs > 0 also the median time and its share of what the processor can do, which takes about a second
+ * to measure. */
 int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
 
 void plan_free(struct plan **plan);

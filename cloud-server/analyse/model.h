@@ -33,11 +33,11 @@ int model_check(struct model *model, struct error *err);
 int model_check_report(struct model *model, struct text *report, struct error *err);
 void model_close(struct model **model); /* takes NULL */
 
-/* `cloud-server model check|show|run|bench PATH`: the arguments of the subcommand, its flags, the
- * text of its --help, and what runs it and gives the exit status. */
-#define MODEL_COMMAND_ARGUMENTS "check|show|run|bench FOLDER [PICTURE]"
+/* `cloud-server model check|show|run|bench FOLDER` (show takes an ONNX file too): the arguments of the
+ * subcommand, its flags, the text of its --help, and what runs it and gives the exit status. */
+#define MODEL_COMMAND_ARGUMENTS "check|show|run|bench FOLDER|FILE [PICTURE]"
 extern const char model_command_more[];
-extern const struct cli_flag model_command_flags[]; /* --runs, --threads, --precision */
+extern const struct cli_flag model_command_flags[]; /* --runs, --threads, … */
 int model_command(const struct cli_values *values);
 
 #endif

@@ -4,32 +4,50 @@
 #include "analyse/model.h"
 #include "base/clock.h"
 #include "media/record.h"
+#include "onnx/onnx.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define RUNS_DEFAULT 100u
+#define SHOW_RUNS_DEFAULT 20u
+#define SHOW_RUNS_MAX 1000u
 #define RUNS_MAX 1000000u
 #define THREADS_MAX 1024u
 #define WARM_UP_RUNS 3u
 
 const char model_command_more[] =
     "check    compares card, graph and sample picture; a model that fails does not serve\n"
-    "show     prints the card and the plan, step by step\n"
+    "show     prints the card and the plan, step by step: what each computes (FLOP) and moves "
+    "(bytes),\n"
+    "         its time, the median of --runs runs, and what share that is \"of peak\": of what "
+    "the\n"
+    "         processor reaches, measured in the same minute, in arithmetic (flop) or in a copy of "
+    "as\n"
+    "         many bytes (bytes), whichever the step needs longer for. A low share of a long step "
+    "is\n"
+    "         where time can be won. Also for an ONNX file that has no card.\n"
     "run      prints what the model finds in PICTURE (the sample when none is given), as JSON\n"
     "bench    times --runs runs on the sample picture\n"
     "\n"
     "  cloud-server model check models/street_det\n"
+    "  cloud-server model show models/street_det --threads 1\n"
+    "  cloud-server model show network.onnx --shape 1x3x224x224 --precision bf16\n"
     "  cloud-server model run models/street_det yard.jpg\n"
     "  cloud-server model bench models/street_det --runs 200 --threads 2\n";
 
 const struct cli_flag model_command_flags[] = {
-    { .name = "runs", .value = "N", .help = "bench: how often (100)" },
+    { .name = "runs", .value = "N", .help = "bench: how often (100); show: for each step's time (20)" },
     { .name = "threads", .value = "N", .help = "processors to use (all)" },
     { .name = "precision",
       .value = "f32|bf16",
-      .help = "arithmetic (the card's, where the processor has it)" },
+      .help = "arithmetic (the card's, where the processor has it; f32 for a FILE)" },
+    { .name = "shape",
+      .value = "SHAPE",
+      .repeats = true,
+      .help = "show FILE: of its input, where the file leaves sizes open" },
     { 0 },
 };
 
@@ -37,6 +55,8 @@ const struct cli_flag model_command_flags[] = {
 struct session {
     const char *folder, *picture_path; /* picture_path: NULL for the sample */
     const char *threads, *precision, *runs_text;
+    const char *const *shapes;
+    size_t shape_count;
     uint32_t runs;
     struct device *device;
     struct model *model;
@@ -59,7 +79,14 @@ static const struct verb {
     { "bench", verb_bench },
 };
 
+static int show_file(struct session *session, struct error *err);
+static int read_shapes(const struct session *session, const struct graph *graph,
+                       struct shape *shapes, struct error *err);
+static int read_shape(const char *text, struct shape *shape, struct error *err);
+static bool is_file(const char *path);
+static int read_runs(struct session *session, uint32_t fallback, uint32_t max, struct error *err);
 static int session_open(struct session *session, struct error *err);
+static int session_open_device(struct session *session, enum precision *precision, struct error *err);
 static int session_load_picture(struct session *session, struct error *err);
 static void session_close(struct session *session);
 static int read_number(const char *text, const char *flag, uint32_t max, uint32_t *number,
@@ -84,6 +111,7 @@ int model_command(const struct cli_values *values)
                                .threads = cli_flag(values, "threads"),
                                .precision = cli_flag(values, "precision"),
                                .runs_text = cli_flag(values, "runs") };
+    session.shapes = cli_flag_all(values, "shape", &session.shape_count);
     struct error err = { 0 };
     int result = verb->run(&session, &err);
     session_close(&session);
@@ -118,7 +146,7 @@ static void print_tensor(const char *role, const char *name, const struct tensor
 {
     char shape[64];
     shape_format(&tensor->shape, shape, sizeof shape);
-    printf("ok    graph   %s %s %s %s\n", role, name, tensor_type_word(tensor->type), shape);
+    printf("%s %s %s %s\n", role, name, tensor_type_word(tensor->type), shape);
 }
 
 static int verb_check(struct session *session, struct error *err)
@@ -135,9 +163,9 @@ static int verb_check(struct session *session, struct error *err)
     struct device_info info;
     uint64_t activation_bytes, weight_bytes;
     for (size_t i = 0; i < plan_input_count(plan); i++)
-        print_tensor("input", plan_input_name(plan, i), plan_input(plan, i));
+        print_tensor("ok    graph   input", plan_input_name(plan, i), plan_input(plan, i));
     for (size_t i = 0; i < plan_output_count(plan); i++)
-        print_tensor("output", plan_output_name(plan, i), plan_output(plan, i));
+        print_tensor("ok    graph   output", plan_output_name(plan, i), plan_output(plan, i));
     device_get_info(session->device, &info);
     plan_memory(plan, &activation_bytes, &weight_bytes);
     printf("ok    plan    %s, %s, %u threads, %s: %.2f GFLOP, weights %.1f MiB, activations %.1f "
@@ -158,12 +186,101 @@ static int verb_check(struct session *session, struct error *err)
 
 static int verb_show(struct session *session, struct error *err)
 {
-    int result = session_open(session, err);
+    int result = read_runs(session, SHOW_RUNS_DEFAULT, SHOW_RUNS_MAX, err);
+    if (result < 0)
+        return result;
+    if (is_file(session->folder))
+        return show_file(session, err);
+    if (session->shape_count > 0)
+        return error_set(err, ERROR_CONFIG, "--shape", "is for files; a folder's card says the size");
+    result = session_open(session, err);
     if (result < 0)
         return result;
     config_print(model_card(session->model)->config, stdout);
     printf("\n");
-    return plan_print(model_plan(session->model), 0, stdout, err);
+    return plan_print(model_plan(session->model), session->runs, stdout, err);
+}
+
+/* An ONNX file without a card. */
+static int show_file(struct session *session, struct error *err)
+{
+    struct graph *graph = NULL;
+    struct plan *plan = NULL;
+    struct plan_options options = { .precision = PRECISION_F32 };
+    struct shape *shapes = NULL;
+    int result = onnx_read_file(&graph, session->folder, err);
+    if (result < 0)
+        return result;
+    shapes = calloc((size_t)graph->input_count, sizeof *shapes);
+    if (!shapes)
+        result = error_set(err, ERROR_MEMORY, "show", "no room for shapes");
+    if (result == 0)
+        result = read_shapes(session, graph, shapes, err);
+    if (result == 0)
+        result = session_open_device(session, &options.precision, err);
+    options.input_shapes = shapes;
+    if (result == 0)
+        result = device_compile(session->device, graph, &options, &plan, err);
+    for (size_t i = 0; result == 0 && i < plan_input_count(plan); i++)
+        print_tensor("input", plan_input_name(plan, i), plan_input(plan, i));
+    for (size_t i = 0; result == 0 && i < plan_output_count(plan); i++)
+        print_tensor("output", plan_output_name(plan, i), plan_output(plan, i));
+    if (result == 0)
+        printf("\n");
+    if (result == 0)
+        result = plan_print(plan, session->runs, stdout, err);
+    plan_free(&plan);
+    graph_free(&graph);
+    free(shapes);
+    return result;
+}
+
+/* Those of the file, or those that were given. */
+static int read_shapes(const struct session *session, const struct graph *graph,
+                       struct shape *shapes, struct error *err)
+{
+    if (session->shape_count > 0 && session->shape_count != (size_t)graph->input_count)
+        return error_set(err, ERROR_CONFIG, "--shape", "is given %zu times for %d inputs",
+                         session->shape_count, graph->input_count);
+    for (int i = 0; i < graph->input_count; i++) {
+        const struct value *input = &graph->values[graph->inputs[i]];
+        shapes[i] = input->shape;
+        int result = session->shape_count > 0 ? read_shape(session->shapes[i], &shapes[i], err) : 0;
+        if (result < 0)
+            return result;
+        if (shape_elements(&shapes[i]) >= 0)
+            continue;
+        char text[64];
+        shape_format(&shapes[i], text, sizeof text);
+        return error_set(err, ERROR_CONFIG, session->folder,
+                         "input %.100s is %s: give its size, as in --shape 1x3x224x224%s",
+                         input->name, text, graph->input_count > 1 ? ", and so for each input" : "");
+    }
+    return 0;
+}
+
+static int read_shape(const char *text, struct shape *shape, struct error *err)
+{
+    const char *at = text;
+    for (shape->rank = 0; shape->rank < SHAPE_RANK_MAX; at++) {
+        char *end;
+        errno = 0;
+        long long size = strtoll(at, &end, 10);
+        if (errno || *at < '0' || *at > '9' || size < 1 || (*end && *end != 'x'))
+            break;
+        shape->dim[shape->rank++] = size;
+        at = end;
+        if (!*at)
+            return 0;
+    }
+    return error_set(err, ERROR_CONFIG, "--shape", "\"%.60s\" is not a shape, such as 1x3x224x224",
+                     text);
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
 static void write_json(const struct session *session, const struct picture_view *view,
@@ -260,11 +377,7 @@ static int verb_bench(struct session *session, struct error *err)
 {
     uint64_t prepare_us = 0, infer_us = 0, head_us = 0;
     struct picture_view view;
-    int result = session->runs_text
-                     ? read_number(session->runs_text, "--runs", RUNS_MAX, &session->runs, err)
-                     : 0;
-    if (!session->runs_text)
-        session->runs = RUNS_DEFAULT;
+    int result = read_runs(session, RUNS_DEFAULT, RUNS_MAX, err);
     if (result == 0)
         result = session_open(session, err);
     if (result == 0)
@@ -291,7 +404,29 @@ static int verb_bench(struct session *session, struct error *err)
     return result;
 }
 
+static int read_runs(struct session *session, uint32_t fallback, uint32_t max, struct error *err)
+{
+    session->runs = fallback;
+    return session->runs_text ? read_number(session->runs_text, "--runs", max, &session->runs, err)
+                              : 0;
+}
+
 static int session_open(struct session *session, struct error *err)
+{
+    enum precision precision = PRECISION_F32;
+    session->analysis = malloc(sizeof *session->analysis);
+    if (!session->analysis)
+        return error_set(err, ERROR_MEMORY, "model", "no room for an analysis");
+    int result = session_open_device(session, &precision, err);
+    if (result < 0)
+        return result;
+    if (session->precision)
+        return model_open_in(&session->model, session->folder, session->device, precision, err);
+    return model_open(&session->model, session->folder, session->device, err);
+}
+
+/* *precision is what the command line says, as it was where that says nothing. */
+static int session_open_device(struct session *session, enum precision *precision, struct error *err)
 {
     char spec[32] = "cpu";
     uint32_t threads = 0;
@@ -305,16 +440,9 @@ static int session_open(struct session *session, struct error *err)
     if (session->precision && !bf16 && strcmp(session->precision, "f32") != 0)
         return error_set(err, ERROR_CONFIG, "--precision", "\"%s\" is neither f32 nor bf16",
                          session->precision);
-    session->analysis = malloc(sizeof *session->analysis);
-    if (!session->analysis)
-        return error_set(err, ERROR_MEMORY, "model", "no room for an analysis");
-    int result = device_open(&session->device, spec, err);
-    if (result < 0)
-        return result;
     if (session->precision)
-        return model_open_in(&session->model, session->folder, session->device,
-                             bf16 ? PRECISION_BF16 : PRECISION_F32, err);
-    return model_open(&session->model, session->folder, session->device, err);
+        *precision = bf16 ? PRECISION_BF16 : PRECISION_F32;
+    return device_open(&session->device, spec, err);
 }
 
 static int session_load_picture(struct session *session, struct error *err)

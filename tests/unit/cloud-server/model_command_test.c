@@ -1,5 +1,7 @@
 /* `cloud-server model` through the command line's own parser: exit status and what is printed. */
 #include "analyse/model.h"
+#include "onnx/write.h"
+#include "ops/op.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,6 +82,23 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+/* x of 1x? -> Relu -> y. */
+static void write_free_model(const char *path)
+{
+    struct graph *graph;
+    struct error err;
+    struct shape shape = { .rank = 2, .dim = { 1, -1 } };
+    assert_int_equal(graph_create(&graph, &err), 0);
+    graph->opset = 13;
+    int x = graph_add_value(graph, "x", TENSOR_F32, &shape, &err);
+    int y = graph_add_value(graph, "y", TENSOR_F32, &shape, &err);
+    assert_true(graph_mark_input(graph, x, &err) >= 0);
+    assert_true(graph_add_node(graph, op_find("Relu", 13), "", &x, 1, &y, 1, &err) >= 0);
+    assert_true(graph_mark_output(graph, y, &err) >= 0);
+    assert_int_equal(onnx_write_file(graph, path, &err), 0);
+    graph_free(&graph);
+}
+
 static void test_check(void **state)
 {
     (void)state;
@@ -105,10 +124,54 @@ static void test_check(void **state)
 static void test_show(void **state)
 {
     (void)state;
-    assert_int_equal(run("show", SHIPPED, "--threads", "1", NULL), 0);
+    assert_int_equal(run("show", SHIPPED, "--threads", "1", "--runs", "2", NULL), 0);
     assert_says("kind: yolox");
     assert_says("# default");
-    assert_says("conv");
+    assert_says("1 threads\npeak ");
+    assert_says("of peak  node\n");
+    assert_says("conv_fused  1x32x96x128 ");
+    assert_says(" 226M ");
+    assert_says(" GFLOP/s\n");
+    assert_int_equal(run("show", SHIPPED, "--runs", "1001", NULL), 1);
+    assert_says("not a number from 1 to 1000");
+    assert_int_equal(run("show", SHIPPED, "--shape", "1x3x384x512", NULL), 1);
+    assert_says("--shape: is for files");
+}
+
+/* A file without a card, once with the sizes that it says itself, once with none. */
+static void test_show_file(void **state)
+{
+    (void)state;
+    char file[256];
+    assert_int_equal(run("show", SHIPPED "/street_det.onnx", "--runs", "1", NULL), 0);
+    assert_says("input images f32 1x3x384x512\noutput output f32 1x4032x11\n");
+    assert_says("of peak");
+    assert_says(" f32 ");
+    assert_null(strstr(output, " bf16 "));
+    assert_int_equal(run("show", SHIPPED "/street_det.onnx", "--shape", "1x3x64x64", "--runs", "1",
+                         "--threads", "1", NULL),
+                     0);
+    assert_says("input images f32 1x3x64x64\noutput output f32 1x84x11\n");
+    assert_int_equal(run("show", SHIPPED "/card.yaml", NULL), 1);
+    assert_says("card.yaml: ");
+
+    snprintf(file, sizeof file, "%s/free.onnx", folder);
+    write_free_model(file);
+    assert_int_equal(run("show", file, NULL), 1);
+    assert_says("input x is 1x?: give its size, as in --shape 1x3x224x224\n");
+    assert_int_equal(run("show", file, "--shape", "1x5", "--runs", "1", NULL), 0);
+    assert_says("output y f32 1x5\n");
+    static const char *const wrong[] = { "",    "1x",  "x5",   "1x-5",
+                                         "1x0", "1,5", "1x5x", "1x1x1x1x1x1x1x1x1" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(run("show", file, "--shape", wrong[i], NULL), 1);
+        assert_says("is not a shape");
+    }
+    assert_int_equal(run("show", file, "--shape", "1x5", "--shape", "1x5", NULL), 1);
+    assert_says("--shape: is given 2 times for 1 inputs");
+    assert_int_equal(run("show", file, "--shape", "1x5x1", NULL), 1);
+    assert_says("2 dimensions, not 3");
+    unlink(file);
 }
 
 static void test_run(void **state)
@@ -151,11 +214,9 @@ static void test_wrong_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_show),
-        cmocka_unit_test(test_run),
-        cmocka_unit_test(test_bench),
-        cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_check),     cmocka_unit_test(test_show),
+        cmocka_unit_test(test_show_file), cmocka_unit_test(test_run),
+        cmocka_unit_test(test_bench),     cmocka_unit_test(test_wrong_arguments),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -181,6 +181,7 @@ static void test_print(void **state)
         assert_non_null(strstr(text, "reference"));
         assert_non_null(strstr(text, "2 threads"));
         assert_true((strstr(text, "GFLOP/s") != NULL) == (runs > 0));
+        assert_true((strstr(text, "of peak") != NULL) == (runs > 0));
         free(text);
     }
     plan_free(&plan);
