@@ -11,7 +11,10 @@
 
 #define DIFFERENCE_STEP 1e-5  /* the error of central differences is its square */
 #define DIFFERENCE_BOUND 1e-6 /* of the gradient's largest element or 1, whichever is larger */
-#define DIFFERENCE_ELEMENTS_MAX 200 /* of an input; of larger ones every n-th is tried */
+/* Of an input so many elements are tried, fewer of larger graphs. */
+#define DIFFERENCE_ELEMENTS_MAX 200
+#define DIFFERENCE_ELEMENTS_MIN 10
+#define DIFFERENCE_WORK 400000 /* elements tried times elements of all values */
 
 struct work {
     struct derivative *derivative;
@@ -32,6 +35,7 @@ static int make_seeds(struct work *work);
 static int differentiate(struct work *work);
 static int widen(struct work *work);
 static int compare_elements(struct work *work, int input);
+static int64_t elements_tried(const struct graph *graph);
 static int compare_direction(struct work *work);
 static int judge(struct work *work, double slope, double given, double scale, int input, int64_t at);
 static int target(struct work *work, double *sum);
@@ -51,6 +55,7 @@ int derivative_check(struct graph *graph, struct derivative *derivative, struct 
                          DERIVATIVE_VALUES_MAX);
     derivative->difference_error = derivative->float_error = 0;
     derivative->f32_error = derivative->bf16_error = 0;
+    derivative->compared = 0;
     int rc = check(&work);
     for (int k = 0; k < DERIVATIVE_VALUES_MAX; k++) {
         tensor_free(&work.weights[k]);
@@ -143,7 +148,6 @@ static int differentiate(struct work *work)
         if (rc < 0)
             return rc;
     }
-    work->derivative->gradient_count = graph->output_count;
     rc = graph_sort(graph, work->err);
     return rc ? rc : graph_sweep(graph, work->err);
 }
@@ -173,9 +177,10 @@ static int compare_elements(struct work *work, int input)
     const double *gradient = work->place[input] < 0 ? NULL : work->expected[work->place[input]].data;
     double *data = work->wide_inputs[input].data, scale = 1;
     int64_t count = shape_elements(&work->wide_inputs[input].shape);
+    int64_t step = count / elements_tried(work->wide) + 1;
     for (int64_t i = 0; gradient && i < count; i++)
         scale = fmax(scale, fabs(gradient[i]));
-    for (int64_t i = 0; i < count; i += count / DIFFERENCE_ELEMENTS_MAX + 1) {
+    for (int64_t i = 0; i < count; i += step) {
         double x = data[i], above, below;
         data[i] = x + DIFFERENCE_STEP;
         int rc = target(work, &above);
@@ -188,8 +193,20 @@ static int compare_elements(struct work *work, int input)
                        scale, input, i);
         if (rc)
             return rc;
+        work->derivative->compared++;
     }
     return 0;
+}
+
+static int64_t elements_tried(const struct graph *graph)
+{
+    int64_t all = 1;
+    for (int i = 0; i < graph->value_count; i++)
+        all += shape_elements(&graph->values[i].shape);
+    int64_t tried = DIFFERENCE_WORK / all;
+    return tried < DIFFERENCE_ELEMENTS_MIN   ? DIFFERENCE_ELEMENTS_MIN
+           : tried > DIFFERENCE_ELEMENTS_MAX ? DIFFERENCE_ELEMENTS_MAX
+                                             : tried;
 }
 
 static int compare_direction(struct work *work)

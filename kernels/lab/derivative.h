@@ -21,7 +21,7 @@ struct derivative {
     double difference_error; /* of doubles against differences, over the gradient's largest element
                                 or 1 */
     double float_error, f32_error, bf16_error;
-    int gradient_count; /* inputs that have one */
+    int compared; /* elements of inputs whose differences were taken */
 };
 
 /* Differentiates what the graph's f32 outputs, weighted by random seeds, add up to with respect to

@@ -70,14 +70,18 @@ static void run_cases(const char *only, struct device *device, struct ops_result
             struct ops_result *result = find_result(results, row_count, ops_row(c));
             if (only && strcmp(only, c->op) != 0)
                 continue;
-            totals->cases++;
             if (!result) {
                 printf("ops: there is no row '%s' in opset %d\n", c->op, c->opset);
+                totals->cases++;
                 totals->failed++;
                 continue;
             }
             unsigned before = result->failures;
-            ops_check(&ops_sections[s], c, device, result);
+            for (unsigned v = 0; v < ops_variant_count(c); v++, totals->cases++) {
+                struct ops_variant variant;
+                ops_expand(c, v, &variant);
+                ops_check(&ops_sections[s], &variant.c, device, result);
+            }
             totals->failed += result->failures - before;
         }
 }

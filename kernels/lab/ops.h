@@ -8,9 +8,12 @@
  *     i64:4x5<10     whole numbers from 0 to 9     =i64{1,2}   a list of these numbers
  *     bool:3         i64, i32, u8 as well          =f32(0.5)   a scalar
  * and, behind the shape of floats, where they are to lie:
- *     +  in [0.1, 1.1]    !  in [-1, 1], 0.2 from 0 at least    ~  any two 0.01 apart at least
- *     @-0.5..2  in between
+ *     +  in [0.1, 1.1]    !  in [-1, 1], 0.2 from 0 at least    ~  any two 1/64 apart at least
+ *     @-0.5:2  in between
  * `!` and `~` keep differences off the kinks of Relu or Max.
+ *
+ * A capital letter stands for a size, the same one all over the case, that changes from variant to
+ * variant (ops_expand): N of a batch, C and K channels, others up to 13. At first all are 1.
  *
  * Attributes: axis=1 alpha=0.5 pads=1,1,1,1 scales=1.0,2.0 axes=2, mode='linear' value=f32{3}
  * (a comma makes a list, alone an empty one; a point makes a float). */
@@ -32,7 +35,8 @@ enum {
     OPS_LARGE = 8,     /* up to 1e4, as logits */
     OPS_INFINITE = 16, /* infinities, -0 and the limits of each type among other numbers */
     OPS_NAN = 32,      /* the same with NaN among them */
-    OPS_COARSE = 64    /* random, but only what bf16 can hold: what bf16 plans are given */
+    OPS_COARSE = 64    /* random, but only what bf16 can hold: what bf16 plans are given. No number
+                          is round, so that none lies on a kink */
 };
 #define OPS_CONTENTS 7
 #define OPS_FINITE (OPS_ZERO | OPS_TINY | OPS_HUGE)
@@ -73,6 +77,18 @@ struct ops_result {
     double difference_error, gradient_error; /* of doubles and, on the device, of f32 */
     char how[64]; /* implementation on the cpu device; "reference" where it has nothing faster */
 };
+
+#define OPS_VARIANTS 6
+#define OPS_TEXT_BYTES 256
+
+/* A case with numbers in the place of letters. */
+struct ops_variant {
+    struct ops_case c;
+    char inputs[OPS_TEXT_BYTES], attributes[OPS_TEXT_BYTES];
+};
+/* How many variants there are: 1 without letters. */
+unsigned ops_variant_count(const struct ops_case *c);
+void ops_expand(const struct ops_case *c, unsigned index, struct ops_variant *variant);
 
 /* The case as an inferred graph, every output an output of the graph. behind: f32 inputs of four
  * dimensions go through a convolution that hands them on, so that the op meets channels-last arrays

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,10 +41,27 @@ static void fill_floats(const struct token *token, unsigned content, bool first,
 static void fill_ints(const struct token *token, unsigned content, struct random_state *random,
                       struct tensor *tensor);
 static void shuffle(struct random_state *random, float *data, int64_t count);
+static void expand(const char *text, unsigned index, char *out);
+static unsigned letter_size(char letter, unsigned index);
+static const char *next_letter(const char *text);
 
 const struct op *ops_row(const struct ops_case *c)
 {
     return op_find(c->op, c->opset);
+}
+
+unsigned ops_variant_count(const struct ops_case *c)
+{
+    return next_letter(c->inputs) ? OPS_VARIANTS : 1;
+}
+
+void ops_expand(const struct ops_case *c, unsigned index, struct ops_variant *variant)
+{
+    variant->c = *c;
+    expand(c->inputs, index, variant->inputs);
+    expand(c->attributes ? c->attributes : "", index, variant->attributes);
+    variant->c.inputs = variant->inputs;
+    variant->c.attributes = c->attributes ? variant->attributes : NULL;
 }
 
 int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struct error *err)
@@ -135,7 +153,7 @@ static int parse_token(const char **text, struct token *token, struct error *err
             token->high = strtod(at, (char **)&at);
         if (!rc && token->mark == '@') {
             token->low = strtod(at, (char **)&at);
-            at += strncmp(at, "..", 2) == 0 ? 2 : 0;
+            at += *at == ':';
             token->high = strtod(at, (char **)&at);
         }
         if (!rc && ((token->mark && !strchr("+!~@<", token->mark)) || (*at && *at != ' ')))
@@ -360,7 +378,7 @@ static void fill_floats(const struct token *token, unsigned content, bool first,
     for (int64_t i = 0; i < count; i++) {
         double unit = random_next_unit(random), x = 2 * unit - 1;
         if (token->mark == '~')
-            x = 0.01 * (double)(i - count / 2);
+            x = (double)(i - count / 2) / 64;
         else if (token->mark == '!')
             x = x < 0 ? 0.8 * x - 0.2 : 0.8 * x + 0.2;
         else if (token->mark == '+')
@@ -381,7 +399,7 @@ static void fill_floats(const struct token *token, unsigned content, bool first,
         if (content == OPS_COARSE) {
             uint32_t bits;
             memcpy(&bits, &data[i], sizeof bits);
-            bits &= 0xffff0000u;
+            bits = (bits & 0xffff0000u) | (token->mark == '~' ? 0 : 0x10000u);
             memcpy(&data[i], &bits, sizeof bits);
         }
     }
@@ -428,4 +446,42 @@ static void shuffle(struct random_state *random, float *data, int64_t count)
         data[i] = data[k];
         data[k] = x;
     }
+}
+
+/* ---- letters ---- */
+
+static void expand(const char *text, unsigned index, char *out)
+{
+    size_t used = 0;
+    for (const char *next; (next = next_letter(text)); text = next + 1)
+        used += (size_t)snprintf(out + used, OPS_TEXT_BYTES - used, "%.*s%u", (int)(next - text),
+                                 text, letter_size(*next, index));
+    used += (size_t)snprintf(out + used, OPS_TEXT_BYTES - used, "%s", text);
+    assert(used < OPS_TEXT_BYTES);
+}
+
+static unsigned letter_size(char letter, unsigned index)
+{
+    static const unsigned batches[] = { 2, 1, 3, 5 }, channels[] = { 17, 3, 16, 15, 33, 8, 1, 32 };
+    static const unsigned others[] = { 5, 2, 8, 7, 3, 13, 1, 4, 6 };
+    struct random_state random;
+    random_seed(&random, index * 256u + (unsigned char)letter);
+    uint64_t draw = random_next_u64(&random);
+    if (index == 0)
+        return 1;
+    if (letter == 'N')
+        return batches[draw % (sizeof batches / sizeof *batches)];
+    if (letter == 'C' || letter == 'K')
+        return channels[draw % (sizeof channels / sizeof *channels)];
+    return others[draw % (sizeof others / sizeof *others)];
+}
+
+/* The next capital letter that stands where a number might. */
+static const char *next_letter(const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if (*at >= 'A' && *at <= 'Z' && (at == text || strchr(" x=,{(:", at[-1])) &&
+            strchr(" x,})+!~@<", at[1]))
+            return at;
+    return NULL;
 }

@@ -212,7 +212,7 @@ static void check_gradient(struct check *check, bool behind)
     if (rc)
         complain(check, "gradient", behind, &err);
     else
-        result->gradient_cases += derivative.gradient_count > 0;
+        result->gradient_cases += derivative.compared > 0;
     result->difference_error = larger(result->difference_error, derivative.difference_error);
     result->gradient_error = larger(result->gradient_error, derivative.f32_error);
     for (int i = 0; i < OPS_INPUTS_MAX; i++)
