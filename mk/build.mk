@@ -42,9 +42,13 @@ $(B)/lib/%.a:
 $(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
-$(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: CFLAGS += -O3
+$(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: CFLAGS += -O3
 # A loop with sqrtf in it only where errno may stay as it was.
 $(B)/obj/kernels/cpu/optimise.o: CFLAGS += -O3 -fno-math-errno
+# Written for one kind of processor; elsewhere it says that it is not available.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+$(B)/obj/kernels/cpu/winograd.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+endif
 # Threads are shared with oneDNN by way of OpenMP, in this one place.
 $(B)/obj/kernels/cpu/parallel.o: CFLAGS += -fopenmp
 
