@@ -162,7 +162,7 @@ static void join_dimensions(struct sum_state *state)
 {
     int kept = 0;
     for (int d = 0; d < state->rank; d++) {
-        struct sum_dimension dim = state->dims[d], *before = &state->dims[kept - 1];
+        struct sum_dimension dim = state->dims[d], *before = &state->dims[kept > 0 ? kept - 1 : 0];
         if (kept > 0 && before->step == dim.step * dim.count &&
             before->out_step == dim.out_step * dim.count) {
             dim.count *= before->count;
