@@ -30,9 +30,9 @@ int graph_run_reference(struct graph *graph, const struct tensor *const *inputs,
     for (int i = 0; i < graph->node_count && !rc; i++)
         rc = run_node(graph, &graph->nodes[i], slots, err);
     if (!rc)
-        renew_states(graph, slots);
+        rc = hand_over(graph, slots, outputs, err); /* also what states held before the run */
     if (!rc)
-        rc = hand_over(graph, slots, outputs, err);
+        renew_states(graph, slots);
     for (int i = 0; i < graph->value_count; i++)
         if (slots[i].owned)
             tensor_free(&slots[i].tensor);
@@ -114,9 +114,7 @@ static void renew_states(struct graph *graph, struct slot *slots)
         struct value *state = &graph->values[graph->states[i]];
         if (state->next < 0)
             continue;
-        struct slot *next = &slots[state->next];
-        memcpy(state->state.data, next->tensor.data, tensor_bytes(&state->state));
-        next->readers_left--;
+        memcpy(state->state.data, slots[state->next].tensor.data, tensor_bytes(&state->state));
     }
 }
 
