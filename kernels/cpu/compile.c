@@ -23,6 +23,8 @@ static const struct {
     { "GlobalAveragePool", build_global_pool },
     { "GlobalMaxPool", build_global_pool },
     { "Resize", build_resize },
+    { "Upsample", build_resize },
+    { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
     { "sum_to", build_sum_to },
     { "ReduceSum", build_reduce },

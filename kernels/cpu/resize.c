@@ -1,9 +1,14 @@
-/* resize: the cases of Resize that mean the same to oneDNN: nearest by whole factors, and linear
- * between the centres of pixels. */
-#include "cpu/build.h"
+/* resize: Resize, Upsample and their adjoint. What means the same to oneDNN (nearest by whole factors,
+ * linear between the centres of pixels) is oneDNN's; all else, cubic above all, and the way back are
+ * weighted sums of rows and columns (cpu/taps.h). */
+#include "cpu/taps.h"
 #include "ops/resolve.h"
 
 static bool resampling_kind(const struct resize *resize, dnnl_alg_kind_t *kind);
+static int add_taps(struct build *build, const struct node *node, const struct resize *resize,
+                    bool back, struct error *err);
+static int add_axis(struct taps *taps, const struct resize *resize, int axis, bool back,
+                    struct error *err);
 static const struct tensor *constant_input(const struct build *build, const struct node *node,
                                            int index);
 
@@ -20,7 +25,7 @@ int build_resize(struct build *build, const struct node *node, struct error *err
     if (rc)
         return rc;
     if (!resampling_kind(&resize, &kind))
-        return BUILD_DECLINED;
+        return add_taps(build, node, &resize, false, err);
     struct cpu_place *in, *out;
     rc = build_place_any(build, node->inputs[0], &in, err);
     if (rc)
@@ -46,6 +51,17 @@ int build_resize(struct build *build, const struct node *node, struct error *err
     build_add_arg(&args, DNNL_ARG_SRC, in);
     build_add_arg(&args, DNNL_ARG_DST, out);
     return build_primitive(build, pd, &args, 0, err);
+}
+
+int build_resize_grad(struct build *build, const struct node *node, struct error *err)
+{
+    const struct value *dy = build_info(build, node->inputs[0]);
+    struct resize resize;
+    if (dy->type != TENSOR_F32 || dy->shape.rank != 4)
+        return BUILD_DECLINED;
+    int rc =
+        resize_resolve(node, &build_info(build, node->outputs[0])->shape, NULL, NULL, &resize, err);
+    return rc ? rc : add_taps(build, node, &resize, true, err);
 }
 
 /* For nearest, what ONNX says is compared element by element with what oneDNN does. */
@@ -83,4 +99,38 @@ static const struct tensor *constant_input(const struct build *build, const stru
     if (index >= node->input_count || node->inputs[index] < 0)
         return NULL;
     return &build_info(build, node->inputs[index])->constant;
+}
+
+/* Declines where batch or channels change too. */
+static int add_taps(struct build *build, const struct node *node, const struct resize *resize,
+                    bool back, struct error *err)
+{
+    const struct shape *to = back ? &resize->in : &resize->out;
+    const struct shape *from = back ? &resize->out : &resize->in;
+    if (to->dim[0] != from->dim[0] || to->dim[1] != from->dim[1])
+        return BUILD_DECLINED;
+    struct taps rows = { .to_count = to->dim[2], .from_count = from->dim[2] };
+    struct taps columns = { .to_count = to->dim[3], .from_count = from->dim[3] };
+    int rc = add_axis(&rows, resize, 2, back, err);
+    if (!rc)
+        rc = add_axis(&columns, resize, 3, back, err);
+    if (!rc)
+        rc = taps_add_step(build, node, "taps", &rows, &columns, err);
+    taps_free(&rows);
+    taps_free(&columns);
+    return rc;
+}
+
+static int add_axis(struct taps *taps, const struct resize *resize, int axis, bool back,
+                    struct error *err)
+{
+    int rc = 0;
+    for (int64_t at = 0; !rc && at < resize->out.dim[axis]; at++) {
+        struct resize_taps made_of;
+        resize_taps(resize, axis, at, &made_of);
+        for (int i = 0; !rc && i < made_of.count; i++)
+            rc = back ? taps_add(taps, made_of.index[i], at, made_of.weight[i], err)
+                      : taps_add(taps, at, made_of.index[i], made_of.weight[i], err);
+    }
+    return rc;
 }
