@@ -190,6 +190,16 @@ static const struct ops_case softmaxes[] = {
     { "softmax_grad", "3x17 3x17" },
     { "log_softmax_grad", "2x7x3x4 2x7x3x4@-9:0", "axis=1" },
     { "log_softmax_grad", "3x17 3x17@-9:0" },
+    { "SoftmaxCrossEntropyLoss", "NxCxHxW i64:NxHxW<1 =C+" },
+    { "SoftmaxCrossEntropyLoss", "2x7x3x4 i64:2x3x4<7", "ignore_index=2", .outputs = 2 },
+    { "SoftmaxCrossEntropyLoss", "3x17 i32:3<17 =17+", "reduction='sum'" },
+    { "SoftmaxCrossEntropyLoss", "2x7x3 i64:2x3<7", "reduction='none'", .outputs = 2 },
+    { "NegativeLogLikelihoodLoss", "2x7x3x4 i64:2x3x4<7 =7+", "ignore_index=2" },
+    { "NegativeLogLikelihoodLoss", "2x7x3 i64:2x3<7", "reduction='none'" },
+    { "softmax_cross_entropy_grad", "0d NxCxHxW i64:NxHxW<1 =C+" },
+    { "softmax_cross_entropy_grad", "0d 2x7x3x4 i64:2x3x4<7 =7+", "ignore_index=2" },
+    { "softmax_cross_entropy_grad", "2x3 2x7x3 i64:2x3<7", "reduction='none'" },
+    { "negative_log_likelihood_grad", "0d 2x7x3x4 i64:2x3x4<7 =7+", "ignore_index=2" },
 };
 
 /* Sums of products, in any order. */

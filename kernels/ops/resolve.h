@@ -54,6 +54,19 @@ struct adam_step {
 };
 void adam_step(const struct adam *adam, double step, double rate, struct adam_step *now);
 
+/* Cross-entropy losses and their gradients: scores as batch x classes x positions. */
+enum loss_reduction { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE };
+struct cross_entropy {
+    int64_t batch, classes, positions;
+    bool ignores;
+    int64_t ignore; /* a label */
+    enum loss_reduction reduction;
+};
+void cross_entropy_resolve(const struct node *node, const struct shape *scores,
+                           struct cross_entropy *loss);
+/* A label that is no class: sets the error and gives it. */
+int cross_entropy_bad_label(const struct cross_entropy *loss, int64_t label, struct error *err);
+
 /* Concat and Split: the axis, counted from the front. */
 int concat_axis(const struct node *node, const struct shape *output);
 
