@@ -1,9 +1,9 @@
-/* winograd: 3x3 convolutions of stride 1 in bf16 by F(2x2, 3x3), Lavin and Gray, CVPR 2016: 16 products
- * instead of 36 for each 2x2 outputs and pair of channels. For processors with AVX-512 bf16 but no
+/* winograd: 3x3 convolutions of stride 1 in bf16 by F(2x4, 3x3), Lavin and Gray, CVPR 2016: 24 products
+ * instead of 72 for each 2x4 outputs and pair of channels. For processors with AVX-512 bf16 but no
  * AMX, where products are what convolutions wait for. Activations are bf16, channels-last and
  * dense; transforms are done in f32, and products of bf16 are summed in f32.
  *
- *     y[k] = A' ( sum over c of (G w[k][c] G') * (B' x[c] B) ) A
+ *     y[k] = A' ( sum over c of (G w[k][c] H') * (B' x[c] C) ) D
  *
  * All functions give the same bits every time for a fixed number of threads, allocate nothing and
  * need winograd_available(). */

@@ -1,7 +1,7 @@
 /* Proves that our own bf16 convolution is right: forward with everything that it takes along, input and
  * weight gradients, against sums in doubles over the same bf16 numbers, on odd sizes, all paddings and
  * different numbers of threads; that it writes nowhere else; and that the same threads give the same
- * bits. What is off is the rounding of transformed numbers to bf16: 4.2e-3 of random numbers, where a
+ * bits. What is off is the rounding of transformed numbers to bf16: 7.0e-3 of random numbers, where a
  * direct bf16 convolution is 2.2e-3 off. At a picture's border the same rounding meets a sum of fewer taps. */
 #include "base/random.h"
 #include "cpu/winograd.h"
@@ -18,7 +18,7 @@
 
 /* Norm of the difference over norm of the expected: in large pictures, and where few of the nine taps
  * meet the picture: up to three times as much where it is one. */
-#define BOUND 5e-3
+#define BOUND 8e-3
 #define BOUND_BORDER (3 * BOUND)
 #define LARGE 500 /* outputs of a channel */
 #define GUARD_BYTES 64
