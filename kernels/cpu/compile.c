@@ -22,6 +22,8 @@ static const struct {
     { "AveragePool", build_pool },
     { "GlobalAveragePool", build_global_pool },
     { "GlobalMaxPool", build_global_pool },
+    { "max_pool_grad", build_max_pool_grad },
+    { "average_pool_grad", build_average_pool_grad },
     { "Resize", build_resize },
     { "Upsample", build_resize },
     { "resize_grad", build_resize_grad },

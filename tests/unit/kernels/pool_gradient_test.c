@@ -176,12 +176,81 @@ static void test_winners(void **state)
     check_winners((float[]){ 0, NAN, 5, NAN, 1, 2, 7 }, (float[]){ 0, 1, 0, 14, 0, 0, 16 });
 }
 
+/* What a convolution by one gives, so that devices store it as they like (bf16, blocked). */
+static int through_one(struct net *net, int value, int64_t channels)
+{
+    int weights = net_constant(net, SHAPE(channels, channels, 1, 1), 0, 0);
+    for (int64_t c = 0; c < channels; c++)
+        ((float *)net->graph->values[weights].constant.data)[c * channels + c] = 1;
+    return net_node(net, "Conv", value, weights, -2);
+}
+
+static void fill_whole(struct net *net, struct tensor *tensor, int64_t most)
+{
+    for (int64_t i = 0, n = shape_elements(&tensor->shape); i < n; i++)
+        ((float *)tensor->data)[i] =
+            (float)((int64_t)(random_next_u64(&net->random) % (uint64_t)(2 * most + 1)) - most);
+}
+
+/* Small whole numbers, which bf16 holds exactly: many equal maxima, and no error allowed. */
+static void check_whole(int64_t channels, int64_t kernel, int64_t stride, enum precision precision)
+{
+    struct net net;
+    struct tensor inputs[2], expected = { 0 };
+    const struct tensor *list[] = { &inputs[0], &inputs[1] };
+    int64_t size = 9, out = (size - kernel) / stride + 1;
+    net_begin(&net, 1);
+    int dy = through_one(&net, net_input(&net, SHAPE(2, channels, out, out)), channels);
+    int x = through_one(&net, net_input(&net, SHAPE(2, channels, size, size)), channels);
+    net.graph->opset = 0; /* our own ops */
+    net_output(&net, net_node(&net, "max_pool_grad", dy, x, -2));
+    LIST(&net, "kernel_shape", kernel, kernel);
+    LIST(&net, "strides", stride, stride);
+    net_infer(&net);
+    for (int i = 0; i < 2; i++) {
+        net_must(&net, tensor_create(&inputs[i], TENSOR_F32,
+                                     &net.graph->values[net.graph->inputs[i]].shape, &net.err));
+        fill_whole(&net, &inputs[i], i ? 5 : 9);
+    }
+    net_must(&net, graph_run_reference(net.graph, list, &expected, &net.err));
+    struct plan *plan;
+    struct plan_options options = { .precision = precision };
+    net_must(&net, device_compile(device, net.graph, &options, &plan, &net.err));
+    for (int i = 0; i < 2; i++)
+        memcpy(plan_input(plan, (size_t)i)->data, inputs[i].data, tensor_bytes(&inputs[i]));
+    net_must(&net, plan_run(plan, &net.err));
+    assert_memory_equal(plan_output(plan, 0)->data, expected.data, tensor_bytes(&expected));
+    plan_free(&plan);
+    tensor_free(&expected);
+    tensor_free(&inputs[0]);
+    tensor_free(&inputs[1]);
+    net_end(&net);
+}
+
+static void test_whole_numbers(void **state)
+{
+    (void)state;
+    static const int64_t channels[] = { 3, 16, 20, 32, 150 };
+    struct device_info info;
+    device_get_info(device, &info);
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (int64_t kernel = 2; kernel <= 3; kernel++) {
+            check_whole(channels[i], kernel, 2, PRECISION_F32);
+            check_whole(channels[i], kernel, 1, PRECISION_F32);
+            if (!info.bf16)
+                continue;
+            check_whole(channels[i], kernel, 2, PRECISION_BF16);
+            check_whole(channels[i], kernel, 1, PRECISION_BF16);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_global),
         cmocka_unit_test(test_winners),
+        cmocka_unit_test(test_whole_numbers),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
