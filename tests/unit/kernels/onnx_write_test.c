@@ -30,7 +30,7 @@ static void assert_same_tensor(const char *what, const struct tensor *a, const s
 {
     if (!a->data != !b->data || a->type != b->type || !shape_equal(&a->shape, &b->shape))
         fail_msg("%s: another type or shape", what);
-    if (a->data && memcmp(a->data, b->data, tensor_bytes(a)) != 0)
+    if (a->data && b->data && memcmp(a->data, b->data, tensor_bytes(a)) != 0)
         fail_msg("%s: other content", what);
 }
 
