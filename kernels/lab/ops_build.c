@@ -480,7 +480,7 @@ static unsigned letter_size(char letter, unsigned index)
 static const char *next_letter(const char *text)
 {
     for (const char *at = text; *at; at++)
-        if (*at >= 'A' && *at <= 'Z' && (at == text || strchr(" x=,{(:", at[-1])) &&
+        if (*at >= 'A' && *at <= 'Z' && (at == text || strchr(" x=,{(:<", at[-1])) &&
             strchr(" x,})+!~@<", at[1]))
             return at;
     return NULL;
