@@ -19,6 +19,7 @@ include mk/sanitize.mk
 include mk/demo.mk
 include mk/docs.mk
 include mk/bench.mk
+include mk/train.mk
 include mk/install.mk
 
 .PHONY: help clean
