@@ -49,8 +49,10 @@ $(B)/obj/kernels/cpu/optimise.o: CFLAGS += -O3 -fno-math-errno
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(B)/obj/kernels/cpu/winograd.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
 endif
-# Threads are shared with oneDNN by way of OpenMP, in this one place.
-$(B)/obj/kernels/cpu/parallel.o: CFLAGS += -fopenmp
+# Selections instead of branches, and roots, only where nobody asks for traps or errno.
+$(B)/obj/kernels/cpu/lanes.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+# Threads are shared with oneDNN by way of OpenMP, in this one place. clang's would be others.
+$(B)/obj/kernels/cpu/parallel.o: CFLAGS += $(if $(findstring clang,$(CC)),,-fopenmp)
 
 # What checks share: comparisons, gradients against differences, and the op table with double elements
 # (kernels/ops/real.h), one object that shows two names.

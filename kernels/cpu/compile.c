@@ -31,6 +31,7 @@ static const struct {
     { "Upsample", build_resize },
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
+    { "chain", build_chain },
     { "sum_to", build_sum_to },
     { "ReduceSum", build_reduce },
     { "ReduceMean", build_reduce },
@@ -217,6 +218,8 @@ static build_fn *find_maker(const struct graph *graph, const struct node *node)
         return build_binary; /* the other bases are additions and the like */
     if (!pointwise_from_node(graph, node, &pointwise))
         return NULL;
+    if (!pointwise_may_follow(pointwise.kind))
+        return build_pointwise;
     return pointwise_takes_operand(pointwise.kind) ? build_binary : build_unary;
 }
 

@@ -1,15 +1,34 @@
-/* parallel: OpenMP, because oneDNN brings its threads: others beside them would fight for the cores. */
+/* parallel: OpenMP, because oneDNN brings its threads: others beside them would fight for the cores.
+ * Without it (clang has another library, which is not asked for) parts run one after the other. */
 #include "cpu/parallel.h"
+
+/* ThreadSanitizer does not see how libgomp's threads wait for each other. */
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(to) __tsan_release(&(to))
+#define TAKE_OVER(from) __tsan_acquire(&(from))
+#else
+#define HAND_OVER(to) (void)(to)
+#define TAKE_OVER(from) (void)(from)
+#endif
 
 void parallel_run(int parts, parallel_fn *fn, const void *arg)
 {
+    char begun = 0, done = 0;
     if (parts == 1) {
         fn(arg, 0, 1);
         return;
     }
+    HAND_OVER(begun);
+#if defined(_OPENMP)
 #pragma omp parallel for num_threads(parts) schedule(static, 1)
-    for (int part = 0; part < parts; part++)
+#endif
+    for (int part = 0; part < parts; part++) {
+        TAKE_OVER(begun);
         fn(arg, part, parts);
+        HAND_OVER(done);
+    }
+    TAKE_OVER(done);
 }
 
 void parallel_share(int64_t count, int64_t grain, int part, int parts, int64_t *first, int64_t *end)

@@ -4,6 +4,7 @@
  *
  * Sums are exact to 1e-6 of the sum of the magnitudes: at most 16 floats are added as floats, and what
  * they give as doubles. */
+#include "cpu/bfloat.h"
 #include "cpu/build.h"
 #include "cpu/parallel.h"
 #include "ops/resolve.h"
@@ -95,7 +96,7 @@ static int add_sum(struct build *build, const struct node *node, const bool *fol
                    struct error *err)
 {
     struct cpu_place *in, *sums, *out;
-    int rc = build_place(build, node->inputs[0], &in, err);
+    int rc = build_place_any(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
     if (in->layout.type != TENSOR_F32 && in->layout.type != TENSOR_BF16)
@@ -134,10 +135,18 @@ static void read_dimensions(struct sum_state *state, const struct layout *in, co
         out_step[d] = folded[d] ? 0 : next;
         next *= folded[d] ? 1 : in->shape.dim[d];
     }
-    for (int d = 0; d < in->shape.rank; d++)
-        add_dimension(state, (struct sum_dimension){ .count = in->shape.dim[d],
-                                                     .step = in->stride[d],
-                                                     .out_step = out_step[d] });
+    for (int d = 0; d < in->shape.rank; d++) {
+        struct sum_dimension dimension = { .count = in->shape.dim[d],
+                                           .step = in->stride[d],
+                                           .out_step = out_step[d] };
+        if (in->blocked && d == 1) { /* blocks, and the channels in them */
+            add_dimension(state, (struct sum_dimension){
+                                     .count = LAYOUT_BLOCK, .step = 1, .out_step = out_step[d] });
+            dimension.count /= LAYOUT_BLOCK;
+            dimension.out_step *= LAYOUT_BLOCK;
+        }
+        add_dimension(state, dimension);
+    }
     join_dimensions(state);
     state->sum_count = 1;
     for (int d = state->rank - 1; d >= 0; d--) {
@@ -299,14 +308,6 @@ static double sum_row(const float *x, int64_t count)
     return sum;
 }
 
-static inline float widen(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float number;
-    memcpy(&number, &wide, sizeof number);
-    return number;
-}
-
 static double sum_row_bf16(const uint16_t *x, int64_t count)
 {
     float block[DEPTH * LANES];
@@ -314,7 +315,7 @@ static double sum_row_bf16(const uint16_t *x, int64_t count)
     for (int64_t at = 0; at < count; at += DEPTH * LANES) {
         int64_t here = count - at < DEPTH * LANES ? count - at : DEPTH * LANES;
         for (int64_t i = 0; i < here; i++)
-            block[i] = widen(x[at + i]);
+            block[i] = bfloat_widen(x[at + i]);
         sum += sum_row(block, here);
     }
     return sum;
@@ -345,7 +346,7 @@ static float same(float number)
                 sums[i] += (double)load(x[i]);                                              \
     }
 ADD_COLUMNS(add_columns, float, same)
-ADD_COLUMNS(add_columns_bf16, uint16_t, widen)
+ADD_COLUMNS(add_columns_bf16, uint16_t, bfloat_widen)
 
 /* What the parts have found together, in their order. */
 static void finish_part(const void *arg, int part, int parts)

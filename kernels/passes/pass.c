@@ -11,5 +11,7 @@ int pass_run_all(struct graph *graph, struct error *err)
         rc = pass_fold_affine(graph, err);
     if (!rc)
         rc = pass_fuse_post(graph, err);
+    if (!rc)
+        rc = pass_fuse_chain(graph, err);
     return rc;
 }

@@ -17,6 +17,9 @@ int pass_fold_affine(struct graph *graph, struct error *err);
 /* Elementwise nodes behind a convolution, matrix product or addition become its post-operations. */
 int pass_fuse_post(struct graph *graph, struct error *err);
 
+/* Elementwise nodes of one shape that hand each other values become one that goes over memory once. */
+int pass_fuse_chain(struct graph *graph, struct error *err);
+
 /* All of them, in the order that serves best. */
 int pass_run_all(struct graph *graph, struct error *err);
 

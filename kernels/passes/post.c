@@ -52,7 +52,7 @@ static bool read_post(const struct graph *graph, int base, int reader, int value
                       struct pointwise *post, int *operand)
 {
     const struct node *node = &graph->nodes[reader];
-    if (!pointwise_from_node(graph, node, post))
+    if (!pointwise_from_node(graph, node, post) || !pointwise_may_follow(post->kind))
         return false;
     const struct shape *shape = &graph->values[value].shape;
     if (!shape_equal(shape, &graph->values[node->outputs[0]].shape))

@@ -27,6 +27,11 @@ int rewrite_take_uses(struct rewrite_uses *uses, const struct graph *graph, stru
             }
     for (int i = 0; i < graph->output_count; i++)
         uses->count[graph->outputs[i]]++;
+    for (int i = 0; i < graph->state_count; i++) {
+        int next = graph->values[graph->states[i]].next;
+        if (next >= 0)
+            uses->count[next]++;
+    }
     return 0;
 }
 
@@ -41,7 +46,7 @@ int rewrite_only_reader(const struct graph *graph, const struct rewrite_uses *us
 {
     if (uses->count[value] != 1 || graph->values[value].is_output)
         return -1;
-    return uses->reader[value];
+    return uses->reader[value]; /* none where a state takes it on */
 }
 
 bool rewrite_is_op(const struct graph *graph, int node, const char *name)

@@ -7,7 +7,7 @@
 
 /* Who reads what, as of when it was taken. */
 struct rewrite_uses {
-    int *count;  /* of each value, by nodes; being an output of the graph counts as once */
+    int *count;  /* of each value, by nodes; being an output or a state's next counts as once */
     int *reader; /* one of the nodes that read each value, or -1 */
 };
 
