@@ -1,21 +1,28 @@
 /* onnx_copy: reads a model and writes it again, for onnx_ort.py.
  *
- *     onnx_copy [-p] [-w SCALE] [-s 1x3x224x224]... FROM TO
+ *     onnx_copy [-p | -t STEPS] [-s 1x3x224x224]... FROM TO
  *
- * -s gives the shape of an input (in order) and infers the graph, -p also runs the passes that leave
- * ops of ONNX, or what it can spell; -w multiplies all weights (f32 constants of two dimensions and
- * more) by a number. */
+ * -s gives the shape of an input (in order). -p infers the graph and runs the passes that leave ops of
+ * ONNX, or what it can spell. -t trains the model on random input for some steps, towards outputs of
+ * zero, which makes sense to nobody but changes all weights, and stores them in the graph as it was
+ * read. */
+#include "base/random.h"
 #include "onnx/onnx.h"
 #include "onnx/write.h"
+#include "ops/op.h"
 #include "passes/pass.h"
+#include "train/loss.h"
+#include "train/train.h"
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define INPUTS_MAX 16
+#define RATE 1e-3f
 
 struct request {
     bool passes;
-    float scale;
+    int steps;
     struct shape shapes[INPUTS_MAX];
     int shape_count;
     const char *from, *to;
@@ -24,15 +31,18 @@ struct request {
 static int read_arguments(int argc, char **argv, struct request *request);
 static int read_shape(const char *text, struct shape *shape);
 static int copy(const struct request *request, struct graph **graph, struct error *err);
-static void scale_weights(struct graph *graph, float scale);
+static int rewrite(const struct request *request, struct graph *graph, struct error *err);
+static int train(const struct request *request, struct graph *model, struct error *err);
+static int add_loss(struct graph *graph, struct error *err);
+static int run_steps(const struct graph *graph, int steps, struct graph *model, struct error *err);
 
 int main(int argc, char **argv)
 {
-    struct request request = { .scale = 1 };
+    struct request request = { 0 };
     struct graph *graph = NULL;
     struct error err = { 0 };
     if (read_arguments(argc, argv, &request)) {
-        fprintf(stderr, "usage: %s [-p] [-w SCALE] [-s SHAPE]... FROM TO\n", argv[0]);
+        fprintf(stderr, "usage: %s [-p | -t STEPS] [-s SHAPE]... FROM TO\n", argv[0]);
         return 2;
     }
     int rc = copy(&request, &graph, &err);
@@ -45,11 +55,11 @@ int main(int argc, char **argv)
 static int read_arguments(int argc, char **argv, struct request *request)
 {
     int option;
-    while ((option = getopt(argc, argv, "pw:s:")) != -1) {
+    while ((option = getopt(argc, argv, "pt:s:")) != -1) {
         if (option == 'p')
             request->passes = true;
-        else if (option == 'w')
-            request->scale = strtof(optarg, NULL);
+        else if (option == 't')
+            request->steps = atoi(optarg);
         else if (option != 's' || request->shape_count == INPUTS_MAX ||
                  read_shape(optarg, &request->shapes[request->shape_count++]))
             return -1;
@@ -82,22 +92,91 @@ static int copy(const struct request *request, struct graph **graph, struct erro
     if (request->shape_count > 0 && request->shape_count != (*graph)->input_count)
         return error_set(err, ERROR_CONFIG, request->from, "it has %d inputs, not %d",
                          (*graph)->input_count, request->shape_count);
-    scale_weights(*graph, request->scale);
-    if (request->shape_count > 0)
-        rc = graph_infer(*graph, request->shapes, err);
-    if (!rc && request->passes && !(rc = pass_drop_noop(*graph, err)) &&
-        !(rc = pass_fuse_activation(*graph, err)))
-        rc = pass_fold_affine(*graph, err);
+    if (request->passes)
+        rc = rewrite(request, *graph, err);
+    else if (request->steps > 0)
+        rc = train(request, *graph, err);
     return rc ? rc : onnx_write_file(*graph, request->to, err);
 }
 
-static void scale_weights(struct graph *graph, float scale)
+static int rewrite(const struct request *request, struct graph *graph, struct error *err)
 {
-    for (int i = 0; i < graph->value_count; i++) {
-        struct tensor *weights = &graph->values[i].constant;
-        if (!weights->data || weights->type != TENSOR_F32 || weights->shape.rank < 2)
-            continue;
-        for (int64_t k = 0, count = shape_elements(&weights->shape); k < count; k++)
-            ((float *)weights->data)[k] *= scale;
+    int rc = graph_infer(graph, request->shape_count > 0 ? request->shapes : NULL, err);
+    if (!rc)
+        rc = pass_drop_noop(graph, err);
+    if (!rc)
+        rc = pass_fuse_activation(graph, err);
+    return rc ? rc : pass_fold_affine(graph, err);
+}
+
+static int train(const struct request *request, struct graph *model, struct error *err)
+{
+    struct train_options options = TRAIN_OPTIONS_DEFAULT;
+    struct graph *graph = NULL;
+    int rc = graph_clone(&graph, model, err);
+    if (rc)
+        return rc;
+    rc = graph_infer(graph, request->shape_count > 0 ? request->shapes : NULL, err);
+    int loss = rc ? rc : add_loss(graph, err);
+    if (!rc)
+        rc = loss < 0 ? loss : train_make(graph, loss, &options, err);
+    if (!rc)
+        rc = run_steps(graph, request->steps, model, err);
+    graph_free(&graph);
+    return rc;
+}
+
+/* The mean of the squares of all outputs. */
+static int add_loss(struct graph *graph, struct error *err)
+{
+    int sum = -1;
+    for (int i = 0; i < graph->output_count; i++) {
+        int output = graph->outputs[i];
+        struct tensor zeros;
+        int rc = tensor_create(&zeros, TENSOR_F32, &graph->values[output].shape, err);
+        if (rc)
+            return rc;
+        int target = graph_add_constant(graph, "target", &zeros, err);
+        int loss = target < 0 ? target : loss_l2(graph, output, target, err);
+        if (loss < 0 || sum < 0) {
+            sum = loss;
+        } else {
+            int both[] = { sum, loss };
+            sum = graph_add_value(graph, "loss", TENSOR_F32, &graph->values[loss].shape, err);
+            int node = sum < 0 ? sum
+                               : graph_add_node(graph, op_find("Add", graph->opset), "loss", both,
+                                                2, &sum, 1, err);
+            sum = node < 0 ? node : sum;
+        }
+        if (sum < 0)
+            return sum;
     }
+    return sum;
+}
+
+static int run_steps(const struct graph *graph, int steps, struct graph *model, struct error *err)
+{
+    struct device *device = NULL;
+    struct plan *plan = NULL;
+    struct plan_options options = { .precision = PRECISION_F32 };
+    struct random_state random;
+    random_seed(&random, 1);
+    int rc = device_open(&device, "cpu", err);
+    if (!rc)
+        rc = device_compile(device, graph, &options, &plan, err);
+    for (int step = 0; !rc && step < steps; step++) {
+        for (size_t i = 0; i + 1 < plan_input_count(plan); i++) {
+            bool mask = strstr(plan_input_name(plan, i), "mask");
+            float *data = plan_input(plan, i)->data;
+            for (int64_t k = 0, n = shape_elements(&plan_input(plan, i)->shape); k < n; k++)
+                data[k] = mask ? 0 : (float)random_next_unit(&random);
+        }
+        *(float *)plan_input(plan, plan_input_count(plan) - 1)->data = RATE;
+        rc = plan_run(plan, err);
+    }
+    if (!rc && (rc = train_store(plan, model, "", false, err)) > 0)
+        rc = 0;
+    plan_free(&plan);
+    device_close(&device);
+    return rc;
 }
