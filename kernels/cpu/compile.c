@@ -31,7 +31,6 @@ static const struct {
     { "Upsample", build_resize },
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
-    { "chain", build_chain },
     { "sum_to", build_sum_to },
     { "ReduceSum", build_reduce },
     { "ReduceMean", build_reduce },
@@ -47,6 +46,9 @@ static const struct {
     { "Gather", build_gather },
     { "Concat", build_concat },
     { "Pad", build_pad },
+    { "slice_grad", build_slice_grad },
+    { "gather_grad", build_gather_grad },
+    { "pad_grad", build_pad_grad },
     { "sgd", build_sgd },
     { "adam", build_adam },
     { "moving_average", build_moving_average },
@@ -218,8 +220,6 @@ static build_fn *find_maker(const struct graph *graph, const struct node *node)
         return build_binary; /* the other bases are additions and the like */
     if (!pointwise_from_node(graph, node, &pointwise))
         return NULL;
-    if (!pointwise_may_follow(pointwise.kind))
-        return build_pointwise;
     return pointwise_takes_operand(pointwise.kind) ? build_binary : build_unary;
 }
 

@@ -1,19 +1,30 @@
 /* pad: constant padding as one step that writes its output from front to back: a stretch of the number,
  * a row of the input, and so on. Filling all of it and copying into the middle writes most of it twice
  * (kernels/lab/pad.c). */
-#include "cpu/build.h"
+#include "cpu/pad.h"
+#include "cpu/parallel.h"
 #include "ops/rules.h"
 #include "tensor/number.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define LEAST 16384 /* elements of the output for a thread, below which it is not woken */
 
 /* Dimensions as they lie in memory, of input and output alike; the last one is the row. */
 struct pad_state {
     int rank;                                               /* at least 1 */
     int64_t dim[SHAPE_RANK_MAX];                            /* of the input */
     int64_t before[SHAPE_RANK_MAX], behind[SHAPE_RANK_MAX]; /* elements that are the number */
-    uint32_t number;                                        /* its bits */
+    int64_t item, in_item; /* elements in one of the first dimension, of output and input */
+    uint32_t number;       /* its bits */
     size_t element_bytes;
+    int parts;
+};
+
+struct pad_run {
+    const struct pad_state *state;
+    const char *from;
+    char *to;
 };
 
 static bool read_pads(const struct build *build, const struct node *node, int rank, int64_t *pads,
@@ -21,20 +32,31 @@ static bool read_pads(const struct build *build, const struct node *node, int ra
 static void plan_rows(struct pad_state *state, const struct layout *in, const struct layout *out,
                       const int64_t *pads);
 static int run_pad(const struct cpu_step *step, struct error *err);
+static void pad_part(const void *arg, int part, int parts);
+static void write_items(const struct pad_state *state, int64_t first, int64_t end, const char *from,
+                        char *to);
 static void write_dimension(const struct pad_state *state, int d, const char **from, char **to);
 static void write_number(const struct pad_state *state, int64_t count, char **to);
 
 int build_pad(struct build *build, const struct node *node, struct error *err)
 {
-    struct cpu_place *in, *out;
+    const struct value *info = build_info(build, node->inputs[0]);
     int64_t pads[RULE_INTS_MAX] = { 0 };
     float number;
+    if (!read_pads(build, node, info->shape.rank, pads, &number))
+        return BUILD_DECLINED;
+    return pad_add_step(build, node, pads, number, err);
+}
+
+int pad_add_step(struct build *build, const struct node *node, const int64_t *pads, float number,
+                 struct error *err)
+{
+    struct cpu_place *in, *out;
     int rc = build_place(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
     enum tensor_type type = in->layout.type;
-    if ((type != TENSOR_F32 && type != TENSOR_BF16) || shape_elements(&in->layout.shape) == 0 ||
-        !read_pads(build, node, in->layout.shape.rank, pads, &number))
+    if ((type != TENSOR_F32 && type != TENSOR_BF16) || shape_elements(&in->layout.shape) == 0)
         return BUILD_DECLINED;
     struct layout packed = layout_packed_like(type, &in->layout.shape, &in->layout);
     struct layout layout =
@@ -53,6 +75,7 @@ int build_pad(struct build *build, const struct node *node, struct error *err)
     else
         state->number = float_to_bfloat(number);
     plan_rows(state, &in->layout, &layout, pads);
+    state->parts = parallel_parts(build->device->threads, shape_elements(&layout.shape), LEAST);
     struct cpu_place *places[] = { in, out };
     return build_c_step(build, "pad", run_pad, state, places, 2, err);
 }
@@ -117,15 +140,51 @@ static void plan_rows(struct pad_state *state, const struct layout *in, const st
         state->dim[last - 1] *= state->dim[last];
         state->rank = last;
     }
+    state->in_item = 1;
+    for (int i = 1; i < state->rank; i++)
+        state->in_item *= state->dim[i];
+    state->item = 1;
+    for (int i = state->rank - 1; i > 0; i--)
+        state->item = state->dim[i] * state->item + state->before[i] + state->behind[i];
 }
 
 static int run_pad(const struct cpu_step *step, struct error *err)
 {
     (void)err;
-    const char *from = step->places[0]->data;
-    char *to = step->places[1]->data;
-    write_dimension(step->state, 0, &from, &to);
+    struct pad_run run = { step->state, step->places[0]->data, step->places[1]->data };
+    parallel_run(run.state->parts, pad_part, &run);
     return 0;
+}
+
+/* Parts are stretches of the first dimension, padding included. */
+static void pad_part(const void *arg, int part, int parts)
+{
+    const struct pad_run *run = arg;
+    const struct pad_state *state = run->state;
+    int64_t before = state->before[0] / state->item, behind = state->behind[0] / state->item;
+    int64_t first, end;
+    parallel_share(before + state->dim[0] + behind, 1, part, parts, &first, &end);
+    write_items(state, first - before, end - before, run->from,
+                run->to + (size_t)(first * state->item) * state->element_bytes);
+}
+
+/* Those of the first dimension from `first` to `end`, counted from the input's first. */
+static void write_items(const struct pad_state *state, int64_t first, int64_t end, const char *from,
+                        char *to)
+{
+    int64_t inside = first < 0 ? 0 : first < state->dim[0] ? first : state->dim[0];
+    int64_t last = end < state->dim[0] ? end : state->dim[0];
+    write_number(state, ((end < 0 ? end : 0) - (first < 0 ? first : 0)) * state->item, &to);
+    from += (size_t)(inside * state->in_item) * state->element_bytes;
+    if (state->rank == 1 && last > inside) {
+        memcpy(to, from, (size_t)(last - inside) * state->element_bytes);
+        to += (size_t)(last - inside) * state->element_bytes;
+    }
+    for (int64_t i = inside; state->rank > 1 && i < last; i++)
+        write_dimension(state, 1, &from, &to);
+    int64_t outside = first > state->dim[0] ? first : state->dim[0];
+    if (end > outside)
+        write_number(state, (end - outside) * state->item, &to);
 }
 
 static void write_dimension(const struct pad_state *state, int d, const char **from, char **to)

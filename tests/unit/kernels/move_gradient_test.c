@@ -336,15 +336,91 @@ static void test_blocks(void **state)
     }
 }
 
+/* Enough elements for two threads, compared with the reference kernels. */
+static int begin_large(struct net *net, const struct shape *dy)
+{
+    net_begin(net, 1);
+    net->graph->opset = 0; /* our own ops */
+    return net_input(net, dy);
+}
+
+static void check_large(struct net *net, int y, const char *what)
+{
+    net_output(net, y);
+    net_check(net, device, PRECISION_F32, 1e-6, what);
+    net_end(net);
+}
+
+static void test_large_frames(void **state)
+{
+    (void)state;
+    static const int64_t starts[][4] = { { 0, 0, 2, 3 }, { 1, 0, 1, 0 }, { 2, 5, 0, 1 } };
+    static const int64_t steps[][4] = { { 1, 1, 1, 1 }, { 1, 1, 2, 2 } };
+    for (size_t i = 0; i < 6; i++) {
+        struct net net;
+        int y = begin_large(&net, SHAPE(5, 19, 31, 37));
+        y = net_node(&net, "slice_grad", y, -2);
+        LIST(&net, "input_shape", 7, 24, 63, 76);
+        net_list(&net, "starts", 4, starts[i / 2]);
+        net_list(&net, "steps", 4, steps[i % 2]);
+        check_large(&net, y, "slice_grad");
+    }
+    struct net net;
+    int y = begin_large(&net, SHAPE(70000));
+    y = net_node(&net, "slice_grad", y, -2);
+    LIST(&net, "input_shape", 200000);
+    LIST(&net, "starts", 100000);
+    LIST(&net, "steps", 1);
+    check_large(&net, y, "slice_grad of a row");
+}
+
+static void test_large_pads(void **state)
+{
+    (void)state;
+    static const char *const modes[] = { "reflect", "edge", "wrap", "constant" };
+    for (size_t i = 0; i < 4; i++) {
+        struct net net;
+        int y = begin_large(&net, SHAPE(3, 19, 41, 40));
+        y = net_node(&net, "pad_grad", y, -2);
+        LIST(&net, "input_shape", 3, 19, 37, 35);
+        LIST(&net, "pads", 0, 0, 2, 6, 0, 0, 2, -1);
+        net_string(&net, "mode", modes[i]);
+        check_large(&net, y, modes[i]);
+    }
+}
+
+static void test_large_gathers(void **state)
+{
+    (void)state;
+    static const struct shape shapes[] = {
+        { .rank = 3, .dim = { 40, 50, 60 } },
+        { .rank = 3, .dim = { 1, 30, 5001 } },
+        { .rank = 3, .dim = { 3001, 30, 1 } },
+    };
+    int64_t numbers[70];
+    for (int64_t i = 0; i < 70; i++)
+        numbers[i] = i * 7 % 30 - (i % 3 ? 0 : 30);
+    for (size_t i = 0; i < 3; i++) {
+        const int64_t *dim = shapes[i].dim;
+        struct net net;
+        int y = begin_large(&net, SHAPE(dim[0], 70, dim[2]));
+        y = net_node(&net, "gather_grad", y, indices_of(&net, SHAPE(70), TENSOR_I64, numbers), -2);
+        net_list(&net, "input_shape", 3, dim);
+        net_int(&net, "axis", 1);
+        check_large(&net, y, "gather_grad");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_views),     cmocka_unit_test(test_shape),
-        cmocka_unit_test(test_transpose), cmocka_unit_test(test_concat),
-        cmocka_unit_test(test_split),     cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_slice),     cmocka_unit_test(test_focus),
-        cmocka_unit_test(test_gather),    cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_views),      cmocka_unit_test(test_shape),
+        cmocka_unit_test(test_transpose),  cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_split),      cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_slice),      cmocka_unit_test(test_focus),
+        cmocka_unit_test(test_gather),     cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_blocks),     cmocka_unit_test(test_large_frames),
+        cmocka_unit_test(test_large_pads), cmocka_unit_test(test_large_gathers),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

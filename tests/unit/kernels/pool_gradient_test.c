@@ -230,7 +230,7 @@ static void check_whole(int64_t channels, int64_t kernel, int64_t stride, enum p
 static void test_whole_numbers(void **state)
 {
     (void)state;
-    static const int64_t channels[] = { 3, 16, 20, 32, 150 };
+    static const int64_t channels[] = { 3, 16, 20, 32, 150, 230 }; /* the last for two threads */
     struct device_info info;
     device_get_info(device, &info);
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)

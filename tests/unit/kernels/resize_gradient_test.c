@@ -140,13 +140,39 @@ static void test_old(void **state)
     check(&net, y, "Upsample, opset 8");
 }
 
+/* Enough elements for two threads, compared with the reference kernel: row-major, and channels-last or
+ * blocked behind a convolution. */
+static void test_large(void **state)
+{
+    (void)state;
+    struct device_info info;
+    device_get_info(device, &info);
+    for (int i = 0; i < 12; i++) {
+        struct net net;
+        int64_t channels = i % 4 == 0 ? 3 : i % 4 == 1 ? 17 : 32;
+        net_begin(&net, (uint64_t)i);
+        net.graph->opset = 0; /* our own ops */
+        int dy = net_input(&net, SHAPE(3, channels, 50, 46));
+        if (i % 4)
+            dy = net_node(&net, "Conv", dy,
+                          net_constant(&net, SHAPE(channels, channels, 1, 1), -1, 1), -2);
+        net_output(&net, net_node(&net, "resize_grad", dy, -2));
+        net_string(&net, "mode", modes[i / 4]);
+        net_list(&net, "input_shape", 4, (int64_t[]){ 3, channels, 25, 33 });
+        LIST(&net, "sizes", 3, channels, 50, 46);
+        bool narrow = i % 4 == 3 && info.bf16;
+        net_check(&net, device, narrow ? PRECISION_BF16 : PRECISION_F32, narrow ? 0.01 : 1e-5,
+                  modes[i / 4]);
+        net_end(&net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coordinates),
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_attributes),
-        cmocka_unit_test(test_old),
+        cmocka_unit_test(test_coordinates), cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_attributes),  cmocka_unit_test(test_old),
+        cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
