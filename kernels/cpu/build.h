@@ -38,13 +38,14 @@ build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary,
     build_pool, build_global_pool, build_resize, build_resize_grad, build_max_pool_grad, build_average_pool_grad,
     build_depth_to_space, build_slice_grad, build_gather_grad, build_pad_grad,
     build_softmax, build_sum_to, build_reduce,
-    build_reference;
+    build_pointwise, build_chain, build_reference;
 /* Those that mostly need no step at all. */
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
 
 /* Of training. */
-build_fn build_sgd, build_adam, build_moving_average, build_sum_squares;
+build_fn build_sgd, build_adam, build_moving_average, build_sum_squares, build_batch_norm_train,
+    build_batch_norm_grad;
 
 /* ---- values ---- */
 

@@ -31,6 +31,7 @@ static const struct {
     { "Upsample", build_resize },
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
+    { "chain", build_chain },
     { "sum_to", build_sum_to },
     { "ReduceSum", build_reduce },
     { "ReduceMean", build_reduce },
@@ -53,6 +54,8 @@ static const struct {
     { "adam", build_adam },
     { "moving_average", build_moving_average },
     { "sum_squares", build_sum_squares },
+    { "batch_norm_train", build_batch_norm_train },
+    { "batch_norm_grad", build_batch_norm_grad },
 };
 
 static int prepare_graph(struct build *build, const struct graph *graph,
@@ -220,6 +223,8 @@ static build_fn *find_maker(const struct graph *graph, const struct node *node)
         return build_binary; /* the other bases are additions and the like */
     if (!pointwise_from_node(graph, node, &pointwise))
         return NULL;
+    if (!pointwise_may_follow(pointwise.kind))
+        return build_pointwise;
     return pointwise_takes_operand(pointwise.kind) ? build_binary : build_unary;
 }
 
