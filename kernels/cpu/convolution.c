@@ -1,6 +1,6 @@
-/* convolution: Conv and ConvTranspose with what was fused to them, channels-last. One dimension is
- * seen as one row of two. */
-#include "cpu/build.h"
+/* convolution: Conv and ConvTranspose with what was fused to them, in the way and layout that
+ * choose.c has for them. One dimension is seen as one row of two. */
+#include "cpu/choose.h"
 #include "cpu/post.h"
 #include "ops/window.h"
 #include <string.h>
@@ -8,6 +8,7 @@
 struct convolution {
     struct window window;
     bool transposed;
+    enum choice choice;
     struct layout in, out; /* of four dimensions */
     dnnl_memory_desc_t weights_as, weights_any, bias;
     bool has_bias;
@@ -18,14 +19,17 @@ union convolution_desc {
     dnnl_deconvolution_desc_t transposed;
 };
 
+static int prepare(struct build *build, const struct node *node, struct convolution *convolution,
+                   struct error *err);
+static int choose(struct build *build, const struct node *node, struct convolution *convolution,
+                  struct post_list *posts, dnnl_primitive_desc_t *pd, size_t *taken,
+                  struct error *err);
 static int describe(struct build *build, const struct node *node, enum tensor_type type,
-                    enum tensor_type out_type, struct convolution *convolution, struct error *err);
+                    enum choice choice, struct convolution *convolution, struct post_list *posts,
+                    dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
 static void describe_weights(struct convolution *convolution, dnnl_data_type_t type);
 static int init_desc(struct build *build, const struct convolution *convolution,
                      union convolution_desc *desc, struct error *err);
-static int choose(struct build *build, const struct node *node, enum tensor_type type,
-                  struct convolution *convolution, struct post_list *posts,
-                  dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
 static int add_step(struct build *build, const struct node *node,
                     const struct convolution *convolution, const struct post_list *posts,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err);
@@ -45,53 +49,73 @@ int build_convolution(struct build *build, const struct node *node, struct error
     struct post_list posts;
     dnnl_primitive_desc_t pd;
     size_t taken = 0;
-    int rc = choose(build, node, build->arithmetic, &convolution, &posts, &pd, &taken, err);
-    if (!rc && build_is_slow(pd) && build->arithmetic != TENSOR_F32) {
-        dnnl_primitive_desc_destroy(pd);
-        rc = choose(build, node, TENSOR_F32, &convolution, &posts, &pd, &taken, err);
-    }
+    int rc = prepare(build, node, &convolution, err);
+    if (!rc)
+        rc = choose(build, node, &convolution, &posts, &pd, &taken, err);
     return rc ? rc : add_step(build, node, &convolution, &posts, pd, taken, err);
 }
 
-static int choose(struct build *build, const struct node *node, enum tensor_type type,
-                  struct convolution *convolution, struct post_list *posts,
-                  dnnl_primitive_desc_t *pd, size_t *taken, struct error *err)
+static int prepare(struct build *build, const struct node *node, struct convolution *convolution,
+                   struct error *err)
 {
-    /* What leaves the graph, or the world of bf16, keeps the accuracy that it was summed with. */
-    bool leaves = build_info(build, node->outputs[0])->is_output;
-    union convolution_desc desc;
-    int rc = describe(build, node, type, leaves ? TENSOR_F32 : type, convolution, err);
-    if (!rc)
-        rc = init_desc(build, convolution, &desc, err);
-    if (!rc)
-        rc = post_prepare(build, node, &convolution->out, posts, err);
-    return rc ? rc : post_describe(build, &desc, posts, pd, taken, err);
-}
-
-static int describe(struct build *build, const struct node *node, enum tensor_type type,
-                    enum tensor_type out_type, struct convolution *convolution, struct error *err)
-{
-    const struct value *in = build_info(build, node->inputs[0]);
-    const struct value *weights = build_info(build, node->inputs[1]);
-    const struct value *out = build_info(build, node->outputs[0]);
+    const struct shape *in = &build_info(build, node->inputs[0])->shape;
+    const struct shape *weights = &build_info(build, node->inputs[1])->shape;
     *convolution = (struct convolution){
         .transposed = strcmp(fused_base_name(node->op), "ConvTranspose") == 0,
         .has_bias = node->input_count > 2 && node->inputs[2] >= 0,
     };
-    struct window *window = &convolution->window;
-    int rc = convolution->transposed
-                 ? window_of_conv_transpose(node, &in->shape, &weights->shape, window, err)
-                 : window_of_conv(node, &in->shape, &weights->shape, window, err);
+    return convolution->transposed
+               ? window_of_conv_transpose(node, in, weights, &convolution->window, err)
+               : window_of_conv(node, in, weights, &convolution->window, err);
+}
+
+static int choose(struct build *build, const struct node *node, struct convolution *convolution,
+                  struct post_list *posts, dnnl_primitive_desc_t *pd, size_t *taken,
+                  struct error *err)
+{
+    enum tensor_type type = build->arithmetic;
+    enum choice choice = CHOICE_LAST;
+    int rc = 0;
+    if (!convolution->transposed)
+        rc = choose_convolution(build, &convolution->window, type, node->inputs[0],
+                                node->outputs[0], &choice, err);
     if (rc)
         return rc;
-    struct shape image = to_image(&in->shape);
-    convolution->in = layout_channels_last(type, &image);
+    if (choice != CHOICE_LAST &&
+        !describe(build, node, type, choice, convolution, posts, pd, taken, err)) {
+        if (!build_is_slow(*pd) && choice_fits(*pd))
+            return 0;
+        dnnl_primitive_desc_destroy(*pd);
+    }
+    rc = describe(build, node, type, CHOICE_LAST, convolution, posts, pd, taken, err);
+    if (!rc && build_is_slow(*pd) && type != TENSOR_F32) {
+        dnnl_primitive_desc_destroy(*pd);
+        rc = describe(build, node, TENSOR_F32, CHOICE_LAST, convolution, posts, pd, taken, err);
+    }
+    return rc;
+}
+
+static int describe(struct build *build, const struct node *node, enum tensor_type type,
+                    enum choice choice, struct convolution *convolution, struct post_list *posts,
+                    dnnl_primitive_desc_t *pd, size_t *taken, struct error *err)
+{
+    const struct value *out = build_info(build, node->outputs[0]);
+    struct shape image = to_image(&build_info(build, node->inputs[0])->shape);
+    convolution->choice = choice;
+    convolution->in = choice_layout(choice, type, &image);
     image = to_image(&out->shape);
-    convolution->out = layout_channels_last(out_type, &image);
+    /* What leaves the graph, or the world of bf16, keeps the accuracy that it was summed with. */
+    convolution->out = choice_layout(choice, out->is_output ? TENSOR_F32 : type, &image);
     dnnl_data_type_t dnnl_type;
     layout_dnnl_type(type, &dnnl_type);
     describe_weights(convolution, dnnl_type);
-    return 0;
+    union convolution_desc desc;
+    int rc = init_desc(build, convolution, &desc, err);
+    if (!rc)
+        rc = post_prepare(build, node, &convolution->out, posts, err);
+    if (!rc && choice == CHOICE_WINOGRAD)
+        post_accumulate(build, node, &convolution->out, posts);
+    return rc ? rc : post_describe(build, &desc, posts, pd, taken, err);
 }
 
 /* ONNX has [out][in/group][rows][columns] for Conv, [in][out/group][rows][columns] for ConvTranspose;
@@ -141,8 +165,8 @@ static int init_desc(struct build *build, const struct convolution *convolution,
                   &desc->transposed, dnnl_forward_inference, dnnl_deconvolution_direct, &in,
                   &convolution->weights_any, bias, &out, strides, dilates, begin, end)
             : dnnl_dilated_convolution_forward_desc_init(
-                  &desc->forward, dnnl_forward_inference, dnnl_convolution_direct, &in,
-                  &convolution->weights_any, bias, &out, strides, dilates, begin, end);
+                  &desc->forward, dnnl_forward_inference, choice_algorithm(convolution->choice),
+                  &in, &convolution->weights_any, bias, &out, strides, dilates, begin, end);
     return status ? cpu_dnnl_error(err, status, build->op, build->name, "describing it") : 0;
 }
 
@@ -152,7 +176,7 @@ static int add_step(struct build *build, const struct node *node,
 {
     struct cpu_place *in, *weights, *bias = NULL, *out;
     const struct shape *shape = &build_info(build, node->outputs[0])->shape;
-    struct layout whole;
+    struct layout whole = convolution->out;
     int rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
@@ -162,10 +186,12 @@ static int add_step(struct build *build, const struct node *node,
                                    &weights, err);
     if (!rc && convolution->has_bias)
         rc = build_want_dense(build, node->inputs[2], &bias, err);
-    if (!rc)
+    out = post_target(posts, taken);
+    if (!rc && !out)
         rc = build_new_place(build, &convolution->out, &out, err);
     if (!rc) {
-        layout_reshape(&convolution->out, shape, &whole);
+        if (shape->rank != 4)
+            layout_reshape(&convolution->out, shape, &whole);
         rc = build_view(build, node->outputs[0], out, 0, &whole, err);
     }
     if (rc) {

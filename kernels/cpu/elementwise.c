@@ -73,14 +73,7 @@ int build_binary(struct build *build, const struct node *node, struct error *err
     if (rc)
         return rc;
 
-    bool sure = suits_onednn(&layout, other);
-    for (size_t i = 0; i < posts.count; i++)
-        sure = sure && (!posts.operands[i] || suits_onednn(&layout, posts.operands[i]));
-    if (!sure || (posts.count > 0 && is_all_channels(&layout))) {
-        rc = elementwise_add_binary(build, kind, main, other, out, err);
-        return rc ? rc : post_add_steps(build, &posts, 0, out, err);
-    }
-    return add_with_posts(build, kind, main, other, out, &posts, err);
+    return elementwise_add_fused(build, kind, main, other, out, &posts, err);
 }
 
 int build_prelu(struct build *build, const struct node *node, struct error *err)
@@ -138,6 +131,20 @@ int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct
     if (kind == POINTWISE_PRELU)
         return add_prelu(build, from, operand, to, err);
     return add_with_posts(build, kind, from, operand, to, &none, err);
+}
+
+int elementwise_add_fused(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
+                          struct cpu_place *operand, struct cpu_place *to,
+                          const struct post_list *posts, struct error *err)
+{
+    dnnl_alg_kind_t ignored;
+    bool sure = elementwise_binary_kind(kind, &ignored) && suits_onednn(&to->layout, operand);
+    for (size_t i = 0; i < posts->count; i++)
+        sure = sure && (!posts->operands[i] || suits_onednn(&to->layout, posts->operands[i]));
+    if (sure && (posts->count == 0 || !is_all_channels(&to->layout)))
+        return add_with_posts(build, kind, from, operand, to, posts, err);
+    int rc = elementwise_add_binary(build, kind, from, operand, to, err);
+    return rc ? rc : post_add_steps(build, posts, 0, to, err);
 }
 
 int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part parts[2])

@@ -2,8 +2,7 @@
 #ifndef RUNESPOOR_CPU_ELEMENTWISE_H
 #define RUNESPOOR_CPU_ELEMENTWISE_H
 
-#include "cpu/build.h"
-#include "passes/pointwise.h"
+#include "cpu/post.h"
 
 /* to = f(from), of one layout without gaps; they may be the same place. */
 int elementwise_add_unary(struct build *build, const struct pointwise *pointwise,
@@ -11,6 +10,10 @@ int elementwise_add_unary(struct build *build, const struct pointwise *pointwise
 /* to = f(from, operand); the operand's place has the rank of the others and broadcasts to them. */
 int elementwise_add_binary(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
                            struct cpu_place *operand, struct cpu_place *to, struct error *err);
+/* The same, then the posts, in one step where oneDNN can. */
+int elementwise_add_fused(struct build *build, enum pointwise_kind kind, struct cpu_place *from,
+                          struct cpu_place *operand, struct cpu_place *to,
+                          const struct post_list *posts, struct error *err);
 
 /* What oneDNN calls a function without an operand: one or two of its own. */
 struct elementwise_part {

@@ -49,6 +49,23 @@ int post_prepend(struct build *build, const struct node *node, enum pointwise_ki
     return 0;
 }
 
+void post_accumulate(struct build *build, const struct node *node, const struct layout *out,
+                     struct post_list *list)
+{
+    if (list->count == 0 || list->posts[0].kind != POINTWISE_ADD)
+        return;
+    int value = node->inputs[list->posts[0].operand];
+    struct cpu_place *operand = list->operands[0];
+    if (build_dies(build, value) && operand == build->values[value].versions[0] &&
+        layout_equal(&operand->layout, out))
+        list->target = operand;
+}
+
+struct cpu_place *post_target(const struct post_list *list, size_t taken)
+{
+    return taken > 0 ? list->target : NULL;
+}
+
 int post_describe(struct build *build, const void *desc, const struct post_list *list,
                   dnnl_primitive_desc_t *pd, size_t *taken, struct error *err)
 {
@@ -96,7 +113,8 @@ void post_add_args(const struct post_list *list, size_t taken, struct build_args
     int index = 0; /* among oneDNN's posts */
     for (size_t i = 0; i < taken; i++) {
         struct elementwise_part parts[2];
-        if (list->operands[i])
+        bool adds_in_place = i == 0 && list->target;
+        if (list->operands[i] && !adds_in_place)
             build_add_arg(args, DNNL_ARG_ATTR_MULTIPLE_POST_OP(index) | DNNL_ARG_SRC_1,
                           list->operands[i]);
         index += list->operands[i] ? 1 : elementwise_parts(&list->posts[i], parts);
@@ -107,9 +125,14 @@ int post_add_steps(struct build *build, const struct post_list *list, size_t tak
                    struct cpu_place *out, struct error *err)
 {
     for (size_t i = taken; i < list->count; i++) {
-        int rc = list->operands[i] ? elementwise_add_binary(build, list->posts[i].kind, out,
-                                                            list->operands[i], out, err)
-                                   : elementwise_add_unary(build, &list->posts[i], out, out, err);
+        if (list->operands[i]) {
+            struct post_list rest = { .count = list->count - i - 1 };
+            memcpy(rest.posts, list->posts + i + 1, rest.count * sizeof *rest.posts);
+            memcpy(rest.operands, list->operands + i + 1, rest.count * sizeof *rest.operands);
+            return elementwise_add_fused(build, list->posts[i].kind, out, list->operands[i], out,
+                                         &rest, err);
+        }
+        int rc = elementwise_add_unary(build, &list->posts[i], out, out, err);
         if (rc)
             return rc;
     }
@@ -193,6 +216,11 @@ static int append_posts(const struct post_list *list, size_t count, dnnl_post_op
     int before_count = 0;
     for (size_t i = 0; i < count; i++) {
         dnnl_alg_kind_t kind;
+        if (i == 0 && list->target) {
+            if (dnnl_post_ops_append_sum(ops, 1))
+                return BUILD_DECLINED;
+            continue;
+        }
         if (list->operands[i]) {
             if (!elementwise_binary_kind(list->posts[i].kind, &kind))
                 return BUILD_DECLINED; /* PRelu: oneDNN would take it, in slow code only */

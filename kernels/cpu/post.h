@@ -10,6 +10,7 @@ struct post_list {
     size_t count;
     struct pointwise posts[FUSED_POSTS_MAX];
     struct cpu_place *operands[FUSED_POSTS_MAX]; /* NULL where a post takes none */
+    struct cpu_place *target; /* of the first post's addition, in its operand's memory; or NULL */
 };
 
 /* The posts of a fused node (none for other nodes), with their operands in the layout that goes with
@@ -21,10 +22,17 @@ int post_prepare(struct build *build, const struct node *node, const struct layo
 int post_prepend(struct build *build, const struct node *node, enum pointwise_kind kind, int value,
                  const struct layout *out, struct post_list *list, struct error *err);
 
+/* Where the first post adds something that nobody needs afterwards, lets the primitive add to that
+ * memory: the only way to add that Winograd's method has. */
+void post_accumulate(struct build *build, const struct node *node, const struct layout *out,
+                     struct post_list *list);
+
 /* Finds an implementation of desc that takes as many of the posts as any fast one does; *taken says
  * how many. */
 int post_describe(struct build *build, const void *desc, const struct post_list *list,
                   dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
+/* Where the output has to be for the posts inside; NULL if that is open. */
+struct cpu_place *post_target(const struct post_list *list, size_t taken);
 /* The operands of the posts inside, as arguments of the primitive. */
 void post_add_args(const struct post_list *list, size_t taken, struct build_args *args);
 /* Steps for the others, in place on out. */

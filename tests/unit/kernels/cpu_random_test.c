@@ -1,5 +1,6 @@
 /* Random graphs of a dozen nodes that mix everything that decides on memory: convolutions, additions
  * in place, views of views, concatenations into each other, values read late, outputs in the middle.
+ * Every second graph has so many channels that convolutions lie blocked.
  * A failure prints its seed; `cpu_random_test SEED` runs that one and prints graph and plan. */
 #include "cpu_check.h"
 
@@ -12,6 +13,7 @@
 struct pool {
     struct net net;
     int values[VALUES_MAX], count;
+    bool wide; /* whole blocks of channels where it can be */
 };
 
 typedef int add_fn(struct pool *pool, int x);
@@ -92,6 +94,20 @@ static int add_conv(struct pool *pool, int x)
     if (pick(pool, 4) == 0)
         LIST(&pool->net, "strides", 2, 2);
     return y;
+}
+
+/* Of a kind that is mostly done by Winograd's method, if what comes in is, too. */
+static int add_wide_conv(struct pool *pool, int x)
+{
+    const struct shape shape = *shape_of(pool, x);
+    if (shape.rank != 4)
+        return -1;
+    int64_t out = pick(pool, 4) ? 32 : 16 + 16 * pick(pool, 3);
+    double scale = 0.5 / sqrt((double)shape.dim[1]);
+    int w = net_constant(&pool->net, SHAPE(out, shape.dim[1], 3, 3), -scale, scale);
+    int y = net_node(&pool->net, "Conv", x, w, net_constant(&pool->net, SHAPE(out), -1, 1), -2);
+    LIST(&pool->net, "pads", 1, 1, 1, 1);
+    return pick(pool, 3) ? y : net_node(&pool->net, "Relu", y, -2);
 }
 
 static int add_norm(struct pool *pool, int x)
@@ -272,16 +288,20 @@ static void build(struct pool *pool, uint64_t seed)
 {
     net_begin(&pool->net, seed);
     pool->count = 0;
-    for (int i = 0; i < 2; i++)
+    pool->wide = seed % 2 == 0;
+    for (int i = 0; i < 2; i++) {
+        int64_t channels = pool->wide ? 16 + 16 * pick(pool, 2) : 8 + 8 * pick(pool, 2);
         pool->values[pool->count++] =
-            net_input(&pool->net,
-                      SHAPE(1 + (pick(pool, 5) == 0), 8 + 8 * pick(pool, 2), 4 + pick(pool, 3), 6));
+            net_input(&pool->net, SHAPE(1 + (pick(pool, 5) == 0), channels, 4 + pick(pool, 3), 6));
+    }
     for (int tries = 0; tries < 3 * NODES && pool->count < NODES + 2; tries++) {
         /* Mostly what is newest, sometimes what has been lying about. */
         int64_t back =
             pick(pool, 3) ? pick(pool, pool->count < 3 ? pool->count : 3) : pick(pool, pool->count);
         int x = pool->values[pool->count - 1 - back];
-        int y = adders[pick(pool, sizeof adders / sizeof *adders)](pool, x);
+        int y = pool->wide && pick(pool, 4) == 0
+                    ? add_wide_conv(pool, x)
+                    : adders[pick(pool, sizeof adders / sizeof *adders)](pool, x);
         if (y < 0)
             continue;
         learn_shape(pool, y);
