@@ -166,7 +166,8 @@ static int drop_unread_copies(struct cpu_plan *plan, struct error *err)
         plan->steps[--kept] = *step;
     }
     plan->step_count -= kept;
-    memmove(plan->steps, plan->steps + kept, (size_t)plan->step_count * sizeof *plan->steps);
+    if (plan->step_count > 0) /* a plan of no steps has no list of them */
+        memmove(plan->steps, plan->steps + kept, (size_t)plan->step_count * sizeof *plan->steps);
     free(touches);
     return 0;
 }

@@ -115,6 +115,8 @@ fail:
 int graph_add_value(struct graph *graph, const char *name, enum tensor_type type,
                     const struct shape *shape, struct error *err)
 {
+    /* Before the values move: it may be one of theirs. */
+    struct shape known = shape ? *shape : (struct shape){ .rank = -1 };
     int rc = grow((void **)&graph->values, &graph->value_capacity, graph->value_count,
                   GRAPH_VALUES_MAX, sizeof *graph->values, "values", err);
     if (rc)
@@ -125,7 +127,7 @@ int graph_add_value(struct graph *graph, const char *name, enum tensor_type type
     graph->values[graph->value_count] = (struct value){
         .name = copy,
         .type = type,
-        .shape = shape ? *shape : (struct shape){ .rank = -1 },
+        .shape = known,
         .producer = -1,
         .next = -1,
     };
