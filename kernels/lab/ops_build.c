@@ -378,7 +378,7 @@ static void fill_floats(const struct token *token, unsigned content, bool first,
     for (int64_t i = 0; i < count; i++) {
         double unit = random_next_unit(random), x = 2 * unit - 1;
         if (token->mark == '~')
-            x = (double)(i - count / 2) / 64;
+            x = ((double)i - floor((double)count / 2)) / 64;
         else if (token->mark == '!')
             x = x < 0 ? 0.8 * x - 0.2 : 0.8 * x + 0.2;
         else if (token->mark == '+')

@@ -90,8 +90,9 @@ static void close_training(struct training *training)
 
 static void compare(const struct training *a, const struct training *b, const char *what)
 {
-    if (memcmp(a->losses, b->losses, sizeof a->losses) != 0)
-        fail_msg("%s: losses differ", what);
+    for (int i = 0; i < STEPS; i++)
+        if (a->losses[i] != b->losses[i])
+            fail_msg("%s: the loss of step %d differs", what, i);
     for (size_t i = 0; i < plan_state_count(a->plan); i++)
         if (compare_tensors(plan_state(a->plan, i), plan_state(b->plan, i), COMPARE_BITS) > 0)
             fail_msg("%s: state '%s' differs", what, plan_state_name(a->plan, i));

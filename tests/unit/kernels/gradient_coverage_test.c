@@ -72,7 +72,9 @@ static void test_model(void **state)
             of[of_count++] = graph->outputs[i];
     int *with = calloc((size_t)graph->value_count, sizeof *with);
     int *gradients = calloc((size_t)graph->value_count, sizeof *gradients);
-    assert_true(with && gradients && of_count > 0);
+    if (!with || !gradients)
+        abort();
+    assert_true(of_count > 0);
     with[with_count++] = graph->inputs[0];
     for (int i = 0; i < graph->value_count; i++)
         if (graph->values[i].constant.data && graph->values[i].type == TENSOR_F32)
