@@ -1,7 +1,9 @@
-/* onnx_fuzz: any bytes as a model file. What is read is inferred, with a small size for every free
- * dimension, and what is small enough is run by the reference kernels. */
+/* onnx_fuzz: any bytes as a model file. What is read can be written and read again, unless the writer
+ * says why not; and is inferred, with a small size for every free dimension, and what is small enough is
+ * run by the reference kernels. */
 #include "graph/reference.h"
 #include "onnx/onnx.h"
+#include "onnx/write.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -37,7 +39,7 @@ static bool is_small(const struct graph *graph)
     return true;
 }
 
-static void run(const struct graph *graph, const struct shape *shapes)
+static void run(struct graph *graph, const struct shape *shapes)
 {
     struct tensor inputs[INPUTS_MAX] = { { 0 } }, outputs[OUTPUTS_MAX] = { { 0 } };
     const struct tensor *list[INPUTS_MAX];
@@ -55,6 +57,20 @@ static void run(const struct graph *graph, const struct shape *shapes)
         tensor_free(&inputs[i]);
 }
 
+static void write_and_read(const struct graph *graph)
+{
+    struct error err;
+    struct graph *again = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    if (onnx_write_bytes(graph, &bytes, &size, &err))
+        return;
+    int rc = onnx_read_bytes(&again, bytes, size, "written", &err);
+    assert(!rc && again->node_count == graph->node_count);
+    graph_free(&again);
+    free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct error err;
@@ -62,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct shape shapes[INPUTS_MAX];
     if (onnx_read_bytes(&graph, data, size, "fuzz", &err))
         return 0;
+    write_and_read(graph);
     if (graph->input_count <= INPUTS_MAX && graph->output_count <= OUTPUTS_MAX &&
         graph_clone(&copy, graph, &err) == 0) {
         close_shapes(copy, shapes);

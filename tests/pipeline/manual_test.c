@@ -220,7 +220,7 @@ static const char *const used_flags[] = {
     "cloud-server keys --name",     "cloud-server keys --allow",
     "cloud-server keys --stream",   "cloud-server model --runs",
     "cloud-server model --threads", "cloud-server model --precision",
-    "cloud-server worker --fd",
+    "cloud-server model --shape",   "cloud-server worker --fd",
 };
 #define USED_FLAGS (sizeof used_flags / sizeof *used_flags)
 
@@ -333,6 +333,9 @@ static void a_model_is_timed_by_its_flags(void **state)
     expect_text(run(*state, 1, "cloud-server", "model", "bench", "models/street_det", "--threads",
                     "none", NULL),
                 "--threads");
+    expect_text(run(*state, 0, "cloud-server", "model", "show", "models/street_det/street_det.onnx",
+                    "--shape", "1x3x64x64", "--runs", "1", NULL),
+                "input images f32 1x3x64x64");
 }
 
 static void cameras_are_inspected(void **state)
