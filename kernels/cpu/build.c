@@ -17,6 +17,8 @@ static int add_step(struct build *build, struct cpu_step step, struct cpu_place 
                     int place_count, struct error *err);
 static int add_copy(struct build *build, struct cpu_place *from, struct cpu_place *to,
                     struct error *err);
+static int describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
+                    dnnl_primitive_desc_t forward, dnnl_primitive_desc_t *pd, struct error *err);
 static int ensure_memory(struct build *build, struct cpu_place *place, struct error *err);
 static int copy_constant(struct build *build, const struct cpu_place *from,
                          const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
@@ -227,18 +229,20 @@ int build_reorder_weights(struct build *build, const struct cpu_place *from,
     if (root_of(build, from)->kind == CPU_BUFFER_CONSTANT)
         return copy_constant(build, from, as, want, NULL, place, err);
     struct cpu_place *seen;
-    dnnl_primitive_desc_t pd = NULL;
     int rc = add_place(build, from->buffer, from->offset_bytes, NULL, as, &seen, err);
     if (!rc)
         rc = build_new_opaque(build, want, place, err);
-    if (!rc)
-        rc = describe_reorder(build, as, want, &pd, err);
-    if (rc)
-        return rc;
-    struct build_args args = { 0 };
-    build_add_arg(&args, DNNL_ARG_FROM, seen);
-    build_add_arg(&args, DNNL_ARG_TO, *place);
-    return build_primitive(build, pd, &args, 0, err);
+    return rc ? rc : build_reorder(build, seen, *place, err);
+}
+
+const void *build_constant_data(const struct build *build, const struct cpu_place *place)
+{
+    uint64_t offset;
+    const struct cpu_buffer *root =
+        &build->plan->buffers[cpu_root(build->plan, place->buffer, &offset)];
+    if (root->kind != CPU_BUFFER_CONSTANT)
+        return NULL;
+    return (const char *)root->data + offset + place->offset_bytes;
 }
 
 int build_constant(struct build *build, const float *numbers, int64_t count,
@@ -282,6 +286,12 @@ static int add_copy(struct build *build, struct cpu_place *from, struct cpu_plac
         struct cpu_place *places[] = { from, to };
         return build_c_step(build, "copy", run_copy_bytes, NULL, places, 2, err);
     }
+    return build_reorder(build, from, to, err);
+}
+
+int build_reorder(struct build *build, struct cpu_place *from, struct cpu_place *to,
+                  struct error *err)
+{
     dnnl_primitive_desc_t pd = NULL;
     int rc = describe_reorder(build, &from->md, &to->md, &pd, err);
     if (rc)
@@ -341,15 +351,13 @@ fail:
 int build_describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
                    dnnl_primitive_desc_t *pd, struct error *err)
 {
-    dnnl_primitive_attr_t own = attr;
-    if (!own && dnnl_primitive_attr_create(&own))
-        return out_of_memory(err);
-    dnnl_status_t status = dnnl_primitive_attr_set_scratchpad_mode(own, dnnl_scratchpad_mode_user);
-    if (!status)
-        status = dnnl_primitive_desc_create(pd, desc, own, build->device->engine, NULL);
-    if (!attr)
-        dnnl_primitive_attr_destroy(own);
-    return status ? failed(build, status, "choosing an implementation", err) : 0;
+    return describe(build, desc, attr, NULL, pd, err);
+}
+
+int build_describe_gradient(struct build *build, const void *desc, dnnl_primitive_desc_t forward,
+                            dnnl_primitive_desc_t *pd, struct error *err)
+{
+    return describe(build, desc, NULL, forward, pd, err);
 }
 
 const char *build_implementation(dnnl_primitive_desc_t pd)
@@ -380,6 +388,13 @@ int build_c_step(struct build *build, const char *implementation,
         return out_of_memory(err);
     }
     return add_step(build, step, places, place_count, err);
+}
+
+void build_set_flop(struct build *build, uint64_t flop)
+{
+    struct cpu_plan *plan = build->plan;
+    plan->plan.flop += flop - plan->steps[plan->step_count - 1].flop;
+    plan->steps[plan->step_count - 1].flop = flop;
 }
 
 /* ---- inside ---- */
@@ -481,6 +496,21 @@ static int add_step(struct build *build, struct cpu_step step, struct cpu_place 
     plan->steps[plan->step_count++] = step;
     plan->plan.flop += step.flop;
     return 0;
+}
+
+/* attr and forward may be NULL. */
+static int describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
+                    dnnl_primitive_desc_t forward, dnnl_primitive_desc_t *pd, struct error *err)
+{
+    dnnl_primitive_attr_t own = attr;
+    if (!own && dnnl_primitive_attr_create(&own))
+        return out_of_memory(err);
+    dnnl_status_t status = dnnl_primitive_attr_set_scratchpad_mode(own, dnnl_scratchpad_mode_user);
+    if (!status)
+        status = dnnl_primitive_desc_create(pd, desc, own, build->device->engine, forward);
+    if (!attr)
+        dnnl_primitive_attr_destroy(own);
+    return status ? failed(build, status, "choosing an implementation", err) : 0;
 }
 
 static int ensure_memory(struct build *build, struct cpu_place *place, struct error *err)

@@ -39,6 +39,7 @@ build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary,
     build_depth_to_space, build_slice_grad, build_gather_grad, build_pad_grad,
     build_softmax, build_sum_to, build_reduce,
     build_pointwise, build_chain, build_reference;
+build_fn build_conv_grad_input, build_conv_grad_weights;
 /* Those that mostly need no step at all. */
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
@@ -96,6 +97,8 @@ int build_alias(struct build *build, const struct cpu_place *of, int64_t offset,
 int build_reorder_weights(struct build *build, const struct cpu_place *from,
                           const dnnl_memory_desc_t *as, const dnnl_memory_desc_t *want,
                           struct cpu_place **place, struct error *err);
+/* What a place holds when the plan is made; NULL where that changes as it runs. */
+const void *build_constant_data(const struct build *build, const struct cpu_place *place);
 /* f32 constants made by the maker itself. */
 int build_constant(struct build *build, const float *numbers, int64_t count,
                    struct cpu_place **place, struct error *err);
@@ -104,6 +107,9 @@ int build_constant(struct build *build, const float *numbers, int64_t count,
 
 /* Copies between layouts of the same shape, blocked ones too. */
 int build_copy(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err);
+/* The same between any places that oneDNN knows. */
+int build_reorder(struct build *build, struct cpu_place *from, struct cpu_place *to,
+                  struct error *err);
 
 #define BUILD_ARGS_MAX 24
 struct build_args {
@@ -118,6 +124,9 @@ int build_primitive(struct build *build, dnnl_primitive_desc_t pd, struct build_
 /* A primitive descriptor with user scratch memory; attr may be NULL. */
 int build_describe(struct build *build, const void *desc, dnnl_primitive_attr_t attr,
                    dnnl_primitive_desc_t *pd, struct error *err);
+/* The same for a gradient; oneDNN wants to see what it is the gradient of. */
+int build_describe_gradient(struct build *build, const void *desc, dnnl_primitive_desc_t forward,
+                            dnnl_primitive_desc_t *pd, struct error *err);
 const char *build_implementation(dnnl_primitive_desc_t pd);
 bool build_is_slow(dnnl_primitive_desc_t pd);
 
@@ -125,5 +134,7 @@ bool build_is_slow(dnnl_primitive_desc_t pd);
 int build_c_step(struct build *build, const char *implementation,
                  int (*run)(const struct cpu_step *step, struct error *err), void *state,
                  struct cpu_place *const *places, int place_count, struct error *err);
+/* What the last step computes. */
+void build_set_flop(struct build *build, uint64_t flop);
 
 #endif

@@ -2,6 +2,7 @@
  * choose.c has for them. One dimension is seen as one row of two. */
 #include "cpu/choose.h"
 #include "cpu/post.h"
+#include "cpu/winograd_steps.h"
 #include "ops/window.h"
 #include <string.h>
 
@@ -33,6 +34,13 @@ static int init_desc(struct build *build, const struct convolution *convolution,
 static int add_step(struct build *build, const struct node *node,
                     const struct convolution *convolution, const struct post_list *posts,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err);
+static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
+                        const struct winograd *winograd, struct error *err);
+static size_t take_posts(const struct post_list *posts, const struct layout *out,
+                         struct cpu_place **added, bool *relu);
+static int place_output(struct build *build, const struct node *node,
+                        const struct convolution *convolution, struct cpu_place **out,
+                        struct error *err);
 static int want_image(struct build *build, int value, const struct layout *image,
                       struct cpu_place **place, struct error *err);
 static struct shape to_image(const struct shape *shape);
@@ -49,7 +57,11 @@ int build_convolution(struct build *build, const struct node *node, struct error
     struct post_list posts;
     dnnl_primitive_desc_t pd;
     size_t taken = 0;
+    struct winograd winograd;
     int rc = prepare(build, node, &convolution, err);
+    if (!rc && !convolution.transposed && winograd_suits(build, &convolution.window, &winograd) &&
+        weights->state.data && !build_info(build, node->outputs[0])->is_output)
+        return add_own_step(build, node, &convolution, &winograd, err);
     if (!rc)
         rc = choose(build, node, &convolution, &posts, &pd, &taken, err);
     return rc ? rc : add_step(build, node, &convolution, &posts, pd, taken, err);
@@ -175,8 +187,6 @@ static int add_step(struct build *build, const struct node *node,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err)
 {
     struct cpu_place *in, *weights, *bias = NULL, *out;
-    const struct shape *shape = &build_info(build, node->outputs[0])->shape;
-    struct layout whole = convolution->out;
     int rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
@@ -187,13 +197,8 @@ static int add_step(struct build *build, const struct node *node,
     if (!rc && convolution->has_bias)
         rc = build_want_dense(build, node->inputs[2], &bias, err);
     out = post_target(posts, taken);
-    if (!rc && !out)
-        rc = build_new_place(build, &convolution->out, &out, err);
-    if (!rc) {
-        if (shape->rank != 4)
-            layout_reshape(&convolution->out, shape, &whole);
-        rc = build_view(build, node->outputs[0], out, 0, &whole, err);
-    }
+    if (!rc)
+        rc = place_output(build, node, convolution, &out, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
         return rc;
@@ -207,6 +212,62 @@ static int add_step(struct build *build, const struct node *node,
     post_add_args(posts, taken, &args);
     rc = build_primitive(build, pd, &args, count_flop(convolution), err);
     return rc ? rc : post_add_steps(build, posts, taken, out, err);
+}
+
+/* Our own Winograd's method, in bf16 and only for weights that learn: with constant weights, in
+ * inference, a third of the error is worth more than the time. */
+static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
+                        const struct winograd *winograd, struct error *err)
+{
+    struct cpu_place *in, *weights, *bias = NULL, *added, *out = NULL;
+    struct post_list posts;
+    bool relu;
+    struct shape image = to_image(&build_info(build, node->inputs[0])->shape);
+    convolution->in = layout_channels_last(TENSOR_BF16, &image);
+    image = to_image(&build_info(build, node->outputs[0])->shape);
+    convolution->out = layout_channels_last(TENSOR_BF16, &image);
+    int rc = post_prepare(build, node, &convolution->out, &posts, err);
+    if (!rc)
+        rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
+    if (!rc)
+        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    if (!rc && convolution->has_bias)
+        rc = build_want_dense(build, node->inputs[2], &bias, err);
+    if (!rc)
+        rc = place_output(build, node, convolution, &out, err);
+    if (rc)
+        return rc;
+    size_t taken = take_posts(&posts, &convolution->out, &added, &relu);
+    rc = winograd_add_step(build, winograd, in, weights, false, bias, added, relu, out, err);
+    return rc ? rc : post_add_steps(build, &posts, taken, out, err);
+}
+
+/* Our own way takes an addition and then a Relu. */
+static size_t take_posts(const struct post_list *posts, const struct layout *out,
+                         struct cpu_place **added, bool *relu)
+{
+    size_t taken = 0;
+    *added = NULL;
+    if (posts->count > taken && posts->posts[taken].kind == POINTWISE_ADD &&
+        layout_equal(&posts->operands[taken]->layout, out))
+        *added = posts->operands[taken++];
+    *relu = posts->count > taken && posts->posts[taken].kind == POINTWISE_RELU;
+    return *relu ? taken + 1 : taken;
+}
+
+/* New memory for the output unless *out is given, seen in the graph's shape. */
+static int place_output(struct build *build, const struct node *node,
+                        const struct convolution *convolution, struct cpu_place **out,
+                        struct error *err)
+{
+    const struct shape *shape = &build_info(build, node->outputs[0])->shape;
+    struct layout whole = convolution->out;
+    int rc = *out ? 0 : build_new_place(build, &convolution->out, out, err);
+    if (rc)
+        return rc;
+    if (shape->rank != 4)
+        layout_reshape(&convolution->out, shape, &whole);
+    return build_view(build, node->outputs[0], *out, 0, &whole, err);
 }
 
 /* A value of three or four dimensions as an image of four. */

@@ -3,18 +3,10 @@
  * different numbers of threads; that it writes nowhere else; and that the same threads give the same
  * bits. What is off is the rounding of transformed numbers to bf16: 7.0e-3 of random numbers, where a
  * direct bf16 convolution is 2.2e-3 off. At a picture's border the same rounding meets a sum of fewer taps. */
-#include "base/random.h"
+#include "cpu/plan.h"
 #include "cpu/winograd.h"
+#include "cpu_check.h"
 #include "tensor/number.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 /* Norm of the difference over norm of the expected: in large pictures, and where few of the nine taps
  * meet the picture: up to three times as much where it is one. */
@@ -288,11 +280,58 @@ static void the_same_threads_give_the_same_bits(void **state)
     close_problem(&p);
 }
 
+/* A residual block whose weights learn, and one layer whose weights do not. */
+static void build_block(struct net *net)
+{
+    net_begin(net, 3);
+    int x = net_input(net, SHAPE(2, 64, 12, 20)), weights[3], bias[3];
+    for (int i = 0; i < 3; i++) {
+        weights[i] = net_constant(net, SHAPE(64, 64, 3, 3), -0.1, 0.1);
+        bias[i] = net_constant(net, SHAPE(64), -1, 1);
+    }
+    x = net_node(net, "Relu", x, -2);
+    int inner = net_node(net, "Conv", x, weights[0], bias[0], -2);
+    LIST(net, "pads", 1, 1, 1, 1);
+    inner = net_node(net, "Conv", net_node(net, "Relu", inner, -2), weights[1], bias[1], -2);
+    LIST(net, "pads", 1, 1, 1, 1);
+    int y = net_node(net, "Relu", net_node(net, "Add", inner, x, -2), -2);
+    y = net_node(net, "Conv", y, weights[2], bias[2], -2);
+    LIST(net, "pads", 0, 1, 2, 1);
+    net_output(net, net_node(net, "Sigmoid", y, -2));
+    for (int i = 0; i < 2; i++)
+        net_must(net, graph_mark_state(net->graph, weights[i], &net->err));
+}
+
+static void plans_use_it_for_weights_that_learn(void **state)
+{
+    struct net net;
+    struct device *device;
+    struct plan *plan;
+    int used = 0;
+    (void)state;
+    need_processor();
+    build_block(&net);
+    net_must(&net, device_open(&device, "cpu:threads=2", &net.err));
+    net_check(&net, device, PRECISION_BF16, 2e-2, "residual block");
+    net_must(&net, device_compile(device, net.graph,
+                                  &(struct plan_options){ .precision = PRECISION_BF16 }, &plan,
+                                  &net.err));
+    const struct cpu_plan *steps = (const struct cpu_plan *)plan;
+    for (int i = 0; i < steps->step_count; i++)
+        used += strcmp(steps->steps[i].implementation, "own:winograd") == 0;
+    if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) != dnnl_cpu_isa_avx512_core_amx)
+        assert_int_equal(used, 2);
+    plan_free(&plan);
+    device_close(&device);
+    net_end(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_computes_convolutions),
         cmocka_unit_test(the_same_threads_give_the_same_bits),
+        cmocka_unit_test(plans_use_it_for_weights_that_learn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
