@@ -1,8 +1,7 @@
-/* move_gradient: gradients of Slice, Pad and Gather. A slice's is its gradient in a frame of zeros, or,
+/* move_gradient: gradients of Slice and Gather. A slice's is its gradient in a frame of zeros, or,
  * where it took steps, copied into zeros. */
 #include "cpu/pad.h"
 #include "cpu/parallel.h"
-#include "cpu/taps.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include <stdlib.h>
@@ -28,7 +27,6 @@ struct gather_run {
 static int add_zeros(struct build *build, struct cpu_place *place, struct error *err);
 static int run_zeros(const struct cpu_step *step, struct error *err);
 static void zeros_part(const void *arg, int part, int parts);
-static int add_axis(struct taps *taps, enum pad_mode mode, int64_t begin, struct error *err);
 static int run_gather(const struct cpu_step *step, struct error *err);
 static void gather_part(const void *arg, int part, int parts);
 
@@ -94,44 +92,6 @@ static void zeros_part(const void *arg, int part, int parts)
     parallel_share((int64_t)layout_bytes(&step->places[0]->layout), CPU_ALIGNMENT_BYTES, part,
                    parts, &first, &end);
     memset((char *)step->places[0]->data + first, 0, (size_t)(end - first));
-}
-
-/* Padding of rows and columns. */
-int build_pad_grad(struct build *build, const struct node *node, struct error *err)
-{
-    const struct value *dx = build_info(build, node->outputs[0]);
-    enum pad_mode mode;
-    int64_t begin[SHAPE_RANK_MAX];
-    struct shape padded;
-    if (dx->type != TENSOR_F32 || dx->shape.rank != 4)
-        return BUILD_DECLINED;
-    int rc = pad_resolve(node, NULL, NULL, &dx->shape, &mode, begin, &padded, err);
-    if (rc)
-        return rc;
-    for (int d = 0; d < 2; d++)
-        if (begin[d] != 0 || padded.dim[d] != dx->shape.dim[d])
-            return BUILD_DECLINED;
-    struct taps rows = { .to_count = dx->shape.dim[2], .from_count = padded.dim[2] };
-    struct taps columns = { .to_count = dx->shape.dim[3], .from_count = padded.dim[3] };
-    rc = add_axis(&rows, mode, begin[2], err);
-    if (!rc)
-        rc = add_axis(&columns, mode, begin[3], err);
-    if (!rc)
-        rc = taps_add_step(build, node, "taps", &rows, &columns, err);
-    taps_free(&rows);
-    taps_free(&columns);
-    return rc;
-}
-
-static int add_axis(struct taps *taps, enum pad_mode mode, int64_t begin, struct error *err)
-{
-    int rc = 0;
-    for (int64_t at = 0; !rc && at < taps->from_count; at++) {
-        int64_t source = pad_source(mode, at - begin, taps->to_count);
-        if (source >= 0)
-            rc = taps_add(taps, source, at, 1, err);
-    }
-    return rc;
 }
 
 /* ---- of Gather ---- */

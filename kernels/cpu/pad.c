@@ -1,8 +1,11 @@
 /* pad: constant padding as one step that writes its output from front to back: a stretch of the number,
  * a row of the input, and so on. Filling all of it and copying into the middle writes most of it twice
- * (kernels/lab/pad.c). */
+ * (kernels/lab/pad.c). Padding of images by what is in them, and every gradient, are sums of rows and
+ * columns (cpu/taps.h). */
 #include "cpu/pad.h"
 #include "cpu/parallel.h"
+#include "cpu/taps.h"
+#include "ops/resolve.h"
 #include "ops/rules.h"
 #include "tensor/number.h"
 #include <stdlib.h>
@@ -27,6 +30,12 @@ struct pad_run {
     char *to;
 };
 
+static const struct tensor *constant_input(const struct build *build, const struct node *node,
+                                           int index);
+static int add_taps(struct build *build, const struct node *node, const struct shape *from,
+                    enum pad_mode mode, const int64_t *begin, bool back, struct error *err);
+static int add_axis(struct taps *taps, enum pad_mode mode, int64_t begin, bool back,
+                    struct error *err);
 static bool read_pads(const struct build *build, const struct node *node, int rank, int64_t *pads,
                       float *number);
 static void plan_rows(struct pad_state *state, const struct layout *in, const struct layout *out,
@@ -43,9 +52,28 @@ int build_pad(struct build *build, const struct node *node, struct error *err)
     const struct value *info = build_info(build, node->inputs[0]);
     int64_t pads[RULE_INTS_MAX] = { 0 };
     float number;
-    if (!read_pads(build, node, info->shape.rank, pads, &number))
-        return BUILD_DECLINED;
-    return pad_add_step(build, node, pads, number, err);
+    if (read_pads(build, node, info->shape.rank, pads, &number))
+        return pad_add_step(build, node, pads, number, err);
+    enum pad_mode mode;
+    int64_t begin[SHAPE_RANK_MAX];
+    struct shape padded;
+    int rc = pad_resolve(node, constant_input(build, node, 1), constant_input(build, node, 3),
+                         &info->shape, &mode, begin, &padded, err);
+    if (rc || mode == PAD_CONSTANT || info->type != TENSOR_F32)
+        return rc ? rc : BUILD_DECLINED;
+    return add_taps(build, node, &info->shape, mode, begin, false, err);
+}
+
+int build_pad_grad(struct build *build, const struct node *node, struct error *err)
+{
+    const struct value *dx = build_info(build, node->outputs[0]);
+    enum pad_mode mode;
+    int64_t begin[SHAPE_RANK_MAX];
+    struct shape padded;
+    int rc = pad_resolve(node, NULL, NULL, &dx->shape, &mode, begin, &padded, err);
+    if (rc || dx->type != TENSOR_F32)
+        return rc ? rc : BUILD_DECLINED;
+    return add_taps(build, node, &dx->shape, mode, begin, true, err);
 }
 
 int pad_add_step(struct build *build, const struct node *node, const int64_t *pads, float number,
@@ -78,6 +106,48 @@ int pad_add_step(struct build *build, const struct node *node, const int64_t *pa
     state->parts = parallel_parts(build->device->threads, shape_elements(&layout.shape), LEAST);
     struct cpu_place *places[] = { in, out };
     return build_c_step(build, "pad", run_pad, state, places, 2, err);
+}
+
+static const struct tensor *constant_input(const struct build *build, const struct node *node,
+                                           int index)
+{
+    if (index >= node->input_count || node->inputs[index] < 0)
+        return NULL;
+    return &build_info(build, node->inputs[index])->constant;
+}
+
+/* Of images whose rows and columns alone are padded; `from` is the shape that is not. */
+static int add_taps(struct build *build, const struct node *node, const struct shape *from,
+                    enum pad_mode mode, const int64_t *begin, bool back, struct error *err)
+{
+    const struct shape *padded = &build_info(build, back ? node->inputs[0] : node->outputs[0])->shape;
+    if (from->rank != 4 || begin[0] != 0 || begin[1] != 0 || padded->dim[0] != from->dim[0] ||
+        padded->dim[1] != from->dim[1])
+        return BUILD_DECLINED;
+    const struct shape *to = back ? from : padded, *read = back ? padded : from;
+    struct taps rows = { .to_count = to->dim[2], .from_count = read->dim[2] };
+    struct taps columns = { .to_count = to->dim[3], .from_count = read->dim[3] };
+    int rc = add_axis(&rows, mode, begin[2], back, err);
+    if (!rc)
+        rc = add_axis(&columns, mode, begin[3], back, err);
+    if (!rc)
+        rc = taps_add_step(build, node, "taps", &rows, &columns, err);
+    taps_free(&rows);
+    taps_free(&columns);
+    return rc;
+}
+
+static int add_axis(struct taps *taps, enum pad_mode mode, int64_t begin, bool back, struct error *err)
+{
+    int64_t inside = back ? taps->to_count : taps->from_count;
+    int64_t padded = back ? taps->from_count : taps->to_count;
+    int rc = 0;
+    for (int64_t at = 0; !rc && at < padded; at++) {
+        int64_t source = pad_source(mode, at - begin, inside);
+        if (source >= 0)
+            rc = back ? taps_add(taps, source, at, 1, err) : taps_add(taps, at, source, 1, err);
+    }
+    return rc;
 }
 
 /* Constant padding that only adds. */

@@ -285,8 +285,9 @@ static void weigh_columns(const struct taps_state *state, const float *from, flo
     } else {
         for (int64_t x = 0; x < columns->to_count; x++)
             for (int64_t c = 0; c < inner; c++) {
-                float sum = 0;
-                for (int32_t k = columns->first[x]; k < columns->first[x + 1]; k++)
+                int32_t k = columns->first[x], end = columns->first[x + 1];
+                float sum = k < end ? columns->weight[k] * from[columns->from[k] * inner + c] : 0;
+                while (++k < end)
                     sum += columns->weight[k] * from[columns->from[k] * inner + c];
                 *to++ = sum;
             }
@@ -305,6 +306,12 @@ static inline float same(float number)
                      const float *weights, int count, int64_t length)                         \
     {                                                                                         \
         int k = 0;                                                                            \
+        if (count == 1) { /* exact, -0 too */                                                 \
+            const type *a = from + at[0] * step;                                              \
+            for (int64_t i = 0; i < length; i++)                                              \
+                to[i] = weights[0] * load(a[i]);                                              \
+            return;                                                                           \
+        }                                                                                     \
         memset(to, 0, (size_t)length * sizeof *to);                                           \
         for (; k + 4 <= count; k += 4) {                                                      \
             const type *a = from + at[k] * step, *b = from + at[k + 1] * step;                \
