@@ -8,7 +8,8 @@
 #define SAMPLES_MAX 15
 #define CASE_NS 300000000u /* no further sample is taken after so long */
 #define THREADS_MAX 64
-#define COPY_NS 20000000u
+#define COPY_NS 2000000u /* of a burst of copies, the fastest of which counts */
+#define COPY_BURSTS 9
 
 /* What the device can do. */
 struct peak {
@@ -31,6 +32,7 @@ static int measure(const struct ops_case *c, struct device *device, enum precisi
 static int sample(struct plan *plan, double *ns, struct error *err);
 static uint64_t moved_bytes(const struct graph *graph);
 static double copy_gbps(uint64_t bytes, uint32_t threads);
+static uint64_t copy_burst(struct copy_work *work, pthread_t *ids, uint32_t threads, unsigned runs);
 static void *run_copies(void *arg);
 
 int ops_bench(struct device *device, const char *only, struct error *err)
@@ -165,24 +167,34 @@ static double copy_gbps(uint64_t bytes, uint32_t threads)
     double best = 0;
     for (uint32_t i = 0; i < threads; i++)
         work[i] = (struct copy_work){ lab_take(part, 0), lab_take(part, 0), part, 1 };
-    for (unsigned runs = 1;; runs *= 2) {
-        uint64_t start_ns = clock_now_ns();
-        for (uint32_t i = 0; i < threads; i++) {
-            work[i].runs = runs;
-            assert(pthread_create(&ids[i], NULL, run_copies, &work[i]) == 0);
+    unsigned runs = 1, bursts = 0;
+    while (bursts < COPY_BURSTS) {
+        uint64_t took_ns = copy_burst(work, ids, threads, runs);
+        if (took_ns < COPY_NS && bursts == 0) {
+            runs *= 2;
+            continue;
         }
-        for (uint32_t i = 0; i < threads; i++)
-            assert(pthread_join(ids[i], NULL) == 0);
-        uint64_t took_ns = clock_now_ns() - start_ns;
-        best = 2.0 * (double)part * threads * runs / (double)took_ns;
-        if (took_ns > COPY_NS)
-            break;
+        best = fmax(best, 2.0 * (double)part * threads * runs / (double)took_ns);
+        bursts++;
     }
     for (uint32_t i = 0; i < threads; i++) {
         lab_give((void *)(uintptr_t)work[i].from);
         lab_give(work[i].to);
     }
     return best;
+}
+
+static uint64_t copy_burst(struct copy_work *work, pthread_t *ids, uint32_t threads, unsigned runs)
+{
+    uint64_t start_ns = clock_now_ns();
+    for (uint32_t i = 0; i < threads; i++) {
+        work[i].runs = runs;
+        int failed = pthread_create(&ids[i], NULL, run_copies, &work[i]);
+        assert(!failed);
+    }
+    for (uint32_t i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    return clock_now_ns() - start_ns;
 }
 
 static void *run_copies(void *arg)
