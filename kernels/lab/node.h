@@ -52,16 +52,27 @@ static inline int lab_node_constant(struct lab_node *node, enum tensor_type type
     return lab_must(graph_add_constant(node->graph, "constant", &tensor, &err), &err);
 }
 
-/* One node of the given inputs, compiled; its step is the one of this implementation. */
-static inline void lab_node_compile(struct lab_node *node, const char *op_name, const int *inputs,
-                                    int input_count, const char *implementation)
+/* Adds a node; attributes end with { 0 }, NULL: none. Its output. */
+static inline int lab_node_add(struct lab_node *node, const char *op_name, const int *inputs,
+                               int input_count, const struct attribute *attributes)
+{
+    struct error err;
+    const struct op *op = op_find(op_name, LAB_OPSET);
+    op = op ? op : op_find(op_name, 0); /* our own ops */
+    assert(op);
+    int output = lab_must(graph_add_value(node->graph, "output", TENSOR_F32, NULL, &err), &err);
+    int added = lab_must(
+        graph_add_node(node->graph, op, op_name, inputs, input_count, &output, 1, &err), &err);
+    for (; attributes && attributes->name; attributes++)
+        lab_must(graph_add_attribute(node->graph, added, attributes, &err), &err);
+    return output;
+}
+
+/* Compiles what gives the output; the step is the one of this implementation. */
+static inline void lab_node_finish(struct lab_node *node, int output, const char *implementation)
 {
     struct error err;
     struct plan_options options = { .precision = PRECISION_F32 };
-    const struct op *op = op_find(op_name, LAB_OPSET);
-    assert(op);
-    int output = lab_must(graph_add_value(node->graph, "output", TENSOR_F32, NULL, &err), &err);
-    lab_must(graph_add_node(node->graph, op, op_name, inputs, input_count, &output, 1, &err), &err);
     lab_must(graph_mark_output(node->graph, output, &err), &err);
     lab_must(device_open(&node->device, "cpu:threads=1", &err), &err);
     lab_must(device_compile(node->device, node->graph, &options, &node->plan, &err), &err);
@@ -71,6 +82,13 @@ static inline void lab_node_compile(struct lab_node *node, const char *op_name, 
             strcmp(plan->steps[i].implementation, implementation) == 0)
             node->step = &plan->steps[i];
     assert(!node->step || (node->step->run && node->step->place_count <= LAB_PLACES_MAX));
+}
+
+/* Both, of a node without attributes. */
+static inline void lab_node_compile(struct lab_node *node, const char *op_name, const int *inputs,
+                                    int input_count, const char *implementation)
+{
+    lab_node_finish(node, lab_node_add(node, op_name, inputs, input_count, NULL), implementation);
 }
 
 /* Runs the step with other memory in its places, in their order. */
