@@ -90,12 +90,25 @@ static inline void lab_give(void *data)
     free((uint8_t *)data - ((uintptr_t)data - line) - LAB_GUARD_BYTES);
 }
 
-static inline bool lab_is_guarded(const uint8_t *data, size_t bytes)
+static inline bool lab_has_guard(const uint8_t *data, size_t bytes, uint8_t guard)
 {
     for (size_t i = 1; i <= LAB_GUARD_BYTES; i++)
-        if (data[-(ptrdiff_t)i] != LAB_GUARD || data[bytes + i - 1] != LAB_GUARD)
+        if (data[-(ptrdiff_t)i] != guard || data[bytes + i - 1] != guard)
             return false;
     return true;
+}
+
+static inline bool lab_is_guarded(const uint8_t *data, size_t bytes)
+{
+    return lab_has_guard(data, bytes, LAB_GUARD);
+}
+
+/* Other guard bytes than lab_take's, as what is copied from behind an input to behind an output would
+ * not show. */
+static inline void lab_set_guard(uint8_t *data, size_t bytes, uint8_t guard)
+{
+    memset(data - LAB_GUARD_BYTES, guard, LAB_GUARD_BYTES);
+    memset(data + bytes, guard, LAB_GUARD_BYTES);
 }
 
 /* From -1 to 1. */

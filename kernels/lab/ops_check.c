@@ -9,6 +9,7 @@
 
 #define GRADIENT_F32_BOUND 1e-5 /* of COMPARE_NORM */
 #define SEED 1
+#define OUTPUT_GUARD 0xc3
 
 struct check {
     const struct ops_section *section;
@@ -141,6 +142,7 @@ static int bind(struct plan *plan, const struct tensor *inputs, struct borders *
         size_t bytes = tensor_bytes(plan_output(plan, i));
         borders->outputs[i] = lab_take(bytes, 0);
         memset(borders->outputs[i], LAB_SCRIBBLE, bytes);
+        lab_set_guard(borders->outputs[i], bytes, OUTPUT_GUARD);
         rc = plan_bind_output(plan, i, borders->outputs[i], err);
     }
     return rc;
@@ -156,7 +158,7 @@ static int check_borders(const struct plan *plan, const struct tensor *inputs,
             return error_set(err, ERROR_FORMAT, "input", "%zu is written to", i);
     }
     for (size_t i = 0; i < plan_output_count(plan); i++)
-        if (!lab_is_guarded(borders->outputs[i], tensor_bytes(plan_output(plan, i))))
+        if (!lab_has_guard(borders->outputs[i], tensor_bytes(plan_output(plan, i)), OUTPUT_GUARD))
             return error_set(err, ERROR_FORMAT, "output", "%zu: bytes around it are written to", i);
     return 0;
 }
