@@ -56,6 +56,11 @@ static const struct {
     { "sum_squares", build_sum_squares },
     { "batch_norm_train", build_batch_norm_train },
     { "batch_norm_grad", build_batch_norm_grad },
+    { "SoftmaxCrossEntropyLoss", build_cross_entropy },
+    { "softmax_cross_entropy_grad", build_cross_entropy_grad },
+    { "LogSoftmax", build_log_softmax },
+    { "softmax_grad", build_softmax_grad },
+    { "log_softmax_grad", build_log_softmax_grad },
 };
 
 static int prepare_graph(struct build *build, const struct graph *graph,

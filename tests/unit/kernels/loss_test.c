@@ -191,6 +191,18 @@ static void test_entropy(void **state)
             }
 }
 
+/* Enough positions for both threads, side by side and across. */
+static void test_many(void **state)
+{
+    const struct shape *shapes[] = { SHAPE(2, 3, 48, 50), SHAPE(5000, 7) };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        check_entropy(*state, &(struct entropy_case){ .op = "SoftmaxCrossEntropyLoss",
+                                                      .scores = shapes[s],
+                                                      .weighted = true,
+                                                      .ignoring = true,
+                                                      .ignored = 0.2 });
+}
+
 /* Where nothing is labelled, loss and gradient are 0: not 0/0, which training would not survive. */
 static void test_all_ignored(void **state)
 {
@@ -553,11 +565,11 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entropy),       cmocka_unit_test(test_all_ignored),
-        cmocka_unit_test(test_bad_label),     cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_large_logits),
-        cmocka_unit_test(test_odd_boxes),     cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_entropy),      cmocka_unit_test(test_many),
+        cmocka_unit_test(test_all_ignored),  cmocka_unit_test(test_bad_label),
+        cmocka_unit_test(test_losses),       cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_large_logits), cmocka_unit_test(test_odd_boxes),
+        cmocka_unit_test(test_equal),        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, start, finish);
 }

@@ -43,7 +43,9 @@ static void test_softmax(void **state)
         for (int64_t axis = -4; axis < 4; axis++)
             check_softmax(*state, ops[i], 13, SHAPE(2, 5, 3, 4), axis);
         check_softmax(*state, ops[i], 13, SHAPE(7), 0);
-        check_softmax(*state, ops[i], 13, SHAPE(3, 1), 1); /* one class: nothing flows */
+        check_softmax(*state, ops[i], 13, SHAPE(3, 1), 1);         /* one class: nothing flows */
+        check_softmax(*state, ops[i], 13, SHAPE(3, 4, 40, 41), 1); /* enough for both threads */
+        check_softmax(*state, ops[i], 13, SHAPE(4999, 3), 1);
         /* Until 12 everything from the axis on is one class. */
         for (int64_t axis = 0; axis < 4; axis++)
             check_softmax(*state, ops[i], 12, SHAPE(2, 5, 3, 4), axis);
