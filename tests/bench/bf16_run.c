@@ -10,6 +10,7 @@
 
 #define STATUS_WITHOUT 3
 
+static bool has_bf16(const struct device *device);
 static int serve(struct plan *plan, struct error *err);
 
 int main(int argc, char **argv)
@@ -24,9 +25,14 @@ int main(int argc, char **argv)
         return 2;
     }
     options.precision = strcmp(argv[2], "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32;
-    int rc = onnx_read_file(&graph, argv[1], &err);
+    int rc = device_open(&device, argc == 4 ? argv[3] : "cpu:threads=2", &err);
+    if (!rc && options.precision == PRECISION_BF16 && !has_bf16(device)) {
+        fprintf(stderr, "bf16_run: the processor has no bf16\n");
+        device_close(&device);
+        return STATUS_WITHOUT;
+    }
     if (!rc)
-        rc = device_open(&device, argc == 4 ? argv[3] : "cpu:threads=2", &err);
+        rc = onnx_read_file(&graph, argv[1], &err);
     if (!rc)
         rc = device_compile(device, graph, &options, &plan, &err);
     if (!rc)
@@ -36,7 +42,14 @@ int main(int argc, char **argv)
     graph_free(&graph);
     if (rc)
         fprintf(stderr, "bf16_run: %s\n", err.text);
-    return !rc ? 0 : rc == -ERROR_UNSUPPORTED ? STATUS_WITHOUT : 1;
+    return rc ? 1 : 0;
+}
+
+static bool has_bf16(const struct device *device)
+{
+    struct device_info info;
+    device_get_info(device, &info);
+    return info.bf16;
 }
 
 static int serve(struct plan *plan, struct error *err)

@@ -17,8 +17,8 @@
 #define STEPS_MAX 10000
 #define RUNS_PRINTED 3
 
-static int find_precision(const char *word, enum precision *precision, struct error *err);
-static int prepare(const char *const *arguments, const char *spec, struct device **device,
+static bool find_precision(const char *word, const struct device *device, enum precision *precision);
+static int prepare(const char *const *arguments, enum precision precision, struct device *device,
                    struct plan **plan, struct error *err);
 static bool learns(const char *name, void *arg);
 static int serve(struct plan *plan, struct error *err);
@@ -36,37 +36,25 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s [-p] NETWORK PRECISION DETECTOR [DEVICE]\n", argv[0]);
         return 2;
     }
-    int rc = prepare(arguments, count == 4 ? arguments[3] : "cpu:threads=2", &device, &plan, &err);
+    enum precision precision;
+    int rc = device_open(&device, count == 4 ? arguments[3] : "cpu:threads=2", &err);
+    if (!rc && !find_precision(arguments[1], device, &precision)) {
+        fprintf(stderr, "train_bench: %s is not to be had here\n", arguments[1]);
+        device_close(&device);
+        return STATUS_WITHOUT;
+    }
+    if (!rc)
+        rc = prepare(arguments, precision, device, &plan, &err);
     if (!rc)
         rc = print ? plan_print(plan, RUNS_PRINTED, stdout, &err) : serve(plan, &err);
     plan_free(&plan);
     device_close(&device);
     if (rc)
         fprintf(stderr, "train_bench: %s\n", err.text);
-    return !rc ? 0 : rc == -ERROR_UNSUPPORTED ? STATUS_WITHOUT : 1;
+    return rc ? 1 : 0;
 }
 
-static int prepare(const char *const *arguments, const char *spec, struct device **device,
-                   struct plan **plan, struct error *err)
-{
-    struct train_net net = { 0 };
-    struct train_options training = TRAIN_OPTIONS_DEFAULT;
-    struct plan_options options = { 0 };
-    training.clip_norm = TRAIN_NETS_CLIP_NORM;
-    training.learns = learns;
-    int rc = find_precision(arguments[1], &options.precision, err);
-    if (rc || (rc = device_open(device, spec, err)) ||
-        (rc = train_net_make(&net, arguments[0], arguments[2], err)) ||
-        (rc = train_make(net.graph, net.loss, &training, err)) ||
-        (rc = device_compile(*device, net.graph, &options, plan, err)))
-        goto done;
-    rc = train_net_fill(&net, *device, *plan, err);
-done:
-    train_net_finish(&net);
-    return rc;
-}
-
-static int find_precision(const char *word, enum precision *precision, struct error *err)
+static bool find_precision(const char *word, const struct device *device, enum precision *precision)
 {
     static const struct {
         const char *word;
@@ -75,13 +63,34 @@ static int find_precision(const char *word, enum precision *precision, struct er
         { "f32", PRECISION_F32 },
         { "bf16", PRECISION_BF16 },
     };
+    struct device_info info;
+    device_get_info(device, &info);
     for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
         if (strcmp(word, precisions[i].word) == 0) {
             *precision = precisions[i].precision;
-            return 0;
+            return *precision == PRECISION_F32 || info.bf16;
         }
     }
-    return error_set(err, ERROR_UNSUPPORTED, word, "the engine has no such precision");
+    return false;
+}
+
+static int prepare(const char *const *arguments, enum precision precision, struct device *device,
+                   struct plan **plan, struct error *err)
+{
+    struct train_net net = { 0 };
+    struct train_options training = TRAIN_OPTIONS_DEFAULT;
+    const struct plan_options options = { .precision = precision };
+    training.clip_norm = TRAIN_NETS_CLIP_NORM;
+    training.learns = learns;
+    int rc = train_net_make(&net, arguments[0], arguments[2], err);
+    if (!rc)
+        rc = train_make(net.graph, net.loss, &training, err);
+    if (!rc)
+        rc = device_compile(device, net.graph, &options, plan, err);
+    if (!rc)
+        rc = train_net_fill(&net, device, *plan, err);
+    train_net_finish(&net);
+    return rc;
 }
 
 static bool learns(const char *name, void *arg)
