@@ -106,6 +106,19 @@ int build_pointwise(struct build *build, const struct node *node, struct error *
     return chain_build(build, &chain, node->inputs, node->outputs, err);
 }
 
+/* Repeats its input, as any operand is repeated. */
+int build_expand(struct build *build, const struct node *node, struct error *err)
+{
+    const struct pointwise identity = { .kind = POINTWISE_IDENTITY, .operand = -1 };
+    struct chain chain = { .shape = build_info(build, node->outputs[0])->shape,
+                           .input_count = 1,
+                           .output_count = 1 };
+    if (build_info(build, node->inputs[0])->type != TENSOR_F32)
+        return BUILD_DECLINED;
+    chain.outputs[0] = chain_add_link(&chain, &identity, (int[]){ 0 });
+    return chain_build(build, &chain, node->inputs, node->outputs, err);
+}
+
 static int chain_build(struct build *build, const struct chain *chain, const int *inputs,
                        const int *outputs, struct error *err)
 {

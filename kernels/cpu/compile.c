@@ -32,6 +32,7 @@ static const struct {
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
     { "chain", build_chain },
+    { "Expand", build_expand },
     { "sum_to", build_sum_to },
     { "ReduceSum", build_reduce },
     { "ReduceMean", build_reduce },

@@ -177,6 +177,7 @@ INLINE float within(float x, float low, float high)
     X(ABS, fabsf(x))                                                  \
     X(NEG, -x)                                                        \
     X(SOFTPLUS, soft_plus(x))                                         \
+    X(IDENTITY, x)                                                    \
     X(ERF, erff(x))                                                   \
     X(RECIPROCAL, 1 / x)                                              \
     X(ADD, x + y)                                                     \

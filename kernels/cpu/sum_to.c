@@ -56,6 +56,7 @@ static void sum_part(const void *arg, int part, int parts);
 static void add_rows(const struct sum_state *state, const void *in, int64_t at, int64_t rows,
                      int64_t step, int64_t columns, double *sums);
 static double sum_row(const float *x, int64_t count);
+static inline void add_lanes(const float *x, int64_t depth, double sums[LANES]);
 static double sum_row_bf16(const uint16_t *x, int64_t count);
 static void add_columns(const float *x, int64_t rows, int64_t step, int64_t columns, double *sums);
 static void add_columns_bf16(const uint16_t *x, int64_t rows, int64_t step, int64_t columns,
@@ -292,20 +293,27 @@ static void add_rows(const struct sum_state *state, const void *in, int64_t at, 
 /* Loops that compilers make vectors of (gcc at -O3, with which mk/build.mk has this file compiled). */
 static double sum_row(const float *x, int64_t count)
 {
-    double sums[LANES] = { 0 }, sum = 0;
-    for (; count >= DEPTH * LANES; count -= DEPTH * LANES, x += DEPTH * LANES) {
-        float short_sums[LANES] = { 0 };
-        for (int k = 0; k < DEPTH; k++)
-            for (int lane = 0; lane < LANES; lane++)
-                short_sums[lane] += x[k * LANES + lane];
+    double sums[LANES] = { 0 };
+    for (; count >= LANES * DEPTH; count -= LANES * DEPTH, x += LANES * DEPTH)
+        add_lanes(x, DEPTH, sums);
+    add_lanes(x, count / LANES, sums);
+    x += count / LANES * LANES;
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int lane = 0; lane < width; lane++)
+            sums[lane] += sums[lane + width];
+    for (int64_t i = 0; i < count % LANES; i++)
+        sums[0] += (double)x[i];
+    return sums[0];
+}
+
+static inline void add_lanes(const float *x, int64_t depth, double sums[LANES])
+{
+    float short_sums[LANES] = { 0 };
+    for (int64_t k = 0; k < depth; k++)
         for (int lane = 0; lane < LANES; lane++)
-            sums[lane] += (double)short_sums[lane];
-    }
+            short_sums[lane] += x[k * LANES + lane];
     for (int lane = 0; lane < LANES; lane++)
-        sum += sums[lane];
-    for (int64_t i = 0; i < count; i++)
-        sum += (double)x[i];
-    return sum;
+        sums[lane] += (double)short_sums[lane];
 }
 
 static double sum_row_bf16(const uint16_t *x, int64_t count)

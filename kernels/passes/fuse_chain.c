@@ -25,6 +25,7 @@ struct work {
     int searches;
 };
 
+static void simplify_powers(struct graph *graph);
 static int start(struct work *work, struct graph *graph, struct error *err);
 static void finish(struct work *work);
 static int count_links(const struct graph *graph, const struct node *node);
@@ -34,6 +35,7 @@ static bool can_join(struct work *work, int group, int other);
 static bool leads_back(struct work *work, int group, int other);
 static void visit(struct work *work, int node, int *depth);
 static int make_chain(struct work *work, int first, struct error *err);
+static bool reads_expanded(const struct graph *graph, const struct node *node);
 static int write_chain(struct work *work, int first, int *registers, struct error *err);
 static int add_inputs(struct graph *graph, struct chain *chain, const struct node *node,
                       int *inputs, int *registers, struct error *err);
@@ -46,6 +48,7 @@ static bool is_needed(const struct work *work, int value, int group);
 int pass_fuse_chain(struct graph *graph, struct error *err)
 {
     struct work work;
+    simplify_powers(graph);
     int rc = start(&work, graph, err);
     for (int i = 0; !rc && i < work.node_count; i++) {
         int links = count_links(graph, &graph->nodes[i]);
@@ -61,6 +64,22 @@ int pass_fuse_chain(struct graph *graph, struct error *err)
             rc = make_chain(&work, i, err);
     finish(&work);
     return rc ? rc : rewrite_finish(graph, err);
+}
+
+/* Squares are what nearly all powers are, of layer normalisations. */
+static void simplify_powers(struct graph *graph)
+{
+    for (int i = 0; i < graph->node_count; i++) {
+        struct node *node = &graph->nodes[i];
+        float exponent;
+        if (!rewrite_is_op(graph, i, "Pow") || !rewrite_scalar(graph, node->inputs[1], &exponent) ||
+            exponent != 2 || graph->values[node->inputs[0]].type != TENSOR_F32 ||
+            !shape_equal(&graph->values[node->inputs[0]].shape,
+                         &graph->values[node->outputs[0]].shape))
+            continue;
+        node->op = op_find("Mul", 0);
+        node->inputs[1] = node->inputs[0];
+    }
 }
 
 static int start(struct work *work, struct graph *graph, struct error *err)
@@ -97,8 +116,8 @@ static int count_links(const struct graph *graph, const struct node *node)
     struct pointwise base, posts[FUSED_POSTS_MAX];
     if (shape_elements(&graph->values[node->outputs[0]].shape) == 0)
         return 0;
-    if (!fused_of(node->op))
-        return pointwise_from_node(graph, node, &base) ? 1 : 0;
+    if (!fused_of(node->op)) /* Identity is no work, and must not become any */
+        return pointwise_from_node(graph, node, &base) && base.kind != POINTWISE_IDENTITY ? 1 : 0;
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] < 0 || graph->values[node->inputs[i]].type != TENSOR_F32)
             return 0;
@@ -186,14 +205,11 @@ static void visit(struct work *work, int node, int *depth)
 
 /* ---- what becomes of it ---- */
 
-/* In the place of all nodes of a group; one node alone stays what it is. */
+/* In the place of all nodes of a group. One node alone stays what it is, but where it spares an Expand. */
 static int make_chain(struct work *work, int first, struct error *err)
 {
     const struct graph *graph = work->graph;
-    int nodes = 0;
-    for (int i = first; i < work->node_count; i++)
-        nodes += work->group[i] == first;
-    if (nodes < 2)
+    if (work->next[first] == first && !reads_expanded(graph, &graph->nodes[first]))
         return 0;
     size_t values = (size_t)graph->value_count + 1;
     int *registers = malloc(values * sizeof *registers); /* of each value */
@@ -236,6 +252,15 @@ static int write_chain(struct work *work, int first, int *registers, struct erro
         return 0; /* nothing reads what these nodes make */
     int node = chain_make(graph, graph->nodes[last].name, &chain, inputs, outputs, err);
     return node < 0 ? node : 0;
+}
+
+static bool reads_expanded(const struct graph *graph, const struct node *node)
+{
+    for (int k = 0; k < node->input_count; k++)
+        if (node->inputs[k] >= 0 &&
+            rewrite_is_op(graph, graph->values[node->inputs[k]].producer, "Expand"))
+            return true;
+    return false;
 }
 
 /* Registers for what the node reads from outside of the chain. */

@@ -134,6 +134,8 @@ float pointwise_compute(const struct pointwise *pointwise, const float in[POINTW
         return fminf(x, operand);
     case POINTWISE_PRELU:
         return x > 0 ? x : operand * x;
+    case POINTWISE_IDENTITY:
+        return x;
     case POINTWISE_ERF:
         return erff(x);
     case POINTWISE_RECIPROCAL:

@@ -26,6 +26,7 @@
     X(ABS, "Abs", 1, true)                                            \
     X(NEG, "Neg", 1, true)                                            \
     X(SOFTPLUS, "Softplus", 1, true)                                  \
+    X(IDENTITY, "Identity", 1, false)                                 \
     X(ERF, "Erf", 1, false)                                           \
     X(RECIPROCAL, "Reciprocal", 1, false)                             \
     X(ADD, "Add", 2, true)                                            \

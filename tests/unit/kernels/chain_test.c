@@ -175,6 +175,28 @@ static void test_spread(void **state)
     wide = net_node(&net, "Add", s, net_input(&net, SHAPE(1, 5)), -2);
     net_output(&net, net_node(&net, "Erf", wide, -2));
     check_chains(&net, "chain2");
+
+    /* One node alone, and Expand itself. */
+    net_begin(&net, 14);
+    wide = net_node(&net, "Expand", net_input(&net, SHAPE(3, 1, 40)), INTS(&net, 2, 3, 30, 40), -2);
+    net_output(&net, net_node(&net, "abs_grad", wide, net_input(&net, SHAPE(2, 3, 30, 40)), -2));
+    check_chains(&net, "chain1");
+    net_begin(&net, 15);
+    net_output(&net, net_node(&net, "Expand", net_input(&net, SHAPE(3, 1, 40)),
+                              INTS(&net, 2, 3, 30, 40), -2));
+    check_chains(&net, "Expand");
+}
+
+static void test_square(void **state)
+{
+    (void)state;
+    struct net net;
+    net_begin(&net, 16);
+    int two = net_constant(&net, SHAPE(1), 2, 2);
+    net_output(&net, net_node(&net, "Pow", net_input(&net, SHAPE(7, 9)), two, -2));
+    net_output(&net, net_node(&net, "Pow", net_input(&net, SHAPE(7)),
+                              net_constant(&net, SHAPE(7, 7), 2, 2), -2));
+    check_chains(&net, "Mul Pow");
 }
 
 /* What follows a convolution stays inside it, and what cannot follow it does not take it along. */
@@ -432,13 +454,14 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),       cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_outputs),     cmocka_unit_test(test_apart),
-        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_convolution), cmocka_unit_test(test_long),
-        cmocka_unit_test(test_state),       cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_loops),       cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_chain),     cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_outputs),   cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_shapes),    cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_square),    cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_long),      cmocka_unit_test(test_state),
+        cmocka_unit_test(test_orders),    cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_functions), cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
