@@ -105,7 +105,8 @@ int build_max_pool_grad(struct build *build, const struct node *node, struct err
     state->x_type = x_layout.type;
     state->type = dx_layout.type;
     int threads = build->device->threads;
-    state->lanes = state->planes * (state->inner / LANES) >= threads ? LANES : LANES_MIN;
+    bool enough = state->planes * ((state->inner + LANES - 1) / LANES) >= threads;
+    state->lanes = enough ? LANES : LANES_MIN;
     state->groups = (state->inner + state->lanes - 1) / state->lanes;
     state->parts = parallel_parts(threads, state->planes * pixels * state->inner, LEAST);
     int64_t room = state->type == TENSOR_F32 ? 1 : pixels * state->lanes;

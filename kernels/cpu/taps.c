@@ -266,8 +266,8 @@ static void weigh_rows(const struct taps_state *state, const char *plane, int64_
         const int32_t *at = columns->from + x * (taps_of_each);      \
         const float *weights = columns->weight + x * (taps_of_each); \
         for (int64_t c = 0; c < inner; c++) {                        \
-            float sum = 0;                                           \
-            for (int k = 0; k < (taps_of_each); k++)                 \
+            float sum = weights[0] * from[at[0] * inner + c];        \
+            for (int k = 1; k < (taps_of_each); k++)                 \
                 sum += weights[k] * from[at[k] * inner + c];         \
             *to++ = sum;                                             \
         }                                                            \
@@ -278,7 +278,9 @@ static void weigh_columns(const struct taps_state *state, const float *from, flo
 {
     const struct tap_table *columns = &state->columns;
     int64_t inner = state->inner;
-    if (columns->each == 2) {
+    if (columns->each == 1) {
+        EACH(1)
+    } else if (columns->each == 2) {
         EACH(2)
     } else if (columns->each == 4) {
         EACH(4)
