@@ -47,7 +47,7 @@ $(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/pool_gradient.o $(B)/obj/kernel
 $(B)/obj/kernels/cpu/optimise.o: CFLAGS += -O3 -fno-math-errno
 # Written for one kind of processor; elsewhere it says that it is not available.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-$(B)/obj/kernels/cpu/winograd.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+$(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
 endif
 # Selections instead of branches, and roots, only where nobody asks for traps or errno.
 $(B)/obj/kernels/cpu/lanes.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math

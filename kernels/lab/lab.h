@@ -31,7 +31,7 @@
 #define LAB_X86 0
 #endif
 
-enum lab_needs { LAB_ANY, LAB_AVX2, LAB_AVX512 };
+enum lab_needs { LAB_ANY, LAB_AVX2, LAB_AVX512, LAB_AVX512_BF16 };
 
 struct lab_step {
     const char *name;
@@ -125,6 +125,8 @@ static inline bool lab_can(enum lab_needs needs)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (needs == LAB_AVX512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+    if (needs == LAB_AVX512_BF16)
+        return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
 #endif
     return needs == LAB_ANY;
 }
@@ -250,6 +252,7 @@ static inline void lab_time(const struct lab *lab, const struct lab_problem *pro
 /* Says how many steps passed, the last lines as cmocka does; what main returns. */
 static inline int lab_end(const struct lab *lab)
 {
+    static const char *const words[] = { "", "AVX2", "AVX-512", "AVX-512 with bf16" };
     unsigned failed = 0, skipped = 0;
     for (unsigned s = 1; s < lab->step_count; s++) {
         failed += lab->failures[s] > 0;
@@ -257,7 +260,7 @@ static inline int lab_end(const struct lab *lab)
             continue;
         skipped++;
         fprintf(stderr, "SKIP REASON: lab: %s, step \"%s\": this processor has no %s\n", lab->kernel,
-                lab->steps[s].name, lab->steps[s].needs == LAB_AVX2 ? "AVX2" : "AVX-512");
+                lab->steps[s].name, words[lab->steps[s].needs]);
     }
     assert(lab->problem_count > 0);
     printf("lab: kernel=%s steps=%u problems=%u skipped=%u failed=%u\n", lab->kernel,
