@@ -47,7 +47,8 @@ build_fn build_reshape, build_transpose, build_slice, build_split, build_gather,
 /* Of training. */
 build_fn build_sgd, build_adam, build_moving_average, build_sum_squares, build_batch_norm_train,
     build_batch_norm_grad, build_cross_entropy, build_cross_entropy_grad, build_log_softmax,
-    build_softmax_grad, build_log_softmax_grad;
+    build_softmax_grad, build_log_softmax_grad, build_instance_norm, build_layer_norm,
+    build_instance_norm_grad, build_layer_norm_grad;
 
 /* ---- values ---- */
 

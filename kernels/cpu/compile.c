@@ -62,6 +62,10 @@ static const struct {
     { "LogSoftmax", build_log_softmax },
     { "softmax_grad", build_softmax_grad },
     { "log_softmax_grad", build_log_softmax_grad },
+    { "InstanceNormalization", build_instance_norm },
+    { "LayerNormalization", build_layer_norm },
+    { "instance_norm_grad", build_instance_norm_grad },
+    { "layer_norm_grad", build_layer_norm_grad },
 };
 
 static int prepare_graph(struct build *build, const struct graph *graph,

@@ -276,6 +276,7 @@ static void test_instance(void **state)
     check_instance(*state, SHAPE(2, 3, 5, 4));
     check_instance(*state, SHAPE(1, 16, 3, 3));
     check_instance(*state, SHAPE(3, 2, 7));
+    check_instance(*state, SHAPE(2, 3, 60, 61)); /* enough for both threads */
 }
 
 static void check_layer(struct device *device, const struct shape *shape, int axis, bool biased)
@@ -303,6 +304,7 @@ static void test_layer(void **state)
     }
     check_layer(*state, SHAPE(7, 150), 1, true);
     check_layer(*state, SHAPE(5), 0, true);
+    check_layer(*state, SHAPE(149, 113), 1, true);
 }
 
 int main(void)
