@@ -119,13 +119,16 @@ static void report_row(const struct ops_result *result, bool all, struct totals 
 
 static void print_row(const struct ops_result *result)
 {
-    char opsets[32], gradient[48] = "";
+    char opsets[32], gradient[48] = "", reference[48] = "";
     print_opsets(result->op, opsets, sizeof opsets);
     if (result->gradient_cases > 0)
         snprintf(gradient, sizeof gradient, "gradient %.1g, f32 %.1g", result->difference_error,
                  result->gradient_error);
-    printf("%-24s%-7s %2u cases  %-30s f32 %-7.1g bf16 %-7.1g %s\n", result->op->name, opsets,
-           result->cases, result->how, result->f32_error, result->bf16_error, gradient);
+    if (*result->how && result->by_reference > 0)
+        snprintf(reference, sizeof reference, " (%u: reference)", result->by_reference);
+    printf("%-28s%-6s %2u cases  f32 %-6.1g bf16 %-6.1g %-28s %s%s\n", result->op->name, opsets,
+           result->cases, result->f32_error, result->bf16_error, gradient,
+           *result->how ? result->how : "reference", reference);
 }
 
 /* Where a name has several rows: " 7-12". */

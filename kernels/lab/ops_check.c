@@ -25,6 +25,7 @@ struct borders {
 };
 
 static void check_forward(struct check *check, bool behind, enum precision precision);
+static void note_implementation(const struct plan *plan, struct ops_result *result);
 static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
                           enum precision precision, struct error *err);
 static int check_content(struct check *check, struct graph *graph, struct plan *plan,
@@ -69,13 +70,23 @@ static void check_forward(struct check *check, bool behind, enum precision preci
     if (!rc)
         rc = device_compile(check->device, graph, &options, &plan, &err);
     if (!rc && !behind && precision == PRECISION_F32)
-        ops_implementation(plan, check->result->how, sizeof check->result->how);
+        note_implementation(plan, check->result);
     if (!rc)
         rc = check_contents(check, graph, plan, behind, precision, &err);
     if (rc)
         complain(check, precision == PRECISION_F32 ? "f32" : "bf16", behind, &err);
     plan_free(&plan);
     graph_free(&graph);
+}
+
+static void note_implementation(const struct plan *plan, struct ops_result *result)
+{
+    char how[sizeof result->how];
+    ops_implementation(plan, how, sizeof how);
+    if (strstr(how, "reference"))
+        result->by_reference++;
+    else if (!*result->how)
+        memcpy(result->how, how, sizeof how);
 }
 
 static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
