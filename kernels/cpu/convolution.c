@@ -12,7 +12,7 @@ struct convolution {
     enum choice choice;
     struct layout in, out; /* of four dimensions */
     dnnl_memory_desc_t weights_as, weights_any, bias;
-    bool has_bias;
+    bool has_bias, constant_weights;
 };
 
 union convolution_desc {
@@ -41,7 +41,7 @@ static size_t take_posts(const struct post_list *posts, const struct layout *out
 static int place_output(struct build *build, const struct node *node,
                         const struct convolution *convolution, struct cpu_place **out,
                         struct error *err);
-static int want_image(struct build *build, int value, const struct layout *image,
+static int want_image(struct build *build, int value, const struct convolution *convolution,
                       struct cpu_place **place, struct error *err);
 static struct shape to_image(const struct shape *shape);
 static uint64_t count_flop(const struct convolution *convolution);
@@ -75,6 +75,7 @@ static int prepare(struct build *build, const struct node *node, struct convolut
     *convolution = (struct convolution){
         .transposed = strcmp(fused_base_name(node->op), "ConvTranspose") == 0,
         .has_bias = node->input_count > 2 && node->inputs[2] >= 0,
+        .constant_weights = build_info(build, node->inputs[1])->constant.data != NULL,
     };
     return convolution->transposed
                ? window_of_conv_transpose(node, in, weights, &convolution->window, err)
@@ -125,7 +126,7 @@ static int describe(struct build *build, const struct node *node, enum tensor_ty
     int rc = init_desc(build, convolution, &desc, err);
     if (!rc)
         rc = post_prepare(build, node, &convolution->out, posts, err);
-    if (!rc && choice == CHOICE_WINOGRAD)
+    if (!rc && choice == CHOICE_WINOGRAD && convolution->out.blocked)
         post_accumulate(build, node, &convolution->out, posts);
     return rc ? rc : post_describe(build, &desc, posts, pd, taken, err);
 }
@@ -156,8 +157,8 @@ static int init_desc(struct build *build, const struct convolution *convolution,
 {
     const struct window *window = &convolution->window;
     dnnl_memory_desc_t in, out;
-    layout_md(&convolution->in, &in);
-    layout_md(&convolution->out, &out);
+    choice_md(convolution->choice, &convolution->in, &in);
+    choice_md(convolution->choice, &convolution->out, &out);
     const dnnl_memory_desc_t *bias = convolution->has_bias ? &convolution->bias : NULL;
     dnnl_dims_t strides, dilates, begin, end;
     for (int d = 0; d < 2; d++) {
@@ -177,8 +178,9 @@ static int init_desc(struct build *build, const struct convolution *convolution,
                   &desc->transposed, dnnl_forward_inference, dnnl_deconvolution_direct, &in,
                   &convolution->weights_any, bias, &out, strides, dilates, begin, end)
             : dnnl_dilated_convolution_forward_desc_init(
-                  &desc->forward, dnnl_forward_inference, choice_algorithm(convolution->choice),
-                  &in, &convolution->weights_any, bias, &out, strides, dilates, begin, end);
+                  &desc->forward, choice_purpose(convolution->choice, convolution->constant_weights),
+                  choice_algorithm(convolution->choice), &in, &convolution->weights_any, bias, &out,
+                  strides, dilates, begin, end);
     return status ? cpu_dnnl_error(err, status, build->op, build->name, "describing it") : 0;
 }
 
@@ -186,8 +188,8 @@ static int add_step(struct build *build, const struct node *node,
                     const struct convolution *convolution, const struct post_list *posts,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err)
 {
-    struct cpu_place *in, *weights, *bias = NULL, *out;
-    int rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
+    struct cpu_place *in, *weights, *bias = NULL, *out, *made;
+    int rc = want_image(build, node->inputs[0], convolution, &in, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
     if (!rc)
@@ -199,6 +201,8 @@ static int add_step(struct build *build, const struct node *node,
     out = post_target(posts, taken);
     if (!rc)
         rc = place_output(build, node, convolution, &out, err);
+    if (!rc)
+        rc = choice_write(build, convolution->choice, out, &made, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
         return rc;
@@ -208,9 +212,11 @@ static int add_step(struct build *build, const struct node *node,
     build_add_arg(&args, DNNL_ARG_WEIGHTS, weights);
     if (bias)
         build_add_arg(&args, DNNL_ARG_BIAS, bias);
-    build_add_arg(&args, DNNL_ARG_DST, out);
+    build_add_arg(&args, DNNL_ARG_DST, made);
     post_add_args(posts, taken, &args);
     rc = build_primitive(build, pd, &args, count_flop(convolution), err);
+    if (!rc)
+        rc = choice_finish(build, made, out, err);
     return rc ? rc : post_add_steps(build, posts, taken, out, err);
 }
 
@@ -228,7 +234,7 @@ static int add_own_step(struct build *build, const struct node *node, struct con
     convolution->out = layout_channels_last(TENSOR_BF16, &image);
     int rc = post_prepare(build, node, &convolution->out, &posts, err);
     if (!rc)
-        rc = want_image(build, node->inputs[0], &convolution->in, &in, err);
+        rc = want_image(build, node->inputs[0], convolution, &in, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
     if (!rc && convolution->has_bias)
@@ -271,12 +277,13 @@ static int place_output(struct build *build, const struct node *node,
 }
 
 /* A value of three or four dimensions as an image of four. */
-static int want_image(struct build *build, int value, const struct layout *image,
+static int want_image(struct build *build, int value, const struct convolution *convolution,
                       struct cpu_place **place, struct error *err)
 {
+    const struct layout *image = &convolution->in;
     const struct shape *shape = &build_info(build, value)->shape;
     if (shape->rank == 4)
-        return build_want(build, value, image, place, err);
+        return choice_read(build, convolution->choice, value, image, place, err);
     struct layout line = layout_channels_last(image->type, shape);
     struct cpu_place *found;
     int rc = build_want(build, value, &line, &found, err);

@@ -257,10 +257,12 @@ static void test_windows(void **state)
     static const int64_t sizes[][2] = { { 3, 3 }, { 4, 5 }, { 7, 13 }, { 24, 32 }, { 1, 40 } };
     for (size_t p = 0; p < sizeof pads / sizeof *pads; p++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            for (int form = 0; form < 4; form++) { /* weights that are an input, more channels */
+            for (int form = 0; form < 6;
+                 form++) { /* weights that are an input; more channels, odd ones */
                 struct net net;
                 char what[64];
-                int64_t in = form & 2 ? 96 : 32, out = form & 2 ? 48 : 64;
+                int64_t in = form < 2 ? 32 : form < 4 ? 96 : 41;
+                int64_t out = form < 2 ? 64 : form < 4 ? 48 : 37;
                 if (sizes[i][0] + pads[p][0] + pads[p][2] < 3)
                     continue;
                 net_begin(&net, p);
@@ -272,6 +274,26 @@ static void test_windows(void **state)
                 snprintf(what, sizeof what, "pads %zu, size %zu, form %d", p, i, form);
                 check(&net, what);
             }
+}
+
+/* Channels that fill no blocks are filled up for the convolution alone. */
+static void test_odd_channels(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        struct net net;
+        char what[64];
+        int64_t between = form & 1 ? 40 : 64;
+        net_begin(&net, (uint64_t)form);
+        int x = net_input(&net, SHAPE(2, 33, 7, 6));
+        int y = net_node(&net, form & 2 ? "Exp" : "Relu", add_conv(&net, x, 33, between), -2);
+        y = net_node(&net, "Add", add_conv(&net, y, between, between), y, -2);
+        net_output(&net, net_node(&net, "Relu", add_conv(&net, y, between, 70), -2));
+        if (form == 0) /* a copy that fills up, an addition between, a copy that takes away */
+            check_steps(&net, 1 + 4 + 2, 3);
+        snprintf(what, sizeof what, "odd channels %d", form);
+        check(&net, what);
+    }
 }
 
 /* Functions of one argument, fused to the convolution before, and behind something that they cannot be
@@ -560,13 +582,13 @@ static void test_views(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocked), cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_like),    cmocka_unit_test(test_memory_desc),
-        cmocka_unit_test(test_chain),   cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_unary),   cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_mixed),   cmocka_unit_test(test_concat),
-        cmocka_unit_test(test_images),  cmocka_unit_test(test_direct),
-        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_blocked),      cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_like),         cmocka_unit_test(test_memory_desc),
+        cmocka_unit_test(test_chain),        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_odd_channels), cmocka_unit_test(test_unary),
+        cmocka_unit_test(test_binary),       cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_concat),       cmocka_unit_test(test_images),
+        cmocka_unit_test(test_direct),       cmocka_unit_test(test_views),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
