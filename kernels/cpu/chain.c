@@ -1,53 +1,15 @@
-/* chain: a program of pointwise functions in one pass over memory. What lies as the result does is read
- * and written where it is; everything between is kept in pieces of a block, which stay in the nearest
- * cache (kernels/lab/chain.c). Inputs that broadcast are spread out into such pieces. */
-#include "passes/chain.h"
+/* chain: makes the program of a chain: in which layout everything lies, which output is written over
+ * which input, and which piece of scratch memory holds what for how long. */
+#include "cpu/chain.h"
 #include "cpu/build.h"
-#include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define BLOCK 1024 /* numbers; a function is called for each block */
+#define BLOCK 256  /* numbers; a function is called for each block */
 #define LEAST 8192 /* numbers for a thread, below which it is not woken */
 #define LINE 16    /* floats */
-
-/* Where a register is while a block is worked on: in memory at the block's offset, or in a piece of
- * scratch memory. */
-struct spot {
-    int place; /* index among the step's places, or -1: */
-    int piece;
-};
-
-/* An input that broadcasts, seen in the order of the result's memory. */
-struct operand {
-    int place, rank;
-    int64_t count[SHAPE_RANK_MAX + 1], step[SHAPE_RANK_MAX + 1];
-    bool fixed; /* the same in each block: it is spread out once, to */
-    int piece;
-};
-
-enum action { ACTION_COMPUTE, ACTION_WIDEN, ACTION_NARROW, ACTION_SPREAD };
-
-struct instruction {
-    enum action action;
-    struct spot in[POINTWISE_INPUTS_MAX], to;
-    lanes_fn *run;
-    float alpha, beta;
-    int operand;
-};
-
-struct chain_state {
-    int64_t elements, block;
-    int64_t piece_stride;
-    int pieces, parts, scratch; /* place of the pieces of all parts */
-    int operand_count;
-    struct operand operands[CHAIN_INPUTS_MAX];
-    int instruction_count;
-    struct instruction instructions[CHAIN_INPUTS_MAX + 2 * CHAIN_LINKS_MAX];
-};
 
 /* What is only needed to make a step. */
 struct making {
@@ -60,7 +22,7 @@ struct making {
     int first_use[CHAIN_REGISTERS_MAX], last_use[CHAIN_REGISTERS_MAX]; /* links, -1: none */
     int output_of[CHAIN_REGISTERS_MAX];                                /* -1: it is none */
     int operand_of[CHAIN_INPUTS_MAX];                                  /* -1: it is no operand */
-    struct spot spots[CHAIN_REGISTERS_MAX];
+    struct chain_spot spots[CHAIN_REGISTERS_MAX];
     bool busy[CHAIN_REGISTERS_MAX]; /* pieces */
     struct chain_state *state;
 };
@@ -71,7 +33,8 @@ static void find_uses(struct making *making);
 static int choose_layout(struct making *making, struct error *err);
 static int want_inputs(struct making *making, struct error *err);
 static int want_operand(struct making *making, int input, struct error *err);
-static void read_operand(struct operand *operand, const struct layout *from, const struct layout *to);
+static void read_operand(struct chain_operand *operand, const struct layout *from,
+                         const struct layout *to);
 static void choose_block(struct making *making);
 static int place_outputs(struct making *making, struct error *err);
 static bool takes_place(const struct making *making, int input, int output,
@@ -80,11 +43,6 @@ static void write_instructions(struct making *making);
 static void load(struct making *making, int input);
 static int take_piece(struct making *making);
 static void give_piece(struct making *making, int reg);
-static int run_chain(const struct cpu_step *step, struct error *err);
-static void run_part(const void *arg, int part, int parts);
-static void run_block(const struct cpu_step *step, float *pieces, int64_t at, int64_t count);
-static void spread(const struct operand *operand, const float *from, int64_t at, int64_t count,
-                   float *to);
 
 int build_chain(struct build *build, const struct node *node, struct error *err)
 {
@@ -154,7 +112,7 @@ static int chain_build(struct build *build, const struct chain *chain, const int
     }
     char text[32];
     snprintf(text, sizeof text, "chain:%d", chain->link_count);
-    return build_c_step(build, text, run_chain, state, making.places, making.place_count, err);
+    return build_c_step(build, text, chain_run, state, making.places, making.place_count, err);
 }
 
 static void find_uses(struct making *making)
@@ -248,7 +206,7 @@ static int want_operand(struct making *making, int input, struct error *err)
     if (rc)
         return rc;
     making->operand_of[input] = state->operand_count;
-    struct operand *operand = &state->operands[state->operand_count++];
+    struct chain_operand *operand = &state->operands[state->operand_count++];
     operand->place = making->place_count;
     read_operand(operand, &layout, &making->layout);
     making->places[making->place_count++] = place;
@@ -257,7 +215,8 @@ static int want_operand(struct making *making, int input, struct error *err)
 
 /* Dimensions of the result by falling stride, blocks and the channels in them apart; joined where the
  * operand's steps allow it. */
-static void read_operand(struct operand *operand, const struct layout *from, const struct layout *to)
+static void read_operand(struct chain_operand *operand, const struct layout *from,
+                         const struct layout *to)
 {
     int64_t stride[SHAPE_RANK_MAX + 1], count[SHAPE_RANK_MAX + 1], step[SHAPE_RANK_MAX + 1];
     int rank = 0, missing = to->shape.rank - from->shape.rank;
@@ -306,15 +265,15 @@ static void choose_block(struct making *making)
     struct chain_state *state = making->state;
     int64_t period = 1;
     for (int i = 0; i < state->operand_count; i++) {
-        const struct operand *operand = &state->operands[i];
+        const struct chain_operand *operand = &state->operands[i];
         if (operand->rank == 2 && operand->step[0] == 0 && operand->count[1] <= BLOCK &&
             operand->count[1] > period)
             period = operand->count[1];
     }
     state->block = BLOCK / period * period;
-    state->piece_stride = (state->block + LINE - 1) / LINE * LINE;
+    state->piece_stride = (state->block + LINE - 1) / LINE * LINE + LINE;
     for (int i = 0; i < state->operand_count; i++) {
-        struct operand *operand = &state->operands[i];
+        struct chain_operand *operand = &state->operands[i];
         bool one = operand->rank == 1 && operand->step[0] == 0;
         operand->fixed = one || (operand->rank == 2 && operand->step[0] == 0 &&
                                  state->block % operand->count[1] == 0);
@@ -370,7 +329,7 @@ static void write_instructions(struct making *making)
     const struct chain *chain = making->chain;
     struct chain_state *state = making->state;
     for (int i = 0; i < chain->input_count; i++)
-        making->spots[i] = (struct spot){ i, -1 };
+        making->spots[i] = (struct chain_spot){ i, -1 };
     for (int l = 0; l < chain->link_count; l++) {
         const struct chain_link *link = &chain->links[l];
         int r = chain->input_count + l, output = making->output_of[r];
@@ -379,22 +338,23 @@ static void write_instructions(struct making *making)
         for (int k = 0; k < POINTWISE_INPUTS_MAX && link->in[k] >= 0; k++)
             if (link->in[k] < chain->input_count && making->first_use[link->in[k]] == l)
                 load(making, link->in[k]);
-        struct instruction *next = &state->instructions[state->instruction_count++];
-        *next = (struct instruction){ .action = ACTION_COMPUTE,
-                                      .run = lanes_find(link->function.kind),
-                                      .alpha = link->function.alpha,
-                                      .beta = link->function.beta };
+        struct chain_instruction *next = &state->instructions[state->instruction_count++];
+        *next = (struct chain_instruction){ .action = CHAIN_COMPUTE,
+                                            .run = lanes_find(link->function.kind),
+                                            .alpha = link->function.alpha,
+                                            .beta = link->function.beta };
         for (int k = 0; k < POINTWISE_INPUTS_MAX; k++)
             next->in[k] = making->spots[link->in[k] < 0 ? link->in[0] : link->in[k]];
         for (int k = 0; k < POINTWISE_INPUTS_MAX && link->in[k] >= 0; k++)
             if (making->last_use[link->in[k]] == l)
                 give_piece(making, link->in[k]);
         bool in_memory = output >= 0 && !narrow;
-        next->to = in_memory ? (struct spot){ place, -1 } : (struct spot){ -1, take_piece(making) };
+        next->to = in_memory ? (struct chain_spot){ place, -1 }
+                             : (struct chain_spot){ -1, take_piece(making) };
         making->spots[r] = next->to;
         if (narrow) {
-            state->instructions[state->instruction_count++] = (struct instruction){
-                .action = ACTION_NARROW, .in = { next->to }, .to = { place, -1 }
+            state->instructions[state->instruction_count++] = (struct chain_instruction){
+                .action = CHAIN_NARROW, .in = { next->to }, .to = { place, -1 }
             };
         }
         if (making->last_use[r] < 0)
@@ -407,18 +367,18 @@ static void load(struct making *making, int input)
 {
     struct chain_state *state = making->state;
     int operand = making->operand_of[input];
-    struct spot *spot = &making->spots[input];
+    struct chain_spot *spot = &making->spots[input];
     if (operand >= 0 && state->operands[operand].fixed) {
-        *spot = (struct spot){ -1, state->operands[operand].piece };
+        *spot = (struct chain_spot){ -1, state->operands[operand].piece };
         return;
     }
     if (operand < 0 && making->places[input]->layout.type == TENSOR_F32)
         return;
-    struct instruction *next = &state->instructions[state->instruction_count++];
-    *next = (struct instruction){ .action = operand < 0 ? ACTION_WIDEN : ACTION_SPREAD,
-                                  .in = { *spot },
-                                  .to = { -1, take_piece(making) },
-                                  .operand = operand < 0 ? 0 : operand };
+    struct chain_instruction *next = &state->instructions[state->instruction_count++];
+    *next = (struct chain_instruction){ .action = operand < 0 ? CHAIN_WIDEN : CHAIN_SPREAD,
+                                        .in = { *spot },
+                                        .to = { -1, take_piece(making) },
+                                        .operand = operand < 0 ? 0 : operand };
     *spot = next->to;
 }
 
@@ -440,103 +400,4 @@ static void give_piece(struct making *making, int reg)
     bool fixed = operand >= 0 && making->state->operands[operand].fixed;
     if (making->spots[reg].piece >= 0 && !fixed)
         making->busy[making->spots[reg].piece] = false;
-}
-
-/* ---- running ---- */
-
-static int run_chain(const struct cpu_step *step, struct error *err)
-{
-    (void)err;
-    parallel_run(((const struct chain_state *)step->state)->parts, run_part, step);
-    return 0;
-}
-
-static void run_part(const void *arg, int part, int parts)
-{
-    const struct cpu_step *step = arg;
-    const struct chain_state *state = step->state;
-    int64_t at, end;
-    float *pieces = NULL;
-    if (state->pieces > 0)
-        pieces =
-            (float *)step->places[state->scratch]->data + part * state->pieces * state->piece_stride;
-    for (int i = 0; i < state->operand_count; i++) {
-        const struct operand *operand = &state->operands[i];
-        if (operand->fixed)
-            spread(operand, step->places[operand->place]->data, 0,
-                   state->block < state->elements ? state->block : state->elements,
-                   pieces + operand->piece * state->piece_stride);
-    }
-    parallel_share(state->elements, state->block, part, parts, &at, &end);
-    for (; at < end; at += state->block)
-        run_block(step, pieces, at, end - at < state->block ? end - at : state->block);
-}
-
-static float *spot_memory(const struct cpu_step *step, float *pieces, int64_t at, struct spot spot)
-{
-    const struct chain_state *state = step->state;
-    return spot.place < 0 ? pieces + spot.piece * state->piece_stride
-                          : (float *)step->places[spot.place]->data + at;
-}
-
-static void run_block(const struct cpu_step *step, float *pieces, int64_t at, int64_t count)
-{
-    const struct chain_state *state = step->state;
-    for (int i = 0; i < state->instruction_count; i++) {
-        const struct instruction *next = &state->instructions[i];
-        const struct operand *operand = &state->operands[next->operand];
-        switch (next->action) {
-        case ACTION_COMPUTE:
-            next->run(spot_memory(step, pieces, at, next->in[0]),
-                      spot_memory(step, pieces, at, next->in[1]),
-                      spot_memory(step, pieces, at, next->in[2]),
-                      spot_memory(step, pieces, at, next->to), count, next->alpha, next->beta);
-            break;
-        case ACTION_WIDEN:
-            lanes_widen((const uint16_t *)step->places[next->in[0].place]->data + at,
-                        spot_memory(step, pieces, at, next->to), count);
-            break;
-        case ACTION_NARROW:
-            lanes_narrow(spot_memory(step, pieces, at, next->in[0]),
-                         (uint16_t *)step->places[next->to.place]->data + at, count);
-            break;
-        case ACTION_SPREAD:
-            spread(operand, step->places[operand->place]->data, at, count,
-                   spot_memory(step, pieces, at, next->to));
-            break;
-        }
-    }
-}
-
-/* Elements [at, at + count) of what the operand is repeated to. */
-static void spread(const struct operand *operand, const float *from, int64_t at, int64_t count,
-                   float *to)
-{
-    int last = operand->rank - 1;
-    int64_t index[SHAPE_RANK_MAX + 1];
-    for (int d = last; d >= 0; d--) {
-        index[d] = at % operand->count[d];
-        at /= operand->count[d];
-        from += index[d] * operand->step[d];
-    }
-    while (count > 0) {
-        int64_t row = operand->count[last] - index[last], step = operand->step[last];
-        row = row < count ? row : count;
-        if (step == 0)
-            lanes_fill(*from, to, row);
-        else if (step == 1)
-            memcpy(to, from, (size_t)row * sizeof *to);
-        else
-            for (int64_t i = 0; i < row; i++)
-                to[i] = from[i * step];
-        to += row;
-        count -= row;
-        index[last] += row;
-        from += row * step;
-        for (int d = last; d > 0 && index[d] == operand->count[d]; d--) {
-            from += operand->step[d - 1] - operand->count[d] * operand->step[d];
-            index[d] = 0;
-            index[d - 1]++;
-        }
-    }
 }

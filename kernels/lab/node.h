@@ -8,7 +8,7 @@
 #include "ops/op.h"
 
 #define LAB_OPSET 13
-#define LAB_PLACES_MAX 4
+#define LAB_PLACES_MAX 6
 
 struct lab_node {
     struct graph *graph;
