@@ -15,6 +15,8 @@ static const struct {
 } makers[] = {
     { "Conv", build_convolution },
     { "ConvTranspose", build_convolution },
+    { "conv_grad_input", build_conv_grad_input },
+    { "conv_grad_weights", build_conv_grad_weights },
     { "MatMul", build_matmul },
     { "Gemm", build_gemm },
     { "PRelu", build_prelu },

@@ -1,8 +1,16 @@
 /* The gradients of Conv and ConvTranspose: in doubles against finite differences, in floats and on
- * the cpu device (f32 and bf16) against the doubles, over every attribute and odd shapes. */
+ * the cpu device (f32 and bf16) against the doubles, over every attribute and odd shapes; what the
+ * rules add and leave out; and on random shapes of all sizes the device against the reference
+ * kernels. A failure prints its seed; `conv_gradient_test SEED` runs that one. */
 #include "gradient_check.h"
+#include "ops/conv.h"
+
+#define RANDOM_CASES 300
+#define RANDOM_WORK_MAX 3e7 /* multiply-adds */
+#define BF16_BOUND 1e-2 /* two operands of 8 bits each: 2^-8 at most, a third of it on average */
 
 static struct device *device;
+static uint64_t only_seed;
 
 struct conv_case {
     const char *what;
@@ -116,7 +124,7 @@ static void check_case(const struct conv_case *conv)
                                        : conv->weights.dim[0];
     int x = net_input(&net, &conv->input), w = net_input(&net, &conv->weights);
     const char *op = conv->transposed ? "ConvTranspose" : "Conv";
-    int y = conv->no_bias || conv->transposed ? net_node(&net, op, x, w, -2)
+    int y = conv->no_bias ? net_node(&net, op, x, w, -2)
                           : net_node(&net, op, x, w, net_input(&net, SHAPE(filters)), -2);
     if (conv->group)
         net_int(&net, "group", conv->group);
@@ -128,7 +136,7 @@ static void check_case(const struct conv_case *conv)
     add_list(&net, "output_padding", conv->output_padding, spatial);
     add_list(&net, "output_shape", conv->output_shape, spatial);
     net_output(&net, y);
-    gradient_check_bf16(&net, device, 1e-2, conv->what);
+    gradient_check_bf16(&net, device, BF16_BOUND, conv->what);
     net_end(&net);
 }
 
@@ -137,6 +145,125 @@ static void test_attributes(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_case(&cases[i]);
+}
+
+/* ---- random shapes ---- */
+
+static int64_t pick(struct net *net, int64_t least, int64_t most)
+{
+    return least + (int64_t)(random_next_unit(&net->random) * (double)(most - least + 1));
+}
+
+static int64_t pick_channels(struct net *net)
+{
+    static const int64_t usual[] = { 1, 3, 8, 12, 16, 32, 48, 64 };
+    return pick(net, 0, 2) ? usual[pick(net, 0, 7)] : pick(net, 1, 40);
+}
+
+/* A Conv that exists, with attributes as they are resolved. */
+static bool pick_window(struct net *net, struct window *w)
+{
+    int kind = (int)pick(net, 0, 3);
+    *w = (struct window){ .batch = pick(net, 1, 3), .groups = 1 };
+    w->in_channels = pick_channels(net);
+    w->out_channels = pick_channels(net);
+    if (kind == 0) {
+        w->groups = w->in_channels;
+        w->out_channels = w->in_channels * (pick(net, 0, 3) ? 1 : 2);
+    } else if (kind == 1) {
+        w->groups = pick(net, 2, 4);
+        w->in_channels *= w->groups;
+        w->out_channels *= w->groups;
+    }
+    bool square = pick(net, 0, 3), same = pick(net, 0, 2), plain = pick(net, 0, 1);
+    for (int d = 0; d < 2; d++) {
+        w->kernel[d] = square && d ? w->kernel[0] : pick(net, 0, 2) ? 3 : pick(net, 1, 9);
+        w->stride[d] = plain ? 1 : pick(net, 1, 3);
+        w->dilation[d] = plain || pick(net, 0, 2) ? 1 : pick(net, 2, 3);
+        w->in[d] = pick(net, 1, 24);
+        int64_t reach = (w->kernel[d] - 1) * w->dilation[d] + 1;
+        w->pad_begin[d] = same ? reach / 2 : pick(net, 0, reach);
+        w->pad_end[d] = same ? reach / 2 : pick(net, 0, reach);
+        int64_t room = w->in[d] + w->pad_begin[d] + w->pad_end[d] - reach;
+        if (room < 0)
+            return false;
+        w->out[d] = room / w->stride[d] + 1;
+    }
+    return (double)(w->batch * w->out[0] * w->out[1] * w->kernel[0] * w->kernel[1]) *
+               (double)(w->in_channels * w->out_channels / w->groups) <
+           RANDOM_WORK_MAX;
+}
+
+static void add_window(struct net *net, const struct window *w, const char *name,
+                       const struct shape *shape)
+{
+    net_int(net, "group", w->groups);
+    net_list(net, "strides", 2, w->stride);
+    net_list(net, "dilations", 2, w->dilation);
+    LIST(net, "pads", w->pad_begin[0], w->pad_begin[1], w->pad_end[0], w->pad_end[1]);
+    net_list(net, name, 4, shape->dim);
+}
+
+static void add_weights_node(struct net *net, int x, int dy, bool with_bias)
+{
+    int outputs[2], count = with_bias ? 2 : 1;
+    for (int i = 0; i < count; i++) {
+        outputs[i] = graph_add_value(net->graph, "gradient", TENSOR_F32, NULL, &net->err);
+        net_must(net, outputs[i]);
+        net_output(net, outputs[i]);
+    }
+    net_must(net, graph_add_node(net->graph, op_find("conv_grad_weights", OPSET_OWN), "weights",
+                                 (int[]){ x, dy }, 2, outputs, count, &net->err));
+}
+
+/* Both gradient ops at the edge of a graph or, `inside`, with something before and behind them, where
+ * bf16 stays in memory. */
+static void check_random(uint64_t seed)
+{
+    struct net net;
+    struct window w;
+    char what[200];
+    net_begin(&net, seed);
+    while (!pick_window(&net, &w))
+        ;
+    bool inside = pick(&net, 0, 1), with_bias = inside && pick(&net, 0, 1);
+    snprintf(
+        what, sizeof what,
+        "seed %llu: %lldx%lldx%lldx%lld to %lldx%lldx%lld, kernel %lldx%lld, stride %lld %lld, "
+        "dilation %lld %lld, pads %lld %lld %lld %lld, %lld groups",
+        (unsigned long long)seed, (long long)w.batch, (long long)w.in_channels, (long long)w.in[0],
+        (long long)w.in[1], (long long)w.out_channels, (long long)w.out[0], (long long)w.out[1],
+        (long long)w.kernel[0], (long long)w.kernel[1], (long long)w.stride[0],
+        (long long)w.stride[1], (long long)w.dilation[0], (long long)w.dilation[1],
+        (long long)w.pad_begin[0], (long long)w.pad_begin[1], (long long)w.pad_end[0],
+        (long long)w.pad_end[1], (long long)w.groups);
+    const struct shape in = S(w.batch, w.in_channels, w.in[0], w.in[1]);
+    const struct shape out = S(w.batch, w.out_channels, w.out[0], w.out[1]);
+    const struct shape weights =
+        S(w.out_channels, w.in_channels / w.groups, w.kernel[0], w.kernel[1]);
+    int x = net_input(&net, &in), dy = net_input(&net, &out);
+    int read = net_input(&net, &weights);
+    if (inside)
+        dy = net_node(&net, "Sigmoid", dy, -2); /* positive: the bias is a sum that keeps its digits */
+    int dx = net_node(&net, "conv_grad_input", dy, read, -2);
+    add_window(&net, &w, "input_shape", &in);
+    net_output(&net, inside ? net_node(&net, "Neg", dx, -2) : dx);
+    add_weights_node(&net, x, dy, with_bias);
+    add_window(&net, &w, "weights_shape", &weights);
+    struct device_info info;
+    device_get_info(device, &info);
+    net_check(&net, device, PRECISION_F32, FLOAT_BOUND, what);
+    if (info.bf16)
+        net_check(&net, device, PRECISION_BF16, BF16_BOUND, what);
+    net_end(&net);
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    uint64_t first = only_seed ? only_seed : 1, last = only_seed ? only_seed : RANDOM_CASES;
+    for (uint64_t seed = first; seed <= last; seed++)
+        check_random(seed);
 }
 
 static int open_device(void **state)
@@ -153,10 +280,16 @@ static int close_device(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        only_seed = strtoull(argv[1], NULL, 10);
+    const struct CMUnitTest one[] = { cmocka_unit_test(test_random) };
+    if (only_seed)
+        return cmocka_run_group_tests(one, open_device, close_device);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

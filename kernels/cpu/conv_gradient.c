@@ -1,0 +1,328 @@
+/* conv_gradient: the gradients of convolutions with oneDNN. As in the forward direction one dimension
+ * is seen as one row of two. In bf16 the gradients of activations are bf16 as activations are, those
+ * of weights and biases f32. */
+#include "cpu/build.h"
+#include "ops/conv.h"
+
+enum { DATA, WEIGHTS };
+
+struct backward {
+    int kind;
+    struct window window;  /* of the Conv */
+    struct layout in, out; /* of its input and output, or their gradients; of four dimensions */
+    enum tensor_type type; /* of what is read */
+    dnnl_memory_desc_t weights_as, bias; /* as in the graph, f32 */
+    bool has_bias;
+    int64_t step[2]; /* of the input that it reads, only every so many rows and columns are seen */
+};
+
+static void thin_window(struct backward *backward);
+static int choose(struct build *build, const struct node *node, struct backward *backward,
+                  dnnl_primitive_desc_t *pd, struct error *err);
+static bool computes_wrongly(const struct backward *backward);
+static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
+                        struct backward *backward);
+static void describe_weights(struct backward *backward);
+static int describe(struct build *build, const struct backward *backward, dnnl_primitive_desc_t *pd,
+                    struct error *err);
+static int add_data_step(struct build *build, const struct node *node,
+                         const struct backward *backward, dnnl_primitive_desc_t pd,
+                         struct error *err);
+static int add_weights_step(struct build *build, const struct node *node,
+                            const struct backward *backward, dnnl_primitive_desc_t pd,
+                            struct error *err);
+static int place_image(struct build *build, int value, const struct layout *image,
+                       struct cpu_place **place, struct error *err);
+static int place_weights(struct build *build, int value, const struct backward *backward,
+                         const dnnl_memory_desc_t *md, struct cpu_place **place,
+                         struct cpu_place **dense, struct error *err);
+static int want_input(struct build *build, int value, const struct backward *backward,
+                      struct cpu_place **place, struct error *err);
+static int want_image(struct build *build, int value, const struct layout *image,
+                      struct cpu_place **place, struct error *err);
+static uint64_t count_flop(const struct window *window);
+
+int build_conv_grad_input(struct build *build, const struct node *node, struct error *err)
+{
+    struct backward backward = { .kind = DATA };
+    dnnl_primitive_desc_t pd;
+    int rc = window_of_conv_grad_input(node, &build_info(build, node->inputs[0])->shape,
+                                       &build_info(build, node->inputs[1])->shape, &backward.window,
+                                       err);
+    if (!rc)
+        rc = choose(build, node, &backward, &pd, err);
+    return rc ? rc : add_data_step(build, node, &backward, pd, err);
+}
+
+int build_conv_grad_weights(struct build *build, const struct node *node, struct error *err)
+{
+    struct backward backward = {
+        .kind = WEIGHTS,
+        .has_bias = node->output_count > 1 && node->outputs[1] >= 0,
+        .step = { 1, 1 },
+    };
+    dnnl_primitive_desc_t pd;
+    int rc = window_of_conv_grad_weights(node, &build_info(build, node->inputs[0])->shape,
+                                         &build_info(build, node->inputs[1])->shape,
+                                         &backward.window, err);
+    if (rc)
+        return rc;
+    thin_window(&backward);
+    rc = choose(build, node, &backward, &pd, err);
+    return rc ? rc : add_weights_step(build, node, &backward, pd, err);
+}
+
+/* A kernel of one element with strides reads some rows and columns only, and oneDNN 2.6.3, which first
+ * copies these to scratch memory, writes behind its end where channels fill no vector. Here the copy
+ * is a step of its own. */
+static void thin_window(struct backward *backward)
+{
+    struct window *window = &backward->window;
+    for (int d = 0; d < 2; d++)
+        if (window->kernel[d] != 1 || window->pad_begin[d] > 0 ||
+            (window->out[d] - 1) * window->stride[d] >= window->in[d])
+            return;
+    for (int d = 0; d < 2; d++) {
+        backward->step[d] = window->stride[d];
+        window->stride[d] = 1;
+        window->in[d] = window->out[d];
+        window->pad_end[d] = 0;
+    }
+}
+
+static int choose(struct build *build, const struct node *node, struct backward *backward,
+                  dnnl_primitive_desc_t *pd, struct error *err)
+{
+    describe_weights(backward);
+    set_layouts(build, node, build->arithmetic, backward);
+    int rc = describe(build, backward, pd, err);
+    if (build->arithmetic == TENSOR_F32 ||
+        (!rc && !build_is_slow(*pd) && !computes_wrongly(backward)))
+        return rc;
+    if (!rc)
+        dnnl_primitive_desc_destroy(*pd);
+    set_layouts(build, node, TENSOR_F32, backward);
+    return describe(build, backward, pd, err);
+}
+
+/* oneDNN 2.6.3 in bf16 takes scratch memory that nobody has written for input where that has fewer
+ * columns than the kernel goes on by. */
+static bool computes_wrongly(const struct backward *backward)
+{
+    return backward->kind == WEIGHTS && backward->type == TENSOR_BF16 &&
+           backward->window.in[COLUMNS] < backward->window.stride[COLUMNS];
+}
+
+/* What leaves the graph keeps the accuracy that it was summed with. */
+static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
+                        struct backward *backward)
+{
+    const struct window *window = &backward->window;
+    bool leaves = backward->kind == DATA && build_info(build, node->outputs[0])->is_output;
+    struct shape in = { .rank = 4,
+                        .dim = { window->batch, window->in_channels, window->in[ROWS],
+                                 window->in[COLUMNS] } };
+    struct shape out;
+    window_output(window, 4, &out);
+    backward->type = type;
+    backward->in = layout_channels_last(leaves ? TENSOR_F32 : type, &in);
+    backward->out = layout_channels_last(type, &out);
+}
+
+/* oneDNN has groups as a dimension in front. */
+static void describe_weights(struct backward *backward)
+{
+    const struct window *window = &backward->window;
+    dnnl_dim_t groups = window->groups;
+    dnnl_dims_t dims = { groups, window->out_channels / groups, window->in_channels / groups,
+                         window->kernel[ROWS], window->kernel[COLUMNS] };
+    int skip = groups == 1 ? 1 : 0;
+    dnnl_memory_desc_init_by_tag(&backward->weights_as, 5 - skip, dims + skip, dnnl_f32,
+                                 skip ? dnnl_abcd : dnnl_abcde);
+    dnnl_dims_t bias = { window->out_channels };
+    dnnl_memory_desc_init_by_tag(&backward->bias, 1, bias, dnnl_f32, dnnl_a);
+}
+
+/* oneDNN wants to see the forward convolution too, whose primitive is never made. */
+static int describe(struct build *build, const struct backward *backward, dnnl_primitive_desc_t *pd,
+                    struct error *err)
+{
+    const struct window *window = &backward->window;
+    const dnnl_memory_desc_t *as = &backward->weights_as;
+    const dnnl_memory_desc_t *bias = backward->has_bias ? &backward->bias : NULL;
+    dnnl_memory_desc_t in, out, weights, weights_gradient;
+    dnnl_convolution_desc_t forward, desc;
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_data_type_t type;
+    dnnl_dims_t strides, dilates, begin, end;
+    for (int d = 0; d < 2; d++) {
+        strides[d] = window->stride[d];
+        dilates[d] = window->dilation[d] - 1;
+        begin[d] = window->pad_begin[d];
+        /* The padding behind that makes the output exactly as large as it is. */
+        int64_t reach = (window->kernel[d] - 1) * window->dilation[d] + 1;
+        end[d] =
+            (window->out[d] - 1) * window->stride[d] + reach - window->in[d] - window->pad_begin[d];
+    }
+    layout_md(&backward->in, &in);
+    layout_md(&backward->out, &out);
+    layout_dnnl_type(backward->type, &type);
+    dnnl_memory_desc_init_by_tag(&weights, as->ndims, as->dims, type, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&weights_gradient, as->ndims, as->dims, dnnl_f32,
+                                 dnnl_format_tag_any);
+    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
+        &forward, dnnl_forward_training, dnnl_convolution_direct, &in, &weights, bias, &out,
+        strides, dilates, begin, end);
+    if (!status)
+        status = backward->kind == DATA ? dnnl_dilated_convolution_backward_data_desc_init(
+                                              &desc, dnnl_convolution_direct, &in, &weights, &out,
+                                              strides, dilates, begin, end)
+                                        : dnnl_dilated_convolution_backward_weights_desc_init(
+                                              &desc, dnnl_convolution_direct, &in, &weights_gradient,
+                                              bias, &out, strides, dilates, begin, end);
+    if (status)
+        return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
+    int rc = build_describe(build, &forward, NULL, &hint, err);
+    if (!rc)
+        rc = build_describe_gradient(build, &desc, hint, pd, err);
+    if (hint)
+        dnnl_primitive_desc_destroy(hint);
+    return rc;
+}
+
+/* ---- steps ---- */
+
+static int add_data_step(struct build *build, const struct node *node,
+                         const struct backward *backward, dnnl_primitive_desc_t pd, struct error *err)
+{
+    struct cpu_place *out, *weights, *in;
+    int rc = want_image(build, node->inputs[0], &backward->out, &out, err);
+    if (!rc)
+        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    if (!rc)
+        rc = build_reorder_weights(build, weights, &backward->weights_as,
+                                   dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
+                                   &weights, err);
+    if (!rc)
+        rc = place_image(build, node->outputs[0], &backward->in, &in, err);
+    if (rc) {
+        dnnl_primitive_desc_destroy(pd);
+        return rc;
+    }
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_DIFF_DST, out);
+    build_add_arg(&args, DNNL_ARG_WEIGHTS, weights);
+    build_add_arg(&args, DNNL_ARG_DIFF_SRC, in);
+    return build_primitive(build, pd, &args, count_flop(&backward->window), err);
+}
+
+static int add_weights_step(struct build *build, const struct node *node,
+                            const struct backward *backward, dnnl_primitive_desc_t pd,
+                            struct error *err)
+{
+    struct cpu_place *in, *out, *weights, *dense, *bias = NULL;
+    int rc = want_input(build, node->inputs[0], backward, &in, err);
+    if (!rc)
+        rc = want_image(build, node->inputs[1], &backward->out, &out, err);
+    if (!rc)
+        rc = place_weights(build, node->outputs[0], backward,
+                           dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0),
+                           &weights, &dense, err);
+    if (!rc && backward->has_bias) {
+        const struct value *info = build_info(build, node->outputs[1]);
+        struct layout layout = layout_dense(TENSOR_F32, &info->shape);
+        rc = build_output(build, node->outputs[1], &layout, &bias, err);
+    }
+    if (rc) {
+        dnnl_primitive_desc_destroy(pd);
+        return rc;
+    }
+    struct build_args args = { 0 };
+    build_add_arg(&args, DNNL_ARG_SRC, in);
+    build_add_arg(&args, DNNL_ARG_DIFF_DST, out);
+    build_add_arg(&args, DNNL_ARG_DIFF_WEIGHTS, weights);
+    if (bias)
+        build_add_arg(&args, DNNL_ARG_DIFF_BIAS, bias);
+    rc = build_primitive(build, pd, &args, count_flop(&backward->window), err);
+    return rc || weights == dense ? rc : build_reorder(build, weights, dense, err);
+}
+
+/* New memory for a value of three or four dimensions, written as an image of four. */
+static int place_image(struct build *build, int value, const struct layout *image,
+                       struct cpu_place **place, struct error *err)
+{
+    const struct shape *shape = &build_info(build, value)->shape;
+    struct layout whole = *image;
+    int rc = build_new_place(build, image, place, err);
+    if (rc)
+        return rc;
+    if (shape->rank != 4)
+        layout_reshape(image, shape, &whole);
+    return build_view(build, value, *place, 0, &whole, err);
+}
+
+/* Where the weights' gradient goes, row-major, and where oneDNN writes it: the same, or memory that
+ * lies as it likes. */
+static int place_weights(struct build *build, int value, const struct backward *backward,
+                         const dnnl_memory_desc_t *md, struct cpu_place **place,
+                         struct cpu_place **dense, struct error *err)
+{
+    const dnnl_memory_desc_t *as = &backward->weights_as;
+    struct layout layout = layout_dense(TENSOR_F32, &build_info(build, value)->shape);
+    struct shape grouped = { .rank = as->ndims };
+    struct cpu_place *whole;
+    int rc = build_output(build, value, &layout, &whole, err);
+    for (int d = 0; d < grouped.rank; d++)
+        grouped.dim[d] = as->dims[d];
+    layout = layout_dense(TENSOR_F32, &grouped);
+    if (!rc)
+        rc = build_alias(build, whole, 0, &layout, dense, err);
+    *place = *dense;
+    if (rc || dnnl_memory_desc_equal(md, &(*dense)->md))
+        return rc;
+    return build_new_opaque(build, md, place, err);
+}
+
+/* The Conv's input, or the part of it that is seen. */
+static int want_input(struct build *build, int value, const struct backward *backward,
+                      struct cpu_place **place, struct error *err)
+{
+    const struct layout *part = &backward->in;
+    if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1)
+        return want_image(build, value, part, place, err);
+    const struct shape *shape = &build_info(build, value)->shape;
+    struct shape image = part->shape;
+    image.dim[2] = shape->rank == 4 ? shape->dim[2] : 1;
+    image.dim[3] = shape->dim[shape->rank - 1];
+    struct layout whole = layout_channels_last(part->type, &image), seen = whole;
+    struct cpu_place *from;
+    int rc = want_image(build, value, &whole, &from, err);
+    seen.shape = part->shape;
+    seen.stride[2] *= backward->step[ROWS];
+    seen.stride[3] *= backward->step[COLUMNS];
+    if (!rc)
+        rc = build_alias(build, from, 0, &seen, &from, err);
+    if (!rc)
+        rc = build_new_place(build, part, place, err);
+    return rc ? rc : build_copy(build, from, *place, err);
+}
+
+/* A value of three or four dimensions as an image of four. */
+static int want_image(struct build *build, int value, const struct layout *image,
+                      struct cpu_place **place, struct error *err)
+{
+    const struct shape *shape = &build_info(build, value)->shape;
+    if (shape->rank == 4)
+        return build_want(build, value, image, place, err);
+    struct layout line = layout_channels_last(image->type, shape);
+    struct cpu_place *found;
+    int rc = build_want(build, value, &line, &found, err);
+    return rc ? rc : build_alias(build, found, 0, image, place, err);
+}
+
+static uint64_t count_flop(const struct window *window)
+{
+    return 2 * (uint64_t)(window->batch * window->out[ROWS] * window->out[COLUMNS] *
+                          window->out_channels * (window->in_channels / window->groups) *
+                          window->kernel[ROWS] * window->kernel[COLUMNS]);
+}
