@@ -10,6 +10,12 @@
 
 static const struct device_class *const classes[] = { &cpu_class };
 
+static const char *const precision_words[] = {
+    [PRECISION_F32] = "f32",
+    [PRECISION_BF16] = "bf16",
+    [PRECISION_BF16X3] = "bf16x3",
+};
+
 static int bind(struct plan *plan, struct tensor *tensor, const char *name, void *data,
                 struct error *err);
 
@@ -43,6 +49,21 @@ int device_compile(struct device *device, const struct graph *graph,
 {
     assert(device && graph && options && plan);
     return device->class->compile(device, graph, options, plan, err);
+}
+
+const char *precision_word(enum precision precision)
+{
+    return precision_words[precision];
+}
+
+bool precision_from_word(const char *word, enum precision *precision)
+{
+    for (size_t i = 0; i < sizeof precision_words / sizeof *precision_words; i++)
+        if (strcmp(precision_words[i], word) == 0) {
+            *precision = (enum precision)i;
+            return true;
+        }
+    return false;
 }
 
 size_t plan_input_count(const struct plan *plan)

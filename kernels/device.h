@@ -6,7 +6,12 @@
 #include "graph/graph.h"
 #include <stdio.h>
 
-enum precision { PRECISION_F32, PRECISION_BF16 };
+enum precision {
+    PRECISION_F32,
+    PRECISION_BF16,   /* activations and operands in bf16, sums and what learns in f32 */
+    PRECISION_BF16X3, /* f32 on bf16 matrix units: operands of convolutions and matrix products as
+                         high and low parts of bf16, three products instead of one. All else is f32 */
+};
 
 struct device_info {
     char kind[16]; /* "cpu" */
@@ -18,8 +23,12 @@ struct device_info {
 struct device;
 struct plan;
 
+/* "f32", "bf16" or "bf16x3". */
+const char *precision_word(enum precision precision);
+bool precision_from_word(const char *word, enum precision *precision);
+
 struct plan_options {
-    enum precision precision;         /* BF16 on a device without it is -ERROR_UNSUPPORTED */
+    enum precision precision;         /* without bf16 on the device, all but F32: -ERROR_UNSUPPORTED */
     const struct shape *input_shapes; /* one per graph input, or NULL for those of the file */
 };
 

@@ -245,6 +245,23 @@ const void *build_constant_data(const struct build *build, const struct cpu_plac
     return (const char *)root->data + offset + place->offset_bytes;
 }
 
+int build_take_constant(struct build *build, void *data, const struct layout *layout,
+                        struct cpu_place **place, struct error *err)
+{
+    int buffer = add_buffer(build,
+                            (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
+                                                 .bytes = layout_bytes(layout),
+                                                 .parent = -1,
+                                                 .data = data,
+                                                 .owned = true },
+                            err);
+    if (buffer < 0) {
+        free(data);
+        return buffer;
+    }
+    return add_place(build, buffer, 0, layout, NULL, place, err);
+}
+
 int build_constant(struct build *build, const float *numbers, int64_t count,
                    struct cpu_place **place, struct error *err)
 {
@@ -254,18 +271,7 @@ int build_constant(struct build *build, const float *numbers, int64_t count,
     if (!data)
         return out_of_memory(err);
     memcpy(data, numbers, layout_bytes(&layout));
-    int buffer = add_buffer(build,
-                            (struct cpu_buffer){ .kind = CPU_BUFFER_CONSTANT,
-                                                 .bytes = layout_bytes(&layout),
-                                                 .parent = -1,
-                                                 .data = data,
-                                                 .owned = true },
-                            err);
-    if (buffer < 0) {
-        free(data);
-        return buffer;
-    }
-    return add_place(build, buffer, 0, &layout, NULL, place, err);
+    return build_take_constant(build, data, &layout, place, err);
 }
 
 /* ---- steps ---- */

@@ -15,9 +15,13 @@
 /* What a maker says of a node that it does not know in this form: the reference kernel runs it. */
 #define BUILD_DECLINED 1
 
+struct build_split; /* cpu/split_steps.c */
+
 struct build_value {
     struct cpu_place **versions; /* the same content in several layouts, the original first */
     int version_count;
+    struct build_split *splits; /* and split (cpu/split_steps.h) */
+    int split_count;
     int reads_left; /* by nodes to come; being an output of the graph is one that never ends */
 };
 
@@ -29,6 +33,7 @@ struct build {
     const char *op, *name; /* of what is being compiled; new steps and errors carry them */
     struct shape shape;
     enum tensor_type arithmetic; /* of convolutions and matrix products: f32 or bf16 */
+    bool splits;                 /* that is f32, and they may split what they read (bf16x3) */
 };
 
 typedef int build_fn(struct build *build, const struct node *node, struct error *err);
@@ -101,7 +106,10 @@ int build_reorder_weights(struct build *build, const struct cpu_place *from,
                           struct cpu_place **place, struct error *err);
 /* What a place holds when the plan is made; NULL where that changes as it runs. */
 const void *build_constant_data(const struct build *build, const struct cpu_place *place);
-/* f32 constants made by the maker itself. */
+/* Constants made by the maker itself: from cpu_allocate, taken over, also when it fails. */
+int build_take_constant(struct build *build, void *data, const struct layout *layout,
+                        struct cpu_place **place, struct error *err);
+/* The same of f32, copied. */
 int build_constant(struct build *build, const float *numbers, int64_t count,
                    struct cpu_place **place, struct error *err);
 

@@ -46,7 +46,7 @@ static bool feeds_winograd(const struct build *build, int value);
 
 bool choose_winograd(const struct build *build, const struct window *window)
 {
-    if (build->arithmetic != TENSOR_F32 || !has_avx512() || window->groups != 1)
+    if (build->arithmetic != TENSOR_F32 || build->splits || !has_avx512() || window->groups != 1)
         return false;
     for (int d = 0; d < 2; d++) {
         int64_t pad_end = window->out[d] + 2 - window->in[d] - window->pad_begin[d];

@@ -88,13 +88,14 @@ int cpu_compile(struct device *device, const struct graph *graph,
                 const struct plan_options *options, struct plan **plan, struct error *err)
 {
     struct cpu_device *cpu = (struct cpu_device *)device;
-    if (options->precision == PRECISION_BF16 && !cpu->bf16)
+    if (options->precision != PRECISION_F32 && !cpu->bf16)
         return error_set(err, ERROR_UNSUPPORTED, "cpu",
                          "this processor has no bf16 arithmetic; use f32");
     omp_set_num_threads(cpu->threads); /* oneDNN divides the work when it makes a primitive */
     struct build build = {
         .device = cpu,
         .arithmetic = options->precision == PRECISION_BF16 ? TENSOR_BF16 : TENSOR_F32,
+        .splits = options->precision == PRECISION_BF16X3,
     };
     build.plan = calloc(1, sizeof *build.plan);
     if (!build.plan)
@@ -116,8 +117,10 @@ int cpu_compile(struct device *device, const struct graph *graph,
     if (!rc)
         drop_unused_constants(&build);
 
-    for (int v = 0; build.values && v < build.graph->value_count; v++)
+    for (int v = 0; build.values && v < build.graph->value_count; v++) {
         free(build.values[v].versions);
+        free(build.values[v].splits);
+    }
     free(build.values);
     if (rc) {
         cpu_plan_free(&build.plan->plan);

@@ -1,7 +1,9 @@
 /* convolution: Conv and ConvTranspose with what was fused to them, in the way and layout that
- * choose.c has for them. One dimension is seen as one row of two. */
+ * choose.c has for them. One dimension is seen as one row of two. In bf16x3 there are three times as
+ * many input channels, the parts of what was split. */
 #include "cpu/choose.h"
 #include "cpu/post.h"
+#include "cpu/split_steps.h"
 #include "cpu/winograd_steps.h"
 #include "ops/window.h"
 #include <string.h>
@@ -13,6 +15,7 @@ struct convolution {
     struct layout in, out; /* of four dimensions */
     dnnl_memory_desc_t weights_as, weights_any, bias;
     bool has_bias, constant_weights;
+    bool splits;
 };
 
 union convolution_desc {
@@ -25,6 +28,8 @@ static int prepare(struct build *build, const struct node *node, struct convolut
 static int choose(struct build *build, const struct node *node, struct convolution *convolution,
                   struct post_list *posts, dnnl_primitive_desc_t *pd, size_t *taken,
                   struct error *err);
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct convolution *convolution);
 static int describe(struct build *build, const struct node *node, enum tensor_type type,
                     enum choice choice, struct convolution *convolution, struct post_list *posts,
                     dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
@@ -36,6 +41,9 @@ static int add_step(struct build *build, const struct node *node,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err);
 static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
                         const struct winograd *winograd, struct error *err);
+static int place_operands(struct build *build, const struct node *node,
+                          const struct convolution *convolution, struct cpu_place **in,
+                          struct cpu_place **weights, struct error *err);
 static size_t take_posts(const struct post_list *posts, const struct layout *out,
                          struct cpu_place **added, bool *relu);
 static int place_output(struct build *build, const struct node *node,
@@ -89,6 +97,14 @@ static int choose(struct build *build, const struct node *node, struct convoluti
     enum tensor_type type = build->arithmetic;
     enum choice choice = CHOICE_LAST;
     int rc = 0;
+    convolution->splits = pays_split(build, node, convolution);
+    if (convolution->splits) {
+        rc = describe(build, node, TENSOR_BF16, CHOICE_LAST, convolution, posts, pd, taken, err);
+        if (rc || !build_is_slow(*pd))
+            return rc;
+        dnnl_primitive_desc_destroy(*pd);
+        convolution->splits = false;
+    }
     if (!convolution->transposed)
         rc = choose_convolution(build, &convolution->window, type, node->inputs[0],
                                 node->outputs[0], &choice, err);
@@ -108,17 +124,27 @@ static int choose(struct build *build, const struct node *node, struct convoluti
     return rc;
 }
 
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct convolution *convolution)
+{
+    return convolution->window.groups == 1 &&
+           split_pays(build, count_flop(convolution),
+                      split_count(build, node->inputs[0]) + split_count(build, node->inputs[1]));
+}
+
 static int describe(struct build *build, const struct node *node, enum tensor_type type,
                     enum choice choice, struct convolution *convolution, struct post_list *posts,
                     dnnl_primitive_desc_t *pd, size_t *taken, struct error *err)
 {
     const struct value *out = build_info(build, node->outputs[0]);
     struct shape image = to_image(&build_info(build, node->inputs[0])->shape);
+    image.dim[1] *= convolution->splits ? SPLIT_PARTS : 1;
     convolution->choice = choice;
     convolution->in = choice_layout(choice, type, &image);
     image = to_image(&out->shape);
     /* What leaves the graph, or the world of bf16, keeps the accuracy that it was summed with. */
-    convolution->out = choice_layout(choice, out->is_output ? TENSOR_F32 : type, &image);
+    bool wide = out->is_output || convolution->splits;
+    convolution->out = choice_layout(choice, wide ? TENSOR_F32 : type, &image);
     dnnl_data_type_t dnnl_type;
     layout_dnnl_type(type, &dnnl_type);
     describe_weights(convolution, dnnl_type);
@@ -137,15 +163,15 @@ static void describe_weights(struct convolution *convolution, dnnl_data_type_t t
 {
     const struct window *window = &convolution->window;
     dnnl_dim_t groups = window->groups, outs = window->out_channels / groups,
-               ins = window->in_channels / groups;
+               ins = window->in_channels / groups * (convolution->splits ? SPLIT_PARTS : 1);
     dnnl_dim_t columns = window->kernel[COLUMNS], kernel = window->kernel[ROWS] * columns;
     dnnl_dims_t dims = { groups, outs, ins, window->kernel[ROWS], columns };
     dnnl_dims_t conv_strides = { outs * ins * kernel, ins * kernel, kernel, columns, 1 };
     dnnl_dims_t transposed_strides = { outs * ins * kernel, kernel, outs * kernel, columns, 1 };
     const dnnl_dim_t *strides = convolution->transposed ? transposed_strides : conv_strides;
     int skip = groups == 1 ? 1 : 0;
-    dnnl_memory_desc_init_by_strides(&convolution->weights_as, 5 - skip, dims + skip, dnnl_f32,
-                                     strides + skip);
+    dnnl_memory_desc_init_by_strides(&convolution->weights_as, 5 - skip, dims + skip,
+                                     convolution->splits ? dnnl_bf16 : dnnl_f32, strides + skip);
     dnnl_memory_desc_init_by_tag(&convolution->weights_any, 5 - skip, dims + skip, type,
                                  dnnl_format_tag_any);
     dnnl_dims_t bias = { window->out_channels };
@@ -189,9 +215,7 @@ static int add_step(struct build *build, const struct node *node,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err)
 {
     struct cpu_place *in, *weights, *bias = NULL, *out, *made;
-    int rc = want_image(build, node->inputs[0], convolution, &in, err);
-    if (!rc)
-        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    int rc = place_operands(build, node, convolution, &in, &weights, err);
     if (!rc)
         rc = build_reorder_weights(build, weights, &convolution->weights_as,
                                    dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
@@ -218,6 +242,21 @@ static int add_step(struct build *build, const struct node *node,
     if (!rc)
         rc = choice_finish(build, made, out, err);
     return rc ? rc : post_add_steps(build, posts, taken, out, err);
+}
+
+/* Weights as in the graph, split along the input channels if at all. */
+static int place_operands(struct build *build, const struct node *node,
+                          const struct convolution *convolution, struct cpu_place **in,
+                          struct cpu_place **weights, struct error *err)
+{
+    int x = node->inputs[0], w = node->inputs[1];
+    if (!convolution->splits) {
+        int rc = want_image(build, x, convolution, in, err);
+        return rc ? rc : build_want_dense(build, w, weights, err);
+    }
+    int rc = split_want_image(build, x, 1, SPLIT_HIGH_LOW_HIGH, in, err);
+    int axis = convolution->transposed ? 0 : 1;
+    return rc ? rc : split_want_weights(build, w, axis, SPLIT_HIGH_HIGH_LOW, weights, err);
 }
 
 /* Our own Winograd's method, in bf16 and only for weights that learn: with constant weights, in

@@ -1,13 +1,16 @@
 /* matmul: MatMul and Gemm. Transposes before them are strides, which oneDNN takes as they are, and
- * constants are brought into the order that it likes best once. */
+ * constants are brought into the order that it likes best once. In bf16x3 the dimension that is summed
+ * over is three times as long. */
 #include "cpu/build.h"
 #include "cpu/post.h"
+#include "cpu/split_steps.h"
 #include <assert.h>
 
 struct product {
     struct layout a, b, out; /* of one rank >= 2 */
     bool b_is_weights;       /* constant: oneDNN may choose its layout */
     int addend;              /* value to be added (Gemm's C), or -1 */
+    bool splits;             /* a and b are */
 };
 
 static int build_product(struct build *build, const struct node *node, struct product *product,
@@ -15,6 +18,12 @@ static int build_product(struct build *build, const struct node *node, struct pr
 static int choose(struct build *build, const struct node *node, enum tensor_type type,
                   struct product *product, struct post_list *posts, dnnl_primitive_desc_t *pd,
                   size_t *taken, struct error *err);
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct product *product);
+static struct layout split_layout(const struct layout *layout, int summed, int64_t *rows);
+static int place_operand(struct build *build, int value, const struct product *product, bool is_b,
+                         struct cpu_place **place, struct error *err);
+static uint64_t count_flop(const struct product *product);
 static int add_step(struct build *build, const struct node *node, const struct product *product,
                     const struct post_list *posts, dnnl_primitive_desc_t pd, size_t taken,
                     struct error *err);
@@ -74,16 +83,19 @@ static int build_product(struct build *build, const struct node *node, struct pr
     struct post_list posts;
     dnnl_primitive_desc_t pd = NULL;
     size_t taken = 0;
+    product->splits = pays_split(build, node, product);
     struct product whole = *product;
+    enum tensor_type type = product->splits ? TENSOR_BF16 : build->arithmetic;
     int rc = BUILD_DECLINED;
     if (flatten(product))
-        rc = choose(build, node, build->arithmetic, product, &posts, &pd, &taken, err);
+        rc = choose(build, node, type, product, &posts, &pd, &taken, err);
     if (rc == BUILD_DECLINED) {
         *product = whole;
-        rc = choose(build, node, build->arithmetic, product, &posts, &pd, &taken, err);
+        rc = choose(build, node, type, product, &posts, &pd, &taken, err);
     }
-    if (!rc && build_is_slow(pd) && build->arithmetic != TENSOR_F32) {
+    if (!rc && build_is_slow(pd) && type != TENSOR_F32) {
         dnnl_primitive_desc_destroy(pd);
+        product->splits = false;
         rc = choose(build, node, TENSOR_F32, product, &posts, &pd, &taken, err);
     }
     return rc ? rc : add_step(build, node, product, &posts, pd, taken, err);
@@ -93,17 +105,23 @@ static int choose(struct build *build, const struct node *node, enum tensor_type
                   struct product *product, struct post_list *posts, dnnl_primitive_desc_t *pd,
                   size_t *taken, struct error *err)
 {
-    product->a.type = product->b.type = product->out.type = type;
+    product->a.type = product->b.type = product->out.type = product->splits ? TENSOR_F32 : type;
     if (build_info(build, node->outputs[0])->is_output)
         product->out.type = TENSOR_F32;
+    int last = product->a.shape.rank - 1;
+    struct layout left = product->a, right = product->b;
+    if (product->splits) {
+        left = split_layout(&left, last, NULL);
+        right = split_layout(&right, last - 1, NULL);
+    }
     int rc = post_prepare(build, node, &product->out, posts, err);
     if (!rc && product->addend >= 0)
         rc = post_prepend(build, node, POINTWISE_ADD, product->addend, &product->out, posts, err);
     if (rc)
         return rc;
     dnnl_memory_desc_t a, b, out;
-    layout_md(&product->a, &a);
-    layout_md(&product->b, &b);
+    layout_md(&left, &a);
+    layout_md(&right, &b);
     layout_md(&product->out, &out);
     dnnl_status_t status = dnnl_success;
     if (product->b_is_weights)
@@ -123,19 +141,12 @@ static int add_step(struct build *build, const struct node *node, const struct p
     const struct shape *shape = &build_info(build, node->outputs[0])->shape;
     struct cpu_place *a, *b, *out;
     struct layout whole;
-    int rc = want_operand(build, node->inputs[0], &product->a, &a, err);
-    if (!rc && product->b_is_weights) {
-        struct layout plain = product->b;
-        plain.type = TENSOR_F32;
-        dnnl_memory_desc_t as;
-        layout_md(&plain, &as);
-        rc = build_place(build, node->inputs[1], &b, err);
-        if (!rc)
-            rc = build_reorder_weights(
-                build, b, &as, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &b, err);
-    } else if (!rc) {
-        rc = want_operand(build, node->inputs[1], &product->b, &b, err);
-    }
+    int rc = place_operand(build, node->inputs[0], product, false, &a, err);
+    if (!rc)
+        rc = place_operand(build, node->inputs[1], product, true, &b, err);
+    if (!rc && product->b_is_weights)
+        rc = build_reorder_weights(
+            build, b, &b->md, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &b, err);
     if (!rc)
         rc = build_new_place(build, &product->out, &out, err);
     if (!rc) {
@@ -146,16 +157,67 @@ static int add_step(struct build *build, const struct node *node, const struct p
         dnnl_primitive_desc_destroy(pd);
         return rc;
     }
-    int last = product->a.shape.rank - 1;
-    uint64_t flop =
-        2 * (uint64_t)shape_elements(&product->out.shape) * (uint64_t)product->a.shape.dim[last];
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC, a);
     build_add_arg(&args, DNNL_ARG_WEIGHTS, b);
     build_add_arg(&args, DNNL_ARG_DST, out);
     post_add_args(posts, taken, &args);
-    rc = build_primitive(build, pd, &args, flop, err);
+    rc = build_primitive(build, pd, &args, count_flop(product), err);
     return rc ? rc : post_add_steps(build, posts, taken, out, err);
+}
+
+static uint64_t count_flop(const struct product *product)
+{
+    int last = product->a.shape.rank - 1;
+    return 2 * (uint64_t)shape_elements(&product->out.shape) * (uint64_t)product->a.shape.dim[last];
+}
+
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct product *product)
+{
+    return split_pays(build, count_flop(product),
+                      split_count(build, node->inputs[0]) + split_count(build, node->inputs[1]));
+}
+
+/* An operand that multiplies well, three times as long along a dimension (one of the last two). rows, if
+ * not NULL: how many stretches of memory have their parts side by side. */
+static struct layout split_layout(const struct layout *layout, int summed, int64_t *rows)
+{
+    int last = layout->shape.rank - 1;
+    struct layout dense = layout_dense(TENSOR_F32, &layout->shape), three;
+    bool swapped = !layout_equal(&dense, layout);
+    bool innermost = (summed == last) != swapped;
+    struct shape shape = layout->shape;
+    shape.dim[summed] *= SPLIT_PARTS;
+    if (rows)
+        *rows = shape_elements(&layout->shape) / layout->shape.dim[summed] /
+                (innermost ? 1 : layout->shape.dim[summed == last ? last - 1 : last]);
+    if (!swapped)
+        return layout_dense(TENSOR_BF16, &shape);
+    int64_t dim = shape.dim[last];
+    shape.dim[last] = shape.dim[last - 1];
+    shape.dim[last - 1] = dim;
+    three = layout_dense(TENSOR_BF16, &shape);
+    swap_last(&three);
+    return three;
+}
+
+/* A constant b is only seen as the product wants it: oneDNN chooses how it lies. */
+static int place_operand(struct build *build, int value, const struct product *product, bool is_b,
+                         struct cpu_place **place, struct error *err)
+{
+    struct layout layout = is_b ? product->b : product->a;
+    int last = layout.shape.rank - 1;
+    bool is_weights = is_b && product->b_is_weights;
+    if (is_weights)
+        layout.type = TENSOR_F32;
+    int rc = want_operand(build, value, &layout, place, err);
+    if (rc || !product->splits)
+        return rc;
+    int64_t rows;
+    struct layout split = split_layout(&layout, is_b ? last - 1 : last, &rows);
+    return split_want(build, value, *place, rows, is_b ? SPLIT_HIGH_HIGH_LOW : SPLIT_HIGH_LOW_HIGH,
+                      &split, place, err);
 }
 
 /* How the value lies, or shall lie where oneDNN could not multiply it well, with ones in front. */

@@ -1,11 +1,11 @@
-/* split: a f32 number as two of bf16, x = high + low and a rest of 2^-18 at most, so that bf16 matrix
+/* split: a f32 number as two of bf16, x = high + low and a rest of 2^-17 at most, so that bf16 matrix
  * units multiply with nearly the accuracy of f32: high·high + low·high + high·low. One side is split
  * as [high, low, high], the other as [high, high, low]; joined along the dimension that is summed over
  * they are the operands of one bf16 product three times as long.
  *
  * The low part of an infinity or NaN is 0, and so is the high part that meets the other side's low
  * one: what is left is high·high, as in f32. Numbers too large for bf16 are cut instead of rounded, so
- * that they stay finite. Matrix units take denormal bf16 for 0: a number below 2^-110 or so is as exact
+ * that they stay finite. Matrix units take denormal bf16 for 0: a number below 2^-109 is as exact
  * as in bf16, one below 2^-126 is 0. */
 #ifndef RUNESPOOR_CPU_SPLIT_H
 #define RUNESPOOR_CPU_SPLIT_H
