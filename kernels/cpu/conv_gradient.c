@@ -1,14 +1,16 @@
-/* conv_gradient: the gradients of convolutions with oneDNN. As in the forward direction one dimension
- * is seen as one row of two. In bf16 the gradients of activations are bf16 as activations are, those
- * of weights and biases f32. */
-#include "cpu/build.h"
+/* conv_gradient: the gradients of convolutions, in the way and layout that choose.c has for them. As in
+ * the forward direction one dimension is seen as one row of two. In bf16 the gradients of activations
+ * are bf16 as activations are, those of weights and biases f32. */
+#include "cpu/choose.h"
+#include "cpu/winograd_steps.h"
 #include "ops/conv.h"
 
 enum { DATA, WEIGHTS };
 
 struct backward {
     int kind;
-    struct window window;  /* of the Conv */
+    struct window window; /* of the Conv */
+    enum choice choice;
     struct layout in, out; /* of its input and output, or their gradients; of four dimensions */
     enum tensor_type type; /* of what is read */
     dnnl_memory_desc_t weights_as, bias; /* as in the graph, f32 */
@@ -19,9 +21,12 @@ struct backward {
 static void thin_window(struct backward *backward);
 static int choose(struct build *build, const struct node *node, struct backward *backward,
                   dnnl_primitive_desc_t *pd, struct error *err);
+static int choose_for_weights(struct build *build, const struct node *node,
+                              const struct backward *backward, enum choice *choice,
+                              struct error *err);
 static bool computes_wrongly(const struct backward *backward);
 static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
-                        struct backward *backward);
+                        enum choice choice, struct backward *backward);
 static void describe_weights(struct backward *backward);
 static int describe(struct build *build, const struct backward *backward, dnnl_primitive_desc_t *pd,
                     struct error *err);
@@ -31,6 +36,12 @@ static int add_data_step(struct build *build, const struct node *node,
 static int add_weights_step(struct build *build, const struct node *node,
                             const struct backward *backward, dnnl_primitive_desc_t pd,
                             struct error *err);
+static int add_own_data_step(struct build *build, const struct node *node, struct backward *backward,
+                             const struct winograd *winograd, struct error *err);
+static int add_own_weights_step(struct build *build, const struct node *node,
+                                struct backward *backward, const struct winograd *winograd,
+                                struct error *err);
+static int place_floats(struct build *build, int value, struct cpu_place **place, struct error *err);
 static int place_image(struct build *build, int value, const struct layout *image,
                        struct cpu_place **place, struct error *err);
 static int place_weights(struct build *build, int value, const struct backward *backward,
@@ -38,17 +49,22 @@ static int place_weights(struct build *build, int value, const struct backward *
                          struct cpu_place **dense, struct error *err);
 static int want_input(struct build *build, int value, const struct backward *backward,
                       struct cpu_place **place, struct error *err);
-static int want_image(struct build *build, int value, const struct layout *image,
-                      struct cpu_place **place, struct error *err);
+static int want_image(struct build *build, int value, enum choice choice,
+                      const struct layout *image, struct cpu_place **place, struct error *err);
 static uint64_t count_flop(const struct window *window);
 
 int build_conv_grad_input(struct build *build, const struct node *node, struct error *err)
 {
     struct backward backward = { .kind = DATA };
     dnnl_primitive_desc_t pd;
+    struct winograd winograd;
     int rc = window_of_conv_grad_input(node, &build_info(build, node->inputs[0])->shape,
                                        &build_info(build, node->inputs[1])->shape, &backward.window,
                                        err);
+    if (!rc && winograd_suits(build, &backward.window, &winograd) &&
+        build_info(build, node->inputs[1])->state.data &&
+        !build_info(build, node->outputs[0])->is_output)
+        return add_own_data_step(build, node, &backward, &winograd, err);
     if (!rc)
         rc = choose(build, node, &backward, &pd, err);
     return rc ? rc : add_data_step(build, node, &backward, pd, err);
@@ -62,11 +78,14 @@ int build_conv_grad_weights(struct build *build, const struct node *node, struct
         .step = { 1, 1 },
     };
     dnnl_primitive_desc_t pd;
+    struct winograd winograd;
     int rc = window_of_conv_grad_weights(node, &build_info(build, node->inputs[0])->shape,
                                          &build_info(build, node->inputs[1])->shape,
                                          &backward.window, err);
     if (rc)
         return rc;
+    if (winograd_suits(build, &backward.window, &winograd))
+        return add_own_weights_step(build, node, &backward, &winograd, err);
     thin_window(&backward);
     rc = choose(build, node, &backward, &pd, err);
     return rc ? rc : add_weights_step(build, node, &backward, pd, err);
@@ -93,16 +112,49 @@ static void thin_window(struct backward *backward)
 static int choose(struct build *build, const struct node *node, struct backward *backward,
                   dnnl_primitive_desc_t *pd, struct error *err)
 {
+    enum tensor_type type = build->arithmetic;
+    enum choice choice;
     describe_weights(backward);
-    set_layouts(build, node, build->arithmetic, backward);
-    int rc = describe(build, backward, pd, err);
-    if (build->arithmetic == TENSOR_F32 ||
-        (!rc && !build_is_slow(*pd) && !computes_wrongly(backward)))
+    int rc = backward->kind == DATA
+                 ? choose_convolution(build, &backward->window, type, node->inputs[0],
+                                      node->outputs[0], &choice, err)
+                 : choose_for_weights(build, node, backward, &choice, err);
+    if (rc)
         return rc;
+    set_layouts(build, node, type, choice, backward);
+    rc = describe(build, backward, pd, err);
+    if (choice == CHOICE_LAST && type == TENSOR_F32)
+        return rc;
+    if (!rc && !build_is_slow(*pd) && choice_fits(*pd) && !computes_wrongly(backward))
+        return 0;
     if (!rc)
         dnnl_primitive_desc_destroy(*pd);
-    set_layouts(build, node, TENSOR_F32, backward);
+    /* Blocks are for f32 only. */
+    set_layouts(build, node, TENSOR_F32, CHOICE_LAST, backward);
     return describe(build, backward, pd, err);
+}
+
+/* Nothing that follows asks for a layout, so whatever needs the fewest copies. */
+static int choose_for_weights(struct build *build, const struct node *node,
+                              const struct backward *backward, enum choice *choice, struct error *err)
+{
+    struct cpu_place *in, *out;
+    *choice = CHOICE_LAST;
+    if (choose_winograd(build, &backward->window)) {
+        *choice = CHOICE_WINOGRAD;
+        return 0;
+    }
+    int rc = build_place_any(build, node->inputs[0], &in, err);
+    if (!rc)
+        rc = build_place_any(build, node->inputs[1], &out, err);
+    if (rc)
+        return rc;
+    bool thinned = backward->step[ROWS] != 1 || backward->step[COLUMNS] != 1;
+    bool few = in->layout.shape.dim[1] < LAYOUT_BLOCK && layout_is_dense(&in->layout);
+    if (out->layout.blocked && !thinned && build->arithmetic == TENSOR_F32 &&
+        (in->layout.blocked || few))
+        *choice = CHOICE_BLOCKED;
+    return 0;
 }
 
 /* oneDNN 2.6.3 in bf16 takes scratch memory that nobody has written for input where that has fewer
@@ -115,7 +167,7 @@ static bool computes_wrongly(const struct backward *backward)
 
 /* What leaves the graph keeps the accuracy that it was summed with. */
 static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
-                        struct backward *backward)
+                        enum choice choice, struct backward *backward)
 {
     const struct window *window = &backward->window;
     bool leaves = backward->kind == DATA && build_info(build, node->outputs[0])->is_output;
@@ -125,8 +177,9 @@ static void set_layouts(struct build *build, const struct node *node, enum tenso
     struct shape out;
     window_output(window, 4, &out);
     backward->type = type;
-    backward->in = layout_channels_last(leaves ? TENSOR_F32 : type, &in);
-    backward->out = layout_channels_last(type, &out);
+    backward->choice = choice;
+    backward->in = choice_layout(choice, leaves ? TENSOR_F32 : type, &in);
+    backward->out = choice_layout(choice, type, &out);
 }
 
 /* oneDNN has groups as a dimension in front. */
@@ -151,6 +204,7 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
     const dnnl_memory_desc_t *as = &backward->weights_as;
     const dnnl_memory_desc_t *bias = backward->has_bias ? &backward->bias : NULL;
     dnnl_memory_desc_t in, out, weights, weights_gradient;
+    dnnl_alg_kind_t algorithm = choice_algorithm(backward->choice);
     dnnl_convolution_desc_t forward, desc;
     dnnl_primitive_desc_t hint = NULL;
     dnnl_data_type_t type;
@@ -164,22 +218,22 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
         end[d] =
             (window->out[d] - 1) * window->stride[d] + reach - window->in[d] - window->pad_begin[d];
     }
-    layout_md(&backward->in, &in);
-    layout_md(&backward->out, &out);
+    choice_md(backward->choice, &backward->in, &in);
+    choice_md(backward->choice, &backward->out, &out);
     layout_dnnl_type(backward->type, &type);
     dnnl_memory_desc_init_by_tag(&weights, as->ndims, as->dims, type, dnnl_format_tag_any);
     dnnl_memory_desc_init_by_tag(&weights_gradient, as->ndims, as->dims, dnnl_f32,
                                  dnnl_format_tag_any);
     dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &forward, dnnl_forward_training, dnnl_convolution_direct, &in, &weights, bias, &out,
-        strides, dilates, begin, end);
+        &forward, dnnl_forward_training, algorithm, &in, &weights, bias, &out, strides, dilates,
+        begin, end);
     if (!status)
-        status = backward->kind == DATA ? dnnl_dilated_convolution_backward_data_desc_init(
-                                              &desc, dnnl_convolution_direct, &in, &weights, &out,
-                                              strides, dilates, begin, end)
-                                        : dnnl_dilated_convolution_backward_weights_desc_init(
-                                              &desc, dnnl_convolution_direct, &in, &weights_gradient,
-                                              bias, &out, strides, dilates, begin, end);
+        status = backward->kind == DATA
+                     ? dnnl_dilated_convolution_backward_data_desc_init(
+                           &desc, algorithm, &in, &weights, &out, strides, dilates, begin, end)
+                     : dnnl_dilated_convolution_backward_weights_desc_init(
+                           &desc, algorithm, &in, &weights_gradient, bias, &out, strides, dilates,
+                           begin, end);
     if (status)
         return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
     int rc = build_describe(build, &forward, NULL, &hint, err);
@@ -195,8 +249,8 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
 static int add_data_step(struct build *build, const struct node *node,
                          const struct backward *backward, dnnl_primitive_desc_t pd, struct error *err)
 {
-    struct cpu_place *out, *weights, *in;
-    int rc = want_image(build, node->inputs[0], &backward->out, &out, err);
+    struct cpu_place *out, *weights, *in, *made;
+    int rc = want_image(build, node->inputs[0], backward->choice, &backward->out, &out, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
     if (!rc)
@@ -205,6 +259,8 @@ static int add_data_step(struct build *build, const struct node *node,
                                    &weights, err);
     if (!rc)
         rc = place_image(build, node->outputs[0], &backward->in, &in, err);
+    if (!rc)
+        rc = choice_write(build, backward->choice, in, &made, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
         return rc;
@@ -212,8 +268,9 @@ static int add_data_step(struct build *build, const struct node *node,
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_DIFF_DST, out);
     build_add_arg(&args, DNNL_ARG_WEIGHTS, weights);
-    build_add_arg(&args, DNNL_ARG_DIFF_SRC, in);
-    return build_primitive(build, pd, &args, count_flop(&backward->window), err);
+    build_add_arg(&args, DNNL_ARG_DIFF_SRC, made);
+    rc = build_primitive(build, pd, &args, count_flop(&backward->window), err);
+    return rc ? rc : choice_finish(build, made, in, err);
 }
 
 static int add_weights_step(struct build *build, const struct node *node,
@@ -223,16 +280,13 @@ static int add_weights_step(struct build *build, const struct node *node,
     struct cpu_place *in, *out, *weights, *dense, *bias = NULL;
     int rc = want_input(build, node->inputs[0], backward, &in, err);
     if (!rc)
-        rc = want_image(build, node->inputs[1], &backward->out, &out, err);
+        rc = want_image(build, node->inputs[1], backward->choice, &backward->out, &out, err);
     if (!rc)
         rc = place_weights(build, node->outputs[0], backward,
                            dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0),
                            &weights, &dense, err);
-    if (!rc && backward->has_bias) {
-        const struct value *info = build_info(build, node->outputs[1]);
-        struct layout layout = layout_dense(TENSOR_F32, &info->shape);
-        rc = build_output(build, node->outputs[1], &layout, &bias, err);
-    }
+    if (!rc && backward->has_bias)
+        rc = place_floats(build, node->outputs[1], &bias, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
         return rc;
@@ -245,6 +299,45 @@ static int add_weights_step(struct build *build, const struct node *node,
         build_add_arg(&args, DNNL_ARG_DIFF_BIAS, bias);
     rc = build_primitive(build, pd, &args, count_flop(&backward->window), err);
     return rc || weights == dense ? rc : build_reorder(build, weights, dense, err);
+}
+
+/* Our own Winograd's method, in bf16 (winograd_steps.h). */
+static int add_own_data_step(struct build *build, const struct node *node, struct backward *backward,
+                             const struct winograd *winograd, struct error *err)
+{
+    struct cpu_place *out, *weights, *in;
+    struct winograd turned = winograd_turned(winograd);
+    set_layouts(build, node, TENSOR_BF16, CHOICE_LAST, backward);
+    int rc = want_image(build, node->inputs[0], backward->choice, &backward->out, &out, err);
+    if (!rc)
+        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    if (!rc)
+        rc = place_image(build, node->outputs[0], &backward->in, &in, err);
+    return rc ? rc
+              : winograd_add_step(build, &turned, out, weights, true, NULL, NULL, false, in, err);
+}
+
+static int add_own_weights_step(struct build *build, const struct node *node,
+                                struct backward *backward, const struct winograd *winograd,
+                                struct error *err)
+{
+    struct cpu_place *in, *out, *weights, *bias = NULL;
+    set_layouts(build, node, TENSOR_BF16, CHOICE_LAST, backward);
+    int rc = want_image(build, node->inputs[0], backward->choice, &backward->in, &in, err);
+    if (!rc)
+        rc = want_image(build, node->inputs[1], backward->choice, &backward->out, &out, err);
+    if (!rc)
+        rc = place_floats(build, node->outputs[0], &weights, err);
+    if (!rc && backward->has_bias)
+        rc = place_floats(build, node->outputs[1], &bias, err);
+    return rc ? rc : winograd_add_gradient_step(build, winograd, in, out, weights, bias, err);
+}
+
+/* New row-major memory. */
+static int place_floats(struct build *build, int value, struct cpu_place **place, struct error *err)
+{
+    struct layout layout = layout_dense(TENSOR_F32, &build_info(build, value)->shape);
+    return build_output(build, value, &layout, place, err);
 }
 
 /* New memory for a value of three or four dimensions, written as an image of four. */
@@ -268,13 +361,12 @@ static int place_weights(struct build *build, int value, const struct backward *
                          struct cpu_place **dense, struct error *err)
 {
     const dnnl_memory_desc_t *as = &backward->weights_as;
-    struct layout layout = layout_dense(TENSOR_F32, &build_info(build, value)->shape);
     struct shape grouped = { .rank = as->ndims };
     struct cpu_place *whole;
-    int rc = build_output(build, value, &layout, &whole, err);
+    int rc = place_floats(build, value, &whole, err);
     for (int d = 0; d < grouped.rank; d++)
         grouped.dim[d] = as->dims[d];
-    layout = layout_dense(TENSOR_F32, &grouped);
+    struct layout layout = layout_dense(TENSOR_F32, &grouped);
     if (!rc)
         rc = build_alias(build, whole, 0, &layout, dense, err);
     *place = *dense;
@@ -289,14 +381,14 @@ static int want_input(struct build *build, int value, const struct backward *bac
 {
     const struct layout *part = &backward->in;
     if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1)
-        return want_image(build, value, part, place, err);
+        return want_image(build, value, backward->choice, part, place, err);
     const struct shape *shape = &build_info(build, value)->shape;
     struct shape image = part->shape;
     image.dim[2] = shape->rank == 4 ? shape->dim[2] : 1;
     image.dim[3] = shape->dim[shape->rank - 1];
     struct layout whole = layout_channels_last(part->type, &image), seen = whole;
     struct cpu_place *from;
-    int rc = want_image(build, value, &whole, &from, err);
+    int rc = want_image(build, value, CHOICE_LAST, &whole, &from, err);
     seen.shape = part->shape;
     seen.stride[2] *= backward->step[ROWS];
     seen.stride[3] *= backward->step[COLUMNS];
@@ -308,12 +400,12 @@ static int want_input(struct build *build, int value, const struct backward *bac
 }
 
 /* A value of three or four dimensions as an image of four. */
-static int want_image(struct build *build, int value, const struct layout *image,
-                      struct cpu_place **place, struct error *err)
+static int want_image(struct build *build, int value, enum choice choice,
+                      const struct layout *image, struct cpu_place **place, struct error *err)
 {
     const struct shape *shape = &build_info(build, value)->shape;
     if (shape->rank == 4)
-        return build_want(build, value, image, place, err);
+        return choice_read(build, choice, value, image, place, err);
     struct layout line = layout_channels_last(image->type, shape);
     struct cpu_place *found;
     int rc = build_want(build, value, &line, &found, err);
