@@ -6,6 +6,7 @@
 #include "cpu/plan.h"
 #include "cpu/winograd.h"
 #include "cpu_check.h"
+#include "passes/autodiff.h"
 #include "tensor/number.h"
 
 /* Norm of the difference over norm of the expected: in large pictures, and where few of the nine taps
@@ -326,12 +327,49 @@ static void plans_use_it_for_weights_that_learn(void **state)
     net_end(&net);
 }
 
+/* The same block with its gradients: three of the four convolutions of the weights that learn are our
+ * own (the first needs no gradient of its input). */
+static void so_do_their_gradients(void **state)
+{
+    struct net net;
+    struct device *device;
+    struct plan *plan;
+    int gradients[2], used = 0;
+    (void)state;
+    need_processor();
+    build_block(&net);
+    net_infer(&net);
+    struct autodiff autodiff = {
+        .of = net.graph->outputs,
+        .of_count = 1,
+        .with = net.graph->states,
+        .with_count = net.graph->state_count,
+    };
+    net_must(&net, pass_autodiff(net.graph, &autodiff, gradients, &net.err));
+    for (int i = 0; i < 2; i++)
+        net_output(&net, gradients[i]);
+    net_must(&net, device_open(&device, "cpu:threads=2", &net.err));
+    net_check(&net, device, PRECISION_BF16, 3e-2, "gradients of a residual block");
+    net_must(&net, device_compile(device, net.graph,
+                                  &(struct plan_options){ .precision = PRECISION_BF16 }, &plan,
+                                  &net.err));
+    const struct cpu_plan *steps = (const struct cpu_plan *)plan;
+    for (int i = 0; i < steps->step_count; i++)
+        used += strcmp(steps->steps[i].implementation, "own:winograd") == 0;
+    if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) != dnnl_cpu_isa_avx512_core_amx)
+        assert_int_equal(used, 5);
+    plan_free(&plan);
+    device_close(&device);
+    net_end(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_computes_convolutions),
         cmocka_unit_test(the_same_threads_give_the_same_bits),
         cmocka_unit_test(plans_use_it_for_weights_that_learn),
+        cmocka_unit_test(so_do_their_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
