@@ -158,11 +158,17 @@ static int choose_for_weights(struct build *build, const struct node *node,
 }
 
 /* oneDNN 2.6.3 in bf16 takes scratch memory that nobody has written for input where that has fewer
- * columns than the kernel goes on by. */
+ * columns than the kernel goes on by; and, for the gradient of the input of a 1x1 kernel, what is behind
+ * the last channel where these are odd in number, as it multiplies them by twos. */
 static bool computes_wrongly(const struct backward *backward)
 {
-    return backward->kind == WEIGHTS && backward->type == TENSOR_BF16 &&
-           backward->window.in[COLUMNS] < backward->window.stride[COLUMNS];
+    const struct window *window = &backward->window;
+    if (backward->type != TENSOR_BF16)
+        return false;
+    if (backward->kind == WEIGHTS)
+        return window->in[COLUMNS] < window->stride[COLUMNS];
+    return window->kernel[ROWS] == 1 && window->kernel[COLUMNS] == 1 &&
+           window->out_channels / window->groups % 2 != 0;
 }
 
 /* What leaves the graph keeps the accuracy that it was summed with. */
