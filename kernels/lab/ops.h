@@ -93,10 +93,10 @@ struct ops_variant {
 unsigned ops_variant_count(const struct ops_case *c);
 void ops_expand(const struct ops_case *c, unsigned index, struct ops_variant *variant);
 
-/* The case as an inferred graph, every output an output of the graph. behind: f32 inputs of four
- * dimensions go through a convolution that hands them on, so that the op meets channels-last arrays
+/* The case as an inferred graph, every output an output of the graph. among: f32 inputs and outputs of
+ * four dimensions go through convolutions that hand them on, so that the op meets channels-last arrays
  * and, in bf16 plans, bf16. */
-int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struct error *err);
+int ops_build(const struct ops_case *c, bool among, struct graph **graph, struct error *err);
 /* Content for the graph's inputs: one of the above, 0 for random. */
 int ops_fill(const struct ops_case *c, const struct graph *graph, unsigned content,
              struct random_state *random, struct tensor *inputs, struct error *err);

@@ -29,6 +29,8 @@ static int parse_numbers(const char **text, char end, struct token *token, struc
 static int wrong(const char *text, const char *expected, struct error *err);
 static int add_input(struct graph *graph, const struct token *token, struct error *err);
 static int add_convolution(struct graph *graph, int value, struct error *err);
+static int convolve_outputs(struct graph *graph, struct error *err);
+static bool is_image(const struct value *value);
 static int add_node(struct graph *graph, const struct ops_case *c, const int *inputs, int count,
                     struct error *err);
 static int add_attributes(struct graph *graph, int node, const char *text, struct error *err);
@@ -64,7 +66,7 @@ void ops_expand(const struct ops_case *c, unsigned index, struct ops_variant *va
     variant->c.attributes = c->attributes ? variant->attributes : NULL;
 }
 
-int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struct error *err)
+int ops_build(const struct ops_case *c, bool among, struct graph **graph, struct error *err)
 {
     int inputs[OPS_INPUTS_MAX], count = 0;
     const char *text = c->inputs;
@@ -84,8 +86,7 @@ int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struc
         rc = token.absent ? -1 : add_input(*graph, &token, err);
         if (token.absent)
             rc = 0, inputs[count++] = -1;
-        else if (rc >= 0 && behind && !token.constant && token.type == TENSOR_F32 &&
-                 token.shape.rank == 4)
+        else if (rc >= 0 && among && !token.constant && is_image(&(*graph)->values[rc]))
             inputs[count++] = rc = add_convolution(*graph, rc, err);
         else
             inputs[count++] = rc;
@@ -94,6 +95,8 @@ int ops_build(const struct ops_case *c, bool behind, struct graph **graph, struc
         rc = add_node(*graph, c, inputs, count, err);
     if (rc >= 0)
         rc = graph_infer(*graph, NULL, err);
+    if (rc >= 0 && among)
+        rc = convolve_outputs(*graph, err);
     if (rc < 0)
         graph_free(graph);
     return rc < 0 ? rc : 0;
@@ -252,6 +255,27 @@ static int add_convolution(struct graph *graph, int value, struct error *err)
     int node = graph_add_node(graph, op_find("Conv", 0), "hands on", (int[]){ value, constant }, 2,
                               &output, 1, err);
     return node < 0 ? node : output;
+}
+
+static int convolve_outputs(struct graph *graph, struct error *err)
+{
+    for (int i = 0; i < graph->output_count; i++) {
+        int value = graph->outputs[i];
+        if (!is_image(&graph->values[value]) || graph->values[value].producer < 0)
+            continue;
+        int output = add_convolution(graph, value, err);
+        if (output < 0)
+            return output;
+        graph->values[value].is_output = false;
+        graph->values[output].is_output = true;
+        graph->outputs[i] = output;
+    }
+    return graph_infer(graph, NULL, err);
+}
+
+static bool is_image(const struct value *value)
+{
+    return value->type == TENSOR_F32 && value->shape.rank == 4;
 }
 
 static int add_node(struct graph *graph, const struct ops_case *c, const int *inputs, int count,

@@ -24,9 +24,9 @@ struct borders {
     void *inputs[OPS_INPUTS_MAX], *outputs[OPS_INPUTS_MAX];
 };
 
-static void check_forward(struct check *check, bool behind, enum precision precision);
+static void check_forward(struct check *check, bool among, enum precision precision);
 static void note_implementation(const struct plan *plan, struct ops_result *result);
-static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
+static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool among,
                           enum precision precision, struct error *err);
 static int check_content(struct check *check, struct graph *graph, struct plan *plan,
                          const char *name, enum precision precision, unsigned content,
@@ -38,10 +38,10 @@ static int check_borders(const struct plan *plan, const struct tensor *inputs,
 static void unbind(struct borders *borders);
 static int compare_output(struct check *check, enum precision precision, int index,
                           const struct tensor *got, const struct tensor *expected, struct error *err);
-static void check_gradient(struct check *check, bool behind);
+static void check_gradient(struct check *check, bool among);
 static bool has_images(const struct ops_case *c);
 static bool has_bf16(struct device *device);
-static void complain(struct check *check, const char *what, bool behind, const struct error *err);
+static void complain(struct check *check, const char *what, bool among, const struct error *err);
 static double larger(double a, double b);
 
 void ops_check(const struct ops_section *section, const struct ops_case *c, struct device *device,
@@ -50,31 +50,31 @@ void ops_check(const struct ops_section *section, const struct ops_case *c, stru
     struct check check = { section, c, device, result, 0 };
     const struct op *op = ops_row(c);
     result->cases++;
-    for (int behind = 0; behind < 1 + has_images(c); behind++) {
-        check_forward(&check, behind, PRECISION_F32);
+    for (int among = 0; among < 1 + has_images(c); among++) {
+        check_forward(&check, among, PRECISION_F32);
         if (has_bf16(device))
-            check_forward(&check, behind, PRECISION_BF16);
+            check_forward(&check, among, PRECISION_BF16);
         if (op && op->gradient && op->gradient != gradient_none && !c->no_gradient)
-            check_gradient(&check, behind);
+            check_gradient(&check, among);
     }
     result->failures += check.failures > 0;
 }
 
-static void check_forward(struct check *check, bool behind, enum precision precision)
+static void check_forward(struct check *check, bool among, enum precision precision)
 {
     struct graph *graph = NULL;
     struct plan *plan = NULL;
     struct error err;
     struct plan_options options = { .precision = precision };
-    int rc = ops_build(check->c, behind, &graph, &err);
+    int rc = ops_build(check->c, among, &graph, &err);
     if (!rc)
         rc = device_compile(check->device, graph, &options, &plan, &err);
-    if (!rc && !behind && precision == PRECISION_F32)
+    if (!rc && !among && precision == PRECISION_F32)
         note_implementation(plan, check->result);
     if (!rc)
-        rc = check_contents(check, graph, plan, behind, precision, &err);
+        rc = check_contents(check, graph, plan, among, precision, &err);
     if (rc)
-        complain(check, precision == PRECISION_F32 ? "f32" : "bf16", behind, &err);
+        complain(check, precision == PRECISION_F32 ? "f32" : "bf16", among, &err);
     plan_free(&plan);
     graph_free(&graph);
 }
@@ -89,7 +89,7 @@ static void note_implementation(const struct plan *plan, struct ops_result *resu
         memcpy(result->how, how, sizeof how);
 }
 
-static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool behind,
+static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool among,
                           enum precision precision, struct error *err)
 {
     static const char *const names[OPS_CONTENTS] = {
@@ -100,7 +100,7 @@ static int check_contents(struct check *check, struct graph *graph, struct plan 
         return check_content(check, graph, plan, "coarse numbers", precision, OPS_COARSE, err);
     /* What is not finite spreads in the convolution before, and the smallest numbers get lost. */
     unsigned contents = check->section->contents & ~check->c->without &
-                        (behind ? OPS_ZERO | OPS_HUGE | OPS_LARGE : ~0u);
+                        (among ? OPS_ZERO | OPS_HUGE | OPS_LARGE : ~0u);
     int rc = check_content(check, graph, plan, "random numbers", precision, 0, err);
     for (unsigned i = 0; !rc && i < OPS_CONTENTS; i++)
         if (contents & 1u << i)
@@ -198,7 +198,7 @@ static int compare_output(struct check *check, enum precision precision, int ind
     return error_set(err, ERROR_FORMAT, "output", "%d is %.3g off, bound %g", index, error, bound);
 }
 
-static void check_gradient(struct check *check, bool behind)
+static void check_gradient(struct check *check, bool among)
 {
     struct graph *graph = NULL;
     struct tensor inputs[OPS_INPUTS_MAX] = { 0 };
@@ -216,14 +216,14 @@ static void check_gradient(struct check *check, bool behind)
     random_seed(&random, SEED);
     for (int i = 0; i < OPS_INPUTS_MAX; i++)
         list[i] = &inputs[i];
-    int rc = ops_build(check->c, behind, &graph, &err);
+    int rc = ops_build(check->c, among, &graph, &err);
     if (!rc)
         rc = ops_fill(check->c, graph, OPS_COARSE, &random, inputs, &err);
     if (!rc)
         rc = derivative_check(graph, &derivative, &err);
     struct ops_result *result = check->result;
     if (rc)
-        complain(check, "gradient", behind, &err);
+        complain(check, "gradient", among, &err);
     else
         result->gradient_cases += derivative.compared > 0;
     result->difference_error = larger(result->difference_error, derivative.difference_error);
@@ -236,12 +236,12 @@ static void check_gradient(struct check *check, bool behind)
 /* Some input is of four dimensions, so that ops_build may put a convolution before it. */
 static bool has_images(const struct ops_case *c)
 {
-    struct graph *plain = NULL, *behind = NULL;
+    struct graph *plain = NULL, *among = NULL;
     struct error err;
-    bool more = ops_build(c, false, &plain, &err) == 0 && ops_build(c, true, &behind, &err) == 0 &&
-                behind->node_count > plain->node_count;
+    bool more = ops_build(c, false, &plain, &err) == 0 && ops_build(c, true, &among, &err) == 0 &&
+                among->node_count > plain->node_count;
     graph_free(&plain);
-    graph_free(&behind);
+    graph_free(&among);
     return more;
 }
 
@@ -252,12 +252,12 @@ static bool has_bf16(struct device *device)
     return info.bf16;
 }
 
-static void complain(struct check *check, const char *what, bool behind, const struct error *err)
+static void complain(struct check *check, const char *what, bool among, const struct error *err)
 {
     const struct ops_case *c = check->c;
     check->failures++;
     printf("ops: %s (%s) %s%s%s: %s\n", c->op, c->inputs, c->attributes ? c->attributes : "",
-           behind ? ", behind a convolution, " : ", ", what, err->text);
+           among ? ", among convolutions, " : ", ", what, err->text);
 }
 
 static double larger(double a, double b)
