@@ -18,7 +18,7 @@
 static const char *const layout_words[] = { "nchw", "nhwc", NULL };
 static const char *const colour_words[] = { "rgb", "bgr", NULL };
 static const char *const fit_words[] = { "letterbox", "stretch", NULL };
-static const char *const precision_words[] = { "f32", "bf16", NULL };
+static const char *const precision_words[] = { "f32", "bf16", "bf16x3", NULL };
 
 static const struct option_spec mean_options[] = {
     OPTION_F64(card_channels, r, "0", -1e6, 1e6, "", "mean of red"),

@@ -14,7 +14,7 @@
 enum card_fit { FIT_LETTERBOX, FIT_STRETCH };
 enum card_colour { COLOUR_RGB, COLOUR_BGR };
 enum card_layout { LAYOUT_NCHW, LAYOUT_NHWC };
-enum card_precision { CARD_F32, CARD_BF16 };
+enum card_precision { CARD_F32, CARD_BF16, CARD_BF16X3 };
 
 /* One number per colour, whatever order the network wants them in. */
 struct card_channels {

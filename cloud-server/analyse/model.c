@@ -123,13 +123,17 @@ void model_close(struct model **model)
 static int open_parts(struct model *model, const char *folder, const enum precision *precision,
                       struct error *err)
 {
+    static const enum precision precisions[] = {
+        [CARD_F32] = PRECISION_F32,
+        [CARD_BF16] = PRECISION_BF16,
+        [CARD_BF16X3] = PRECISION_BF16X3,
+    };
     int result = card_read(&model->card, folder, err);
     if (result < 0)
         return result;
     struct device_info info;
     device_get_info(model->device, &info);
-    model->precision =
-        model->card->precision == CARD_BF16 && info.bf16 ? PRECISION_BF16 : PRECISION_F32;
+    model->precision = info.bf16 ? precisions[model->card->precision] : PRECISION_F32;
     if (precision)
         model->precision = *precision;
     result = compile_graph(model, err);

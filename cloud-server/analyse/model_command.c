@@ -42,7 +42,7 @@ const struct cli_flag model_command_flags[] = {
     { .name = "runs", .value = "N", .help = "bench: how often (100); show: for each step's time (20)" },
     { .name = "threads", .value = "N", .help = "processors to use (all)" },
     { .name = "precision",
-      .value = "f32|bf16",
+      .value = "f32|bf16|bf16x3",
       .help = "arithmetic (the card's, where the processor has it; f32 for a FILE)" },
     { .name = "shape",
       .value = "SHAPE",
@@ -91,7 +91,6 @@ static int session_load_picture(struct session *session, struct error *err);
 static void session_close(struct session *session);
 static int read_number(const char *text, const char *flag, uint32_t max, uint32_t *number,
                        struct error *err);
-static const char *precision_word(const struct model *model);
 
 int model_command(const struct cli_values *values)
 {
@@ -170,7 +169,7 @@ static int verb_check(struct session *session, struct error *err)
     plan_memory(plan, &activation_bytes, &weight_bytes);
     printf("ok    plan    %s, %s, %u threads, %s: %.2f GFLOP, weights %.1f MiB, activations %.1f "
            "MiB\n",
-           info.kind, info.name, info.threads, precision_word(session->model),
+           info.kind, info.name, info.threads, precision_word(model_precision(session->model)),
            (double)plan_flop(plan) / 1e9, (double)weight_bytes / (1 << 20),
            (double)activation_bytes / (1 << 20));
 
@@ -367,10 +366,10 @@ static void print_times(const struct session *session, uint64_t *times_ns, uint6
     uint64_t p99_ns = times_ns[((uint64_t)runs * 99 + 99) / 100 - 1];
     printf("bench: model=%s precision=%s threads=%u runs=%u median_ms=%.2f p99_ms=%.2f "
            "frames_per_s=%.1f prepare_ms=%.2f infer_ms=%.2f head_ms=%.2f\n",
-           model_card(session->model)->name, precision_word(session->model), info.threads, runs,
-           (double)median_ns / 1e6, (double)p99_ns / 1e6, 1e9 * runs / (double)all_ns,
-           (double)prepare_us / 1e3 / runs, (double)infer_us / 1e3 / runs,
-           (double)head_us / 1e3 / runs);
+           model_card(session->model)->name, precision_word(model_precision(session->model)),
+           info.threads, runs, (double)median_ns / 1e6, (double)p99_ns / 1e6,
+           1e9 * runs / (double)all_ns, (double)prepare_us / 1e3 / runs,
+           (double)infer_us / 1e3 / runs, (double)head_us / 1e3 / runs);
 }
 
 static int verb_bench(struct session *session, struct error *err)
@@ -436,12 +435,9 @@ static int session_open_device(struct session *session, enum precision *precisio
             return result;
         snprintf(spec, sizeof spec, "cpu:threads=%u", threads);
     }
-    bool bf16 = session->precision && strcmp(session->precision, "bf16") == 0;
-    if (session->precision && !bf16 && strcmp(session->precision, "f32") != 0)
-        return error_set(err, ERROR_CONFIG, "--precision", "\"%s\" is neither f32 nor bf16",
+    if (session->precision && !precision_from_word(session->precision, precision))
+        return error_set(err, ERROR_CONFIG, "--precision", "\"%s\" is none of f32, bf16, bf16x3",
                          session->precision);
-    if (session->precision)
-        *precision = bf16 ? PRECISION_BF16 : PRECISION_F32;
     return device_open(&session->device, spec, err);
 }
 
@@ -470,9 +466,4 @@ static int read_number(const char *text, const char *flag, uint32_t max, uint32_
         return error_set(err, ERROR_CONFIG, flag, "\"%s\" is not a number from 1 to %u", text, max);
     *number = (uint32_t)value;
     return 0;
-}
-
-static const char *precision_word(const struct model *model)
-{
-    return model_precision(model) == PRECISION_BF16 ? "bf16" : "f32";
 }

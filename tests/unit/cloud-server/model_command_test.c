@@ -197,7 +197,7 @@ static void test_bench(void **state)
     assert_int_equal(run("bench", SHIPPED, "--threads", "2x", NULL), 1);
     assert_says("\"2x\"");
     assert_int_equal(run("bench", SHIPPED, "--precision", "f16", NULL), 1);
-    assert_says("neither f32 nor bf16");
+    assert_says("none of f32, bf16, bf16x3");
 }
 
 static void test_wrong_arguments(void **state)

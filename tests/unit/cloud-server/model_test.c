@@ -126,8 +126,10 @@ static void test_shipped_model_passes(void **state)
     struct model *model = NULL;
     device_get_info(device, &info);
     check_shipped_model(PRECISION_F32);
-    if (info.bf16)
+    if (info.bf16) {
         check_shipped_model(PRECISION_BF16);
+        check_shipped_model(PRECISION_BF16X3);
+    }
     assert_int_equal(model_open(&model, SHIPPED, device, NULL), 0);
     assert_int_equal(model_precision(model), info.bf16 ? PRECISION_BF16 : PRECISION_F32);
     model_close(&model);
