@@ -150,7 +150,8 @@ static struct columns columns_of(const struct cpu_step *step, int part)
 {
     const struct entropy *entropy = step->state;
     int64_t tile = tiles_floats(&entropy->tiles), columns = entropy->tiles.columns;
-    float *at = (float *)data_of(step, TILES) + part * (2 * tile + COLUMN_ROWS * columns);
+    float *at =
+        (float *)step->places[entropy->at[TILES]]->data + part * (2 * tile + COLUMN_ROWS * columns);
     float *rows = at + 2 * tile;
     return (struct columns){
         .tile = at,

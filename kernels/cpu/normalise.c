@@ -169,7 +169,7 @@ static int add_renewal(struct build *build, const struct node *node, struct cpu_
     *renewal = (struct renewal){
         .node = node,
         .channels = shape->dim[1],
-        .count = (double)(shape_elements(shape) / shape->dim[1]),
+        .count = (double)shape_elements(shape) / (double)shape->dim[1],
         .epsilon = (double)node_float(node, "epsilon", 1e-5f),
     };
     return build_c_step(build, "own", run_renewal, renewal, places, RENEWAL_PLACES, err);

@@ -219,7 +219,7 @@ static void back_part(const void *arg, int part, int parts)
     int64_t first, end, size = norm->size;
     parallel_share(norm->rows, 1, part, parts, &first, &end);
     if (norm->channels == 0) {
-        sums += part * 2 * size;
+        sums += (int64_t)part * 2 * size;
         memset(sums, 0, (size_t)(2 * size) * sizeof *sums);
     }
     for (int64_t row = first; row < end; row++) {

@@ -120,6 +120,10 @@ static void compare_states(const struct tensor *states, int state_count, const d
 {
     for (int k = 0; k < state_count; k++) {
         double largest = 1e-3;
+        if (!states[k].data) {
+            fail_msg("%s: there is no state %d", what, k);
+            return;
+        }
         for (int64_t i = 0; i < count; i++)
             largest = fmax(largest, fabs(formula[k * count + i]));
         for (int64_t i = 0; i < count; i++) {
@@ -149,7 +153,7 @@ static void take_states(const struct graph *graph, struct tensor *states)
 static void run_step(struct net *net, struct trial *trial, const struct optimiser *o, int64_t step)
 {
     const struct tensor *narrow[3], *wide[3];
-    struct tensor states[4];
+    struct tensor states[4] = { 0 };
     for (int k = 0; k < 3; k++) {
         if (k == 0)
             net_fill(net, &trial->inputs[k], -1, 1);
