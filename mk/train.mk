@@ -26,7 +26,8 @@ bench-train: deps-test ## training steps of two networks beside PyTorch, in turn
 ten-steps: ## the losses that ten_steps_test replays, made anew by PyTorch
 	@mk/deps.sh $(PACKAGES_TRAIN)
 	@$(MAKE) --no-print-directory $(TRAIN_VENV)/ready
-	@$(TRAIN_VENV)/bin/python tests/bench/ten_steps.py "PyPI's torch" >tests/unit/kernels/ten_steps_expected.h
+	@$(TRAIN_VENV)/bin/python tests/bench/ten_steps.py "PyPI's torch" >$(B)/ten_steps_expected.h
+	@mv $(B)/ten_steps_expected.h tests/unit/kernels/
 
 $(OPENVINO_VENV)/ready:
 	@echo "bench: fetching OpenVINO into $(OPENVINO_VENV) (once)"

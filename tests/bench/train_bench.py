@@ -5,11 +5,11 @@
 
 (make bench-train; run by the Python that has torch.) TRAIN_BENCH is tests/bench/train_bench.c built,
 DETECTOR the ONNX file of the frozen detector. First every setting of PyTorch is tried (memory layout,
-autocast, torch.compile) and the fastest kept: of those in f32, and of all. Then both sides train from the
-same weights on the same data, two threads each: ten steps, whose losses are compared, and then rounds
-of a few steps in turn. A ratio is our rate over theirs, the median over the rounds: f32 and bf16x3 beside
-their fastest f32, bf16 beside their fastest of all. Losses in f32 or bf16x3 that are off by more than
-LOSS_BOUND make the status 1. Last line:
+autocast, torch.compile, malloc) and the fastest kept: of those in f32, and of all. Then both sides train
+from the same weights on the same data, two threads each: ten steps, whose losses are compared, and then
+rounds of a few steps in turn. A ratio is our rate over theirs, the median over the rounds: f32 and bf16x3
+beside their fastest f32, bf16 beside their fastest of all. Losses in f32 or bf16x3 that are off by more
+than LOSS_BOUND make the status 1. Last line:
     train: restore_f32=… restore_bf16x3=… restore_bf16=… segment_f32=… segment_bf16x3=… segment_bf16=…
 """
 import os
@@ -27,10 +27,13 @@ ROUNDS, TURN = 7, {"restore": 2, "segment": 6}
 SETTINGS = ["f32", "f32+last", "bf16", "bf16+last", "mixed", "mixed+last"]
 STATUS_WITHOUT = 3  # of train_bench: the device does not have the precision
 
-# Ours as the server's workers are started (cloud-server/main.c). Theirs with glibc told to
-# keep what is freed: 3 % faster, as every step takes the same memory again.
+# Ours as the server's workers are started (cloud-server/main.c).
 OURS = {"GOMP_SPINCOUNT": "1000"}
-THEIRS = {"MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"}
+# Of theirs, for settings with the word "keep": glibc keeps what is freed, as every step takes the same
+# memory again; worth up to 8 %, or nothing. All three together: without the first, the other two make
+# glibc map every large block anew, which costs 25 %.
+KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592",
+        "MALLOC_TOP_PAD_": "268435456"}
 
 
 class Failed(Exception):
@@ -77,7 +80,7 @@ class Side:
 
 def open_theirs(network, setting, detector):
     return Side([sys.executable, os.path.join(HERE, "train_peer.py"), network, setting, detector,
-                 str(THREADS)], THEIRS)
+                 str(THREADS)], KEEP if "keep" in setting.split("+") else {})
 
 
 def open_ours(program, network, precision, detector):
@@ -105,8 +108,9 @@ def find_best(network, detector):
         return max((s for s in rates if s.startswith(begin)), key=rates.get)
     for setting in SETTINGS:
         try_setting(network, setting, detector, rates)
-    for setting in (best("f32") + "+compile", best("bf16") + "+compile"):
-        try_setting(network, setting, detector, rates)
+    for word in ("+compile", "+keep"):
+        for setting in (best("f32") + word, best("bf16") + word):
+            try_setting(network, setting, detector, rates)
     return best("f32"), best()
 
 

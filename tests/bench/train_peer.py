@@ -6,9 +6,9 @@
 NETWORK is restore or segment; both, their first weights and their data are those of train_nets.c, by
 the same integers (`mixed`), so that losses can be compared step by step. SETTING is words joined by
 "+": f32 or bf16 (autocast) or mixed (f32 tensors, oneDNN's convolutions and products in bf16), then
-`last` (channels last) and `compile` (torch.compile). DETECTOR is the ONNX file of the detector that
-stands frozen behind the restorer. For each number N that a line of stdin has, N steps are made and a
-line of their losses, then a line of their times in ms, is written.
+`last` (channels last), `compile` (torch.compile) and `keep` (which train_bench.py knows). DETECTOR is the
+ONNX file of the detector that stands frozen behind the restorer. For each number N that a line of stdin
+has, N steps are made and a line of their losses, then a line of their times in ms, is written.
 """
 import sys
 import time
