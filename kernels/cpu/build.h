@@ -140,6 +140,10 @@ int build_describe_gradient(struct build *build, const void *desc, dnnl_primitiv
 const char *build_implementation(dnnl_primitive_desc_t pd);
 bool build_is_slow(dnnl_primitive_desc_t pd);
 
+/* The sum of a value, f32 or bf16, over some of its dimensions (folded[d]), written row-major as another
+ * value; for makers whose primitive leaves a sum out. */
+int build_sum(struct build *build, int from, int to, const bool *folded, struct error *err);
+
 /* A step in C. Takes over state, also when it fails. */
 int build_c_step(struct build *build, const char *implementation,
                  int (*run)(const struct cpu_step *step, struct error *err), void *state,

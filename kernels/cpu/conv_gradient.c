@@ -1,7 +1,9 @@
 /* conv_gradient: the gradients of convolutions, in the way and layout that choose.c has for them. As in
  * the forward direction one dimension is seen as one row of two. In bf16 the gradients of activations
- * are bf16 as activations are, those of weights and biases f32. */
+ * are bf16 as activations are, those of weights and biases f32. In bf16x3 what is summed over is three
+ * times as long: the output's channels towards the input, the batch towards the weights. */
 #include "cpu/choose.h"
+#include "cpu/split_steps.h"
 #include "cpu/winograd_steps.h"
 #include "ops/conv.h"
 
@@ -15,6 +17,7 @@ struct backward {
     enum tensor_type type; /* of what is read */
     dnnl_memory_desc_t weights_as, bias; /* as in the graph, f32 */
     bool has_bias;
+    bool splits;
     int64_t step[2]; /* of the input that it reads, only every so many rows and columns are seen */
 };
 
@@ -24,6 +27,8 @@ static int choose(struct build *build, const struct node *node, struct backward 
 static int choose_for_weights(struct build *build, const struct node *node,
                               const struct backward *backward, enum choice *choice,
                               struct error *err);
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct backward *backward);
 static bool computes_wrongly(const struct backward *backward);
 static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
                         enum choice choice, struct backward *backward);
@@ -36,6 +41,13 @@ static int add_data_step(struct build *build, const struct node *node,
 static int add_weights_step(struct build *build, const struct node *node,
                             const struct backward *backward, dnnl_primitive_desc_t pd,
                             struct error *err);
+static int place_data_operands(struct build *build, const struct node *node,
+                               const struct backward *backward, struct cpu_place **out,
+                               struct cpu_place **weights, struct error *err);
+static int place_weights_operands(struct build *build, const struct node *node,
+                                  const struct backward *backward, struct cpu_place **in,
+                                  struct cpu_place **out, struct error *err);
+static int add_bias_step(struct build *build, const struct node *node, struct error *err);
 static int add_own_data_step(struct build *build, const struct node *node, struct backward *backward,
                              const struct winograd *winograd, struct error *err);
 static int add_own_weights_step(struct build *build, const struct node *node,
@@ -48,7 +60,9 @@ static int place_weights(struct build *build, int value, const struct backward *
                          const dnnl_memory_desc_t *md, struct cpu_place **place,
                          struct cpu_place **dense, struct error *err);
 static int want_input(struct build *build, int value, const struct backward *backward,
-                      struct cpu_place **place, struct error *err);
+                      const struct layout *part, struct cpu_place **place, struct error *err);
+static int copy_pictures(struct build *build, const struct cpu_place *from,
+                         const struct layout *seen, struct cpu_place *to, struct error *err);
 static int want_image(struct build *build, int value, enum choice choice,
                       const struct layout *image, struct cpu_place **place, struct error *err);
 static uint64_t count_flop(const struct window *window);
@@ -114,11 +128,20 @@ static int choose(struct build *build, const struct node *node, struct backward 
 {
     enum tensor_type type = build->arithmetic;
     enum choice choice;
-    describe_weights(backward);
-    int rc = backward->kind == DATA
-                 ? choose_convolution(build, &backward->window, type, node->inputs[0],
-                                      node->outputs[0], &choice, err)
-                 : choose_for_weights(build, node, backward, &choice, err);
+    int rc;
+    backward->splits = pays_split(build, node, backward);
+    if (backward->splits) {
+        set_layouts(build, node, TENSOR_BF16, CHOICE_LAST, backward);
+        rc = describe(build, backward, pd, err);
+        if (!rc && !build_is_slow(*pd) && !computes_wrongly(backward))
+            return 0;
+        if (!rc)
+            dnnl_primitive_desc_destroy(*pd);
+        backward->splits = false;
+    }
+    rc = backward->kind == DATA ? choose_convolution(build, &backward->window, type,
+                                                     node->inputs[0], node->outputs[0], &choice, err)
+                                : choose_for_weights(build, node, backward, &choice, err);
     if (rc)
         return rc;
     set_layouts(build, node, type, choice, backward);
@@ -157,6 +180,18 @@ static int choose_for_weights(struct build *build, const struct node *node,
     return 0;
 }
 
+static bool pays_split(const struct build *build, const struct node *node,
+                       const struct backward *backward)
+{
+    const struct window *window = &backward->window;
+    int64_t numbers = split_count(build, node->inputs[backward->kind == DATA ? 0 : 1]);
+    if (backward->kind == DATA)
+        numbers += split_count(build, node->inputs[1]);
+    else
+        numbers += window->batch * window->in_channels * window->in[ROWS] * window->in[COLUMNS];
+    return window->groups == 1 && split_pays(build, count_flop(window), numbers);
+}
+
 /* oneDNN 2.6.3 in bf16 takes scratch memory that nobody has written for input where that has fewer
  * columns than the kernel goes on by; and, for the gradient of the input of a 1x1 kernel, what is behind
  * the last channel where these are odd in number, as it multiplies them by twos. */
@@ -176,28 +211,35 @@ static void set_layouts(struct build *build, const struct node *node, enum tenso
                         enum choice choice, struct backward *backward)
 {
     const struct window *window = &backward->window;
-    bool leaves = backward->kind == DATA && build_info(build, node->outputs[0])->is_output;
+    bool leaves = backward->kind == DATA &&
+                  (backward->splits || build_info(build, node->outputs[0])->is_output);
     struct shape in = { .rank = 4,
                         .dim = { window->batch, window->in_channels, window->in[ROWS],
                                  window->in[COLUMNS] } };
     struct shape out;
     window_output(window, 4, &out);
+    if (backward->splits && backward->kind == DATA)
+        out.dim[1] *= SPLIT_PARTS;
+    if (backward->splits && backward->kind == WEIGHTS)
+        in.dim[0] = out.dim[0] *= SPLIT_PARTS;
     backward->type = type;
     backward->choice = choice;
     backward->in = choice_layout(choice, leaves ? TENSOR_F32 : type, &in);
     backward->out = choice_layout(choice, type, &out);
+    describe_weights(backward);
 }
 
 /* oneDNN has groups as a dimension in front. */
 static void describe_weights(struct backward *backward)
 {
     const struct window *window = &backward->window;
-    dnnl_dim_t groups = window->groups;
-    dnnl_dims_t dims = { groups, window->out_channels / groups, window->in_channels / groups,
+    bool splits = backward->splits && backward->kind == DATA;
+    dnnl_dim_t groups = window->groups, parts = splits ? SPLIT_PARTS : 1;
+    dnnl_dims_t dims = { groups, parts * window->out_channels / groups, window->in_channels / groups,
                          window->kernel[ROWS], window->kernel[COLUMNS] };
     int skip = groups == 1 ? 1 : 0;
-    dnnl_memory_desc_init_by_tag(&backward->weights_as, 5 - skip, dims + skip, dnnl_f32,
-                                 skip ? dnnl_abcd : dnnl_abcde);
+    dnnl_memory_desc_init_by_tag(&backward->weights_as, 5 - skip, dims + skip,
+                                 splits ? dnnl_bf16 : dnnl_f32, skip ? dnnl_abcd : dnnl_abcde);
     dnnl_dims_t bias = { window->out_channels };
     dnnl_memory_desc_init_by_tag(&backward->bias, 1, bias, dnnl_f32, dnnl_a);
 }
@@ -208,8 +250,9 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
 {
     const struct window *window = &backward->window;
     const dnnl_memory_desc_t *as = &backward->weights_as;
-    const dnnl_memory_desc_t *bias = backward->has_bias ? &backward->bias : NULL;
-    dnnl_memory_desc_t in, out, weights, weights_gradient;
+    bool has_bias = backward->has_bias && !backward->splits;
+    const dnnl_memory_desc_t *bias = has_bias ? &backward->bias : NULL;
+    dnnl_memory_desc_t in, read, out, weights, weights_gradient;
     dnnl_alg_kind_t algorithm = choice_algorithm(backward->choice);
     dnnl_convolution_desc_t forward, desc;
     dnnl_primitive_desc_t hint = NULL;
@@ -224,6 +267,9 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
         end[d] =
             (window->out[d] - 1) * window->stride[d] + reach - window->in[d] - window->pad_begin[d];
     }
+    struct layout forward_in = backward->in;
+    forward_in.type = backward->type;
+    choice_md(backward->choice, &forward_in, &read);
     choice_md(backward->choice, &backward->in, &in);
     choice_md(backward->choice, &backward->out, &out);
     layout_dnnl_type(backward->type, &type);
@@ -231,7 +277,7 @@ static int describe(struct build *build, const struct backward *backward, dnnl_p
     dnnl_memory_desc_init_by_tag(&weights_gradient, as->ndims, as->dims, dnnl_f32,
                                  dnnl_format_tag_any);
     dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &forward, dnnl_forward_training, algorithm, &in, &weights, bias, &out, strides, dilates,
+        &forward, dnnl_forward_training, algorithm, &read, &weights, bias, &out, strides, dilates,
         begin, end);
     if (!status)
         status = backward->kind == DATA
@@ -256,9 +302,7 @@ static int add_data_step(struct build *build, const struct node *node,
                          const struct backward *backward, dnnl_primitive_desc_t pd, struct error *err)
 {
     struct cpu_place *out, *weights, *in, *made;
-    int rc = want_image(build, node->inputs[0], backward->choice, &backward->out, &out, err);
-    if (!rc)
-        rc = build_want_dense(build, node->inputs[1], &weights, err);
+    int rc = place_data_operands(build, node, backward, &out, &weights, err);
     if (!rc)
         rc = build_reorder_weights(build, weights, &backward->weights_as,
                                    dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
@@ -284,14 +328,12 @@ static int add_weights_step(struct build *build, const struct node *node,
                             struct error *err)
 {
     struct cpu_place *in, *out, *weights, *dense, *bias = NULL;
-    int rc = want_input(build, node->inputs[0], backward, &in, err);
-    if (!rc)
-        rc = want_image(build, node->inputs[1], backward->choice, &backward->out, &out, err);
+    int rc = place_weights_operands(build, node, backward, &in, &out, err);
     if (!rc)
         rc = place_weights(build, node->outputs[0], backward,
                            dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0),
                            &weights, &dense, err);
-    if (!rc && backward->has_bias)
+    if (!rc && backward->has_bias && !backward->splits)
         rc = place_floats(build, node->outputs[1], &bias, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
@@ -304,7 +346,54 @@ static int add_weights_step(struct build *build, const struct node *node,
     if (bias)
         build_add_arg(&args, DNNL_ARG_DIFF_BIAS, bias);
     rc = build_primitive(build, pd, &args, count_flop(&backward->window), err);
-    return rc || weights == dense ? rc : build_reorder(build, weights, dense, err);
+    if (!rc && weights != dense)
+        rc = build_reorder(build, weights, dense, err);
+    return rc || bias || !backward->has_bias ? rc : add_bias_step(build, node, err);
+}
+
+static int place_data_operands(struct build *build, const struct node *node,
+                               const struct backward *backward, struct cpu_place **out,
+                               struct cpu_place **weights, struct error *err)
+{
+    int dy = node->inputs[0], w = node->inputs[1];
+    if (!backward->splits) {
+        int rc = want_image(build, dy, backward->choice, &backward->out, out, err);
+        return rc ? rc : build_want_dense(build, w, weights, err);
+    }
+    int rc = split_want_image(build, dy, 1, SPLIT_HIGH_LOW_HIGH, out, err);
+    return rc ? rc : split_want_weights(build, w, 0, SPLIT_HIGH_HIGH_LOW, weights, err);
+}
+
+static int place_weights_operands(struct build *build, const struct node *node,
+                                  const struct backward *backward, struct cpu_place **in,
+                                  struct cpu_place **out, struct error *err)
+{
+    int x = node->inputs[0], dy = node->inputs[1], rc;
+    if (!backward->splits) {
+        rc = want_input(build, x, backward, &backward->in, in, err);
+        return rc ? rc : want_image(build, dy, backward->choice, &backward->out, out, err);
+    }
+    if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1) {
+        rc = split_want_image(build, x, 0, SPLIT_HIGH_LOW_HIGH, in, err);
+    } else {
+        struct shape shape = backward->in.shape;
+        shape.dim[0] /= SPLIT_PARTS;
+        struct layout part = layout_channels_last(TENSOR_F32, &shape);
+        rc = want_input(build, x, backward, &part, in, err);
+        if (!rc)
+            rc = split_want(build, -1, *in, 1, SPLIT_HIGH_LOW_HIGH, &backward->in, in, err);
+    }
+    return rc ? rc : split_want_image(build, dy, 0, SPLIT_HIGH_HIGH_LOW, out, err);
+}
+
+/* Beside parts that are there twice, the sum over all would not be the bias's gradient. */
+static int add_bias_step(struct build *build, const struct node *node, struct error *err)
+{
+    int rank = build_info(build, node->inputs[1])->shape.rank;
+    bool folded[SHAPE_RANK_MAX] = { false };
+    for (int d = 0; d < rank; d++)
+        folded[d] = d != 1;
+    return build_sum(build, node->inputs[1], node->outputs[1], folded, err);
 }
 
 /* Our own Winograd's method, in bf16 (winograd_steps.h). */
@@ -383,9 +472,8 @@ static int place_weights(struct build *build, int value, const struct backward *
 
 /* The Conv's input, or the part of it that is seen. */
 static int want_input(struct build *build, int value, const struct backward *backward,
-                      struct cpu_place **place, struct error *err)
+                      const struct layout *part, struct cpu_place **place, struct error *err)
 {
-    const struct layout *part = &backward->in;
     if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1)
         return want_image(build, value, backward->choice, part, place, err);
     const struct shape *shape = &build_info(build, value)->shape;
@@ -399,10 +487,28 @@ static int want_input(struct build *build, int value, const struct backward *bac
     seen.stride[2] *= backward->step[ROWS];
     seen.stride[3] *= backward->step[COLUMNS];
     if (!rc)
-        rc = build_alias(build, from, 0, &seen, &from, err);
-    if (!rc)
         rc = build_new_place(build, part, place, err);
-    return rc ? rc : build_copy(build, from, *place, err);
+    return rc ? rc : copy_pictures(build, from, &seen, *place, err);
+}
+
+/* One by one where the rows and columns left out at their end make oneDNN think that they overlap. */
+static int copy_pictures(struct build *build, const struct cpu_place *from,
+                         const struct layout *seen, struct cpu_place *to, struct error *err)
+{
+    dnnl_memory_desc_t md;
+    struct layout read = *seen, written = to->layout;
+    int64_t batch = seen->shape.dim[0], together = layout_md(seen, &md) ? batch : 1;
+    int rc = 0;
+    read.shape.dim[0] = written.shape.dim[0] = together;
+    for (int64_t n = 0; !rc && n < batch; n += together) {
+        struct cpu_place *source, *target;
+        rc = build_alias(build, from, n * read.stride[0], &read, &source, err);
+        if (!rc)
+            rc = build_alias(build, to, n * written.stride[0], &written, &target, err);
+        if (!rc)
+            rc = build_copy(build, source, target, err);
+    }
+    return rc;
 }
 
 /* A value of three or four dimensions as an image of four. */

@@ -38,15 +38,15 @@ int split_want(struct build *build, int value, const struct cpu_place *plain, in
                enum split_order order, const struct layout *layout, struct cpu_place **place,
                struct error *err)
 {
-    const struct build_value *state = &build->values[value];
-    for (int i = 0; i < state->split_count; i++) {
+    const struct build_value *state = value < 0 ? NULL : &build->values[value];
+    for (int i = 0; state && i < state->split_count; i++) {
         const struct build_split *split = &state->splits[i];
         if (split->rows == rows && split->order == order &&
             layout_equal(&split->place->layout, layout))
             return build_alias(build, split->place, 0, layout, place, err);
     }
     int rc = make(build, plain, rows, order, layout, place, err);
-    if (rc)
+    if (rc || !state)
         return rc;
     return remember(build, value, (struct build_split){ rows, order, *place }, err);
 }

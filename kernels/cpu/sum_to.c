@@ -44,7 +44,7 @@ struct sum_run {
     float *out;
 };
 
-static int add_sum(struct build *build, const struct node *node, const bool *folded, double scale,
+static int add_sum(struct build *build, int from, int to, const bool *folded, double scale,
                    struct error *err);
 static void read_dimensions(struct sum_state *state, const struct layout *in, const bool *folded);
 static void add_dimension(struct sum_state *state, struct sum_dimension dimension);
@@ -71,7 +71,12 @@ int build_sum_to(struct build *build, const struct node *node, struct error *err
     bool folded[SHAPE_RANK_MAX] = { false };
     for (int d = 0, missing = from->rank - to->rank; d < from->rank; d++)
         folded[d] = d < missing || to->dim[d - missing] != from->dim[d];
-    return add_sum(build, node, folded, 1, err);
+    return build_sum(build, node->inputs[0], node->outputs[0], folded, err);
+}
+
+int build_sum(struct build *build, int from, int to, const bool *folded, struct error *err)
+{
+    return add_sum(build, from, to, folded, 1, err);
 }
 
 /* ReduceSum and ReduceMean. */
@@ -90,20 +95,21 @@ int build_reduce(struct build *build, const struct node *node, struct error *err
     for (int d = 0; d < in->shape.rank; d++)
         terms *= folded[d] ? in->shape.dim[d] : 1;
     bool mean = strcmp(node->op->name, "ReduceMean") == 0;
-    return add_sum(build, node, folded, mean ? 1 / (double)terms : 1, err);
+    return add_sum(build, node->inputs[0], node->outputs[0], folded, mean ? 1 / (double)terms : 1,
+                   err);
 }
 
-static int add_sum(struct build *build, const struct node *node, const bool *folded, double scale,
+static int add_sum(struct build *build, int from, int to, const bool *folded, double scale,
                    struct error *err)
 {
     struct cpu_place *in, *sums, *out;
-    int rc = build_place_any(build, node->inputs[0], &in, err);
+    int rc = build_place_any(build, from, &in, err);
     if (rc)
         return rc;
     if (in->layout.type != TENSOR_F32 && in->layout.type != TENSOR_BF16)
         return BUILD_DECLINED;
     struct layout layout = layout_packed_like(in->layout.type, &in->layout.shape, &in->layout);
-    rc = build_want(build, node->inputs[0], &layout, &in, err);
+    rc = build_want(build, from, &layout, &in, err);
     if (rc)
         return rc;
     struct sum_state *state = calloc(1, sizeof *state);
@@ -116,10 +122,10 @@ static int add_sum(struct build *build, const struct node *node, const bool *fol
     struct shape sums_shape = { .rank = 2,
                                 .dim = { splits_sums(state) ? 1 : state->parts, state->sum_count } };
     struct layout sums_layout = layout_dense(TENSOR_F64, &sums_shape);
-    layout = layout_dense(TENSOR_F32, &build_info(build, node->outputs[0])->shape);
+    layout = layout_dense(TENSOR_F32, &build_info(build, to)->shape);
     rc = build_new_place(build, &sums_layout, &sums, err);
     if (!rc)
-        rc = build_output(build, node->outputs[0], &layout, &out, err);
+        rc = build_output(build, to, &layout, &out, err);
     if (rc) {
         free(state);
         return rc;

@@ -180,7 +180,8 @@ static void convolutions_are_as_exact_as_promised(void **state)
         { 2, 32, 25, 31, 64, 3, 2, 1, 1, 1, 6, false },
         { 1, 256, 16, 20, 256, 1, 1, 0, 1, 1, 6, false },
         { 2, 33, 19, 21, 70, 3, 1, 1, 1, 1, 6, false },
-        { 3, 128, 9, 15, 128, 1, 2, 0, 1, 0, 0, false },
+        { 3, 128, 9, 15, 128, 1, 2, 0, 1, 0, 2, false },
+        { 3, 256, 9, 15, 320, 1, 2, 0, 1, 1, 4, false },
         { 1, 24, 20, 22, 40, 5, 1, 2, 1, 1, 6, false },
         { 2, 32, 12, 10, 48, 4, 2, 1, 1, 1, 6, true },
         /* not worth it: thin, in groups, depthwise */
@@ -193,6 +194,7 @@ static void convolutions_are_as_exact_as_promised(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_convolution(&cases[i], device, true);
+        check_convolution(&cases[i], device, false);
     }
     device_close(&device);
 }
