@@ -199,7 +199,7 @@ INLINE float within(float x, float low, float high)
     X(ELU_GRAD, v > 0 ? d : d * a * exponential(v))                   \
     X(SQRT_GRAD, d / (2 * v))                                         \
     X(ABS_GRAD, v > 0 ? d : v < 0 ? -d : 0)                           \
-    X(SOFTPLUS_GRAD, -d *exponential_minus_1(-v))                     \
+    X(SOFTPLUS_GRAD, d *sigmoid(v))                                   \
     X(ERF_GRAD, d *POINTWISE_ERF_SLOPE *exponential(-v *v))           \
     X(RECIPROCAL_GRAD, -d *v *v)                                      \
     X(MAX_GRAD, v > w ? d : v == w ? d / 2 : 0)                       \

@@ -145,11 +145,13 @@ static int find_row(const struct reader *reader, const Onnx__NodeProto *proto, c
                          "'%.64s' of domain '%.64s', opset %lld, is not implemented", name, domain,
                          version);
     }
+    const struct op *newest = op_find(name, 0);
+    bool other = newest && newest->opset_max != OPSET_OWN;
     *op = op_find(name, reader->graph->opset);
     if (!*op)
         return error_set(err, ERROR_UNSUPPORTED, "op",
                          "'%.64s' of domain 'ai.onnx', opset %d, is not implemented%s", name,
-                         reader->graph->opset, op_find(name, 0) ? " (for other opsets it is)" : "");
+                         reader->graph->opset, other ? " (for other opsets it is)" : "");
     return 0;
 }
 

@@ -20,7 +20,7 @@
       : a * x + b >= 1 ? d                                                                \
                        : d * (2 * a * x + b))                                             \
     X(swish_grad, 0, 0, d *swish_slope(x))                                                \
-    X(softplus_grad, 0, 0, -d *expm1(-y))                                                 \
+    X(softplus_grad, 0, 0, d / (1 + exp(-x)))                                             \
     X(tanh_grad, 0, 0, d *(1 - y * y))                                                    \
     X(erf_grad, 0, 0, d *(real)TWO_OVER_ROOT_PI *exp(-x *x))                              \
     X(sqrt_grad, 0, 0, d / (2 * y))                                                       \
@@ -79,7 +79,7 @@ int gradient_of_swish(struct gradient *g)
 
 int gradient_of_Softplus(struct gradient *g)
 {
-    return by_output(g, "softplus_grad");
+    return by_input(g, "softplus_grad");
 }
 
 int gradient_of_Tanh(struct gradient *g)

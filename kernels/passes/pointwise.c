@@ -177,7 +177,7 @@ static float compute_gradient(const struct pointwise *pointwise, float d, float 
     case POINTWISE_ABS_GRAD:
         return v > 0 ? d : v < 0 ? -d : 0;
     case POINTWISE_SOFTPLUS_GRAD:
-        return -d * expm1f(-v);
+        return d / (1 + expf(-v));
     case POINTWISE_ERF_GRAD:
         return d * POINTWISE_ERF_SLOPE * expf(-v * v);
     case POINTWISE_RECIPROCAL_GRAD:
