@@ -56,22 +56,9 @@ int main(int argc, char **argv)
 
 static bool find_precision(const char *word, const struct device *device, enum precision *precision)
 {
-    static const struct {
-        const char *word;
-        enum precision precision;
-    } precisions[] = {
-        { "f32", PRECISION_F32 },
-        { "bf16", PRECISION_BF16 },
-    };
     struct device_info info;
     device_get_info(device, &info);
-    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
-        if (strcmp(word, precisions[i].word) == 0) {
-            *precision = precisions[i].precision;
-            return *precision == PRECISION_F32 || info.bf16;
-        }
-    }
-    return false;
+    return precision_from_word(word, precision) && (*precision == PRECISION_F32 || info.bf16);
 }
 
 static int prepare(const char *const *arguments, enum precision precision, struct device *device,
