@@ -4,6 +4,7 @@
  * times as long: the output's channels towards the input, the batch towards the weights. */
 #include "cpu/choose.h"
 #include "cpu/split_steps.h"
+#include "cpu/thin.h"
 #include "cpu/winograd_steps.h"
 #include "ops/conv.h"
 
@@ -61,8 +62,6 @@ static int place_weights(struct build *build, int value, const struct backward *
                          struct cpu_place **dense, struct error *err);
 static int want_input(struct build *build, int value, const struct backward *backward,
                       const struct layout *part, struct cpu_place **place, struct error *err);
-static int copy_pictures(struct build *build, const struct cpu_place *from,
-                         const struct layout *seen, struct cpu_place *to, struct error *err);
 static int want_image(struct build *build, int value, enum choice choice,
                       const struct layout *image, struct cpu_place **place, struct error *err);
 static uint64_t count_flop(const struct window *window);
@@ -480,35 +479,12 @@ static int want_input(struct build *build, int value, const struct backward *bac
     struct shape image = part->shape;
     image.dim[2] = shape->rank == 4 ? shape->dim[2] : 1;
     image.dim[3] = shape->dim[shape->rank - 1];
-    struct layout whole = layout_channels_last(part->type, &image), seen = whole;
+    struct layout whole = layout_channels_last(part->type, &image);
     struct cpu_place *from;
     int rc = want_image(build, value, CHOICE_LAST, &whole, &from, err);
-    seen.shape = part->shape;
-    seen.stride[2] *= backward->step[ROWS];
-    seen.stride[3] *= backward->step[COLUMNS];
     if (!rc)
         rc = build_new_place(build, part, place, err);
-    return rc ? rc : copy_pictures(build, from, &seen, *place, err);
-}
-
-/* One by one where the rows and columns left out at their end make oneDNN think that they overlap. */
-static int copy_pictures(struct build *build, const struct cpu_place *from,
-                         const struct layout *seen, struct cpu_place *to, struct error *err)
-{
-    dnnl_memory_desc_t md;
-    struct layout read = *seen, written = to->layout;
-    int64_t batch = seen->shape.dim[0], together = layout_md(seen, &md) ? batch : 1;
-    int rc = 0;
-    read.shape.dim[0] = written.shape.dim[0] = together;
-    for (int64_t n = 0; !rc && n < batch; n += together) {
-        struct cpu_place *source, *target;
-        rc = build_alias(build, from, n * read.stride[0], &read, &source, err);
-        if (!rc)
-            rc = build_alias(build, to, n * written.stride[0], &written, &target, err);
-        if (!rc)
-            rc = build_copy(build, source, target, err);
-    }
-    return rc;
+    return rc ? rc : thin_add_step(build, from, backward->step, *place, err);
 }
 
 /* A value of three or four dimensions as an image of four. */

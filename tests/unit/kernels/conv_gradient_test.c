@@ -1,12 +1,15 @@
 /* The gradients of Conv and ConvTranspose: in doubles against finite differences, in floats and on
  * the cpu device (f32 and bf16) against the doubles, over every attribute and odd shapes; what the
- * rules add and leave out; and on random shapes of all sizes the device against the reference
- * kernels. A failure prints its seed; `conv_gradient_test SEED` runs that one. */
+ * rules add and leave out; and in chains and on random shapes of all sizes the device against the
+ * reference kernels. A failure prints its seed; `conv_gradient_test SEED` runs that one. */
+#include "cpu/plan.h"
 #include "gradient_check.h"
 #include "ops/conv.h"
+#include "passes/autodiff.h"
 
 #define RANDOM_CASES 300
-#define RANDOM_WORK_MAX 3e7 /* multiply-adds */
+#define RANDOM_WORK_MAX 3e7   /* multiply-adds */
+#define CHAIN_BF16_BOUND 2e-2 /* five roundings one after the other */
 #define BF16_BOUND 1e-2 /* two operands of 8 bits each: 2^-8 at most, a third of it on average */
 
 static struct device *device;
@@ -147,6 +150,106 @@ static void test_attributes(void **state)
         check_case(&cases[i]);
 }
 
+/* ---- chains ---- */
+
+/* Turns a net into one that gives the gradients of all inputs but the last, which is y's own. */
+static void differentiate(struct net *net, int y)
+{
+    struct graph *graph = net->graph;
+    int gradients[CHECK_INPUTS_MAX], inputs = graph->input_count - 1;
+    net_output(net, y);
+    net_infer(net);
+    struct autodiff autodiff = {
+        .of = graph->outputs,
+        .seeds = &graph->inputs[inputs],
+        .of_count = 1,
+        .with = graph->inputs,
+        .with_count = inputs,
+    };
+    net_must(net, pass_autodiff(graph, &autodiff, gradients, &net->err));
+    graph->values[graph->outputs[0]].is_output = false;
+    graph->output_count = 0;
+    for (int k = 0; k < inputs; k++)
+        net_output(net, gradients[k]);
+    net_must(net, graph_sort(graph, &net->err));
+    net_must(net, graph_sweep(graph, &net->err));
+}
+
+static int add_conv(struct net *net, int x, int w)
+{
+    int y = net_node(net, "Conv", x, w, -2);
+    LIST(net, "pads", 1, 1, 1, 1);
+    return y;
+}
+
+/* With AVX-512: how many steps there are in f32, and how many of them are Winograd's. */
+static void check_steps(struct net *net, int steps, int winograd)
+{
+    struct plan *plan;
+    struct plan_options options = { .precision = PRECISION_F32 };
+    unsigned wanted = dnnl_cpu_isa_avx512_core;
+    int found = 0;
+    if (((unsigned)dnnl_get_effective_cpu_isa() & wanted) != wanted)
+        return;
+    net_infer(net);
+    net_must(net, device_compile(device, net->graph, &options, &plan, &net->err));
+    const struct cpu_plan *cpu = (const struct cpu_plan *)plan;
+    for (int i = 0; i < cpu->step_count; i++)
+        found += cpu->steps[i].implementation && strstr(cpu->steps[i].implementation, "wino");
+    if (cpu->step_count != steps || found != winograd)
+        plan_print(plan, 0, stderr, &net->err);
+    assert_int_equal(cpu->step_count, steps);
+    assert_int_equal(found, winograd);
+    plan_free(&plan);
+}
+
+static void check_chain(struct net *net, double bf16_bound, const char *what)
+{
+    struct device_info info;
+    device_get_info(device, &info);
+    net_check(net, device, PRECISION_F32, FLOAT_BOUND, what);
+    if (info.bf16 && bf16_bound > 0)
+        net_check(net, device, PRECISION_BF16, bf16_bound, what);
+    net_end(net);
+}
+
+/* Between the convolutions of a chain nothing is rearranged, backwards neither. */
+static void test_chain(void **state)
+{
+    (void)state;
+    struct net net;
+    int w[3];
+    net_begin(&net, 1);
+    int x = net_input(&net, SHAPE(2, 32, 9, 11));
+    net_input(&net, SHAPE(2, 64, 9, 11));
+    for (int i = 0; i < 3; i++)
+        w[i] = net_constant(&net,
+                            SHAPE(i == 0 ? 48 : 64,
+                                  i == 0   ? 32
+                                  : i == 1 ? 48
+                                           : 64,
+                                  3, 3),
+                            -0.1, 0.1);
+    int y = net_node(&net, "Relu", add_conv(&net, x, w[0]), -2);
+    y = net_node(&net, "Relu", add_conv(&net, y, w[1]), -2);
+    differentiate(&net, add_conv(&net, y, w[2]));
+    /* x, dy and the result are put in order; two convolutions with relu, three gradients, two of
+     * relu */
+    check_steps(&net, 3 + 2 + 3 + 2, 2 + 3);
+    check_chain(&net, 0, "frozen chain"); /* in bf16 other numbers are above zero */
+
+    net_begin(&net, 2);
+    x = net_constant(&net, SHAPE(2, 3, 10, 7), -1, 1);
+    for (int i = 0; i < 3; i++)
+        w[i] = net_input(&net, SHAPE(i == 2 ? 3 : 33, i == 0 ? 3 : 33, 3, 3));
+    net_input(&net, SHAPE(2, 3, 10, 7));
+    y = net_node(&net, "Tanh", add_conv(&net, x, w[0]), -2);
+    y = net_node(&net, "Mul", add_conv(&net, y, w[1]), net_constant(&net, SHAPE(1), 0.1, 0.1), -2);
+    y = net_node(&net, "Tanh", y, -2); /* of numbers where it is not flat */
+    differentiate(&net, add_conv(&net, y, w[2]));
+    check_chain(&net, CHAIN_BF16_BOUND, "from and to three channels");
+}
+
 /* ---- random shapes ---- */
 
 static int64_t pick(struct net *net, int64_t least, int64_t most)
@@ -158,6 +261,12 @@ static int64_t pick_channels(struct net *net)
 {
     static const int64_t usual[] = { 1, 3, 8, 12, 16, 32, 48, 64 };
     return pick(net, 0, 2) ? usual[pick(net, 0, 7)] : pick(net, 1, 40);
+}
+
+static int64_t pick_kernel(struct net *net)
+{
+    static const int64_t usual[] = { 3, 3, 1 };
+    return pick(net, 0, 3) ? usual[pick(net, 0, 2)] : pick(net, 1, 9);
 }
 
 /* A Conv that exists, with attributes as they are resolved. */
@@ -177,7 +286,7 @@ static bool pick_window(struct net *net, struct window *w)
     }
     bool square = pick(net, 0, 3), same = pick(net, 0, 2), plain = pick(net, 0, 1);
     for (int d = 0; d < 2; d++) {
-        w->kernel[d] = square && d ? w->kernel[0] : pick(net, 0, 2) ? 3 : pick(net, 1, 9);
+        w->kernel[d] = square && d ? w->kernel[0] : pick_kernel(net);
         w->stride[d] = plain ? 1 : pick(net, 1, 3);
         w->dilation[d] = plain || pick(net, 0, 2) ? 1 : pick(net, 2, 3);
         w->in[d] = pick(net, 1, 24);
@@ -216,7 +325,7 @@ static void add_weights_node(struct net *net, int x, int dy, bool with_bias)
                                  (int[]){ x, dy }, 2, outputs, count, &net->err));
 }
 
-/* Both gradient ops at the edge of a graph or, `inside`, with something before and behind them, where
+/* Both gradient ops, that of the input at the edge of a graph or, `inside`, with something before and behind them, where
  * bf16 stays in memory. */
 static void check_random(uint64_t seed)
 {
@@ -226,7 +335,7 @@ static void check_random(uint64_t seed)
     net_begin(&net, seed);
     while (!pick_window(&net, &w))
         ;
-    bool inside = pick(&net, 0, 1), with_bias = inside && pick(&net, 0, 1);
+    bool inside = pick(&net, 0, 1), with_bias = pick(&net, 0, 1);
     snprintf(
         what, sizeof what,
         "seed %llu: %lldx%lldx%lldx%lld to %lldx%lldx%lld, kernel %lldx%lld, stride %lld %lld, "
@@ -243,12 +352,12 @@ static void check_random(uint64_t seed)
         S(w.out_channels, w.in_channels / w.groups, w.kernel[0], w.kernel[1]);
     int x = net_input(&net, &in), dy = net_input(&net, &out);
     int read = net_input(&net, &weights);
-    if (inside)
-        dy = net_node(&net, "Sigmoid", dy, -2); /* positive: the bias is a sum that keeps its digits */
-    int dx = net_node(&net, "conv_grad_input", dy, read, -2);
+    /* Sums of positive numbers keep their digits, also where a weight is a single one. */
+    int y = net_node(&net, "Sigmoid", dy, -2);
+    int dx = net_node(&net, "conv_grad_input", inside ? y : dy, read, -2);
     add_window(&net, &w, "input_shape", &in);
     net_output(&net, inside ? net_node(&net, "Neg", dx, -2) : dx);
-    add_weights_node(&net, x, dy, with_bias);
+    add_weights_node(&net, net_node(&net, "Sigmoid", x, -2), y, with_bias);
     add_window(&net, &w, "weights_shape", &weights);
     struct device_info info;
     device_get_info(device, &info);
@@ -289,6 +398,7 @@ int main(int argc, char **argv)
         return cmocka_run_group_tests(one, open_device, close_device);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_chain),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
