@@ -33,6 +33,7 @@ static bool pays_split(const struct build *build, const struct node *node,
 static int describe(struct build *build, const struct node *node, enum tensor_type type,
                     enum choice choice, struct convolution *convolution, struct post_list *posts,
                     dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
+static bool computes_wrongly(const struct convolution *convolution);
 static void describe_weights(struct convolution *convolution, dnnl_data_type_t type);
 static int init_desc(struct build *build, const struct convolution *convolution,
                      union convolution_desc *desc, struct error *err);
@@ -97,7 +98,7 @@ static int choose(struct build *build, const struct node *node, struct convoluti
     enum tensor_type type = build->arithmetic;
     enum choice choice = CHOICE_LAST;
     int rc = 0;
-    convolution->splits = pays_split(build, node, convolution);
+    convolution->splits = pays_split(build, node, convolution) && !computes_wrongly(convolution);
     if (convolution->splits) {
         rc = describe(build, node, TENSOR_BF16, CHOICE_LAST, convolution, posts, pd, taken, err);
         if (rc || !build_is_slow(*pd))
@@ -117,11 +118,20 @@ static int choose(struct build *build, const struct node *node, struct convoluti
         dnnl_primitive_desc_destroy(*pd);
     }
     rc = describe(build, node, type, CHOICE_LAST, convolution, posts, pd, taken, err);
-    if (!rc && build_is_slow(*pd) && type != TENSOR_F32) {
+    if (!rc && type != TENSOR_F32 && (build_is_slow(*pd) || computes_wrongly(convolution))) {
         dnnl_primitive_desc_destroy(*pd);
         rc = describe(build, node, TENSOR_F32, CHOICE_LAST, convolution, posts, pd, taken, err);
     }
     return rc;
+}
+
+/* In bf16: oneDNN 2.6.3 runs a transposed convolution as the gradient of one, and that is wrong for 1x1
+ * kernels of an odd number of channels (conv_gradient.c). */
+static bool computes_wrongly(const struct convolution *convolution)
+{
+    const struct window *window = &convolution->window;
+    return convolution->transposed && window->kernel[ROWS] == 1 && window->kernel[COLUMNS] == 1 &&
+           window->in_channels / window->groups % 2 != 0;
 }
 
 static bool pays_split(const struct build *build, const struct node *node,
