@@ -250,6 +250,43 @@ static void test_chain(void **state)
     check_chain(&net, CHAIN_BF16_BOUND, "from and to three channels");
 }
 
+/* ---- what is added ---- */
+
+static void check_added(const char *const kinds[3], int input_nodes, int weight_nodes)
+{
+    struct net net;
+    int values[3], grad_input = 0, grad_weights = 0;
+    const struct shape list[] = { S(1, 2, 5, 5), S(4, 2, 3, 3), S(4) };
+    net_begin(&net, 1);
+    for (int i = 0; i < 3; i++)
+        values[i] = strcmp(kinds[i], "learns") == 0 ? net_input(&net, &list[i])
+                                                    : net_constant(&net, &list[i], -1, 1);
+    int x = net_node(&net, "Sin", values[0], -2);
+    net_input(&net, SHAPE(1, 4, 5, 5));
+    int y = net_node(&net, "Conv", x, values[1], values[2], -2);
+    LIST(&net, "pads", 1, 1, 1, 1);
+    differentiate(&net, y);
+    for (int i = 0; i < net.graph->node_count; i++) {
+        const char *name = net.graph->nodes[i].op->name;
+        grad_input += strcmp(name, "conv_grad_input") == 0;
+        grad_weights += strcmp(name, "conv_grad_weights") == 0;
+    }
+    assert_int_equal(grad_input, input_nodes);
+    assert_int_equal(grad_weights, weight_nodes);
+    check_chain(&net, BF16_BOUND, "one convolution");
+}
+
+/* What is frozen costs nothing, and a bias alone no product. */
+static void test_added(void **state)
+{
+    (void)state;
+    check_added((const char *const[]){ "learns", "frozen", "frozen" }, 1, 0);
+    check_added((const char *const[]){ "frozen", "learns", "learns" }, 0, 1);
+    check_added((const char *const[]){ "frozen", "learns", "frozen" }, 0, 1);
+    check_added((const char *const[]){ "frozen", "frozen", "learns" }, 0, 0);
+    check_added((const char *const[]){ "learns", "frozen", "learns" }, 1, 0);
+}
+
 /* ---- random shapes ---- */
 
 static int64_t pick(struct net *net, int64_t least, int64_t most)
@@ -399,6 +436,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_added),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
