@@ -1,6 +1,7 @@
 /* chain_run: blocks one after the other, for each the program of the chain. */
 #include "cpu/chain.h"
 #include "cpu/parallel.h"
+#include <assert.h>
 #include <string.h>
 
 /* An instruction of one thread: where its first block is, and by how many bytes for each number it goes
@@ -35,8 +36,8 @@ static void run_part(const void *arg, int part, int parts)
     int64_t at, end, block = state->block;
     float *pieces = NULL;
     if (state->pieces > 0)
-        pieces =
-            (float *)step->places[state->scratch]->data + part * state->pieces * state->piece_stride;
+        pieces = (float *)step->places[state->scratch]->data +
+                 (int64_t)part * state->pieces * state->piece_stride;
     for (int i = 0; i < state->operand_count; i++) {
         const struct chain_operand *operand = &state->operands[i];
         if (operand->fixed)
@@ -106,6 +107,7 @@ static void spread(const struct chain_operand *operand, const float *from, int64
 {
     int last = operand->rank - 1;
     int64_t index[SHAPE_RANK_MAX + 1];
+    assert(to && last >= 0);
     for (int d = last; d >= 0; d--) {
         index[d] = at % operand->count[d];
         at /= operand->count[d];

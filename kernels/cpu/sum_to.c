@@ -203,7 +203,7 @@ static void choose_split(struct sum_state *state, int threads)
     int longest = 0;
     for (int d = 0; d < state->rank; d++) {
         const struct sum_dimension *dim = &state->dims[d];
-        if (dim->out_step && (dim->count % state->parts == 0 || dim->count >= 8 * state->parts)) {
+        if (dim->out_step && (dim->count % state->parts == 0 || dim->count / 8 >= state->parts)) {
             state->split = d;
             return;
         }
@@ -245,6 +245,7 @@ static void sum_part(const void *arg, int part, int parts)
     parallel_share(split->count, 1, part, parts, &first, &end);
     if (first == end)
         return;
+    assert(state->rank > 0 && state->split < state->rank);
     for (int d = 0; d < state->rank; d++)
         count[d] = d == state->split ? end - first : state->dims[d].count;
     int last = state->rank - 1;
@@ -277,6 +278,7 @@ static void add_rows(const struct sum_state *state, const void *in, int64_t at, 
                      int64_t step, int64_t columns, double *sums)
 {
     bool wide = state->type == TENSOR_F32;
+    assert(columns > 0);
     int64_t together = columns < NARROW && step == columns ? TOGETHER / columns : 1;
     if (together > 1 && rows >= together) {
         double many[TOGETHER] = { 0 };
@@ -299,8 +301,9 @@ static void add_rows(const struct sum_state *state, const void *in, int64_t at, 
 /* Loops that compilers make vectors of (gcc at -O3, with which mk/build.mk has this file compiled). */
 static double sum_row(const float *x, int64_t count)
 {
+    const int64_t stretch = (int64_t)DEPTH * LANES;
     double sums[LANES] = { 0 };
-    for (; count >= LANES * DEPTH; count -= LANES * DEPTH, x += LANES * DEPTH)
+    for (; count >= stretch; count -= stretch, x += stretch)
         add_lanes(x, DEPTH, sums);
     add_lanes(x, count / LANES, sums);
     x += count / LANES * LANES;
@@ -324,10 +327,11 @@ static inline void add_lanes(const float *x, int64_t depth, double sums[LANES])
 
 static double sum_row_bf16(const uint16_t *x, int64_t count)
 {
+    const int64_t stretch = (int64_t)DEPTH * LANES;
     float block[DEPTH * LANES];
     double sum = 0;
-    for (int64_t at = 0; at < count; at += DEPTH * LANES) {
-        int64_t here = count - at < DEPTH * LANES ? count - at : DEPTH * LANES;
+    for (int64_t at = 0; at < count; at += stretch) {
+        int64_t here = count - at < stretch ? count - at : stretch;
         for (int64_t i = 0; i < here; i++)
             block[i] = bfloat_widen(x[at + i]);
         sum += sum_row(block, here);

@@ -226,7 +226,7 @@ int main(int argc, char **argv)
         close_problem(&own);
     }
     /* A batch of patches of a restoration network, and one of them. */
-    static const int64_t real[][2] = { { 16 * 64 * 64, 64 }, { 64 * 64, 64 } };
+    static const int64_t real[][2] = { { 65536, 64 }, { 4096, 64 } };
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) {
         open_problem(&own, real[i][0], real[i][1], 0);
         lab_check(&lab, &own.lab);

@@ -301,7 +301,7 @@ static void check_step(const struct shape *shape, const struct shape *small, enu
         device_get_info(device, &info);
         if (precision && !info.bf16)
             continue;
-        net_begin(&net, (uint64_t)(lies * 8 + other));
+        net_begin(&net, lies * 8 + other);
         int x = make_input(&net, shape, lies), y = make_input(&net, shape, other);
         int s = net_input(&net, small);
         int a = net_node(&net, "Mul", net_node(&net, "swish", x, -2), s, -2);
