@@ -5,9 +5,10 @@
  * of matrices, if there are SPLIT_PRODUCTS_MIN multiplications for each number that has to be split in
  * a run. Depthwise and grouped convolutions, first and last layers of three channels, 1x1 convolutions
  * to fewer than 64 channels and the like stay f32: passing over their numbers takes as long as matrix
- * units save; so do the few for which oneDNN has no fast or no right bf16 code. (With AMX and two threads oneDNN 2.6 does 350 GFLOP/s in f32, and in three products 1.8 to
- * 2.9 times as many: a multiplication is 2.5 to 3.7 ps faster. Splitting a number takes 150 ps in the
- * caches, kernels/lab/split.c.) The rule does not ask what the processor has: with AVX-512 bf16 alone
+ * units save; so do the few for which oneDNN has no fast or no right bf16 code. (With AMX and two
+ * threads oneDNN 2.6 does 350 GFLOP/s in f32, and in three products 1.8 to 2.9 times as many: a
+ * multiplication is 2.5 to 3.7 ps faster. Splitting a number takes 150 ps in the caches,
+ * kernels/lab/split.c.) The rule does not ask what the processor has: with AVX-512 bf16 alone
  * bf16x3 is slower than f32, but computes what it computes elsewhere. */
 #ifndef RUNESPOOR_CPU_SPLIT_STEPS_H
 #define RUNESPOOR_CPU_SPLIT_STEPS_H

@@ -2,7 +2,12 @@
  * x2 network (convolutions, relu, pixel shuffle) with a detector or a segmenter behind it, and how far
  * their answers are from some others as the loss. In doubles the gradient of the restorer's weights is
  * compared with central differences along random directions; the device's gradients in each precision
- * are compared with the doubles. */
+ * are compared with the doubles.
+ *
+ * A relu whose input is nearer to 0 than the forward pass is exact turns over, and its gradient is
+ * another one, however well it is computed: in twinlitenet enough of them do so to be 7e-5 off in f32,
+ * and 1.3e-3 in bf16x3, whose forward pass is ten times less exact. So bf16x3 is also held to its bound
+ * where nothing can turn over: from the activations of the doubles backwards. */
 #include "cpu_check.h"
 #include "lab/double.h"
 #include "onnx/onnx.h"
@@ -182,31 +187,143 @@ static double error_of(const struct tensor *got, const struct tensor *wide)
     return sqrt(difference / norm);
 }
 
-static void compare_device(struct net *net, enum precision precision, double bound,
-                           const struct tensor *input, const struct tensor *wide_results)
+/* Runs the graph; each output is within bound of what is expected (any, if that is 0). */
+static void compare_device(struct net *net, struct graph *graph, enum precision precision,
+                           double bound, const struct tensor *inputs,
+                           const struct tensor *wide_results, const char *what)
 {
     struct device *device;
     struct device_info info;
     struct plan *plan;
+    double worst = 0;
     net_must(net, device_open(&device, "cpu:threads=2", &net->err));
     device_get_info(device, &info);
     if (precision == PRECISION_F32 || info.bf16) {
-        net_must(net, device_compile(device, net->graph,
-                                     &(struct plan_options){ .precision = precision }, &plan,
-                                     &net->err));
-        memcpy(plan_input(plan, 0)->data, input->data, tensor_bytes(input));
+        net_must(net, device_compile(device, graph, &(struct plan_options){ .precision = precision },
+                                     &plan, &net->err));
+        for (size_t i = 0; i < plan_input_count(plan); i++)
+            memcpy(plan_input(plan, i)->data, inputs[i].data, tensor_bytes(&inputs[i]));
         net_must(net, plan_run(plan, &net->err));
         for (size_t i = 0; i < plan_output_count(plan); i++) {
             double error = error_of(plan_output(plan, i), &wide_results[i]);
-            print_message("%s: relative error %.3g\n", i ? "gradient" : "loss", error);
-            assert_true(error <= bound);
+            worst = error > worst ? error : worst;
         }
+        print_message("%s, %s: %.3g off at most\n", precision_word(precision), what, worst);
+        assert_true(bound == 0 || worst <= bound);
         plan_free(&plan);
+    } else {
+        print_message("SKIP REASON: frozen_gradient_test: no bf16 arithmetic\n");
     }
     device_close(&device);
 }
 
-static void check(const char *path, int64_t rows, int64_t columns)
+/* ---- backwards from the activations of the doubles ---- */
+
+/* Marks the nodes that a value depends on. */
+static void mark_needed(const struct graph *graph, int value, bool *needed)
+{
+    int producer = value < 0 ? -1 : graph->values[value].producer;
+    if (producer < 0 || needed[producer])
+        return;
+    needed[producer] = true;
+    for (int k = 0; k < graph->nodes[producer].input_count; k++)
+        mark_needed(graph, graph->nodes[producer].inputs[k], needed);
+}
+
+/* What nodes that make the loss hand to those that do not. */
+static int find_activations(struct net *net, int *activations)
+{
+    const struct graph *graph = net->graph;
+    bool *forward = calloc((size_t)graph->node_count, sizeof *forward);
+    bool *handed = calloc((size_t)graph->value_count, sizeof *handed);
+    int count = 0;
+    assert_true(forward && handed);
+    mark_needed(graph, graph->outputs[0], forward);
+    for (int n = 0; n < graph->node_count; n++)
+        for (int k = 0; !forward[n] && k < graph->nodes[n].input_count; k++) {
+            int value = graph->nodes[n].inputs[k];
+            int producer = value < 0 ? -1 : graph->values[value].producer;
+            if (producer < 0 || !forward[producer] || handed[value])
+                continue;
+            handed[value] = true;
+            activations[count++] = value;
+        }
+    free(forward);
+    free(handed);
+    return count;
+}
+
+static void forget_outputs(struct graph *graph)
+{
+    for (int i = 0; i < graph->output_count; i++)
+        graph->values[graph->outputs[i]].is_output = false;
+    graph->output_count = 0;
+}
+
+/* The value is read as an input of the graph; what made it writes to nowhere. */
+static void cut_before(struct net *net, struct graph *graph, int value)
+{
+    int producer = graph->values[value].producer;
+    int aside = graph_add_value(graph, "aside", graph->values[value].type,
+                                &graph->values[value].shape, &net->err);
+    net_must(net, aside);
+    for (int k = 0; k < graph->nodes[producer].output_count; k++)
+        if (graph->nodes[producer].outputs[k] == value)
+            graph->nodes[producer].outputs[k] = aside;
+    graph->values[aside].producer = producer;
+    graph->values[value].producer = -1;
+    net_must(net, graph_mark_input(graph, value, &net->err));
+}
+
+static void compare_backwards(struct net *net, const struct graph *wide,
+                              const struct tensor *wide_input, const struct tensor *wide_results)
+{
+    struct graph *forward = NULL, *backward = NULL;
+    int *activations = calloc((size_t)net->graph->value_count, sizeof *activations);
+    assert_non_null(activations);
+    int count = find_activations(net, activations);
+    struct tensor *numbers = calloc((size_t)count + 1, sizeof *numbers);
+    struct tensor *floats = calloc((size_t)count + 1, sizeof *floats);
+    assert_true(numbers && floats);
+
+    net_must(net, graph_clone(&forward, wide, &net->err));
+    forget_outputs(forward);
+    for (int i = 0; i < count; i++)
+        net_must(net, graph_mark_output(forward, activations[i], &net->err));
+    net_must(net, graph_run_reference(forward, &wide_input, numbers + 1, &net->err));
+    net_must(net, graph_clone(&backward, net->graph, &net->err));
+    forget_outputs(backward);
+    for (int i = 1; i < net->graph->output_count; i++)
+        net_must(net, graph_mark_output(backward, net->graph->outputs[i], &net->err));
+    for (int i = 0; i < count; i++)
+        cut_before(net, backward, activations[i]);
+    net_must(net, graph_sort(backward, &net->err));
+    net_must(net, graph_infer(backward, NULL, &net->err));
+
+    net_must(net, tensor_create(&numbers[0], TENSOR_F64, &wide_input->shape, &net->err));
+    memcpy(numbers[0].data, wide_input->data, tensor_bytes(wide_input));
+    for (int i = 0; i <= count; i++) {
+        net_must(net, tensor_create(&floats[i], TENSOR_F32, &numbers[i].shape, &net->err));
+        for (int64_t k = 0, n = shape_elements(&numbers[i].shape); k < n; k++)
+            ((float *)floats[i].data)[k] = (float)((double *)numbers[i].data)[k];
+    }
+    print_message("%d activations\n", count);
+    compare_device(net, backward, PRECISION_F32, DEVICE_BOUND, floats, wide_results + 1, "backwards");
+    compare_device(net, backward, PRECISION_BF16X3, DEVICE_BOUND, floats, wide_results + 1,
+                   "backwards");
+    for (int i = 0; i <= count; i++) {
+        tensor_free(&numbers[i]);
+        tensor_free(&floats[i]);
+    }
+    free(numbers);
+    free(floats);
+    free(activations);
+    graph_free(&forward);
+    graph_free(&backward);
+}
+
+/* in_parts: the bound of bf16x3 over loss and gradients, 0 for none. */
+static void check(const char *path, int64_t rows, int64_t columns, double in_parts)
 {
     struct net net;
     struct graph *wide_loss = NULL, *wide = NULL;
@@ -227,7 +344,9 @@ static void check(const char *path, int64_t rows, int64_t columns)
     net_must(&net,
              graph_run_reference(wide, (const struct tensor *[]){ &wide_input }, results, &net.err));
     compare_differences(&net, wide_loss, &wide_input, results + 1);
-    compare_device(&net, PRECISION_F32, DEVICE_BOUND, &input, results);
+    compare_device(&net, net.graph, PRECISION_F32, DEVICE_BOUND, &input, results, "gradients");
+    compare_device(&net, net.graph, PRECISION_BF16X3, in_parts, &input, results, "gradients");
+    compare_backwards(&net, wide, &wide_input, results);
 
     for (int i = 0; i < wide->output_count; i++)
         tensor_free(&results[i]);
@@ -241,7 +360,7 @@ static void check(const char *path, int64_t rows, int64_t columns)
 static void through_the_default_detector(void **state)
 {
     (void)state;
-    check("models/street_det/street_det.onnx", 32, 48);
+    check("models/street_det/street_det.onnx", 32, 48, DEVICE_BOUND);
 }
 
 static void through_twinlitenet(void **state)
@@ -254,7 +373,7 @@ static void through_twinlitenet(void **state)
         print_message("SKIP REASON: no %s\n", path);
         skip();
     }
-    check(path, 180, 320);
+    check(path, 180, 320, 0);
 }
 
 int main(void)
