@@ -3,9 +3,9 @@
  * Compiled for AVX-512 with bf16 (mk/build.mk); callers ask winograd_available() first.
  *
  * Down a column the polynomials are evaluated at 0, 1, -1 and infinity, along a row at 0, a, -a, b, -b
- * and infinity. a and b were chosen for the least error in bf16. Of normal numbers, 64 channels, the
- * error is 7.0e-3 (norm over norm); with the smaller transform in both directions 4.2e-3 at four
- * thirds of the products, with the larger one in both about 12e-3 at three quarters; 2.2e-3 directly. */
+ * and infinity. a and b were chosen for the least error in bf16 among such pairs. The smaller
+ * transform in both directions was more exact and slower, the larger one in both less exact: what
+ * error this one has is held by winograd_test.c and printed by kernels/lab/winograd.c. */
 #include "cpu/winograd.h"
 
 #ifdef __AVX512BF16__

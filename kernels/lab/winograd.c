@@ -3,16 +3,17 @@
  *   plain        all taps and channels of an output pixel, added to a row of output channels
  *   oneDNN       its direct convolution (jit_bf16, brgconv)
  *   F(2x4, 3x3)  production (cpu/winograd.c): a third of the products, in blocks that stay in the
- *                second-level cache; the same with F(2x2, 3x3) took 14.8 ms where this takes 12.0
+ *                second-level cache
  *
  * and the gradient of the weights, plain and as production has it. All with one thread.
  *
  * AMD EPYC (Zen 4, family 25 model 17), one core, gcc 12, 2026-11-21:
  *
  *                             1x32x64, 64 to 64 channels    1x45x60, 32 to 32 channels
- *   oneDNN                    629 us                        210 us
- *   F(2x4, 3x3)               335 us                        156 us
- *   F(2x4, 3x3), gradient     500 us                        184 us
+ *   plain                     25570 us                      9171 us
+ *   oneDNN                    667 us                        236 us
+ *   F(2x4, 3x3)               327 us                        155 us
+ *   F(2x4, 3x3), gradient     543 us                        184 us
  */
 #include "cpu/winograd.h"
 #include "lab.h"

@@ -1,8 +1,7 @@
 /* Proves that our own bf16 convolution is right: forward with everything that it takes along, input and
  * weight gradients, against sums in doubles over the same bf16 numbers, on odd sizes, all paddings and
  * different numbers of threads; that it writes nowhere else; and that the same threads give the same
- * bits. What is off is the rounding of transformed numbers to bf16: 7.0e-3 of random numbers, where a
- * direct bf16 convolution is 2.2e-3 off. At a picture's border the same rounding meets a sum of fewer taps. */
+ * bits. What is off is the rounding of transformed numbers to bf16. At a picture's border the same rounding meets a sum of fewer taps. */
 #include "cpu/plan.h"
 #include "cpu/winograd.h"
 #include "cpu_check.h"
@@ -231,7 +230,8 @@ static void check_shape(const int64_t numbers[7], int threads)
     struct expected e;
     open_problem(&p, numbers, threads);
     expect(&p, &e);
-    double bound = p.w.out_rows * p.w.out_columns >= LARGE ? BOUND : BOUND_BORDER;
+    bool large = p.w.out_rows * p.w.out_columns >= LARGE;
+    double bound = large ? BOUND : BOUND_BORDER;
     run_forward(&p, true);
     assert_true(error_of(p.output, NULL, e.output, p.output_count) < bound);
     add_posts(&p, &e);
@@ -241,6 +241,11 @@ static void check_shape(const int64_t numbers[7], int threads)
     assert_true(error_of(p.input_gradient, NULL, e.input_gradient, p.input_count) < bound);
     assert_true(error_of(NULL, p.weights_gradient, e.weights_gradient, p.weight_count) < bound);
     assert_true(error_of(NULL, p.bias_gradient, e.bias_gradient, (size_t)p.w.out) < 1e-6);
+    if (large && threads == 1)
+        print_message("%lld channels: input gradient %.2g off, weights' gradient %.2g\n",
+                      (long long)p.w.in,
+                      error_of(p.input_gradient, NULL, e.input_gradient, p.input_count),
+                      error_of(NULL, p.weights_gradient, e.weights_gradient, p.weight_count));
     forget(&e);
     close_problem(&p);
 }
@@ -303,27 +308,34 @@ static void build_block(struct net *net)
         net_must(net, graph_mark_state(net->graph, weights[i], &net->err));
 }
 
-static void plans_use_it_for_weights_that_learn(void **state)
+/* The plan agrees with the reference and has so many convolutions of our own. */
+static void check_plan(struct net *net, int wanted, double bound, const char *what)
 {
-    struct net net;
+    const int amx = dnnl_cpu_isa_avx512_core_amx;
     struct device *device;
     struct plan *plan;
     int used = 0;
-    (void)state;
-    need_processor();
-    build_block(&net);
-    net_must(&net, device_open(&device, "cpu:threads=2", &net.err));
-    net_check(&net, device, PRECISION_BF16, 2e-2, "residual block");
-    net_must(&net, device_compile(device, net.graph,
-                                  &(struct plan_options){ .precision = PRECISION_BF16 }, &plan,
-                                  &net.err));
+    net_must(net, device_open(&device, "cpu:threads=2", &net->err));
+    net_check(net, device, PRECISION_BF16, bound, what);
+    net_must(net, device_compile(device, net->graph,
+                                 &(struct plan_options){ .precision = PRECISION_BF16 }, &plan,
+                                 &net->err));
     const struct cpu_plan *steps = (const struct cpu_plan *)plan;
     for (int i = 0; i < steps->step_count; i++)
         used += strcmp(steps->steps[i].implementation, "own:winograd") == 0;
-    if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) != dnnl_cpu_isa_avx512_core_amx)
-        assert_int_equal(used, 2);
+    bool faster = ((int)dnnl_get_effective_cpu_isa() & amx) == amx; /* oneDNN is, with AMX */
+    assert_int_equal(used, faster ? 0 : wanted);
     plan_free(&plan);
     device_close(&device);
+}
+
+static void plans_use_it_for_weights_that_learn(void **state)
+{
+    struct net net;
+    (void)state;
+    need_processor();
+    build_block(&net);
+    check_plan(&net, 2, 2e-2, "residual block");
     net_end(&net);
 }
 
@@ -332,9 +344,7 @@ static void plans_use_it_for_weights_that_learn(void **state)
 static void so_do_their_gradients(void **state)
 {
     struct net net;
-    struct device *device;
-    struct plan *plan;
-    int gradients[2], used = 0;
+    int gradients[2];
     (void)state;
     need_processor();
     build_block(&net);
@@ -348,18 +358,7 @@ static void so_do_their_gradients(void **state)
     net_must(&net, pass_autodiff(net.graph, &autodiff, gradients, &net.err));
     for (int i = 0; i < 2; i++)
         net_output(&net, gradients[i]);
-    net_must(&net, device_open(&device, "cpu:threads=2", &net.err));
-    net_check(&net, device, PRECISION_BF16, 3e-2, "gradients of a residual block");
-    net_must(&net, device_compile(device, net.graph,
-                                  &(struct plan_options){ .precision = PRECISION_BF16 }, &plan,
-                                  &net.err));
-    const struct cpu_plan *steps = (const struct cpu_plan *)plan;
-    for (int i = 0; i < steps->step_count; i++)
-        used += strcmp(steps->steps[i].implementation, "own:winograd") == 0;
-    if ((dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) != dnnl_cpu_isa_avx512_core_amx)
-        assert_int_equal(used, 5);
-    plan_free(&plan);
-    device_close(&device);
+    check_plan(&net, 5, 3e-2, "gradients of a residual block");
     net_end(&net);
 }
 
