@@ -76,49 +76,59 @@ static int softmax_shape(const struct node *node, const struct op_values *values
     return 0;
 }
 
+/* One line that is normalised; its numbers lie `step` apart. */
+typedef void line_fn(const real *from, real *to, int64_t size, int64_t step);
+
+static void softmax_line(const real *from, real *to, int64_t size, int64_t step)
+{
+    real largest = -INFINITY;
+    double sum = 0;
+    for (int64_t k = 0; k < size; k++)
+        largest = fmax(largest, from[k * step]);
+    for (int64_t k = 0; k < size; k++) {
+        to[k * step] = exp(from[k * step] - largest);
+        sum += (double)to[k * step];
+    }
+    for (int64_t k = 0; k < size; k++)
+        to[k * step] = (real)((double)to[k * step] / sum);
+}
+
+static void log_softmax_line(const real *from, real *to, int64_t size, int64_t step)
+{
+    double largest = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < size; k++)
+        largest = fmax(largest, (double)from[k * step]);
+    for (int64_t k = 0; k < size; k++)
+        sum += exp((double)from[k * step] - largest);
+    for (int64_t k = 0; k < size; k++)
+        to[k * step] = (real)((double)from[k * step] - largest - log(sum));
+}
+
+static int each_line(const struct node *node, const struct tensor *in, struct tensor *out,
+                     line_fn *line)
+{
+    int64_t outer, size, inner;
+    softmax_span(node, &in->shape, &outer, &size, &inner);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            int64_t at = o * size * inner + i;
+            line((const real *)in->data + at, (real *)out->data + at, size, inner);
+        }
+    return 0;
+}
+
 static int softmax_reference(const struct node *node, const struct tensor *const *in,
                              struct tensor *const *out, struct error *err)
 {
     (void)err;
-    int64_t outer, size, inner;
-    softmax_span(node, &in[0]->shape, &outer, &size, &inner);
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            const real *from = (const real *)in[0]->data + o * size * inner + i;
-            real *to = (real *)out[0]->data + o * size * inner + i;
-            real largest = -INFINITY;
-            double sum = 0;
-            for (int64_t k = 0; k < size; k++)
-                largest = fmaxf(largest, from[k * inner]);
-            for (int64_t k = 0; k < size; k++) {
-                to[k * inner] = exp(from[k * inner] - largest);
-                sum += (double)to[k * inner];
-            }
-            for (int64_t k = 0; k < size; k++)
-                to[k * inner] = (real)((double)to[k * inner] / sum);
-        }
-    return 0;
+    return each_line(node, in[0], out[0], softmax_line);
 }
 
 static int log_softmax_reference(const struct node *node, const struct tensor *const *in,
                                  struct tensor *const *out, struct error *err)
 {
     (void)err;
-    int64_t outer, size, inner;
-    softmax_span(node, &in[0]->shape, &outer, &size, &inner);
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            const real *from = (const real *)in[0]->data + o * size * inner + i;
-            real *to = (real *)out[0]->data + o * size * inner + i;
-            double largest = -INFINITY, sum = 0;
-            for (int64_t k = 0; k < size; k++)
-                largest = fmax(largest, (double)from[k * inner]);
-            for (int64_t k = 0; k < size; k++)
-                sum += exp((double)from[k * inner] - largest);
-            for (int64_t k = 0; k < size; k++)
-                to[k * inner] = (real)((double)from[k * inner] - largest - log(sum));
-        }
-    return 0;
+    return each_line(node, in[0], out[0], log_softmax_line);
 }
 
 int rule_per_channel(const struct op_values *values, int first, int last, int64_t channels,

@@ -71,44 +71,46 @@ static int softmax_shape(const struct node *node, const struct op_values *values
               : rule_axis("axis", node_int(node, "axis", -1), values->in[1]->shape.rank, &axis, err);
 }
 
-static int softmax_reference(const struct node *node, const struct tensor *const *in,
-                             struct tensor *const *out, struct error *err)
+/* The part of dy's sum that every number of a line gives back: weighted by y where that is the Softmax
+ * itself, whole where it is the logarithm. */
+static void softmax_line(const real *dy, const real *y, real *dx, int64_t size, int64_t step,
+                         bool logarithm)
 {
-    (void)err;
+    double sum = 0;
+    for (int64_t k = 0; k < size; k++)
+        sum += (double)dy[k * step] * (logarithm ? 1 : (double)y[k * step]);
+    for (int64_t k = 0; k < size; k++) {
+        double above = (double)dy[k * step], value = (double)y[k * step];
+        dx[k * step] = (real)(logarithm ? above - exp(value) * sum : value * (above - sum));
+    }
+}
+
+static int softmax_lines(const struct node *node, const struct tensor *const *in,
+                         struct tensor *out, bool logarithm)
+{
     int64_t outer, size, inner;
     softmax_span(node, &in[1]->shape, &outer, &size, &inner);
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             int64_t at = o * size * inner + i;
-            const real *dy = (const real *)in[0]->data + at, *y = (const real *)in[1]->data + at;
-            real *dx = (real *)out[0]->data + at;
-            double sum = 0;
-            for (int64_t k = 0; k < size; k++)
-                sum += (double)dy[k * inner] * (double)y[k * inner];
-            for (int64_t k = 0; k < size; k++)
-                dx[k * inner] = (real)((double)y[k * inner] * ((double)dy[k * inner] - sum));
+            softmax_line((const real *)in[0]->data + at, (const real *)in[1]->data + at,
+                         (real *)out->data + at, size, inner, logarithm);
         }
     return 0;
+}
+
+static int softmax_reference(const struct node *node, const struct tensor *const *in,
+                             struct tensor *const *out, struct error *err)
+{
+    (void)err;
+    return softmax_lines(node, in, out[0], false);
 }
 
 static int log_softmax_reference(const struct node *node, const struct tensor *const *in,
                                  struct tensor *const *out, struct error *err)
 {
     (void)err;
-    int64_t outer, size, inner;
-    softmax_span(node, &in[1]->shape, &outer, &size, &inner);
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            int64_t at = o * size * inner + i;
-            const real *dy = (const real *)in[0]->data + at, *y = (const real *)in[1]->data + at;
-            real *dx = (real *)out[0]->data + at;
-            double sum = 0;
-            for (int64_t k = 0; k < size; k++)
-                sum += (double)dy[k * inner];
-            for (int64_t k = 0; k < size; k++)
-                dx[k * inner] = (real)((double)dy[k * inner] - exp((double)y[k * inner]) * sum);
-        }
-    return 0;
+    return softmax_lines(node, in, out[0], true);
 }
 
 /* Before opset 13 several dimensions may be normalised at once; they are made one for the op. */
