@@ -2,8 +2,8 @@
  * kernels compute before and after), the cpu device's step in every order of memory, with operands that
  * broadcast in every way, in place, in bf16 and across the borders of blocks and threads, and its loops
  * against libm. */
+#include "cpu_device.h"
 #include "cpu/lanes.h"
-#include "cpu_check.h"
 #include "passes/chain.h"
 #include "passes/fused.h"
 #include "passes/pass.h"
@@ -11,22 +11,6 @@
 #define F32_BOUND 1e-5
 #define BF16_BOUND 1e-2
 #define PASS_BOUND 2e-6
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 /* ---- the pass ---- */
 
@@ -463,5 +447,5 @@ int main(void)
         cmocka_unit_test(test_functions), cmocka_unit_test(test_loops),
         cmocka_unit_test(test_extremes),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

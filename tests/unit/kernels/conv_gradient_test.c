@@ -2,6 +2,7 @@
  * the cpu device (f32 and bf16) against the doubles, over every attribute and odd shapes; what the
  * rules add and leave out; and in chains and on random shapes of all sizes the device against the
  * reference kernels. A failure prints its seed; `conv_gradient_test SEED` runs that one. */
+#include "cpu_device.h"
 #include "cpu/plan.h"
 #include "gradient_check.h"
 #include "ops/conv.h"
@@ -12,7 +13,6 @@
 #define CHAIN_BF16_BOUND 2e-2 /* five roundings one after the other */
 #define BF16_BOUND 1e-2 /* two operands of 8 bits each: 2^-8 at most, a third of it on average */
 
-static struct device *device;
 static uint64_t only_seed;
 
 struct conv_case {
@@ -410,20 +410,6 @@ static void test_random(void **state)
     uint64_t first = only_seed ? only_seed : 1, last = only_seed ? only_seed : RANDOM_CASES;
     for (uint64_t seed = first; seed <= last; seed++)
         check_random(seed);
-}
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
 }
 
 int main(int argc, char **argv)

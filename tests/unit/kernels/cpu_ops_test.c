@@ -1,26 +1,10 @@
 /* Every op that the cpu device treats in its own way, in many forms and odd shapes, against the
  * reference kernels: relative norm error below 1e-5 in f32. bf16 keeps 8 bits of each factor and
  * result, 2^-9 relative at most, which averages out in sums: 1e-2 is asked for. */
-#include "cpu_check.h"
+#include "cpu_device.h"
 
 #define F32_BOUND 1e-5
 #define BF16_BOUND 1e-2
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 struct conv_case {
     int64_t in, out, groups, rows, columns, kernel, stride, dilation, pad;
@@ -707,5 +691,5 @@ int main(void)
         cmocka_unit_test(test_pad_orders),     cmocka_unit_test(test_reference),
         cmocka_unit_test(test_memory),         cmocka_unit_test(test_bf16),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

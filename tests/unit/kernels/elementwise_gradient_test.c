@@ -1,25 +1,10 @@
 /* Gradients of the elementwise ops against differences (gradient_check.h), with attributes, broadcasting
  * in every direction and absent inputs. What holds on the kinks themselves is in
  * elementwise_kinks_test.c. */
+#include "cpu_device.h"
 #include "gradient_check.h"
 
 #define BF16_BOUND 2e-2
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 /* One op of an input of each kind of shape that has its own way through the device. */
 static void check_unary(const char *op, const char *alpha_name, double alpha, double offset)
@@ -308,5 +293,5 @@ int main(void)
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_behind_convolution),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

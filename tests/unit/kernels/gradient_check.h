@@ -17,8 +17,8 @@
 
 #define FLOAT_BOUND 1e-5
 
-/* device may be NULL. bf16_bound: how far bf16 may be off; 0: not tried. */
-static inline void gradient_check_bf16(struct net *net, struct device *device, double bf16_bound,
+/* on may be NULL. bf16_bound: how far bf16 may be off; 0: not tried. */
+static inline void gradient_check_bf16(struct net *net, struct device *on, double bf16_bound,
                                        const char *what)
 {
     struct tensor inputs[CHECK_INPUTS_MAX] = { 0 };
@@ -26,7 +26,7 @@ static inline void gradient_check_bf16(struct net *net, struct device *device, d
     struct derivative derivative = {
         .inputs = list,
         .random = &net->random,
-        .device = device,
+        .device = on,
         .f32_bound = FLOAT_BOUND,
         .bf16_bound = bf16_bound,
     };
@@ -40,9 +40,9 @@ static inline void gradient_check_bf16(struct net *net, struct device *device, d
         tensor_free(&inputs[i]);
 }
 
-static inline void gradient_check(struct net *net, struct device *device, const char *what)
+static inline void gradient_check(struct net *net, struct device *on, const char *what)
 {
-    gradient_check_bf16(net, device, 0, what);
+    gradient_check_bf16(net, on, 0, what);
 }
 
 #endif

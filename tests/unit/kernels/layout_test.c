@@ -2,26 +2,10 @@
  * whatever can stand before, between and behind convolutions that lie blocked, as plans of the cpu
  * device against the reference kernels. Where the processor has AVX-512 the convolutions must have been
  * Winograd's, and chains of them free of copies; elsewhere all of it runs channels-last. */
+#include "cpu_device.h"
 #include "cpu/plan.h"
-#include "cpu_check.h"
 
 #define BOUND 1e-5
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 /* Where an element of an image is, by what struct layout says of its members. */
 static int64_t place_of(const struct layout *layout, const int64_t index[4])
@@ -590,5 +574,5 @@ int main(void)
         cmocka_unit_test(test_concat),       cmocka_unit_test(test_images),
         cmocka_unit_test(test_direct),       cmocka_unit_test(test_views),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,24 +1,9 @@
 /* Gradients of MatMul in all forms of batches, broadcasting and vectors, and of Gemm with all its
  * attributes, against differences. */
+#include "cpu_device.h"
 #include "gradient_check.h"
 
 #define BF16_BOUND 2e-2
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 static void check_matmul(const struct shape *a, const struct shape *b)
 {
@@ -115,5 +100,5 @@ int main(void)
         cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_transposed),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,23 +1,8 @@
 /* The gradients of ops that move elements: in doubles against finite differences, in floats and on the
  * cpu device against the doubles. Every attribute, odd shapes, negative axes and steps, elements that
  * are read several times or not at all. */
+#include "cpu_device.h"
 #include "gradient_check.h"
-
-static struct device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 /* The net behind y, checked. A square of it makes the gradient depend on the inputs: of what does
  * not, compiling leaves a constant. */

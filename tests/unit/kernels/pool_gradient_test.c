@@ -1,24 +1,9 @@
 /* The gradients of pooling: in doubles against finite differences, in floats and on the cpu device
  * against the doubles, over windows, strides, dilations and pads of both sides. That of two equal
  * maxima is checked by numbers. */
+#include "cpu_device.h"
 #include "gradient_check.h"
 #include "passes/autodiff.h"
-
-static struct device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 #define L(...) ((const int64_t[]){ __VA_ARGS__ })
 #define S(...)                                                                        \

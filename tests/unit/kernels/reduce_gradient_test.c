@@ -1,26 +1,11 @@
 /* Sums and reductions: the cpu device's sums (sum_to, ReduceSum, ReduceMean) against the reference
  * kernels in every order of memory and shape of output that gradients ask for, and the gradients of the
  * reductions against differences. */
+#include "cpu_device.h"
 #include "gradient_check.h"
 
 #define SUM_BOUND 1e-6
 #define BF16_BOUND 2e-2
-
-static struct device *device;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 static void check_sum(const struct shape *from, const struct shape *to)
 {
@@ -169,5 +154,5 @@ int main(void)
         cmocka_unit_test(test_no_axes),    cmocka_unit_test(test_cum_sum),
         cmocka_unit_test(test_statistics),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

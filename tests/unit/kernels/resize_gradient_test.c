@@ -1,23 +1,8 @@
 /* The gradient of Resize: in doubles against finite differences, in floats and on the cpu device
  * against the doubles, over every mode, coordinate mode and rounding, growing, shrinking, by scales
  * and by sizes. */
+#include "cpu_device.h"
 #include "gradient_check.h"
-
-static struct device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct error err;
-    return device_open(&device, "cpu:threads=2", &err);
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 static int floats(struct net *net, int count, const float *numbers)
 {
