@@ -2,14 +2,15 @@
 
 .PHONY: asan ubsan tsan fuzz
 asan: deps-test ## all tests under AddressSanitizer with leak check
-	@$(call sanitized,asan,-fsanitize=address)
+	+@$(call sanitized,asan,-fsanitize=address)
 ubsan: deps-test ## all tests under UndefinedBehaviorSanitizer
-	@$(call sanitized,ubsan,-fsanitize=undefined -fno-sanitize-recover=undefined)
+	+@$(call sanitized,ubsan,-fsanitize=undefined -fno-sanitize-recover=undefined)
 tsan: deps-test ## all tests under ThreadSanitizer (suppressions: tests/tsan.supp)
-	@$(call sanitized,tsan,-fsanitize=thread)
+	+@$(call sanitized,tsan,-fsanitize=thread)
 
 # What a sanitizer finds in any process, workers included, goes to files of its own, which tests/run
-# counts and shows: a daemon may survive what happens in its worker.
+# counts and shows: a daemon may survive what happens in its worker. The + lets make -j reach the make
+# in here, which make itself cannot see through the call.
 sanitized = rm -f $(B)/$(1)/findings.*; \
 	ASAN_OPTIONS=detect_leaks=1:log_path=$(abspath $(B)/$(1)/findings) \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(B)/$(1)/findings) \
