@@ -2,8 +2,8 @@
 
 PACKAGES_BUILD = gcc libc6-dev pkg-config libuv1-dev libzmq3-dev libprotobuf-c-dev \
 	protobuf-c-compiler libonnx-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev \
-	libdnnl-dev libyaml-dev libmicrohttpd-dev libsystemd-dev
-PACKAGES_TEST = libcmocka-dev libjson-c-dev
+	libdnnl-dev libyaml-dev libjson-c-dev libexpat1-dev libmicrohttpd-dev libsystemd-dev
+PACKAGES_TEST = libcmocka-dev
 PACKAGES_LINT = clang-tidy shellcheck
 PACKAGES_FUZZ = clang libclang-rt-14-dev
 
