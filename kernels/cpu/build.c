@@ -185,6 +185,11 @@ static int root_reads(const struct build *build, const struct cpu_place *place)
     return reads;
 }
 
+bool build_leaves(const struct build *build, int value)
+{
+    return build->values[value].leaves;
+}
+
 bool build_is_arena(const struct build *build, const struct cpu_place *place)
 {
     return root_of(build, place)->kind == CPU_BUFFER_ARENA;
@@ -295,8 +300,7 @@ static int add_copy(struct build *build, struct cpu_place *from, struct cpu_plac
     return build_reorder(build, from, to, err);
 }
 
-int build_reorder(struct build *build, struct cpu_place *from, struct cpu_place *to,
-                  struct error *err)
+int build_reorder(struct build *build, struct cpu_place *from, struct cpu_place *to, struct error *err)
 {
     dnnl_primitive_desc_t pd = NULL;
     int rc = describe_reorder(build, &from->md, &to->md, &pd, err);
@@ -322,7 +326,7 @@ int build_primitive(struct build *build, dnnl_primitive_desc_t pd, struct build_
     struct cpu_step step = { .flop = flop };
     const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     if (scratch && dnnl_memory_desc_get_size(scratch) > 0) {
-        struct cpu_place *place;
+        struct cpu_place *place = NULL;
         rc = build_new_opaque(build, scratch, &place, err);
         if (rc)
             goto fail;

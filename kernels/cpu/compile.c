@@ -76,6 +76,8 @@ static int describe_externals(struct build *build, struct error *err);
 static int describe_external(const struct value *value, struct tensor *tensor, char **name,
                              struct error *err);
 static int start_values(struct build *build, struct error *err);
+static void mark_leaving(struct build *build);
+static bool multiplies(const struct graph *graph, const struct node *node);
 static int make_node(struct build *build, const struct node *node, struct error *err);
 static build_fn *find_maker(const struct graph *graph, const struct node *node);
 static int finish_outputs(struct build *build, struct error *err);
@@ -196,6 +198,7 @@ static int start_values(struct build *build, struct error *err)
         if (next >= 0)
             build->values[next].reads_left++;
     }
+    mark_leaving(build);
     for (int i = 0; i < graph->input_count; i++) {
         const struct value *value = &graph->values[graph->inputs[i]];
         struct layout layout = layout_dense(value->type, &value->shape);
@@ -204,6 +207,31 @@ static int start_values(struct build *build, struct error *err)
             return rc;
     }
     return 0;
+}
+
+/* From the outputs back: a value leaves if all that it goes into does. */
+static void mark_leaving(struct build *build)
+{
+    const struct graph *graph = build->graph;
+    for (int v = 0; v < graph->value_count; v++)
+        build->values[v].leaves = true;
+    for (int i = graph->node_count - 1; i >= 0; i--) {
+        const struct node *node = &graph->nodes[i];
+        bool leave = !multiplies(graph, node);
+        for (int k = 0; leave && k < node->output_count; k++)
+            leave = node->outputs[k] < 0 || build_leaves(build, node->outputs[k]);
+        for (int k = 0; !leave && k < node->input_count; k++)
+            if (node->inputs[k] >= 0 && !build_info(build, node->inputs[k])->is_output)
+                build->values[node->inputs[k]].leaves = false;
+    }
+}
+
+/* True of what computes in build->arithmetic. */
+static bool multiplies(const struct graph *graph, const struct node *node)
+{
+    build_fn *make = find_maker(graph, node);
+    return make == build_convolution || make == build_conv_grad_input ||
+           make == build_conv_grad_weights || make == build_matmul || make == build_gemm;
 }
 
 static int make_node(struct build *build, const struct node *node, struct error *err)

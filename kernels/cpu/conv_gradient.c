@@ -75,8 +75,7 @@ int build_conv_grad_input(struct build *build, const struct node *node, struct e
                                        &build_info(build, node->inputs[1])->shape, &backward.window,
                                        err);
     if (!rc && winograd_suits(build, &backward.window, &winograd) &&
-        build_info(build, node->inputs[1])->state.data &&
-        !build_info(build, node->outputs[0])->is_output)
+        build_info(build, node->inputs[1])->state.data && !build_leaves(build, node->outputs[0]))
         return add_own_data_step(build, node, &backward, &winograd, err);
     if (!rc)
         rc = choose(build, node, &backward, &pd, err);
@@ -205,13 +204,12 @@ static bool computes_wrongly(const struct backward *backward)
            window->out_channels / window->groups % 2 != 0;
 }
 
-/* What leaves the graph keeps the accuracy that it was summed with. */
 static void set_layouts(struct build *build, const struct node *node, enum tensor_type type,
                         enum choice choice, struct backward *backward)
 {
     const struct window *window = &backward->window;
-    bool leaves = backward->kind == DATA &&
-                  (backward->splits || build_info(build, node->outputs[0])->is_output);
+    bool leaves =
+        backward->kind == DATA && (backward->splits || build_leaves(build, node->outputs[0]));
     struct shape in = { .rank = 4,
                         .dim = { window->batch, window->in_channels, window->in[ROWS],
                                  window->in[COLUMNS] } };
@@ -463,10 +461,10 @@ static int place_weights(struct build *build, int value, const struct backward *
     struct layout layout = layout_dense(TENSOR_F32, &grouped);
     if (!rc)
         rc = build_alias(build, whole, 0, &layout, dense, err);
-    *place = *dense;
-    if (rc || dnnl_memory_desc_equal(md, &(*dense)->md))
+    if (rc)
         return rc;
-    return build_new_opaque(build, md, place, err);
+    *place = *dense;
+    return dnnl_memory_desc_equal(md, &(*dense)->md) ? 0 : build_new_opaque(build, md, place, err);
 }
 
 /* The Conv's input, or the part of it that is seen. */

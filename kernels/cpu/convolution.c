@@ -69,7 +69,7 @@ int build_convolution(struct build *build, const struct node *node, struct error
     struct winograd winograd;
     int rc = prepare(build, node, &convolution, err);
     if (!rc && !convolution.transposed && winograd_suits(build, &convolution.window, &winograd) &&
-        weights->state.data && !build_info(build, node->outputs[0])->is_output)
+        weights->state.data && !build_leaves(build, node->outputs[0]))
         return add_own_step(build, node, &convolution, &winograd, err);
     if (!rc)
         rc = choose(build, node, &convolution, &posts, &pd, &taken, err);
@@ -152,8 +152,7 @@ static int describe(struct build *build, const struct node *node, enum tensor_ty
     convolution->choice = choice;
     convolution->in = choice_layout(choice, type, &image);
     image = to_image(&out->shape);
-    /* What leaves the graph, or the world of bf16, keeps the accuracy that it was summed with. */
-    bool wide = out->is_output || convolution->splits;
+    bool wide = build_leaves(build, node->outputs[0]) || convolution->splits;
     convolution->out = choice_layout(choice, wide ? TENSOR_F32 : type, &image);
     dnnl_data_type_t dnnl_type;
     layout_dnnl_type(type, &dnnl_type);

@@ -106,7 +106,7 @@ static int choose(struct build *build, const struct node *node, enum tensor_type
                   size_t *taken, struct error *err)
 {
     product->a.type = product->b.type = product->out.type = product->splits ? TENSOR_F32 : type;
-    if (build_info(build, node->outputs[0])->is_output)
+    if (build_leaves(build, node->outputs[0]))
         product->out.type = TENSOR_F32;
     int last = product->a.shape.rank - 1;
     struct layout left = product->a, right = product->b;

@@ -92,6 +92,9 @@ void *cpu_allocate(uint64_t bytes);
 /* "oneDNN: unimplemented" and the like, as an error of the given place. */
 int cpu_dnnl_error(struct error *err, dnnl_status_t status, const char *op, const char *name,
                    const char *what);
+#ifdef __clang_analyzer__ /* as in base/error.h */
+#define cpu_dnnl_error(...) error_negative(cpu_dnnl_error(__VA_ARGS__))
+#endif
 
 int cpu_compile(struct device *device, const struct graph *graph,
                 const struct plan_options *options, struct plan **plan, struct error *err);

@@ -32,7 +32,7 @@ bool winograd_suits(const struct build *build, const struct window *window, stru
     for (int d = 0; d < 2; d++)
         if (window->kernel[d] != KERNEL || window->stride[d] != 1 || window->dilation[d] != 1 ||
             window->pad_begin[d] < 0 || window->pad_begin[d] >= KERNEL ||
-            window->out[d] > window->in[d] + 2 * (KERNEL - 1) - (KERNEL - 1))
+            window->out[d] > window->in[d] + KERNEL - 1) /* padded by KERNEL - 1 on both sides */
             return false;
     if (window->groups != 1 || window->in_channels % WINOGRAD_CHANNELS ||
         window->out_channels % WINOGRAD_CHANNELS || window->in_channels > CHANNELS_LIMIT ||
