@@ -34,13 +34,14 @@ rule cloud-server 'ops/|passes/|cpu/|lab/' 'a daemon sees models and devices, no
 rule cloud-server/analyse 'devices/|ingest/|report/' 'analyse/ knows no worker and no session'
 rule cloud-server/devices 'ingest/|report/' 'devices/ knows no session'
 
-# Folder that alone may use a library, its headers, why.
+# Folder (as grep knows it) that alone may use a library, its headers, why.
 library() {
     report "$(grep -rnE "^#include <($2)" --include='*.[ch]' common kernels edge-agent cloud-server |
         grep -v "^$1/" || true)" "$3"
 }
 library common/media 'libav|libsw' 'FFmpeg is used in common/media/ only'
-library kernels/cpu '(oneapi/)?dnnl' 'oneDNN is used in kernels/cpu/ only'
+library 'kernels/\(cpu\|lab\)' '(oneapi/)?dnnl' \
+    'oneDNN is used in kernels/cpu/, and in kernels/lab/ to compare with it'
 library common/config 'yaml' 'libyaml is used in common/config/ only'
 library common/net 'microhttpd' 'libmicrohttpd is used in common/net/ only'
 
