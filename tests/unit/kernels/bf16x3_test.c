@@ -10,6 +10,7 @@
 #include "lab/double.h"
 #include "passes/autodiff.h"
 #include "tensor/number.h"
+#include <assert.h>
 
 #define BOUND 2e-5
 #define GRADIENTS_MAX CHECK_INPUTS_MAX
@@ -336,6 +337,7 @@ static void infinities_come_out_as_in_f32(void **state)
     net_output(&net, net_node(&net, "MatMul", a, b, -2));
     net_infer(&net);
     net_make_inputs(&net, inputs);
+    assert(inputs[0].data && inputs[1].data);
     for (int i = 0; i < 2 * COUNT; i++)
         ((float *)inputs[i % 2].data)[i % 2 ? 7 + 11 * i : SIZE * 5 * i + 7] = odd[i / 2];
     const struct tensor *list[] = { &inputs[0], &inputs[1] };

@@ -335,9 +335,8 @@ static bool pick_window(struct net *net, struct window *w)
             return false;
         w->out[d] = room / w->stride[d] + 1;
     }
-    return (double)(w->batch * w->out[0] * w->out[1] * w->kernel[0] * w->kernel[1]) *
-               (double)(w->in_channels * w->out_channels / w->groups) <
-           RANDOM_WORK_MAX;
+    int64_t weights = w->in_channels * w->out_channels / w->groups * w->kernel[0] * w->kernel[1];
+    return (double)(w->batch * w->out[0] * w->out[1]) * (double)weights < RANDOM_WORK_MAX;
 }
 
 static void add_window(struct net *net, const struct window *w, const char *name,

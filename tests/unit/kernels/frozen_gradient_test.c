@@ -15,6 +15,7 @@
 #include "passes/pass.h"
 #include "train/loss.h"
 
+#include <assert.h>
 #include <unistd.h>
 
 #define WEIGHTS_MAX 8
@@ -128,6 +129,7 @@ static void shift(struct graph *wide, struct tensor *direction, double by)
 {
     for (int i = 0; i < wide->state_count; i++) {
         double *data = wide->values[wide->states[i]].state.data;
+        assert(direction[i].data);
         for (int64_t k = 0, n = shape_elements(&direction[i].shape); k < n; k++)
             data[k] += by * ((double *)direction[i].data)[k];
     }

@@ -504,8 +504,8 @@ static void test_large_logits(void **state)
 /* A point, a line, inside out, far away, as the target is; and targets without area. */
 static void test_odd_boxes(void **state)
 {
-    static const float boxes[] = { 0, 0, 0, 0, 0, 0, 2,   0,   3,   3,   1,   1,
-                                   5, 5, 6, 6, 0, 0, 1e6, 1e6, 0.f, 0.f, 1.f, 1.f };
+    static const float boxes[] = { 0, 0, 0, 0, 0, 0, 2,    0,    3,   3,   1,   1,
+                                   5, 5, 6, 6, 0, 0, 1e6f, 1e6f, 0.f, 0.f, 1.f, 1.f };
     static const float targets[] = { 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2 };
     struct net net;
     for (int place = 0; place < 3; place++)

@@ -7,6 +7,7 @@
 #include "cpu_check.h"
 #include "passes/autodiff.h"
 #include "tensor/number.h"
+#include <assert.h>
 
 /* Norm of the difference over norm of the expected: in large pictures, and where few of the nine taps
  * meet the picture: up to three times as much where it is one. */
@@ -207,6 +208,7 @@ static void forget(struct expected *e)
 static double error_of(const uint16_t *halves, const float *floats, const double *wanted, size_t count)
 {
     double difference = 0, norm = 0;
+    assert(halves || floats);
     for (size_t i = 0; i < count; i++) {
         double got = halves ? (double)float_from_bfloat(halves[i]) : (double)floats[i];
         difference += (got - wanted[i]) * (got - wanted[i]);
