@@ -114,20 +114,26 @@ static void report_row(const struct ops_result *result, bool all, struct totals 
         printf("ops: row %s%s has no case of its gradient\n", op->name, opsets);
         totals->cases++;
         totals->failed++;
+    } else if (all && result->may_split && result->split_cases == 0) {
+        printf("ops: row %s%s has no case that bf16x3 splits\n", op->name, opsets);
+        totals->cases++;
+        totals->failed++;
     }
 }
 
 static void print_row(const struct ops_result *result)
 {
-    char opsets[32], gradient[48] = "", reference[48] = "";
+    char opsets[32], parts[48] = "", gradient[48] = "", reference[48] = "";
     print_opsets(result->op, opsets, sizeof opsets);
     if (result->gradient_cases > 0)
         snprintf(gradient, sizeof gradient, "gradient %.1g, f32 %.1g", result->difference_error,
                  result->gradient_error);
+    if (result->may_split)
+        snprintf(parts, sizeof parts, "bf16x3 %.1g (%u)", result->bf16x3_error, result->split_cases);
     if (*result->how && result->by_reference > 0)
         snprintf(reference, sizeof reference, " (%u: reference)", result->by_reference);
-    printf("%-28s%-6s %2u cases  f32 %-6.1g bf16 %-6.1g %-28s %s%s\n", result->op->name, opsets,
-           result->cases, result->f32_error, result->bf16_error, gradient,
+    printf("%-28s%-6s %2u cases  f32 %-6.1g bf16 %-6.1g %-18s %-28s %s%s\n", result->op->name,
+           opsets, result->cases, result->f32_error, result->bf16_error, parts, gradient,
            *result->how ? result->how : "reference", reference);
 }
 

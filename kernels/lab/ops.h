@@ -53,7 +53,7 @@ struct ops_case {
 
 /* Cases of one kind, with what an output may be off: `how` and f32_bound on f32 plans, and bf16_bound
  * of COMPARE_LARGEST on bf16 plans. Gradients are held to 1e-5 in f32 and to gradient_bf16_bound in
- * bf16, of COMPARE_NORM. */
+ * bf16, of COMPARE_NORM; ops that bf16x3 splits, and their gradients, to 2e-5 of it. */
 struct ops_section {
     const char *title;
     enum compare how;
@@ -75,6 +75,11 @@ struct ops_result {
     unsigned cases, gradient_cases, failures;
     double f32_error, bf16_error;            /* the largest, of forward runs */
     double difference_error, gradient_error; /* of doubles and, on the device, of f32 */
+    /* Where the device has bf16x3 for the op: forwards and gradients, and how many cases are large
+     * enough that it splits them; the others it leaves to f32. */
+    bool may_split;
+    double bf16x3_error;
+    unsigned split_cases;
     /* How the cpu device does it, where it has something faster than the reference kernel, and how
      * many cases were left to that. */
     char how[64];

@@ -1,13 +1,16 @@
 /* ops_check: a case on the device with guard bytes around everything that it reads and writes, for all
- * contents in turn on the same plan, so that each run finds another's leftovers in its memory. */
+ * contents in turn on the same plan, so that each run finds another's leftovers in its memory. What
+ * bf16x3 may split is compared with doubles: it is off only some ten times as far as floats are. */
 #include "cpu/plan.h"
 #include "graph/reference.h"
 #include "lab.h"
 #include "lab/derivative.h"
+#include "lab/double.h"
 #include "lab/ops.h"
 #include "ops/gradient.h"
 
 #define GRADIENT_F32_BOUND 1e-5 /* of COMPARE_NORM */
+#define BF16X3_BOUND 2e-5       /* of the same, forwards and of gradients */
 #define SEED 1
 #define OUTPUT_GUARD 0xc3
 
@@ -26,11 +29,15 @@ struct borders {
 
 static void check_forward(struct check *check, bool among, enum precision precision);
 static void note_implementation(const struct plan *plan, struct ops_result *result);
+static bool has_split(const struct plan *plan);
 static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool among,
                           enum precision precision, struct error *err);
 static int check_content(struct check *check, struct graph *graph, struct plan *plan,
                          const char *name, enum precision precision, unsigned content,
                          struct error *err);
+static int run_wide(const struct graph *graph, const struct tensor *inputs, struct tensor *expected,
+                    struct error *err);
+static int widen(const struct tensor *from, struct tensor *to, struct error *err);
 static int bind(struct plan *plan, const struct tensor *inputs, struct borders *borders,
                 struct error *err);
 static int check_borders(const struct plan *plan, const struct tensor *inputs,
@@ -39,6 +46,8 @@ static void unbind(struct borders *borders);
 static int compare_output(struct check *check, enum precision precision, int index,
                           const struct tensor *got, const struct tensor *expected, struct error *err);
 static void check_gradient(struct check *check, bool among);
+static int check_gradient_in_parts(struct check *check, struct graph *graph, struct error *err);
+static bool may_split(const struct op *op);
 static bool has_images(const struct ops_case *c);
 static bool has_bf16(struct device *device);
 static void complain(struct check *check, const char *what, bool among, const struct error *err);
@@ -54,6 +63,9 @@ void ops_check(const struct ops_section *section, const struct ops_case *c, stru
         check_forward(&check, among, PRECISION_F32);
         if (has_bf16(device))
             check_forward(&check, among, PRECISION_BF16);
+        result->may_split = has_bf16(device) && may_split(op);
+        if (result->may_split)
+            check_forward(&check, among, PRECISION_BF16X3);
         if (op && op->gradient && op->gradient != gradient_none && !c->no_gradient)
             check_gradient(&check, among);
     }
@@ -71,10 +83,12 @@ static void check_forward(struct check *check, bool among, enum precision precis
         rc = device_compile(check->device, graph, &options, &plan, &err);
     if (!rc && !among && precision == PRECISION_F32)
         note_implementation(plan, check->result);
+    if (!rc && !among)
+        check->result->split_cases += has_split(plan);
     if (!rc)
         rc = check_contents(check, graph, plan, among, precision, &err);
     if (rc)
-        complain(check, precision == PRECISION_F32 ? "f32" : "bf16", among, &err);
+        complain(check, precision_word(precision), among, &err);
     plan_free(&plan);
     graph_free(&graph);
 }
@@ -87,6 +101,16 @@ static void note_implementation(const struct plan *plan, struct ops_result *resu
         result->by_reference++;
     else if (!*result->how)
         memcpy(result->how, how, sizeof how);
+}
+
+/* bf16x3 has a step for each operand that it splits and that is no constant. */
+static bool has_split(const struct plan *plan)
+{
+    const struct cpu_plan *self = (const struct cpu_plan *)plan;
+    for (int i = 0; i < self->step_count; i++)
+        if (self->steps[i].implementation && strcmp(self->steps[i].implementation, "split") == 0)
+            return true;
+    return false;
 }
 
 static int check_contents(struct check *check, struct graph *graph, struct plan *plan, bool among,
@@ -121,7 +145,8 @@ static int check_content(struct check *check, struct graph *graph, struct plan *
     for (int i = 0; i < OPS_INPUTS_MAX; i++)
         list[i] = &inputs[i];
     if (!rc)
-        rc = graph_run_reference(graph, list, expected, err);
+        rc = precision == PRECISION_BF16X3 ? run_wide(graph, inputs, expected, err)
+                                           : graph_run_reference(graph, list, expected, err);
     if (!rc)
         rc = bind(plan, inputs, &borders, err);
     if (!rc)
@@ -137,6 +162,36 @@ static int check_content(struct check *check, struct graph *graph, struct plan *
         tensor_free(&inputs[i]);
         tensor_free(&expected[i]);
     }
+    return rc;
+}
+
+/* The graph, whose inputs are all floats, in doubles. */
+static int run_wide(const struct graph *graph, const struct tensor *inputs, struct tensor *expected,
+                    struct error *err)
+{
+    struct graph *wide = NULL;
+    struct tensor wide_inputs[OPS_INPUTS_MAX] = { 0 };
+    const struct tensor *list[OPS_INPUTS_MAX];
+    int rc = graph_clone(&wide, graph, err);
+    if (!rc)
+        rc = graph_to_double(wide, err);
+    for (int i = 0; !rc && i < graph->input_count; i++) {
+        rc = widen(&inputs[i], &wide_inputs[i], err);
+        list[i] = &wide_inputs[i];
+    }
+    if (!rc)
+        rc = graph_run_reference(wide, list, expected, err);
+    for (int i = 0; i < OPS_INPUTS_MAX; i++)
+        tensor_free(&wide_inputs[i]);
+    graph_free(&wide);
+    return rc;
+}
+
+static int widen(const struct tensor *from, struct tensor *to, struct error *err)
+{
+    int rc = tensor_create(to, TENSOR_F64, &from->shape, err);
+    for (int64_t i = 0, count = shape_elements(&from->shape); !rc && i < count; i++)
+        ((double *)to->data)[i] = (double)((const float *)from->data)[i];
     return rc;
 }
 
@@ -188,10 +243,14 @@ static int compare_output(struct check *check, enum precision precision, int ind
                           const struct tensor *got, const struct tensor *expected, struct error *err)
 {
     const struct ops_section *section = check->section;
-    bool wide = precision == PRECISION_F32;
-    double error = compare_tensors(got, expected, wide ? section->how : COMPARE_LARGEST);
-    double bound = wide ? section->f32_bound : section->bf16_bound;
-    double *worst = wide ? &check->result->f32_error : &check->result->bf16_error;
+    struct ops_result *result = check->result;
+    enum compare how = section->how;
+    double bound = section->f32_bound, *worst = &result->f32_error;
+    if (precision == PRECISION_BF16)
+        how = COMPARE_LARGEST, bound = section->bf16_bound, worst = &result->bf16_error;
+    else if (precision == PRECISION_BF16X3)
+        how = COMPARE_NORM, bound = BF16X3_BOUND, worst = &result->bf16x3_error;
+    double error = compare_tensors(got, expected, how);
     *worst = larger(*worst, error);
     if (error <= bound)
         return 0;
@@ -221,6 +280,8 @@ static void check_gradient(struct check *check, bool among)
         rc = ops_fill(check->c, graph, OPS_COARSE, &random, inputs, &err);
     if (!rc)
         rc = derivative_check(graph, &derivative, &err);
+    if (!rc && check->result->may_split)
+        rc = check_gradient_in_parts(check, graph, &err);
     struct ops_result *result = check->result;
     if (rc)
         complain(check, "gradient", among, &err);
@@ -231,6 +292,30 @@ static void check_gradient(struct check *check, bool among)
     for (int i = 0; i < OPS_INPUTS_MAX; i++)
         tensor_free(&inputs[i]);
     graph_free(&graph);
+}
+
+/* graph: what derivative_check leaves, whose outputs are the gradients. */
+static int check_gradient_in_parts(struct check *check, struct graph *graph, struct error *err)
+{
+    struct plan *plan = NULL;
+    struct plan_options options = { .precision = PRECISION_BF16X3 };
+    int rc = device_compile(check->device, graph, &options, &plan, err);
+    if (!rc)
+        rc = check_content(check, graph, plan, "bf16x3", PRECISION_BF16X3, 0, err);
+    plan_free(&plan);
+    return rc;
+}
+
+/* The ops for which the device has bf16x3 (cpu/split_steps.h). */
+static bool may_split(const struct op *op)
+{
+    static const char *const names[] = {
+        "Conv", "ConvTranspose", "conv_grad_input", "conv_grad_weights", "MatMul", "Gemm"
+    };
+    for (size_t i = 0; op && i < sizeof names / sizeof *names; i++)
+        if (strcmp(op->name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 /* Some input is of four dimensions, so that ops_build may put a convolution before it. */
