@@ -314,7 +314,7 @@ int build_reorder(struct build *build, struct cpu_place *from, struct cpu_place 
 
 void build_add_arg(struct build_args *args, int id, struct cpu_place *place)
 {
-    assert(args->count < BUILD_ARGS_MAX);
+    assert(place && args->count < BUILD_ARGS_MAX);
     args->ids[args->count] = id;
     args->places[args->count++] = place;
 }
