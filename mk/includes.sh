@@ -15,7 +15,7 @@ rule() {
     report "$(grep -rnE "^#include \"($2)" --include='*.[ch]' "$1" || true)" "$3"
 }
 
-server='analyse/|devices/|ingest/|report/'
+server='analyse/|devices/|evaluate/|ingest/|learn/|report/'
 engine='device\.h|pixels\.h|tensor/|graph/|onnx/|ops/|passes/|cpu/|lab/'
 
 rule common "$server|$engine" 'common/ knows neither daemon nor the engine'
