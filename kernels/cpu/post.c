@@ -34,12 +34,15 @@ int post_prepare(struct build *build, const struct node *node, const struct layo
 int post_prepend(struct build *build, const struct node *node, enum pointwise_kind kind, int value,
                  const struct layout *out, struct post_list *list, struct error *err)
 {
-    if (list->count == FUSED_POSTS_MAX)
-        return BUILD_DECLINED;
     struct cpu_place *operand;
     int rc = want_operand(build, node, value, out, &operand, err);
-    if (rc)
-        return rc;
+    return rc ? rc : post_prepend_place(kind, operand, list);
+}
+
+int post_prepend_place(enum pointwise_kind kind, struct cpu_place *operand, struct post_list *list)
+{
+    if (list->count == FUSED_POSTS_MAX)
+        return BUILD_DECLINED;
     for (size_t i = list->count++; i > 0; i--) {
         list->posts[i] = list->posts[i - 1];
         list->operands[i] = list->operands[i - 1];

@@ -21,6 +21,8 @@ int post_prepare(struct build *build, const struct node *node, const struct layo
 /* One more post before all others. */
 int post_prepend(struct build *build, const struct node *node, enum pointwise_kind kind, int value,
                  const struct layout *out, struct post_list *list, struct error *err);
+/* The same with an operand that is there already, of the rank of the output. */
+int post_prepend_place(enum pointwise_kind kind, struct cpu_place *operand, struct post_list *list);
 
 /* Where the first post adds something that nobody needs afterwards, lets the primitive add to that
  * memory: the only way to add that Winograd's method has. */
