@@ -36,7 +36,7 @@ endef
 $(foreach m,$(MODULES),$(eval $(call unit_rule,$(m))))
 
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
-$(B)/obj/tests/unit/cloud-server/%.o: CPPFLAGS += -Icloud-server
+$(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o: CPPFLAGS += -Icloud-server
 $(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline
 
 # Pipeline tests share one harness (start, wait, stop processes by id).
@@ -50,6 +50,7 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 fuzz_MODULE_config = config
 fuzz_MODULE_wire = net
 fuzz_MODULE_onnx = kernels
+fuzz_MODULE_labels = cloud-server
 
 $(B)/obj/tests/fuzz/replay-%.o: tests/fuzz/replay.c $(B)/flags
 	@mkdir -p $(@D)
@@ -61,6 +62,6 @@ $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
-$(foreach f,config wire onnx,$(eval $(call fuzz_rule,$(f))))
+$(foreach f,config wire onnx labels,$(eval $(call fuzz_rule,$(f))))
 
 .SECONDARY: # objects stay: they are what makes the next build quick
