@@ -100,8 +100,14 @@ bool choice_md(enum choice choice, const struct layout *layout, dnnl_memory_desc
 int choice_read(struct build *build, enum choice choice, int value, const struct layout *layout,
                 struct cpu_place **seen, struct error *err)
 {
+    const struct shape *shape = &build_info(build, value)->shape;
     dnnl_memory_desc_t md;
     struct cpu_place *place;
+    if (shape->rank != layout->shape.rank) {
+        struct layout line = layout_channels_last(layout->type, shape);
+        int rc = build_want(build, value, &line, &place, err);
+        return rc ? rc : build_alias(build, place, 0, layout, seen, err);
+    }
     if (!choice_md(choice, layout, &md))
         return build_want(build, value, layout, seen, err);
     int rc = build_place_any(build, value, &place, err);

@@ -28,7 +28,8 @@ int choose_convolution(struct build *build, const struct window *window, enum te
 struct layout choice_layout(enum choice choice, enum tensor_type type, const struct shape *shape);
 /* The same as the primitive sees it, and whether that is something else. */
 bool choice_md(enum choice choice, const struct layout *layout, dnnl_memory_desc_t *md);
-/* The value in this layout for the primitive to read, filled up if necessary. */
+/* The value in this layout for the primitive to read, filled up if necessary; one of three dimensions as
+ * an image of one row. */
 int choice_read(struct build *build, enum choice choice, int value, const struct layout *layout,
                 struct cpu_place **seen, struct error *err);
 /* A place for the primitive to write what shall be at `place`; choice_finish then brings it there. */

@@ -62,8 +62,6 @@ static int place_weights(struct build *build, int value, const struct backward *
                          struct cpu_place **dense, struct error *err);
 static int want_input(struct build *build, int value, const struct backward *backward,
                       const struct layout *part, struct cpu_place **place, struct error *err);
-static int want_image(struct build *build, int value, enum choice choice,
-                      const struct layout *image, struct cpu_place **place, struct error *err);
 static uint64_t count_flop(const struct window *window);
 
 int build_conv_grad_input(struct build *build, const struct node *node, struct error *err)
@@ -354,7 +352,7 @@ static int place_data_operands(struct build *build, const struct node *node,
 {
     int dy = node->inputs[0], w = node->inputs[1];
     if (!backward->splits) {
-        int rc = want_image(build, dy, backward->choice, &backward->out, out, err);
+        int rc = choice_read(build, backward->choice, dy, &backward->out, out, err);
         return rc ? rc : build_want_dense(build, w, weights, err);
     }
     int rc = split_want_image(build, dy, 1, SPLIT_HIGH_LOW_HIGH, out, err);
@@ -368,7 +366,7 @@ static int place_weights_operands(struct build *build, const struct node *node,
     int x = node->inputs[0], dy = node->inputs[1], rc;
     if (!backward->splits) {
         rc = want_input(build, x, backward, &backward->in, in, err);
-        return rc ? rc : want_image(build, dy, backward->choice, &backward->out, out, err);
+        return rc ? rc : choice_read(build, backward->choice, dy, &backward->out, out, err);
     }
     if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1) {
         rc = split_want_image(build, x, 0, SPLIT_HIGH_LOW_HIGH, in, err);
@@ -400,7 +398,7 @@ static int add_own_data_step(struct build *build, const struct node *node, struc
     struct cpu_place *out, *weights, *in;
     struct winograd turned = winograd_turned(winograd);
     set_layouts(build, node, TENSOR_BF16, CHOICE_LAST, backward);
-    int rc = want_image(build, node->inputs[0], backward->choice, &backward->out, &out, err);
+    int rc = choice_read(build, backward->choice, node->inputs[0], &backward->out, &out, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
     if (!rc)
@@ -415,9 +413,9 @@ static int add_own_weights_step(struct build *build, const struct node *node,
 {
     struct cpu_place *in, *out, *weights, *bias = NULL;
     set_layouts(build, node, TENSOR_BF16, CHOICE_LAST, backward);
-    int rc = want_image(build, node->inputs[0], backward->choice, &backward->in, &in, err);
+    int rc = choice_read(build, backward->choice, node->inputs[0], &backward->in, &in, err);
     if (!rc)
-        rc = want_image(build, node->inputs[1], backward->choice, &backward->out, &out, err);
+        rc = choice_read(build, backward->choice, node->inputs[1], &backward->out, &out, err);
     if (!rc)
         rc = place_floats(build, node->outputs[0], &weights, err);
     if (!rc && backward->has_bias)
@@ -472,30 +470,17 @@ static int want_input(struct build *build, int value, const struct backward *bac
                       const struct layout *part, struct cpu_place **place, struct error *err)
 {
     if (backward->step[ROWS] == 1 && backward->step[COLUMNS] == 1)
-        return want_image(build, value, backward->choice, part, place, err);
+        return choice_read(build, backward->choice, value, part, place, err);
     const struct shape *shape = &build_info(build, value)->shape;
     struct shape image = part->shape;
     image.dim[2] = shape->rank == 4 ? shape->dim[2] : 1;
     image.dim[3] = shape->dim[shape->rank - 1];
     struct layout whole = layout_channels_last(part->type, &image);
     struct cpu_place *from;
-    int rc = want_image(build, value, CHOICE_LAST, &whole, &from, err);
+    int rc = choice_read(build, CHOICE_LAST, value, &whole, &from, err);
     if (!rc)
         rc = build_new_place(build, part, place, err);
     return rc ? rc : thin_add_step(build, from, backward->step, *place, err);
-}
-
-/* A value of three or four dimensions as an image of four. */
-static int want_image(struct build *build, int value, enum choice choice,
-                      const struct layout *image, struct cpu_place **place, struct error *err)
-{
-    const struct shape *shape = &build_info(build, value)->shape;
-    if (shape->rank == 4)
-        return choice_read(build, choice, value, image, place, err);
-    struct layout line = layout_channels_last(image->type, shape);
-    struct cpu_place *found;
-    int rc = build_want(build, value, &line, &found, err);
-    return rc ? rc : build_alias(build, found, 0, image, place, err);
 }
 
 static uint64_t count_flop(const struct window *window)

@@ -54,8 +54,6 @@ static size_t take_posts(const struct post_list *posts, const struct layout *out
 static int place_output(struct build *build, const struct node *node,
                         const struct convolution *convolution, struct cpu_place **out,
                         struct error *err);
-static int want_image(struct build *build, int value, const struct convolution *convolution,
-                      struct cpu_place **place, struct error *err);
 static struct shape to_image(const struct shape *shape);
 static uint64_t count_flop(const struct convolution *convolution);
 
@@ -288,7 +286,7 @@ static int place_operands(struct build *build, const struct node *node,
 {
     int x = node->inputs[0], w = node->inputs[1];
     if (!convolution->splits) {
-        int rc = want_image(build, x, convolution, in, err);
+        int rc = choice_read(build, convolution->choice, x, &convolution->in, in, err);
         return rc ? rc : build_want_dense(build, w, weights, err);
     }
     int rc = split_want_image(build, x, 1, SPLIT_HIGH_LOW_HIGH, in, err);
@@ -310,7 +308,7 @@ static int add_own_step(struct build *build, const struct node *node, struct con
     convolution->out = layout_channels_last(TENSOR_BF16, &image);
     int rc = post_prepare(build, node, &convolution->out, &posts, err);
     if (!rc)
-        rc = want_image(build, node->inputs[0], convolution, &in, err);
+        rc = choice_read(build, convolution->choice, node->inputs[0], &convolution->in, &in, err);
     if (!rc)
         rc = build_want_dense(build, node->inputs[1], &weights, err);
     if (!rc && convolution->has_bias)
@@ -350,20 +348,6 @@ static int place_output(struct build *build, const struct node *node,
     if (shape->rank != 4)
         layout_reshape(&convolution->out, shape, &whole);
     return build_view(build, node->outputs[0], *out, 0, &whole, err);
-}
-
-/* A value of three or four dimensions as an image of four. */
-static int want_image(struct build *build, int value, const struct convolution *convolution,
-                      struct cpu_place **place, struct error *err)
-{
-    const struct layout *image = &convolution->in;
-    const struct shape *shape = &build_info(build, value)->shape;
-    if (shape->rank == 4)
-        return choice_read(build, convolution->choice, value, image, place, err);
-    struct layout line = layout_channels_last(image->type, shape);
-    struct cpu_place *found;
-    int rc = build_want(build, value, &line, &found, err);
-    return rc ? rc : build_alias(build, found, 0, image, place, err);
 }
 
 static struct shape to_image(const struct shape *shape)

@@ -35,6 +35,9 @@ struct columns {
 };
 #define COLUMN_ROWS 5
 
+typedef void columns_fn(const struct cpu_step *step, const struct columns *c, int64_t position,
+                        int64_t count, struct entropy_sums *sums);
+
 static int add_entropy(struct build *build, const struct node *node, bool back, struct error *err);
 static int place_inputs(struct build *build, const struct node *node, struct entropy *entropy,
                         struct cpu_place **places, int *count, struct error *err);
@@ -46,12 +49,11 @@ static int run_loss(const struct cpu_step *step, struct error *err);
 static int run_back(const struct cpu_step *step, struct error *err);
 static int add_up(const struct cpu_step *step, struct entropy_sums *total, struct error *err);
 static void loss_part(const void *arg, int part, int parts);
-static double loss_columns(const struct cpu_step *step, const struct columns *c, int64_t position,
-                           int64_t count);
 static void weigh_part(const void *arg, int part, int parts);
 static void back_part(const void *arg, int part, int parts);
-static void back_columns(const struct cpu_step *step, const struct columns *c, int64_t position,
-                         int64_t count);
+static struct entropy_sums go_through(const struct cpu_step *step, int part, int parts,
+                                      columns_fn *work);
+static columns_fn loss_columns, back_columns;
 static void read_labels(const struct cpu_step *step, const struct columns *c, int64_t position,
                         int64_t count, struct entropy_sums *sums);
 
@@ -210,7 +212,25 @@ static int add_up(const struct cpu_step *step, struct entropy_sums *total, struc
 
 static void loss_part(const void *arg, int part, int parts)
 {
-    const struct cpu_step *step = arg;
+    struct entropy_sums *sums = data_of(arg, SUMS);
+    sums[part] = go_through(arg, part, parts, loss_columns);
+}
+
+static void weigh_part(const void *arg, int part, int parts)
+{
+    struct entropy_sums *sums = data_of(arg, SUMS);
+    sums[part] = go_through(arg, part, parts, NULL);
+}
+
+static void back_part(const void *arg, int part, int parts)
+{
+    go_through(arg, part, parts, back_columns);
+}
+
+/* Reads the labels of the part's positions and gives each tile of them to work, if any. */
+static struct entropy_sums go_through(const struct cpu_step *step, int part, int parts,
+                                      columns_fn *work)
+{
     const struct entropy *entropy = step->state;
     const struct columns c = columns_of(step, part);
     struct entropy_sums sums = { 0 };
@@ -220,20 +240,19 @@ static void loss_part(const void *arg, int part, int parts)
     for (int64_t count; position < end && !sums.bad; position += count) {
         count = tiles_count(&entropy->tiles, position, end);
         read_labels(step, &c, position, count, &sums);
-        if (!sums.bad)
-            sums.cost += loss_columns(step, &c, position, count);
+        if (work && !sums.bad)
+            work(step, &c, position, count, &sums);
     }
-    ((struct entropy_sums *)data_of(step, SUMS))[part] = sums;
+    return sums;
 }
 
 /* The logarithm of the sum less what the label's score is below the largest. */
-static double loss_columns(const struct cpu_step *step, const struct columns *c, int64_t position,
-                           int64_t count)
+static void loss_columns(const struct cpu_step *step, const struct columns *c, int64_t position,
+                         int64_t count, struct entropy_sums *sums)
 {
     const struct entropy *entropy = step->state;
     bool each = entropy->loss.reduction == REDUCTION_NONE;
     float *losses = each ? (float *)data_of(step, RESULT) + position : NULL;
-    double total = 0;
     tiles_load(&entropy->tiles, data_of(step, SCORES), position, count, c->tile, c->room);
     for (int64_t i = 0; i < count; i++)
         c->picked[i] = c->label[i] < 0 ? 0 : c->tile[c->label[i] * entropy->tiles.columns + i];
@@ -244,53 +263,21 @@ static double loss_columns(const struct cpu_step *step, const struct columns *c,
         cost = c->weight[i] != 0 ? (double)c->weight[i] * cost : 0;
         if (each)
             losses[i] = (float)cost;
-        total += cost;
-    }
-    return total;
-}
-
-static void weigh_part(const void *arg, int part, int parts)
-{
-    const struct cpu_step *step = arg;
-    const struct entropy *entropy = step->state;
-    const struct columns c = columns_of(step, part);
-    struct entropy_sums sums = { 0 };
-    int64_t position, end;
-    parallel_share(tiles_positions(&entropy->tiles), entropy->tiles.columns, part, parts, &position,
-                   &end);
-    for (int64_t count; position < end && !sums.bad; position += count) {
-        count = tiles_count(&entropy->tiles, position, end);
-        read_labels(step, &c, position, count, &sums);
-    }
-    ((struct entropy_sums *)data_of(step, SUMS))[part] = sums;
-}
-
-static void back_part(const void *arg, int part, int parts)
-{
-    const struct cpu_step *step = arg;
-    const struct entropy *entropy = step->state;
-    const struct columns c = columns_of(step, part);
-    struct entropy_sums unused = { 0 };
-    int64_t position, end;
-    parallel_share(tiles_positions(&entropy->tiles), entropy->tiles.columns, part, parts, &position,
-                   &end);
-    for (int64_t count; position < end; position += count) {
-        count = tiles_count(&entropy->tiles, position, end);
-        read_labels(step, &c, position, count, &unused);
-        back_columns(step, &c, position, count);
+        sums->cost += cost;
     }
 }
 
 /* Probabilities less 1 at the label, times what the position weighs and what comes from above. */
 static void back_columns(const struct cpu_step *step, const struct columns *c, int64_t position,
-                         int64_t count)
+                         int64_t count, struct entropy_sums *unused)
 {
+    (void)unused;
     const struct entropy *entropy = step->state;
     const struct tiles *tiles = &entropy->tiles;
     const float *dloss = data_of(step, DLOSS);
-    const struct entropy_sums *sums = data_of(step, SUMS);
+    const struct entropy_sums *all = data_of(step, SUMS);
     bool each = entropy->loss.reduction == REDUCTION_NONE;
-    double total = entropy->loss.reduction == REDUCTION_MEAN ? sums[0].weight : 1;
+    double total = entropy->loss.reduction == REDUCTION_MEAN ? all[0].weight : 1;
     double share = total != 0 ? 1 / total : 0;
     lanes_fn *multiply = lanes_find(POINTWISE_MUL);
     tiles_load(tiles, data_of(step, SCORES), position, count, c->tile, c->room);
