@@ -34,6 +34,7 @@ $(B)/test/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $($(1)_EXTRA) $(call archive
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
 endef
 $(foreach m,$(MODULES),$(eval $(call unit_rule,$(m))))
+$(B)/test/unit/cloud-server/report_test: LDLIBS += -ljson-c
 
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o: CPPFLAGS += -Icloud-server
