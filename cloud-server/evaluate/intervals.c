@@ -168,6 +168,7 @@ static int open_draws(struct draws *draws, const struct resampling *resampling, 
                              .all_frames = frames };
     /* Pieces are drawn whole: a draw of the longest ones has more frames than there are. */
     draws->frames_max = moving ? frames : pieces * longest_block(resampling);
+    assert(draws->block_count > 0 && draws->frames_max > 0);
     draws->blocks = calloc(draws->block_count, sizeof *draws->blocks);
     draws->frames = calloc(draws->frames_max, sizeof *draws->frames);
     draws->scratch = calloc(draws->frames_max, sizeof *draws->scratch);

@@ -185,7 +185,7 @@ static size_t read_escape(const char *at, size_t left, char *byte)
     if (left < 6 || memcmp(at + 1, "u00", 3) != 0 || (at[4] != '0' && at[4] != '1'))
         return 0;
     const char *digit = memchr(digits, at[5], 16);
-    *byte = (char)(digit ? (at[4] - '0') * 16 + (digit - digits) : 0);
+    *byte = (char)(digit ? (at[4] - '0') * 16 + (int)(digit - digits) : 0);
     return *byte ? 6 : 0;
 }
 

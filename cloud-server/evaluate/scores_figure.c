@@ -59,7 +59,7 @@ static uint32_t quarter_of(uint32_t class_count)
 int scores_choose_tail(const struct scores *scores, struct score_tail_classes *classes,
                        struct error *err)
 {
-    double accuracies[SCORE_CLASSES_MAX];
+    double accuracies[SCORE_CLASSES_MAX] = { 0 };
     size_t frame_count = scores_frame_count(scores);
     uint32_t present = scores_of_classes(scores, NULL, frame_count, accuracies);
     if (present == 0)
@@ -138,8 +138,8 @@ static double mean_of_list(const double *accuracies, const uint32_t *ids, uint32
 static double figure_of_classes(const struct score_statistic *statistic, const uint32_t *frames,
                                 size_t count)
 {
-    double accuracies[SCORE_CLASSES_MAX];
-    uint32_t ids[SCORE_CLASSES_MAX], class_count = scores_class_count(statistic->scores);
+    double accuracies[SCORE_CLASSES_MAX] = { 0 };
+    uint32_t ids[SCORE_CLASSES_MAX] = { 0 }, class_count = scores_class_count(statistic->scores);
     uint32_t present = scores_of_classes(statistic->scores, frames, count, accuracies);
     if (statistic->figure == SCORE_MEAN)
         return mean_of_list(accuracies, NULL, class_count);

@@ -132,6 +132,7 @@ static double common_area(const struct score_box *a, const struct score_box *b)
 {
     double right = fmin((double)a->x + a->width, (double)b->x + b->width);
     double bottom = fmin((double)a->y + a->height, (double)b->y + b->height);
-    double width = right - fmax(a->x, b->x), height = bottom - fmax(a->y, b->y);
+    double width = right - (double)fmaxf(a->x, b->x);
+    double height = bottom - (double)fmaxf(a->y, b->y);
     return width > 0 && height > 0 ? width * height : 0;
 }
