@@ -251,6 +251,8 @@ static void the_surer_prediction_chooses_first(void **state)
     /* Of others the surer one goes first, wherever it stands. */
     const struct score_box unequal[] = { box(4, 0, 10, 10, 0, 0.4f), box(2.5f, 0, 10, 10, 0, 0.9f) };
     CHECK(unequal, wanted, 0.5, { 1, 1, 1 });
+    const struct score_box unequal_turned[] = { unequal[1], unequal[0] };
+    CHECK(unequal_turned, wanted, 0.5, { 1, 1, 1 });
     /* It overlaps both by half or more, and takes the one it overlaps most: the other stays free. */
     const struct score_box between[] = { box(1, 0, 10, 10, 0, 0.9f), box(4, 0, 10, 10, 0, 0.4f) };
     const struct score_box wanted_turned[] = { wanted[1], wanted[0] };
