@@ -1,6 +1,10 @@
 /* label_file: libavcodec's PNG decoder without anything behind it, since every conversion would make
  * colours of numbers. What may come is settled from the PNG header alone: libavcodec spreads grey of
- * 1, 2 and 4 bits over 0..255, and opens a picture of any size. */
+ * 1, 2 and 4 bits over 0..255, and opens a picture of any size.
+ *
+ * When a file has fewer rows than its header says, libavcodec leaves the rest as it finds it and says
+ * nothing. So it finds UNTOUCHED there, and where that is seen afterwards (as it may be, rightly), the
+ * file is decoded once more over something else: what has changed then was never written. */
 #include "media/label_file.h"
 #include "media/ffmpeg.h"
 #include "media/picture.h"
@@ -9,6 +13,7 @@
 #include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <libavutil/intreadwrite.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,13 +25,17 @@
 #define COLOUR_AT 25u
 #define COLOUR_GREY 0u
 #define COLOUR_PALETTE 3u
+#define UNTOUCHED 0xff
 
 static const uint8_t signature[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
 
 static int read_packet(AVPacket *packet, const char *path, struct error *err);
 static int check_header(const AVPacket *packet, uint32_t width, uint32_t height, const char *path,
                         struct error *err);
-static int decode(AVFrame *frame, const AVPacket *packet, const char *path, struct error *err);
+static int decode(AVFrame *frame, const AVPacket *packet, int fill, const char *path,
+                  struct error *err);
+static int check_whole(const AVFrame *frame, const AVPacket *packet, const char *path,
+                       struct error *err);
 
 int label_file_read(uint8_t *values, uint32_t width, uint32_t height, const char *path,
                     struct error *err)
@@ -43,9 +52,11 @@ int label_file_read(uint8_t *values, uint32_t width, uint32_t height, const char
     if (!failed)
         failed = check_header(packet, width, height, path, err);
     if (!failed)
-        failed = decode(frame, packet, path, err);
+        failed = decode(frame, packet, UNTOUCHED, path, err);
     if (!failed && (frame->width != (int)width || frame->height != (int)height))
         failed = error_set(err, ERROR_FORMAT, path, "decodes to another size than its header says");
+    if (!failed)
+        failed = check_whole(frame, packet, path, err);
     for (uint32_t y = 0; !failed && y < height; y++)
         memcpy(values + (size_t)y * width, frame->data[0] + (ptrdiff_t)y * frame->linesize[0], width);
     av_packet_free(&packet);
@@ -97,9 +108,20 @@ static int check_header(const AVPacket *packet, uint32_t width, uint32_t height,
     return 0;
 }
 
+/* A frame whose numbers are all the same before the decoder writes to it. */
+static int take_filled(AVCodecContext *codec, AVFrame *frame, int flags)
+{
+    const int *fill = codec->opaque;
+    int rc = avcodec_default_get_buffer2(codec, frame, flags);
+    if (rc == 0)
+        memset(frame->buf[0]->data, *fill, frame->buf[0]->size);
+    return rc;
+}
+
 /* Anything that libavcodec would otherwise patch up is an error: a wrong label looks like a right
  * one. */
-static int decode(AVFrame *frame, const AVPacket *packet, const char *path, struct error *err)
+static int decode(AVFrame *frame, const AVPacket *packet, int fill, const char *path,
+                  struct error *err)
 {
     const AVCodec *png = avcodec_find_decoder(AV_CODEC_ID_PNG);
     AVCodecContext *codec = png ? avcodec_alloc_context3(png) : NULL;
@@ -107,6 +129,8 @@ static int decode(AVFrame *frame, const AVPacket *packet, const char *path, stru
         return error_set(err, ERROR_MEMORY, path, "no PNG decoder");
     codec->thread_count = 1;
     codec->max_pixels = (int64_t)PICTURE_SIDE_MAX * PICTURE_SIDE_MAX;
+    codec->opaque = &fill;
+    codec->get_buffer2 = take_filled;
     codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
     ffmpeg_forget_complaint();
     int rc = avcodec_open2(codec, png, NULL);
@@ -122,4 +146,31 @@ static int decode(AVFrame *frame, const AVPacket *packet, const char *path, stru
                          "has a transparent colour; a label map is plain 8-bit grey, or has a "
                          "palette");
     return 0;
+}
+
+static bool has_untouched(const AVFrame *frame)
+{
+    for (int y = 0; y < frame->height; y++)
+        if (memchr(frame->data[0] + (ptrdiff_t)y * frame->linesize[0], UNTOUCHED,
+                   (size_t)frame->width))
+            return true;
+    return false;
+}
+
+static int check_whole(const AVFrame *frame, const AVPacket *packet, const char *path,
+                       struct error *err)
+{
+    if (!has_untouched(frame))
+        return 0;
+    AVFrame *again = av_frame_alloc();
+    if (!again)
+        return error_set(err, ERROR_MEMORY, path, "no room for a label map");
+    int failed = decode(again, packet, 0, path, err);
+    for (int y = 0; !failed && y < frame->height; y++)
+        if (memcmp(frame->data[0] + (ptrdiff_t)y * frame->linesize[0],
+                   again->data[0] + (ptrdiff_t)y * again->linesize[0], (size_t)frame->width) != 0)
+            failed = error_set(err, ERROR_FORMAT, path,
+                               "the label map is damaged: row %d is missing", y + 1);
+    av_frame_free(&again);
+    return failed;
 }

@@ -399,6 +399,33 @@ static void maps(void **state)
     expect_mistake(&config, "data.classes: is empty; labels of form maps need");
 }
 
+/* A whole picture of one row less, in a file that announces HEIGHT rows: the decoder alone would give
+ * the missing row some values and say nothing. A map that has 255 itself is right. */
+static void missing_rows(void **state)
+{
+    (void)state;
+    uint8_t values[HEIGHT * WIDTH], full[HEIGHT * WIDTH];
+    struct error err = { 0 };
+    struct png png, last;
+    struct data_config config = small_set("maps");
+    config.ignore = "255";
+    memset(full, 255, sizeof full);
+    full[3] = 1;
+    write_map("maps/p_1.png", 8, PNG_GREY, full, WIDTH);
+    struct data *data = open_set(&config);
+    if (data_map(data, 0, WIDTH, HEIGHT, values, &err))
+        fail_msg("%s", err.text);
+    assert_memory_equal(values, full, sizeof values);
+
+    make_png(&png, WIDTH, HEIGHT - 1, 8, PNG_GREY, good_map, WIDTH);
+    make_png(&last, WIDTH, HEIGHT, 8, PNG_GREY, good_map, WIDTH);
+    const size_t header_bytes = 8 + 25; /* signature, IHDR with its checksum */
+    memcpy(png.bytes, last.bytes, header_bytes);
+    write_bytes("maps/p_1.png", png.bytes, png.size);
+    expect_map_mistake(data, 0, "p_1.png: the label map is damaged: row 4 is missing");
+    data_close(&data);
+}
+
 /* Every cut, and every flipped bit behind the header, is an error or leaves the values as they are. */
 static void damaged_maps(void **state)
 {
@@ -458,6 +485,7 @@ int main(void)
         cmocka_unit_test(picture_mistakes),
         cmocka_unit_test(maps),
         cmocka_unit_test(damaged_maps),
+        cmocka_unit_test(missing_rows),
     };
     return cmocka_run_group_tests(tests, setup_folder, remove_folder);
 }
