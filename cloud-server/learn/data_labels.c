@@ -196,6 +196,12 @@ static size_t find_picture(const void *arg, const char *name)
     return data_folder_find(arg, name);
 }
 
+static const char *name_picture(const void *arg, size_t picture)
+{
+    const struct data_folder *folder = arg;
+    return folder->entries[picture].name;
+}
+
 /* The form with one file for all pictures. */
 static int read_one_file(struct data *data, const struct data_config *config, struct error *err)
 {
@@ -214,8 +220,10 @@ static int read_one_file(struct data *data, const struct data_config *config, st
     if (data->info.form == DATA_FORM_MOT)
         failed = labels_parse_mot(&data->boxes, (uint32_t)class_id, data->labels, bytes, size, err);
     else
-        failed = labels_parse_coco(&data->boxes, &data->classes, find_picture, &data->folder,
-                                   data->labels, bytes, size, err);
+        failed =
+            labels_parse_coco(&data->boxes, &data->classes,
+                              &(struct label_pictures){ find_picture, name_picture, &data->folder },
+                              data->labels, bytes, size, err);
     free(bytes);
     return failed;
 }

@@ -81,13 +81,17 @@ int labels_parse_yolo(struct label_boxes *boxes, uint32_t picture, size_t class_
 int labels_parse_voc(struct label_boxes *boxes, uint32_t picture, const struct label_classes *classes,
                      const char *file, const char *bytes, size_t size, struct error *err);
 
-/* The number of the picture with this file name, or SIZE_MAX. */
-typedef size_t label_find_picture_fn(const void *arg, const char *name);
+/* The pictures of a set by their file names. */
+struct label_pictures {
+    size_t (*find)(const void *arg, const char *name); /* SIZE_MAX: none of that name */
+    const char *(*name)(const void *arg, size_t picture);
+    const void *arg;
+};
 /* COCO's JSON. Pictures that it lists and the set has not are left out; the other way round is a
  * mistake. classes: when there are none, they become its categories in the order of their ids. */
 int labels_parse_coco(struct label_boxes *boxes, struct label_classes *classes,
-                      label_find_picture_fn *find, const void *find_arg, const char *file,
-                      const char *bytes, size_t size, struct error *err);
+                      const struct label_pictures *pictures, const char *file, const char *bytes,
+                      size_t size, struct error *err);
 
 /* Every value below class_count, or equal to ignore (-1: none); the error names file, value and
  * place. */

@@ -30,8 +30,7 @@ struct coco {
     struct json_object *root;
     struct label_boxes *boxes;
     struct label_classes *classes;
-    label_find_picture_fn *find;
-    const void *find_arg;
+    const struct label_pictures *pictures;
     struct coco_ids images, categories;
 };
 
@@ -41,13 +40,11 @@ static int read_images(struct coco *coco, struct error *err);
 static int read_annotations(struct coco *coco, struct error *err);
 
 int labels_parse_coco(struct label_boxes *boxes, struct label_classes *classes,
-                      label_find_picture_fn *find, const void *find_arg, const char *file,
-                      const char *bytes, size_t size, struct error *err)
+                      const struct label_pictures *pictures, const char *file, const char *bytes,
+                      size_t size, struct error *err)
 {
-    assert(boxes && classes && find && file && size <= LABELS_FILE_BYTES_MAX);
-    struct coco coco = {
-        .file = file, .boxes = boxes, .classes = classes, .find = find, .find_arg = find_arg
-    };
+    assert(boxes && classes && pictures && file && size <= LABELS_FILE_BYTES_MAX);
+    struct coco coco = { .file = file, .boxes = boxes, .classes = classes, .pictures = pictures };
     int failed = parse_json(&coco, bytes, size, err);
     if (!failed)
         failed = read_categories(&coco, err);
@@ -236,7 +233,7 @@ static int match_image(const struct coco *coco, struct json_object *list, const 
     if (failed)
         return failed;
     const char *slash = strrchr(name, '/');
-    image->index = coco->find(coco->find_arg, slash ? slash + 1 : name);
+    image->index = coco->pictures->find(coco->pictures->arg, slash ? slash + 1 : name);
     if (image->index == SIZE_MAX)
         return 0;
     assert(image->index < coco->boxes->picture_count);
@@ -263,9 +260,8 @@ static int read_images(struct coco *coco, struct error *err)
     for (size_t p = 0; !failed && p < coco->boxes->picture_count; p++)
         if (!listed[p])
             failed = error_set(err, ERROR_FORMAT, coco->file,
-                               "picture %zu of the set is not in its images; what is in it would "
-                               "count as nothing",
-                               p + 1);
+                               "%s is not among its images; what is in it would count as nothing",
+                               coco->pictures->name(coco->pictures->arg, p));
     free(listed);
     return failed;
 }

@@ -13,9 +13,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t find(const void *arg, const char *name)
+static const char *const names[PICTURES] = { "a.jpg", "b.jpg", "c.jpg" };
+
+static const char *name_picture(const void *arg, size_t picture)
 {
-    static const char *const names[PICTURES] = { "a.jpg", "b.jpg", "c.jpg" };
+    (void)arg;
+    assert(picture < PICTURES);
+    return names[picture];
+}
+
+static size_t find_picture(const void *arg, const char *name)
+{
     (void)arg;
     for (size_t i = 0; i < PICTURES; i++)
         if (strcmp(names[i], name) == 0)
@@ -54,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *bytes = (const char *)data + 1;
     struct error err = { 0 };
     struct label_classes classes = { 0 };
+    const struct label_pictures pictures = { find_picture, name_picture, NULL };
     struct label_boxes boxes;
     if (label_boxes_init(&boxes, PICTURES, &err))
         return 0;
@@ -65,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (!failed && *data == 'y')
         failed = labels_parse_yolo(&boxes, 2, classes.count, "fuzz", bytes, size - 1, &err);
     else if (!failed && *data == 'c')
-        failed = labels_parse_coco(&boxes, &classes, find, NULL, "fuzz", bytes, size - 1, &err);
+        failed = labels_parse_coco(&boxes, &classes, &pictures, "fuzz", bytes, size - 1, &err);
     else if (!failed && *data == 'v')
         failed = labels_parse_voc(&boxes, 0, &classes, "fuzz", bytes, size - 1, &err);
     else if (!failed && *data == 'n')

@@ -157,7 +157,7 @@ static void coco(void **state)
     expect_label_mistake(file, file,
                          "{\"categories\": [], \"annotations\": [], \"images\": "
                          "[{\"id\": 1, \"file_name\": \"p_1.png\"}]}",
-                         "picture 2 of the set is not in its images");
+                         "p_2.png is not among its images");
     expect_label_mistake(file, file,
                          "{\"categories\": [], \"annotations\": [], \"images\": "
                          "[{\"id\": 1, \"file_name\": \"p_1.png\"}, {\"id\": 1}]}",
