@@ -313,6 +313,27 @@ void resize_taps(const struct resize *resize, int axis, int64_t at, struct resiz
         taps->weight[i] /= sum;
 }
 
+void resize_first(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
+                  struct resize_taps taps[SHAPE_RANK_MAX])
+{
+    memset(taps, 0, SHAPE_RANK_MAX * sizeof *taps);
+    memset(index, 0, SHAPE_RANK_MAX * sizeof *index);
+    for (int i = 0; i < resize->out.rank; i++)
+        resize_taps(resize, i, 0, &taps[i]);
+}
+
+void resize_next(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
+                 struct resize_taps taps[SHAPE_RANK_MAX])
+{
+    bool wraps = true;
+    for (int i = resize->out.rank - 1; wraps && i >= 0; i--) {
+        wraps = ++index[i] == resize->out.dim[i];
+        if (wraps)
+            index[i] = 0;
+        resize_taps(resize, i, index[i], &taps[i]);
+    }
+}
+
 /* The weighted sum over all dimensions from `axis` on. */
 static double blend(const struct resize_taps *taps, const int64_t *steps, int axis, int rank,
                     const real *from)
@@ -335,22 +356,14 @@ static int resize_reference(const struct node *node, const struct tensor *const 
     if (rc)
         return rc;
     int rank = resize.out.rank;
-    int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX] = { 0 };
-    struct resize_taps taps[SHAPE_RANK_MAX] = { { 0 } };
+    int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX];
+    struct resize_taps taps[SHAPE_RANK_MAX];
     shape_steps(&resize.in, steps);
-    for (int i = 0; i < rank; i++)
-        resize_taps(&resize, i, 0, &taps[i]);
+    resize_first(&resize, index, taps);
     int64_t elements = shape_elements(&resize.out);
     for (int64_t n = 0; n < elements; n++) {
         ((real *)out[0]->data)[n] = (real)blend(taps, steps, 0, rank, in[0]->data);
-        for (int i = rank - 1; i >= 0; i--) { /* count on, with new taps for what changed */
-            bool wraps = ++index[i] == resize.out.dim[i];
-            if (wraps)
-                index[i] = 0;
-            resize_taps(&resize, i, index[i], &taps[i]);
-            if (!wraps)
-                break;
-        }
+        resize_next(&resize, index, taps);
     }
     return 0;
 }

@@ -59,23 +59,15 @@ static int resize_grad_reference(const struct node *node, const struct tensor *c
     if (rc)
         return rc;
     int rank = resize.out.rank;
-    int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX] = { 0 };
-    struct resize_taps taps[SHAPE_RANK_MAX] = { { 0 } };
+    int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX];
+    struct resize_taps taps[SHAPE_RANK_MAX];
     const real *dy = in[0]->data;
     memset(out[0]->data, 0, tensor_bytes(out[0]));
     shape_steps(&resize.in, steps);
-    for (int i = 0; i < rank; i++)
-        resize_taps(&resize, i, 0, &taps[i]);
+    resize_first(&resize, index, taps);
     for (int64_t n = 0, count = shape_elements(&resize.out); n < count; n++) {
         spread(taps, steps, 0, rank, (double)dy[n], out[0]->data);
-        for (int i = rank - 1; i >= 0; i--) { /* count on, with new taps for what changed */
-            bool wraps = ++index[i] == resize.out.dim[i];
-            if (wraps)
-                index[i] = 0;
-            resize_taps(&resize, i, index[i], &taps[i]);
-            if (!wraps)
-                break;
-        }
+        resize_next(&resize, index, taps);
     }
     return 0;
 }

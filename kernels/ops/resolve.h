@@ -23,8 +23,8 @@ struct matmul_span {
 bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_span *span);
 
 /* Softmax: the tensor seen as outer x size x inner, normalised over size. */
-void softmax_span(const struct node *node, const struct shape *input, int64_t *outer,
-                  int64_t *size, int64_t *inner);
+void softmax_span(const struct node *node, const struct shape *input, int64_t *outer, int64_t *size,
+                  int64_t *inner);
 
 /* ReduceSum and its relatives: the axes that are folded, one flag for each of `rank` many. axes is the
  * input, NULL when absent. */
@@ -119,5 +119,11 @@ struct resize_taps {
     double weight[4];
 };
 void resize_taps(const struct resize *resize, int axis, int64_t at, struct resize_taps *taps);
+/* The first output position with its taps, one for each dimension; and from any to the next, row-major,
+ * with new taps for what changed. */
+void resize_first(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
+                  struct resize_taps taps[SHAPE_RANK_MAX]);
+void resize_next(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
+                 struct resize_taps taps[SHAPE_RANK_MAX]);
 
 #endif
