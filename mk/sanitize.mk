@@ -1,7 +1,7 @@
 # The whole test suite under a sanitizer, each in a build folder of its own; and fuzzing.
 
 .PHONY: asan ubsan tsan fuzz
-asan: deps-test ## all tests under AddressSanitizer with leak check
+asan: deps-test ## all tests under AddressSanitizer with leak check (suppressions: tests/lsan.supp)
 	+@$(call sanitized,asan,-fsanitize=address)
 ubsan: deps-test ## all tests under UndefinedBehaviorSanitizer
 	+@$(call sanitized,ubsan,-fsanitize=undefined -fno-sanitize-recover=undefined)
@@ -13,6 +13,7 @@ tsan: deps-test ## all tests under ThreadSanitizer (suppressions: tests/tsan.sup
 # in here, which make itself cannot see through the call.
 sanitized = rm -f $(B)/$(1)/findings.*; \
 	ASAN_OPTIONS=detect_leaks=1:log_path=$(abspath $(B)/$(1)/findings) \
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(B)/$(1)/findings) \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:history_size=4:log_path=$(abspath $(B)/$(1)/findings) \
 	TEST_FINDINGS=$(abspath $(B)/$(1)/findings) TEST_SECONDS=900 TEST_SLOWER=5 \

@@ -1,14 +1,14 @@
 /* encode: libx264 through libavcodec, set up so that no frame waits inside it. libavcodec's wrapper
  * compares bitrate, VBV and CRF of its context with x264's before each frame and hands changes on,
- * so a new rung of the same size costs nothing. */
+ * so a new rung of the same size costs nothing. encode_library.c knows how libx264, libx265 and libaom
+ * want to be told. */
 #include "media/encode.h"
+#include "media/encode_library.h"
 #include "media/ffmpeg.h"
 #include "media/packet.h"
-#include "media/rung.h"
 
 #include <assert.h>
 #include <libavcodec/avcodec.h>
-#include <libavutil/opt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,9 @@ static int check_config(const struct encoder_config *config, struct error *err)
     if (!(config->fps > 0) || config->fps > ENCODER_FPS_MAX)
         return error_set(err, ERROR_CONFIG, "encoder", "%g frames a second is not within 0 and %g",
                          config->fps, ENCODER_FPS_MAX);
+    if (config->codec != VIDEO_H264 && rung->mode != RATE_BITRATE)
+        return error_set(err, ERROR_CONFIG, "encoder",
+                         "only H.264 can hold a quality: give the rung a bitrate instead");
     return 0;
 }
 
@@ -49,9 +52,10 @@ int encoder_open(struct encoder **encoder, const struct encoder_config *config, 
     int failed = check_config(config, err);
     if (failed)
         return failed;
-    if (!avcodec_find_encoder_by_name("libx264"))
+    if (!avcodec_find_encoder_by_name(encode_library_name(config->codec)))
         return error_set(err, ERROR_UNSUPPORTED, "encoder",
-                         "this libavcodec has no libx264: install the distribution's full build");
+                         "this libavcodec has no %s: install the distribution's full build",
+                         encode_library_name(config->codec));
     struct encoder *fresh = calloc(1, sizeof *fresh);
     if (!fresh || !(fresh->frame = av_frame_alloc())) {
         free(fresh);
@@ -114,29 +118,20 @@ int encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t nu
                         (unsigned long long)number);
 }
 
-/* Also at each rung change: the wrapper reads these before the next frame. */
-static void apply_rates(AVCodecContext *codec, const struct rung *rung)
-{
-    int64_t bits_per_s = (int64_t)rung->bitrate_kbps * 1000;
-    codec->rc_max_rate = bits_per_s;
-    codec->rc_buffer_size = (int)((int64_t)rung->bitrate_kbps * rung->vbv_ms);
-    if (rung->mode == RATE_BITRATE)
-        codec->bit_rate = bits_per_s;
-    else
-        av_opt_set_double(codec->priv_data, "crf", rung->quality, 0);
-}
-
 int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct error *err)
 {
     assert(encoder && rung);
     const struct rung *now = &encoder->config.rung;
+    if (encoder->config.codec != VIDEO_H264)
+        return error_set(err, ERROR_UNSUPPORTED, "encoder",
+                         "only H.264 changes without a new encoder");
     if (rung->width != now->width || rung->height != now->height || rung->fps != now->fps ||
         rung->mode != now->mode || rung->preset != now->preset || rung->keyframe_s != now->keyframe_s)
         return error_set(err, ERROR_UNSUPPORTED, "encoder",
                          "only bitrate, VBV and quality change without a new encoder");
     encoder->config.rung = *rung;
     if (encoder->codec)
-        apply_rates(encoder->codec, rung);
+        encode_library_set_rates(encoder->codec, &encoder->config);
     return 0;
 }
 
@@ -154,7 +149,7 @@ void encoder_close(struct encoder **encoder)
 
 static int lend_memory(AVCodecContext *codec, AVPacket *av, int flags)
 {
-    (void)flags; /* H.264 packets are not read again by the encoder */
+    (void)flags; /* no library of ours reads its packets again */
     struct encoder *encoder = codec->opaque;
     assert(encoder->filling);
     return packet_lend_memory(encoder->filling, av);
@@ -176,30 +171,24 @@ static void describe_rung(AVCodecContext *codec, const struct encoder_config *co
     codec->time_base = av_inv_q(codec->framerate);
     codec->gop_size = (int)fmax(1, round(config->fps * rung->keyframe_s));
     codec->max_b_frames = 0;
-    codec->thread_count = (int)config->threads;
-    codec->thread_type = FF_THREAD_SLICE; /* frame threads would hold frames back */
-    apply_rates(codec, rung);
+    encode_library_set_rates(codec, config);
 }
 
 static int start_codec(struct encoder *encoder, const struct picture_view *view, struct error *err)
 {
     const struct encoder_config *config = &encoder->config;
     avcodec_free_context(&encoder->codec);
-    const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
-    AVCodecContext *codec = avcodec_alloc_context3(x264);
+    const AVCodec *library = avcodec_find_encoder_by_name(encode_library_name(config->codec));
+    AVCodecContext *codec = avcodec_alloc_context3(library);
     if (!codec)
         return error_set(err, ERROR_MEMORY, "encoder", "no room for an encoder");
     codec->opaque = encoder;
     codec->get_encode_buffer = lend_memory;
     codec->pix_fmt = view->format == PIXEL_NV12 ? AV_PIX_FMT_NV12 : AV_PIX_FMT_YUV420P;
     describe_colour(codec, view);
-    av_opt_set(codec->priv_data, "preset", rung_presets[config->rung.preset], 0);
-    av_opt_set(codec->priv_data, "tune", "zerolatency", 0);
-    av_opt_set(codec->priv_data, "forced-idr", "1", 0);
-    /* An IDR that nobody asked for is a burst on the uplink: no scene cuts. */
-    av_opt_set(codec->priv_data, "x264-params", "scenecut=0", 0);
+    encode_library_set_up(codec, config);
     describe_rung(codec, config);
-    int rc = avcodec_open2(codec, x264, NULL);
+    int rc = avcodec_open2(codec, library, NULL);
     if (rc < 0) {
         avcodec_free_context(&codec);
         return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "encoder", "cannot encode %ux%u at %g fps",

@@ -1,9 +1,11 @@
 /* encode: pictures to packets, one in, at most one out, no delay. libx264 with VBV; bitrate and
- * quality change between frames without a new encoder. One thread per encoder. */
+ * quality change between frames without a new encoder. H.265 and AV1 are there to be compared with:
+ * no stream carries them. One thread per encoder. */
 #ifndef RUNESPOOR_MEDIA_ENCODE_H
 #define RUNESPOOR_MEDIA_ENCODE_H
 
 #include "config/config.h"
+#include "media/decode.h" /* enum video_codec */
 #include "media/picture.h"
 #include <stddef.h>
 
@@ -17,7 +19,7 @@ struct rung {
     uint32_t bitrate_kbps;  /* target (bitrate) and VBV maximum (both modes) */
     uint32_t vbv_ms;        /* VBV buffer as time at bitrate_kbps */
     double quality;         /* CRF 0..51, mode quality */
-    int preset;             /* x264's, ultrafast..medium */
+    int preset;             /* x264's, ultrafast..medium; other codecs: of about that effort */
     uint32_t keyframe_s;    /* longest time between IDRs */
 };
 extern const struct option_spec rung_options[];
@@ -26,10 +28,12 @@ struct encoder_config {
     struct rung rung; /* width and height resolved: even, not 0 */
     double fps;       /* of the pictures that will come */
     uint32_t threads; /* 1: no slice threads */
+    enum video_codec codec;
 };
 
-/* An encoded frame: an H.264 access unit in Annex B form; a keyframe is an IDR and carries its
- * parameter sets. Reference-counted; any thread may ref and unref. */
+/* An encoded frame: an access unit in Annex B form (H.264, H.265), or a temporal unit (AV1); a
+ * keyframe is an IDR (AV1: a key frame) and carries its parameter sets. Reference-counted; any thread
+ * may ref and unref. */
 struct packet;
 struct packet *packet_ref(struct packet *packet);
 const uint8_t *packet_data(const struct packet *packet, size_t *size);
@@ -46,7 +50,7 @@ int encoder_open(struct encoder **encoder, const struct encoder_config *config, 
 int encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
                    bool force_idr, struct packet **packet, struct error *err);
 /* New bitrate, VBV or quality from the next frame on, without a new encoder and without an IDR.
- * -ERROR_UNSUPPORTED when anything else differs: open a new encoder then. */
+ * -ERROR_UNSUPPORTED when anything else differs, or the codec is not H.264: open a new encoder then. */
 int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct error *err);
 void encoder_close(struct encoder **encoder);
 
