@@ -1,10 +1,10 @@
-/* camera: see the header. The thread owns source, scaler and encoder; the loop owns the session. */
+/* camera: see the header. The thread owns source and encoder; the loop owns the session. */
 #include "camera.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
-#include "media/scale.h"
+#include "media/encode_rung.h"
 #include "pace.h"
 #include <assert.h>
 #include <stdatomic.h>
@@ -25,10 +25,9 @@ struct camera {
 
     /* the thread's */
     struct source *source;
-    struct scaler *scaler;
-    struct encoder *encoder; /* NULL: to be opened for rung */
-    struct rung rung;        /* sizes resolved */
+    struct rung_encoder *encoder;
     struct pace pace;
+    double cap_fps; /* that pace has */
     uint64_t next_number, damaged;
     uint32_t epoch_seen; /* a new epoch needs an IDR */
     struct error end;
@@ -65,7 +64,6 @@ int camera_open(struct camera **out, const struct camera_config *config, struct 
     }
     if (queue_create(&camera->empty, FRAMES_MAX, QUEUE_REFUSE, err) != 0 ||
         queue_create(&camera->full, FRAMES_MAX, QUEUE_REFUSE, err) != 0 ||
-        scaler_create(&camera->scaler, err) != 0 ||
         source_open(&camera->source, &config->source, err) != 0)
         goto failed;
     source_get_info(camera->source, &camera->info);
@@ -75,6 +73,15 @@ int camera_open(struct camera **out, const struct camera_config *config, struct 
                   camera->info.height, WIRE_SIDE_MAX, WIRE_SIDE_MAX);
         goto failed;
     }
+    const struct rung_encoder_config encoder = {
+        .codec = VIDEO_H264,
+        .camera_width = camera->info.width,
+        .camera_height = camera->info.height,
+        .camera_fps = camera->info.fps,
+        .threads = config->encode_threads,
+    };
+    if (rung_encoder_create(&camera->encoder, &encoder, &config->rung, err) != 0)
+        goto failed;
     for (size_t i = 0; i < FRAMES_MAX; i++)
         queue_put(camera->empty, &camera->frames[i], NULL);
     *out = camera;
@@ -163,8 +170,7 @@ void camera_close(struct camera **camera_ptr)
     }
     queue_destroy(&camera->full, NULL);
     queue_destroy(&camera->empty, NULL);
-    encoder_close(&camera->encoder);
-    scaler_destroy(&camera->scaler);
+    rung_encoder_destroy(&camera->encoder);
     source_close(&camera->source);
     uv_mutex_destroy(&camera->rung_mutex);
     free(camera);
@@ -178,16 +184,11 @@ static void adopt_rung(struct camera *camera)
     uv_mutex_lock(&camera->rung_mutex);
     struct rung rung = camera->rung_asked;
     uv_mutex_unlock(&camera->rung_mutex);
-    if (rung.fps != camera->rung.fps)
+    if (rung.fps != camera->cap_fps)
         pace_set_cap(&camera->pace, rung.fps);
-    rung_resolve(&rung, camera->info.width, camera->info.height);
-    camera->rung = rung;
-    if (!camera->encoder)
-        return;
-    if (encoder_set_rung(camera->encoder, &rung, NULL) != 0) {
-        encoder_close(&camera->encoder); /* the next picture opens a new one */
-        return;
-    }
+    camera->cap_fps = rung.fps;
+    if (!rung_encoder_set_rung(camera->encoder, &rung))
+        return; /* the next picture opens a new one */
     log_info("camera", "rung changed", LOG_STR("stream", camera->config->name),
              LOG_U64("kbps", rung.bitrate_kbps), LOG_U64("vbv_ms", rung.vbv_ms),
              LOG_F64("quality", rung.quality));
@@ -195,40 +196,27 @@ static void adopt_rung(struct camera *camera)
 
 static int open_encoder(struct camera *camera, struct error *err)
 {
-    const struct encoder_config config = {
-        .rung = camera->rung,
-        .fps = pace_sent_fps(camera->info.fps, camera->rung.fps),
-        .threads = camera->config->encode_threads,
-    };
-    int result = encoder_open(&camera->encoder, &config, err);
+    const struct rung *rung = rung_encoder_rung(camera->encoder);
+    int result = rung_encoder_start(camera->encoder, err);
     if (result != 0)
         return result;
     log_info("camera", "encoder opened", LOG_STR("stream", camera->config->name),
-             LOG_U64("width", camera->rung.width), LOG_U64("height", camera->rung.height),
-             LOG_F64("fps", config.fps), LOG_U64("kbps", camera->rung.bitrate_kbps));
+             LOG_U64("width", rung->width), LOG_U64("height", rung->height),
+             LOG_F64("fps", rung_encoder_fps(camera->encoder)), LOG_U64("kbps", rung->bitrate_kbps));
     return 0;
 }
 
 /* Gives a packet that the uplink may send, or an error. */
-static int scale_and_encode(struct camera *camera, struct picture *picture, uint64_t number,
-                            uint32_t epoch, struct packet **packet, struct error *err)
+static int encode_picture(struct camera *camera, struct picture *picture, uint64_t number,
+                          uint32_t epoch, struct packet **packet, struct error *err)
 {
-    struct picture *scaled = NULL;
-    int result = camera->encoder ? 0 : open_encoder(camera, err);
-    if (result == 0)
-        result = scaler_to_picture(camera->scaler, picture, camera->rung.width, camera->rung.height,
-                                   &scaled, err);
+    int result = rung_encoder_runs(camera->encoder) ? 0 : open_encoder(camera, err);
     if (result != 0)
         return result;
     bool asked = atomic_exchange(&camera->keyframe_asked, false);
     bool idr = asked || epoch != camera->epoch_seen;
     camera->epoch_seen = epoch;
-    result = encoder_encode(camera->encoder, scaled, number, idr, packet, err);
-    picture_unref(&scaled);
-    if (result == 0 && !*packet) /* it was opened so that it holds nothing back */
-        return error_set(err, ERROR_UNSUPPORTED, "encoder", "frame %llu was held back",
-                         (unsigned long long)number);
-    return result;
+    return rung_encoder_encode(camera->encoder, picture, number, idr, packet, err);
 }
 
 /* Encodes one picture whose credit is taken, and hands it to the loop. */
@@ -237,7 +225,7 @@ static int send_picture(struct camera *camera, struct picture *picture, uint64_t
 {
     uint64_t begin_ns = clock_now_ns();
     struct packet *packet = NULL;
-    int result = scale_and_encode(camera, picture, number, epoch, &packet, err);
+    int result = encode_picture(camera, picture, number, epoch, &packet, err);
     if (result != 0)
         return result;
 
@@ -246,6 +234,7 @@ static int send_picture(struct camera *camera, struct picture *picture, uint64_t
     assert(taken == QUEUE_OK); /* FRAMES_MAX tells why */
     (void)taken;
     struct encoded_frame *frame = item;
+    const struct rung *rung = rung_encoder_rung(camera->encoder);
     uint64_t now_ns = clock_now_ns();
     uint64_t encode_us = (now_ns - begin_ns) / 1000;
     *frame = (struct encoded_frame){
@@ -255,8 +244,8 @@ static int send_picture(struct camera *camera, struct picture *picture, uint64_t
         .capture_unix_us = clock_wall_us() - (now_ns - capture_ns) / 1000,
         .encode_us = (uint32_t)encode_us,
         .epoch = epoch,
-        .width = camera->rung.width,
-        .height = camera->rung.height,
+        .width = rung->width,
+        .height = rung->height,
         .keyframe = packet_is_keyframe(packet),
     };
     metric_histogram_observe_us(camera->figures->encode_time, encode_us);

@@ -2,6 +2,7 @@
 #include "pace.h"
 
 #include "base/clock.h"
+#include "media/encode_rung.h"
 
 #define FPS_ASSUMED 25.0 /* where a source does not tell */
 
@@ -30,8 +31,7 @@ void pace_set_cap(struct pace *pace, double cap_fps)
 
 double pace_sent_fps(double source_fps, double cap_fps)
 {
-    double fps = source_fps > 0 ? source_fps : FPS_ASSUMED;
-    return cap_fps > 0 && cap_fps < fps ? cap_fps : fps;
+    return rung_sent_fps(source_fps, cap_fps);
 }
 
 uint64_t pace_due_ns(const struct pace *pace, uint64_t time_ns)
