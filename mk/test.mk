@@ -36,6 +36,12 @@ endef
 $(foreach m,$(MODULES),$(eval $(call unit_rule,$(m))))
 $(B)/test/unit/cloud-server/report_test: LDLIBS += -ljson-c
 
+# It runs the agent's camera beside the server's degrade.
+$(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degrade_test.o $(B)/lib/edge-agent.a \
+		$(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o: CPPFLAGS += -Icloud-server
 $(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline

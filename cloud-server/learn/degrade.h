@@ -1,0 +1,44 @@
+/* degrade: what a picture becomes on its way through the product at a rung: scaled and encoded by what
+ * the agent's camera calls (media/encode_rung.h), decoded by what ingest calls (media/decode.h). For
+ * eval, frame by frame over a video, and for training. One thread. */
+#ifndef RUNESPOOR_LEARN_DEGRADE_H
+#define RUNESPOOR_LEARN_DEGRADE_H
+
+#include "media/encode.h"
+
+/* Received pictures that may be kept at a time: they lie in the decoder's pool. */
+#define DEGRADE_KEPT_MAX 8u
+
+struct degrade_config {
+    struct rung rung; /* as an agent is given it: zeros mean the camera's */
+    double fps; /* of the source; 0: unknown. Above the rung's cap the caller leaves pictures out */
+    enum video_codec codec; /* VIDEO_H264 is what streams carry; the others are for comparison */
+    uint32_t camera_width, camera_height; /* of every picture that will come */
+};
+
+struct degrade;
+
+int degrade_open(struct degrade **degrade, const struct degrade_config *config, struct error *err);
+/* The rung with its sizes resolved, those of received pictures; borrowed. */
+const struct rung *degrade_rung(const struct degrade *degrade);
+
+/* Sends one picture of a video. *received is what the server has of it, at the rung's size, the
+ * caller's to unref; *bytes what was sent. */
+int degrade_picture(struct degrade *degrade, struct picture *source, struct picture **received,
+                    size_t *bytes, struct error *err);
+/* Sends a still as the end of a short pan and zoom over itself, which begins a video of its own: so it
+ * is damaged as a frame in a stream is, by what was sent before and by what is sent of it. Direction
+ * and speed come from seed; the same seed gives the same pixels. Milder than a video all the same, as
+ * nothing new comes into view: over CamVid's validation video a pan at half the bitrate has the PSNR of
+ * the video (240x180: 30.1 dB at 64 kbit/s, 30.6 at 129), below 60 kbit/s one at the same bitrate. *bytes are those of the last packet,
+ * the still's own. The next picture begins a new video. */
+int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
+                struct picture **received, size_t *bytes, struct error *err);
+/* What was sent last; borrowed until the next call, NULL before the first. */
+const struct packet *degrade_last_packet(const struct degrade *degrade);
+
+/* The next picture begins a new video: a fresh encoder, an IDR. */
+void degrade_restart(struct degrade *degrade);
+void degrade_close(struct degrade **degrade); /* sets NULL, takes NULL */
+
+#endif
