@@ -4,6 +4,7 @@
 
 #include "analyse/analysis.h"
 #include "analyse/card.h"
+#include "analyse/restore.h"
 #include "base/text.h"
 #include "config/cli.h"
 #include "device.h"
@@ -18,13 +19,29 @@ int model_open(struct model **model, const char *folder, struct device *device, 
 /* The same in a precision of the caller's choice, whatever the card allows. */
 int model_open_in(struct model **model, const char *folder, struct device *device,
                   enum precision precision, struct error *err);
+/* The same with restoration in front, in one plan: for pictures of config's received size (others are
+ * scaled to it first). precision NULL: as model_open does. RESTORE_NONE: as without a config. config
+ * is borrowed for the call. */
+int model_open_restored(struct model **model, const char *folder, struct device *device,
+                        const struct restore_config *config, const enum precision *precision,
+                        struct error *err);
 const struct card *model_card(const struct model *model);
 struct plan *model_plan(struct model *model);
 enum precision model_precision(const struct model *model);
 
-/* Prepares, runs and decodes one picture. Allocates nothing once warm. */
+/* Prepares, runs and decodes one picture. What is found is in its pixels, restored or not. Allocates
+ * nothing once warm. */
 int model_run(struct model *model, const struct picture_view *picture, struct analysis *analysis,
               struct error *err);
+
+/* The restored picture of the last model_run, 1x3x(rows)x(columns) of f32, RGB in 0..1; NULL unless the
+ * config said to keep it. Holds until the next run. */
+const struct tensor *model_restored(const struct model *model);
+/* Labels of the last model_run for a picture of any size, which they are laid over by nearest
+ * neighbour: the number of the card's class that each pixel belongs to (where classes may overlap, the
+ * last of them), PIXELS_NO_LABEL where there is none. map takes width * height of them. The head must be
+ * one that finds areas (head_finds_areas). */
+void model_label_map(struct model *model, uint32_t width, uint32_t height, uint8_t *map);
 
 /* Runs the sample picture and compares; the error names what was expected and what was found. A
  * model that fails does not serve. */
