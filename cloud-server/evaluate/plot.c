@@ -1,9 +1,8 @@
 /* plot: everything is drawn into a text first, so that there is one place where writing can fail.
  * Colours are told apart by colour-blind people too, and series also differ in marks and dashes. */
 #include "evaluate/plot.h"
-#include "base/text.h"
+#include "base/file.h"
 #include "evaluate/plot_axis.h"
-#include "evaluate/report_file.h"
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -55,7 +54,7 @@ int plot_save(const struct plot *plot, const char *path, struct error *err)
     struct text svg = { 0 };
     int rc = make_svg(plot, &svg, err);
     if (rc == 0)
-        rc = report_file_write(path, &svg, err);
+        rc = file_write_text(path, &svg, err);
     text_finish(&svg);
     return rc;
 }

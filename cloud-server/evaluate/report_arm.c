@@ -1,8 +1,7 @@
 /* report_arm: an arm in memory, and its file written. The order of keys is fixed: the reader
  * (report_arm_read.c) expects them as they stand here. */
 #include "evaluate/report_arm.h"
-#include "base/text.h"
-#include "evaluate/report_file.h"
+#include "base/file.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -168,7 +167,7 @@ int arm_write(const struct arm *arm, const char *path, struct error *err)
         return error_set(err, ERROR_UNSUPPORTED, path, "arm %s has no frames to keep", arm->name);
     assert(arm->stream_us <= ARM_STREAM_US_MAX && arm->stream_bytes <= ARM_STREAM_BYTES_MAX);
     write_arm(&text, arm);
-    int rc = report_file_write(path, &text, err);
+    int rc = file_write_text(path, &text, err);
     text_finish(&text);
     return rc;
 }

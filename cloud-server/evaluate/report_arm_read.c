@@ -2,8 +2,7 @@
  * their order, whole numbers, texts with the writer's escapes. So whatever else stands there is an
  * error with its place, and nothing is guessed. */
 #include "evaluate/report_arm.h"
-#include "base/text.h"
-#include "evaluate/report_file.h"
+#include "base/file.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,7 +101,7 @@ int arm_read(struct arm **arm, const char *path, const char *recipe, struct erro
     struct facts_read *facts = calloc(1, sizeof *facts);
     if (!facts)
         return error_set(err, ERROR_MEMORY, path, "no room to read it");
-    int rc = report_file_read(path, ARM_FILE_BYTES_MAX, &text, err);
+    int rc = file_read_text(path, ARM_FILE_BYTES_MAX, &text, err);
     if (rc == 0) {
         const char *bytes = text.data ? text.data : "";
         struct reader reader = { path, bytes, bytes, bytes + text.size, err, 0 };

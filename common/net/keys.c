@@ -2,6 +2,7 @@
  */
 #include "net/keys.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "net/keys_file.h"
 #include "net/wire.h"
@@ -38,7 +39,7 @@ int keys_create(const char *folder, const char *name, struct key_pair *pair, str
     if ((result = wire_check_name(name, "key name", err)) < 0 ||
         (result = keys_file_path(secret_path, sizeof secret_path, folder, name, ".key", err)) < 0 ||
         (result = keys_file_path(public_path, sizeof public_path, folder, name, ".pub", err)) < 0 ||
-        (result = keys_file_make_folder(folder, SECRET_FOLDER_MODE, err)) < 0)
+        (result = file_make_folder(folder, SECRET_FOLDER_MODE, err)) < 0)
         return result;
     if (zmq_curve_keypair(fresh.public_text, fresh.secret_text) != 0)
         return error_set(err, ERROR_UNSUPPORTED, "keys", "libzmq was built without CURVE: %s",
@@ -112,7 +113,7 @@ int keys_allow(const char *folder, const char *name, const char *public_text,
         (result = keys_check_public(public_text, "key", err)) < 0 ||
         (result = check_streams(streams, stream_count, err)) < 0 ||
         (result = keys_file_path(path, sizeof path, folder, name, ".yaml", err)) < 0 ||
-        (result = keys_file_make_folder(folder, ALLOW_FOLDER_MODE, err)) < 0)
+        (result = file_make_folder(folder, ALLOW_FOLDER_MODE, err)) < 0)
         return result;
     struct text text = { 0 };
     /* Neither Z85 nor the names have quotes in them. */
@@ -126,7 +127,7 @@ int keys_allow(const char *folder, const char *name, const char *public_text,
         result = error_set(err, ERROR_LIMIT, path, "would have %zu bytes, at most %u are read",
                            text.size, KEYS_ALLOWED_FILE_BYTES_MAX);
     else
-        result = keys_file_write(path, text.data, PUBLIC_MODE, true, err);
+        result = file_write(path, text.data, text.size, PUBLIC_MODE, true, err);
     text_finish(&text);
     return result;
 }
@@ -136,7 +137,7 @@ static int write_key(const char *path, const char *key, mode_t mode, struct erro
     char line[KEY_TEXT_BYTES + 1];
     memcpy(line, key, KEY_TEXT_BYTES - 1);
     memcpy(line + KEY_TEXT_BYTES - 1, "\n", 2);
-    int result = keys_file_write(path, line, mode, false, err);
+    int result = file_write(path, line, strlen(line), mode, false, err);
     explicit_bzero(line, sizeof line);
     return result;
 }

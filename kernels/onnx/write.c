@@ -1,17 +1,12 @@
 /* write: the model as a whole (versions, names, inputs, constants, outputs) and the file. */
 #include "onnx/write.h"
+#include "base/file.h"
 #include "onnx/writer.h"
 #include "ops/resolve.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define FILE_MODE 0644
 /* Readers in other languages refuse messages from here on, ONNX's own among them. */
 #define MODEL_BYTES_MAX ((uint64_t)INT32_MAX)
 #define ONNX_TYPE_NUMBER_MAX 16
@@ -37,8 +32,6 @@ static Onnx__TensorShapeProto *make_shape(struct writer *writer, const struct sh
 static int pack(const Onnx__ModelProto *model, void **bytes, size_t *size, struct error *err);
 static const struct tensor *content_of(const struct value *value);
 static int32_t number_of_type(enum tensor_type type);
-static int put_file(const char *path, const void *bytes, size_t size, struct error *err);
-static int write_all(int file, const void *bytes, size_t size);
 
 int onnx_write_file(const struct graph *graph, const char *path, struct error *err)
 {
@@ -50,7 +43,7 @@ int onnx_write_file(const struct graph *graph, const char *path, struct error *e
             error_wrap(err, "%.200s", path);
         return rc;
     }
-    rc = put_file(path, bytes, size, err);
+    rc = file_write(path, bytes, size, FILE_MODE_PUBLIC, true, err);
     free(bytes);
     return rc;
 }
@@ -362,41 +355,5 @@ static int32_t number_of_type(enum tensor_type type)
     for (int32_t number = 1; number <= ONNX_TYPE_NUMBER_MAX; number++)
         if (type_of_onnx(number) == type)
             return number;
-    return 0;
-}
-
-/* Under another name first, beside it, so that a full disk leaves what was there before. */
-static int put_file(const char *path, const void *bytes, size_t size, struct error *err)
-{
-    char fresh[PATH_MAX];
-    int length = snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof fresh)
-        return error_set(err, ERROR_IO, "file", "the path is longer than %d bytes", PATH_MAX);
-    int file = mkostemp(fresh, O_CLOEXEC);
-    if (file < 0)
-        return error_set_errno(err, errno, path, "cannot write here");
-    int rc = 0;
-    if (fchmod(file, FILE_MODE) != 0 || write_all(file, bytes, size) != 0 || fsync(file) != 0)
-        rc = error_set_errno(err, errno, path, "cannot write %zu bytes", size);
-    if (close(file) != 0 && !rc)
-        rc = error_set_errno(err, errno, path, "cannot write %zu bytes", size);
-    if (!rc && rename(fresh, path) != 0)
-        rc = error_set_errno(err, errno, path, "cannot give the file its name");
-    if (rc)
-        unlink(fresh);
-    return rc;
-}
-
-static int write_all(int file, const void *bytes, size_t size)
-{
-    const char *at = bytes, *end = at + size;
-    while (at < end) {
-        ssize_t count = write(file, at, (size_t)(end - at));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -1;
-        at += count;
-    }
     return 0;
 }

@@ -3,8 +3,8 @@
  * JSON (read back by a library) hold figures worked out by hand; arms that cannot be compared are
  * refused. */
 #include "evaluate/report.h"
+#include "base/file.h"
 #include "base/random.h"
-#include "evaluate/report_file.h"
 #include <dirent.h>
 #define json_bool json_c_bool /* a type of the library, a function of ours */
 #include <json-c/json.h>
@@ -69,7 +69,7 @@ static struct arm *make_arm(const char *name, enum score_kind kind, size_t frame
 
 static void read_bytes(struct text *text)
 {
-    assert_int_equal(report_file_read(path, 1 << 20, text, NULL), 0);
+    assert_int_equal(file_read_text(path, 1 << 20, text, NULL), 0);
 }
 
 static void put_bytes(const char *bytes, size_t size)
@@ -255,12 +255,12 @@ static void a_failed_write_keeps_what_was_there(void **state)
     struct arm *arm = make_arm("a", SCORE_BOXES, 1, 0);
     assert_int_equal(arm_write(arm, path, NULL), 0);
     read_bytes(&before);
-    assert_int_equal(report_file_write(path, &lost, &err), -ERROR_MEMORY);
-    assert_int_equal(report_file_write(folder, &before, &err), -ERROR_IO); /* a folder has the name */
+    assert_int_equal(file_write_text(path, &lost, &err), -ERROR_MEMORY);
+    assert_int_equal(file_write_text(folder, &before, &err), -ERROR_IO); /* a folder has the name */
     read_bytes(&after);
     assert_string_equal(before.data, after.data);
     text_finish(&lost);
-    assert_int_equal(report_file_read(path, 10, &lost, &err), -ERROR_LIMIT);
+    assert_int_equal(file_read_text(path, 10, &lost, &err), -ERROR_LIMIT);
     text_finish(&before);
     text_finish(&after);
     text_finish(&lost);
