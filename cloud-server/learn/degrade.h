@@ -28,10 +28,9 @@ int degrade_picture(struct degrade *degrade, struct picture *source, struct pict
                     size_t *bytes, struct error *err);
 /* Sends a still as the end of a short pan and zoom over itself, which begins a video of its own: so it
  * is damaged as a frame in a stream is, by what was sent before and by what is sent of it. Direction
- * and speed come from seed; the same seed gives the same pixels. Milder than a video all the same, as
- * nothing new comes into view: over CamVid's validation video a pan at half the bitrate has the PSNR of
- * the video (240x180: 30.1 dB at 64 kbit/s, 30.6 at 129), below 60 kbit/s one at the same bitrate. *bytes are those of the last packet,
- * the still's own. The next picture begins a new video. */
+ * and speed come from seed; the same seed gives the same pixels. Milder than a video at the same rung all
+ * the same, as nothing new comes into view: who trains draws bitrates from about half the video's on.
+ * *bytes are those of the last packet, the still's own. The next picture begins a new video. */
 int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
                 struct picture **received, size_t *bytes, struct error *err);
 /* What was sent last; borrowed until the next call, NULL before the first. */

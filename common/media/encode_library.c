@@ -3,10 +3,8 @@
  *
  * AV1 is libaom's in real-time use, which works inside the call that brings the picture. SVT-AV1 works
  * on in threads of its own: libavcodec's wrapper gives its packets when they happen to be ready, and
- * which picture that is depends on the machine's load. Neither is better: solidWhiteRight.mp4 at
- * 480x270 and 100 kbit/s has 37.5 dB by libaom at speed 8 (4 ms a picture on one core), 37.6 by SVT-AV1
- * at preset 10 (8 ms), and beside them 37.4 by x265 (6 ms) and 35.5 by x264 (1.5 ms) at veryfast.
- * Speed 6, our veryfast, has 38.5 in 13 ms: as much as live video of such sizes can afford.
+ * which picture that is depends on the machine's load. At the speed that goes with our veryfast it
+ * takes several times as long as x264, as much as live video of a few hundred lines can afford.
  *
  * libx265 3.5 leaves about 4 kB behind for each encoder that it closes. */
 #include "media/encode_library.h"
