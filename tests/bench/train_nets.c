@@ -1,6 +1,6 @@
 #include "train_nets.h"
+#include "graph/compose.h"
 #include "onnx/onnx.h"
-#include "ops/gradient.h"
 #include "train/loss.h"
 #include "train/train.h"
 #include <math.h>
@@ -21,16 +21,14 @@
 #define IGNORE 255
 #define LABEL_BLOCKS 12
 
-#define SHAPE(...)                                                                               \
-    (&(const struct shape){ .rank = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
-                            .dim = { __VA_ARGS__ } })
+#define SHAPE COMPOSE_SHAPE
 
 enum { SMALL, TARGET, WANTED }; /* inputs of restore */
 enum { PICTURES, LABELS };      /* of segment */
 
 struct building {
-    struct gradient g; /* for gradient_node and the like; no rule is behind it */
-    uint32_t stream;   /* of the last weights */
+    struct compose c;
+    uint32_t stream; /* of the last weights */
 };
 
 static int make_restore(struct train_net *net, struct building *b);
@@ -39,17 +37,11 @@ static int restorer(struct building *b, int small);
 static int segmenter(struct building *b, int pictures);
 static int embed_detector(const struct train_net *net, struct building *b, int picture);
 static int read_detector(const struct train_net *net, struct graph **detector, struct error *err);
-static int add_input(struct building *b, const char *name, enum tensor_type type,
-                     const struct shape *shape);
-static int add_constant(struct building *b, const char *name, const struct shape *shape,
-                        double number);
 static int add_weights(struct building *b, const char *name, const struct shape *shape,
                        double inputs);
 static int conv(struct building *b, const char *name, int x, int outputs, int stride, bool biased);
 static int conv_transpose(struct building *b, const char *name, int x, int outputs);
 static int unit(struct building *b, const char *name, int x, int outputs, int stride);
-static int resize(struct building *b, int x, int64_t height, int64_t width);
-static int pixel_shuffle(struct building *b, int x, int64_t block);
 static int concat(struct building *b, int x, int y);
 static void fill_restore(struct plan *plan);
 static void fill_segment(struct plan *plan);
@@ -60,16 +52,15 @@ static int label(int64_t index);
 
 int train_net_make(struct train_net *net, const char *name, const char *detector, struct error *err)
 {
-    static const struct node nobody = { .name = (char *)"train_nets" };
     bool restore = strcmp(name, "restore") == 0;
     *net = (struct train_net){ .detector = detector, .rate = restore ? 1e-4f : 3e-4f };
     if (!restore && strcmp(name, "segment") != 0)
         return error_set(err, ERROR_CONFIG, name, "is neither restore nor segment");
-    int rc = graph_create(&net->graph, err);
+    struct building b = { 0 };
+    int rc = compose_start(&b.c, "train_nets", err);
     if (rc)
         return rc;
-    net->graph->opset = OPSET_MAX;
-    struct building b = { .g = { .graph = net->graph, .node = &nobody, .err = err } };
+    net->graph = b.c.graph;
     rc = restore ? make_restore(net, &b) : make_segment(net, &b);
     if (rc)
         train_net_finish(net);
@@ -98,38 +89,39 @@ void train_net_finish(struct train_net *net)
 
 static int make_restore(struct train_net *net, struct building *b)
 {
-    struct gradient *g = &b->g;
-    int small = add_input(b, "small", TENSOR_F32, SHAPE(RESTORE_BATCH, 3, PATCH, PATCH));
-    int target = add_input(b, "target", TENSOR_F32, SHAPE(RESTORE_BATCH, 3, 2 * PATCH, 2 * PATCH));
+    struct compose *c = &b->c;
+    int small = compose_input(c, "small", TENSOR_F32, SHAPE(RESTORE_BATCH, 3, PATCH, PATCH));
+    int target =
+        compose_input(c, "target", TENSOR_F32, SHAPE(RESTORE_BATCH, 3, 2 * PATCH, 2 * PATCH));
     int restored = restorer(b, small);
     int says = embed_detector(net, b, restored);
-    if (g->rc)
-        return g->rc;
-    const struct shape said = *gradient_shape(g, says);
-    int wanted = add_input(b, "wanted", TENSOR_F32, &said);
-    int charbonnier = loss_charbonnier(g->graph, restored, target, CHARBONNIER_EPSILON, g->err);
-    int distance = charbonnier < 0 ? charbonnier : loss_l2(g->graph, says, wanted, g->err);
+    if (c->rc)
+        return c->rc;
+    const struct shape said = *compose_shape(c, says);
+    int wanted = compose_input(c, "wanted", TENSOR_F32, &said);
+    int charbonnier = loss_charbonnier(c->graph, restored, target, CHARBONNIER_EPSILON, c->err);
+    int distance = charbonnier < 0 ? charbonnier : loss_l2(c->graph, says, wanted, c->err);
     if (distance < 0)
         return distance;
-    int share = gradient_op(g, "Mul", distance, gradient_scalar(g, DETECTOR_SHARE));
-    net->loss = gradient_op(g, "Add", charbonnier, share);
-    return gradient_end(g);
+    int share = compose_op(c, "Mul", distance, compose_scalar(c, DETECTOR_SHARE));
+    net->loss = compose_op(c, "Add", charbonnier, share);
+    return c->rc;
 }
 
 static int restorer(struct building *b, int small)
 {
-    struct gradient *g = &b->g;
+    struct compose *c = &b->c;
     char name[32];
     int head = conv(b, "head", small, FEATURES, 1, true), x = head;
     for (int i = 0; i < BLOCKS; i++) {
         snprintf(name, sizeof name, "blocks.%d.0", i);
-        int y = gradient_op(g, "Relu", conv(b, name, x, FEATURES, 1, true), -1);
+        int y = compose_op(c, "Relu", conv(b, name, x, FEATURES, 1, true), -1);
         snprintf(name, sizeof name, "blocks.%d.1", i);
-        x = gradient_op(g, "Add", x, conv(b, name, y, FEATURES, 1, true));
+        x = compose_op(c, "Add", x, conv(b, name, y, FEATURES, 1, true));
     }
-    x = gradient_op(g, "Add", head, conv(b, "body", x, FEATURES, 1, true));
-    int details = pixel_shuffle(b, conv(b, "tail", x, 12, 1, true), 2);
-    return gradient_op(g, "Add", details, resize(b, small, 2 * PATCH, 2 * PATCH));
+    x = compose_op(c, "Add", head, conv(b, "body", x, FEATURES, 1, true));
+    int details = compose_pixel_shuffle(c, conv(b, "tail", x, 12, 1, true), 2);
+    return compose_op(c, "Add", details, compose_resize(c, small, 2 * PATCH, 2 * PATCH, "linear"));
 }
 
 /* Its Reshape to 1x11x… mixes the pictures of a batch, which a distance does not mind. */
@@ -137,13 +129,12 @@ static int embed_detector(const struct train_net *net, struct building *b, int p
 {
     struct graph *detector = NULL;
     int output = -1;
-    if (b->g.rc)
+    if (b->c.rc)
         return -1;
-    b->g.rc = read_detector(net, &detector, b->g.err);
-    if (!b->g.rc)
-        b->g.rc = graph_embed(b->g.graph, detector, TRAIN_NETS_FROZEN, &picture, &output, b->g.err);
+    b->c.rc = read_detector(net, &detector, b->c.err);
+    compose_part(&b->c, detector, TRAIN_NETS_FROZEN, &picture, &output);
     graph_free(&detector);
-    return b->g.rc ? -1 : output;
+    return b->c.rc ? -1 : output;
 }
 
 static int read_detector(const struct train_net *net, struct graph **detector, struct error *err)
@@ -156,17 +147,17 @@ static int read_detector(const struct train_net *net, struct graph **detector, s
 
 static int make_segment(struct train_net *net, struct building *b)
 {
-    struct gradient *g = &b->g;
-    int pictures = add_input(b, "pictures", TENSOR_F32, SHAPE(SEGMENT_BATCH, 3, HEIGHT, WIDTH));
-    int labels = add_input(b, "labels", TENSOR_I64, SHAPE(SEGMENT_BATCH, HEIGHT, WIDTH));
+    struct compose *c = &b->c;
+    int pictures = compose_input(c, "pictures", TENSOR_F32, SHAPE(SEGMENT_BATCH, 3, HEIGHT, WIDTH));
+    int labels = compose_input(c, "labels", TENSOR_I64, SHAPE(SEGMENT_BATCH, HEIGHT, WIDTH));
     int scores = segmenter(b, pictures);
-    int weights = add_constant(b, "class_weights", SHAPE(CLASSES), 0);
-    if (g->rc)
-        return g->rc;
-    float *weight = g->graph->values[weights].constant.data;
+    int weights = compose_constant(c, "class_weights", SHAPE(CLASSES), 0);
+    float *weight = compose_floats(c, weights);
+    if (c->rc)
+        return c->rc;
     for (int k = 0; k < CLASSES; k++)
         weight[k] = (float)(0.5 + k / 10.0);
-    net->loss = loss_cross_entropy(g->graph, scores, labels, weights, IGNORE, g->err);
+    net->loss = loss_cross_entropy(c->graph, scores, labels, weights, IGNORE, c->err);
     return net->loss < 0 ? net->loss : 0;
 }
 
@@ -179,52 +170,24 @@ static int segmenter(struct building *b, int pictures)
     int x = unit(b, "down3.0", two, 128, 2);
     x = unit(b, "down3.1", x, 128, 1);
     x = unit(b, "down3.2", x, 128, 1);
-    x = resize(b, x, HEIGHT / 4, WIDTH / 4);
+    x = compose_resize(&b->c, x, HEIGHT / 4, WIDTH / 4, "linear");
     x = unit(b, "up2", concat(b, x, two), 64, 1);
-    x = resize(b, x, HEIGHT / 2, WIDTH / 2);
+    x = compose_resize(&b->c, x, HEIGHT / 2, WIDTH / 2, "linear");
     x = unit(b, "up1", concat(b, x, one), 32, 1);
     return conv_transpose(b, "scores", x, CLASSES);
 }
 
 /* ---- nodes ---- */
 
-static int add_input(struct building *b, const char *name, enum tensor_type type,
-                     const struct shape *shape)
-{
-    struct gradient *g = &b->g;
-    if (g->rc)
-        return -1;
-    int value = graph_add_value(g->graph, name, type, shape, g->err);
-    g->rc = value < 0 ? value : graph_mark_input(g->graph, value, g->err);
-    if (g->rc > 0)
-        g->rc = 0;
-    return value;
-}
-
-static int add_constant(struct building *b, const char *name, const struct shape *shape, double number)
-{
-    struct gradient *g = &b->g;
-    struct tensor tensor = { 0 };
-    if (g->rc || (g->rc = tensor_create(&tensor, TENSOR_F32, shape, g->err)))
-        return -1;
-    for (int64_t i = 0, count = shape_elements(shape); i < count; i++)
-        ((float *)tensor.data)[i] = (float)number;
-    int value = graph_add_constant(g->graph, name, &tensor, g->err);
-    tensor_free(&tensor); /* blank after success */
-    if (value < 0)
-        g->rc = value;
-    return value;
-}
-
 /* inputs: how many numbers are added up in each output. */
 static int add_weights(struct building *b, const char *name, const struct shape *shape, double inputs)
 {
     char full[64];
     snprintf(full, sizeof full, "%s.weight", name);
-    int value = add_constant(b, full, shape, 0);
-    if (b->g.rc)
+    int value = compose_constant(&b->c, full, shape, 0);
+    float *weight = compose_floats(&b->c, value);
+    if (!weight)
         return -1;
-    float *weight = b->g.graph->values[value].constant.data;
     b->stream++;
     for (int64_t i = 0, count = shape_elements(shape); i < count; i++)
         weight[i] = (float)(mixed(b->stream, i) / sqrt(inputs));
@@ -234,96 +197,62 @@ static int add_weights(struct building *b, const char *name, const struct shape 
 /* 3x3, padded by 1. */
 static int conv(struct building *b, const char *name, int x, int outputs, int stride, bool biased)
 {
-    struct gradient *g = &b->g;
+    struct compose *c = &b->c;
     char bias[64];
-    if (g->rc)
+    if (c->rc)
         return -1;
-    int64_t channels = gradient_shape(g, x)->dim[1];
+    int64_t channels = compose_shape(c, x)->dim[1];
     snprintf(bias, sizeof bias, "%s.bias", name);
-    int inputs[] = { x, add_weights(b, name, SHAPE(outputs, channels, 3, 3), 9.0 * (double)channels),
-                     biased ? add_constant(b, bias, SHAPE(outputs), 0) : -1 };
-    const int64_t strides[] = { stride, stride }, pads[] = { 1, 1, 1, 1 }, kernel[] = { 3, 3 };
-    const struct attribute attributes[] = {
-        GRADIENT_INTS("kernel_shape", kernel, 2),
-        GRADIENT_INTS("strides", strides, 2),
-        GRADIENT_INTS("pads", pads, 4),
-        { 0 },
-    };
-    return gradient_node(g, "Conv", inputs, biased ? 3 : 2, attributes, NULL, 1);
+    int weights = add_weights(b, name, SHAPE(outputs, channels, 3, 3), 9.0 * (double)channels);
+    return compose_conv(c, x, weights, biased ? compose_constant(c, bias, SHAPE(outputs), 0) : -1,
+                        stride);
 }
 
 /* 4x4, twice the size: each output adds up a quarter of the taps. */
 static int conv_transpose(struct building *b, const char *name, int x, int outputs)
 {
-    struct gradient *g = &b->g;
+    struct compose *c = &b->c;
     char bias[64];
-    if (g->rc)
+    if (c->rc)
         return -1;
-    int64_t channels = gradient_shape(g, x)->dim[1];
+    int64_t channels = compose_shape(c, x)->dim[1];
     snprintf(bias, sizeof bias, "%s.bias", name);
     int inputs[] = { x, add_weights(b, name, SHAPE(channels, outputs, 4, 4), 4.0 * (double)channels),
-                     add_constant(b, bias, SHAPE(outputs), 0) };
+                     compose_constant(c, bias, SHAPE(outputs), 0) };
     const int64_t strides[] = { 2, 2 }, pads[] = { 1, 1, 1, 1 }, kernel[] = { 4, 4 };
     const struct attribute attributes[] = {
-        GRADIENT_INTS("kernel_shape", kernel, 2),
-        GRADIENT_INTS("strides", strides, 2),
-        GRADIENT_INTS("pads", pads, 4),
+        COMPOSE_INTS("kernel_shape", kernel, 2),
+        COMPOSE_INTS("strides", strides, 2),
+        COMPOSE_INTS("pads", pads, 4),
         { 0 },
     };
-    return gradient_node(g, "ConvTranspose", inputs, 3, attributes, NULL, 1);
+    return compose_node(c, "ConvTranspose", inputs, 3, attributes);
 }
 
 /* Convolution, batch normalisation, Relu. */
 static int unit(struct building *b, const char *name, int x, int outputs, int stride)
 {
     static const char *const parts[] = { "scale", "bias", "mean", "variance" };
-    struct gradient *g = &b->g;
+    struct compose *c = &b->c;
     char part[64];
     int inputs[5] = { conv(b, name, x, outputs, stride, false) };
     for (int i = 0; i < 4; i++) {
         snprintf(part, sizeof part, "%s.norm.%s", name, parts[i]);
-        inputs[i + 1] = add_constant(b, part, SHAPE(outputs), i == 0 || i == 3);
+        inputs[i + 1] = compose_constant(c, part, SHAPE(outputs), i == 0 || i == 3);
     }
     const struct attribute attributes[] = {
-        GRADIENT_FLOAT("epsilon", 1e-5f),
-        GRADIENT_FLOAT("momentum", 0.9f),
+        COMPOSE_FLOAT("epsilon", 1e-5f),
+        COMPOSE_FLOAT("momentum", 0.9f),
         { 0 },
     };
-    int y = gradient_node(g, "BatchNormalization", inputs, 5, attributes, NULL, 1);
-    return gradient_op(g, "Relu", y, -1);
-}
-
-/* Bilinear, half-pixel centres. */
-static int resize(struct building *b, int x, int64_t height, int64_t width)
-{
-    struct gradient *g = &b->g;
-    if (g->rc)
-        return -1;
-    const struct shape from = *gradient_shape(g, x);
-    const int64_t sizes[] = { from.dim[0], from.dim[1], height, width };
-    int inputs[] = { x, -1, -1, gradient_ints(g, sizes, 4) };
-    const struct attribute attributes[] = {
-        GRADIENT_STRING("mode", "linear"),
-        GRADIENT_STRING("coordinate_transformation_mode", "half_pixel"),
-        { 0 },
-    };
-    return gradient_node(g, "Resize", inputs, 4, attributes, NULL, 1);
-}
-
-static int pixel_shuffle(struct building *b, int x, int64_t block)
-{
-    const struct attribute attributes[] = {
-        GRADIENT_INT("blocksize", block),
-        GRADIENT_STRING("mode", "CRD"),
-        { 0 },
-    };
-    return gradient_node(&b->g, "DepthToSpace", &x, 1, attributes, NULL, 1);
+    int y = compose_node(c, "BatchNormalization", inputs, 5, attributes);
+    return compose_op(c, "Relu", y, -1);
 }
 
 static int concat(struct building *b, int x, int y)
 {
-    const struct attribute attributes[] = { GRADIENT_INT("axis", 1), { 0 } };
-    return gradient_node(&b->g, "Concat", (int[]){ x, y }, 2, attributes, NULL, 1);
+    const struct attribute attributes[] = { COMPOSE_INT("axis", 1), { 0 } };
+    return compose_node(&b->c, "Concat", (int[]){ x, y }, 2, attributes);
 }
 
 /* ---- data ---- */
