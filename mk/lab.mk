@@ -1,7 +1,8 @@
 # Ladders: kernels/lab/KERNEL.c, a program for each own kernel (kernels/lab/lab.h tells what they do),
-# and one for the whole op table (kernels/lab/ops.h). `make test` runs their checks.
+# one for oneDNN's convolutions, and one for the whole op table (kernels/lab/ops.h). `make test` runs
+# their checks.
 
-LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes chain labels pad split taps winograd ops)
+LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes chain convolution labels pad split taps winograd ops)
 
 $(B)/test/lab/ops: $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/ops_*.c))
 $(B)/test/lab/%: $(B)/obj/kernels/lab/%.o $(DOUBLES) $(call archives,kernels)

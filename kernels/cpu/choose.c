@@ -1,42 +1,36 @@
-/* choose: the rule, and what it was measured with. oneDNN 2.6.3 on a Zen 4 (AVX-512, two cores), f32,
- * 3x3, processor time of one thread in ms; in brackets Winograd with its input and output rearranged
- * from and to channels-last, which chains of convolutions do not need:
+/* choose: the rule. `make check-kernels` prints what it follows from (lab/convolution.c), here f32, 3x3, in
+ * us, one thread of an AMD EPYC (Zen 4, AVX-512 with bf16), oneDNN 2.6.3, 2026-11-21, the best of several
+ * runs; "rearranged" is Winograd with input and output from and to channels-last, which chains of
+ * convolutions do not need:
  *
- *     batch  channels    size     direct last  direct blocked  Winograd
- *      1     16 →  16  192x256       2.23          2.69        1.58  (2.11)
- *      1     16 →  16   24x32        0.032         0.030       0.028 (0.032)
- *     16     16 →  16   64x64        2.93          3.48        2.89  (3.41)
- *      4     16 →  32  128x128       5.82          5.20        5.07  (6.03)
- *      1     32 →  32   96x128       2.07          2.01        1.37  (1.66)
- *      1     32 →  32   24x32        0.119         0.117       0.079 (0.085)
- *      1     32 →  32    7x9         0.010         0.009       0.008 (0.010)
- *      1     64 →  64   96x128       7.87          8.05        3.12  (3.85)
- *      1     64 →  64   24x32        0.468         0.463       0.265 (0.277)
- *      1     64 →  64    6x8         0.026         0.026       0.017 (0.019)
- *      1    128 → 128   48x64        7.90          7.73        3.05  (3.42)
- *      1    128 → 128   13x13        0.389         0.384       0.320 (0.326)
- *      1    256 → 256   24x32        7.64          7.65        3.16  (3.37)
- *     16     64 →  64   64x64       41.7          41.1        16.4  (20.8)
- *     16     64 → 256   64x64      173           165          62.8  (71.7)
- *      1     33 →  33   48x64       0.846         1.07        0.601 (0.650)  filled up to 48
- *      1     33 →  64   48x64       1.00          1.44        0.876 (0.972)
- *      1     65 →  65   96x128     10.5          12.8         5.77  (6.79)
- *      1    131 → 131   90x160     45.9          46.4        17.3  (19.5)
+ *     batch  channels      size   channels-last   blocked   Winograd   rearranged
+ *      1     16 ->  16   192x256       1961         2570       1427       1726
+ *     16     16 ->  16     64x64       2640         3439       2521       3076
+ *      4     16 ->  32   128x128       5358         5249       4636       5663
+ *      1     32 ->  32    96x128       1922         1919       1245       1339
+ *      1     32 ->  32       7x9          9.2          8.4        7.6        8.2
+ *      1     33 ->  33     48x64        830         1066        584        615
+ *      1     64 ->  64    96x128       7772         7767       2862       3453
+ *      1     64 ->  64       6x8         25.4         25.0       15.6       16.2
+ *      1    128 -> 128     13x13        387          382        320        323
+ *      1    256 -> 256     24x32       7428         7507       2377       2611
+ *     16     64 ->  64     64x64      41354        41011      16341      20614
+ *         towards input               42818        41980      16330      20534
+ *         towards weights             48394        49483      21730      27183
  *
- * The gradients gain as much: with 16x64x64x64, towards the input 43.2 against 16.7, towards the
- * weights 51.0 against 22.3. Direct convolutions of other kernels and strides are as fast blocked as
- * channels-last (1x1: 6 to 16 % faster, one channel per group: 22 to 48 %).
+ * So Winograd's method it is from 32 channels on, forward and in both gradients, even for one that stands
+ * alone; with 16 that mostly loses. A direct convolution is as fast blocked as channels-last (also 1x1 and
+ * with one channel per group: 218 against 221 and 48 against 51 with 64 channels, 48x64) and goes as its
+ * input lies; only 16 to 16 channels, the same memory in both, are faster channels-last.
  *
- * Norm of the error over norm of the result, against sums in double, N(0,1) activations and weights,
- * 24x32 and 64x64, forward and both gradients: 16 channels up to 5.6e-7, 32 7.9e-7, 64 8.3e-7, 128
- * 1.05e-6, 256 1.07e-6; direct 3.5e-7, 3.9e-7, 4.4e-7, 6.1e-7, 8.7e-7. */
+ * Results near 1 are off by at most 3.1e-6 by Winograd's method, by 2.6e-6 directly and channels-last. */
 #include "cpu/choose.h"
 #include "passes/fused.h"
 #include <string.h>
 
 /* Fewer channels gain nothing once something has to be rearranged. */
 #define WINOGRAD_CHANNELS_MIN 32
-/* Large images are transformed as a whole, for which oneDNN takes 2.3 times what input and output do. */
+/* Images that oneDNN transforms as a whole take 36 numbers for every 16 of input and output. */
 #define SCRATCH_BYTES_MAX ((size_t)512 << 20)
 
 static bool has_avx512(void);
@@ -141,9 +135,9 @@ dnnl_alg_kind_t choice_algorithm(enum choice choice)
     return choice == CHOICE_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct;
 }
 
-/* For inference oneDNN wants Winograd's weights transformed, which takes its reorder long (1 ms for 64x64
- * channels, once if they are constant). For training it takes them as for direct convolutions (7 us)
- * and transforms them as fast as activations. */
+/* For inference oneDNN wants Winograd's weights transformed, which takes its reorder long: with 64 channels,
+ * 6x8, a run with new weights takes 505 us, for training 66, as it then takes them as they are and
+ * transforms them like activations (directly 32; a batch pays: 16x8x8 takes 301 against 559). */
 dnnl_prop_kind_t choice_purpose(enum choice choice, bool constant_weights)
 {
     return choice == CHOICE_WINOGRAD && !constant_weights ? dnnl_forward_training

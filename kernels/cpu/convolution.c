@@ -196,9 +196,9 @@ static void describe_weights(struct convolution *convolution, dnnl_data_type_t t
     dnnl_memory_desc_init_by_tag(&convolution->bias, 1, bias, dnnl_f32, dnnl_a);
 }
 
-/* oneDNN 2.6.3 adds the bias of a transposed convolution in plain loops, and computes its posts there:
- * with 32 to 11 channels, 4x4, stride 2, 90x120 a bias takes ten times as long as all the rest in bf16
- * and as long again in f32, so that none of these goes inside. */
+/* oneDNN 2.6.3 adds the bias of a transposed convolution in plain loops, and computes its posts there, so
+ * that none of these goes inside. `make check-kernels` prints, for 32 to 11 channels, 4x4, 8x90x120, one
+ * thread of a Zen 4: inside 66.2 ms in bf16 and 23.8 in f32, behind 9.7 and 16.3 (2026-11-21). */
 static int add_bias_behind(struct build *build, const struct node *node,
                            const struct convolution *convolution, struct post_list *posts,
                            struct error *err)
