@@ -2,7 +2,7 @@
 # Runs the given ladders with times, one after the other, and adds up what they say. One that crashes
 # or says nothing counts as a failure. Last line:
 #     check-kernels: kernels=… steps=… ops=… gradients=… cases=… failed=…
-# ladders of own kernels and their steps; rows of the op table, how many of them have a gradient that
+# programs with ladders, and the steps of these; rows of the op table, how many of them have a gradient that
 # was checked, and the cases of both.
 set -u
 
@@ -14,9 +14,8 @@ trap 'rm -f "$out"' EXIT
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 kernels=0 steps=0 ops=0 gradients=0 cases=0 failed=0
 
-number() { # of the last line "lab: … NAME=number …"; 0 when it has none
-    n=$(sed -n "s/^lab: .* $1=\([0-9][0-9]*\).*/\1/p" "$out" | tail -n 1)
-    echo "${n:-0}"
+number() { # the sum over lines "lab: … NAME=number …", one for each ladder of the program
+    sed -n "s/^lab: .* $1=\([0-9][0-9]*\).*/\1/p" "$out" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
 for program in "$@"; do
