@@ -73,6 +73,13 @@ void head_decode(struct head *head, const struct placement *placement, float sco
     select_boxes(head, placement, analysis);
 }
 
+void head_label_map(struct head *head, const struct placement *placement, uint32_t width,
+                    uint32_t height, uint8_t *map)
+{
+    assert(head->kind->map_labels && width > 0 && height > 0);
+    head->kind->map_labels(head, placement, width, height, map);
+}
+
 void head_close(struct head **head)
 {
     if (!*head)

@@ -36,6 +36,10 @@ int head_open(struct head **head, const struct card *card, const struct tensor *
 /* Fills objects or areas of analysis from what the outputs hold now. score: threshold for boxes. */
 void head_decode(struct head *head, const struct placement *placement, float score,
                  struct analysis *analysis);
+/* Labels of what the outputs hold now, laid over a picture of width x height (see model_label_map). Of
+ * kinds that find areas. */
+void head_label_map(struct head *head, const struct placement *placement, uint32_t width,
+                    uint32_t height, uint8_t *map);
 void head_close(struct head **head); /* takes NULL */
 
 /* True for a kind that finds class areas, false for one that finds boxes. */
@@ -56,11 +60,13 @@ struct head {
 struct head_kind {
     /* Checks the outputs' shapes and sets own. */
     int (*open)(struct head *head, struct error *err);
-    /* One of these two. The first adds candidates of at least this score to nms, in pixels of the
-     * network's input. The second fills areas, mask size and runs of analysis. */
+    /* The first, or both of the others. find_boxes adds candidates of at least this score to nms, in
+     * pixels of the network's input. find_areas fills areas, mask size and runs of analysis. */
     void (*find_boxes)(struct head *head, float score);
     void (*find_areas)(struct head *head, const struct placement *placement,
                        struct analysis *analysis);
+    void (*map_labels)(struct head *head, const struct placement *placement, uint32_t width,
+                       uint32_t height, uint8_t *map);
 };
 
 #define X(name, word, meaning) extern const struct head_kind head_##name;

@@ -138,22 +138,45 @@ static uint32_t covered(uint32_t size, uint32_t inner, uint32_t input)
     return part > 0 ? (uint32_t)part : 1;
 }
 
+/* Position at of count, as one of so many: that in which its centre lies. */
+static uint32_t nearest(uint32_t at, uint32_t count, uint32_t of)
+{
+    return (uint32_t)((2 * (uint64_t)at + 1) * of / (2 * (uint64_t)count));
+}
+
+/* The part of the outputs that shows the picture. */
+static void measure_mask(const struct head *head, const struct placement *placement,
+                         uint32_t *mask_width, uint32_t *mask_height)
+{
+    const struct segment *own = head->own;
+    const struct card_input *input = &head->card->input;
+    *mask_width = covered(own->width, placement->inner_width, input->width);
+    *mask_height = covered(own->height, placement->inner_height, input->height);
+}
+
+/* One row of the labels of an output. */
+static void label_row(const struct head *head, uint32_t output, uint32_t y, uint8_t *labels,
+                      uint32_t mask_width)
+{
+    const struct segment *own = head->own;
+    const struct tensor *scores = head->outputs[output];
+    uint8_t names[ANALYSIS_AREAS_MAX];
+    name_planes(head, output, names);
+    pixels_label((const float *)scores->data + (size_t)y * own->width,
+                 (size_t)own->width * own->height, names, (uint32_t)scores->shape.dim[1], labels,
+                 mask_width);
+}
+
 static void segment_find_areas(struct head *head, const struct placement *placement,
                                struct analysis *analysis)
 {
     struct segment *own = head->own;
-    const struct card_input *input = &head->card->input;
-    analysis->mask_width = covered(own->width, placement->inner_width, input->width);
-    analysis->mask_height = covered(own->height, placement->inner_height, input->height);
+    measure_mask(head, placement, &analysis->mask_width, &analysis->mask_height);
     for (uint32_t i = 0; i < head->output_count; i++) {
         uint64_t counts[LABEL_NONE + 1] = { 0 };
-        uint8_t names[ANALYSIS_AREAS_MAX];
-        name_planes(head, i, names);
         for (uint32_t y = 0; y < analysis->mask_height; y++) {
-            const float *scores = (const float *)head->outputs[i]->data + (size_t)y * own->width;
             uint8_t *labels = own->labels + (size_t)y * analysis->mask_width;
-            pixels_label(scores, (size_t)own->width * own->height, names,
-                         (uint32_t)head->outputs[i]->shape.dim[1], labels, analysis->mask_width);
+            label_row(head, i, y, labels, analysis->mask_width);
             count_labels(labels, analysis->mask_width, counts);
         }
         for (uint32_t c = 0; c < head->class_count; c++)
@@ -162,4 +185,32 @@ static void segment_find_areas(struct head *head, const struct placement *placem
     }
 }
 
-const struct head_kind head_SEGMENT = { .open = segment_open, .find_areas = segment_find_areas };
+/* Row by row, as a picture that is smaller than the labels does not need them all. */
+static void segment_map_labels(struct head *head, const struct placement *placement, uint32_t width,
+                               uint32_t height, uint8_t *map)
+{
+    const struct segment *own = head->own;
+    uint32_t mask_width, mask_height;
+    measure_mask(head, placement, &mask_width, &mask_height);
+    memset(map, (int)LABEL_NONE, (size_t)width * height);
+    for (uint32_t i = 0; i < head->output_count; i++) {
+        uint32_t labelled = mask_height; /* the row that own->labels holds; none yet */
+        for (uint32_t y = 0; y < height; y++) {
+            uint32_t row = nearest(y, height, mask_height);
+            if (row != labelled)
+                label_row(head, i, row, own->labels, mask_width);
+            labelled = row;
+            for (uint32_t x = 0; x < width; x++) {
+                uint8_t label = own->labels[nearest(x, width, mask_width)];
+                if (label != LABEL_NONE)
+                    map[(size_t)y * width + x] = label;
+            }
+        }
+    }
+}
+
+const struct head_kind head_SEGMENT = {
+    .open = segment_open,
+    .find_areas = segment_find_areas,
+    .map_labels = segment_map_labels,
+};

@@ -17,14 +17,19 @@ struct model {
     struct card *card;
     struct device *device; /* borrowed */
     enum precision precision;
+    struct card_input input;       /* what the plan reads: the card's, or restoration's */
+    struct restore_config restore; /* kind and sizes; its strings are gone */
     struct plan *plan;
     struct head *head;
     struct prepare *prepare;
+    struct placement placement; /* of the last run */
 };
 
 static int open_parts(struct model *model, const char *folder, const enum precision *precision,
                       struct error *err);
 static int compile_graph(struct model *model, struct error *err);
+static int put_restoration(struct model *model, struct graph **graph, struct shape *shape,
+                           struct error *err);
 static int check_input(const struct card *card, const struct graph *graph, struct shape *shape,
                        struct error *err);
 static int open_head(struct model *model, struct error *err);
@@ -34,14 +39,17 @@ static int run_with_score(struct model *model, const struct picture_view *pictur
 static int compare_sample(struct model *model, const struct picture_view *picture,
                           struct analysis *analysis, struct text *report, struct error *err);
 
-static int open_model(struct model **model, const char *folder, struct device *device,
-                      const enum precision *precision, struct error *err)
+int model_open_restored(struct model **model, const char *folder, struct device *device,
+                        const struct restore_config *config, const enum precision *precision,
+                        struct error *err)
 {
     struct model *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "model", "no room for %zu bytes", sizeof *fresh);
     fresh->device = device;
+    fresh->restore = *config;
     int result = open_parts(fresh, folder, precision, err);
+    fresh->restore.network = NULL;
     if (result < 0) {
         model_close(&fresh);
         return error_wrap(err, "model %s", folder);
@@ -52,13 +60,15 @@ static int open_model(struct model **model, const char *folder, struct device *d
 
 int model_open(struct model **model, const char *folder, struct device *device, struct error *err)
 {
-    return open_model(model, folder, device, NULL, err);
+    const struct restore_config none = { .kind = RESTORE_NONE };
+    return model_open_restored(model, folder, device, &none, NULL, err);
 }
 
 int model_open_in(struct model **model, const char *folder, struct device *device,
                   enum precision precision, struct error *err)
 {
-    return open_model(model, folder, device, &precision, err);
+    const struct restore_config none = { .kind = RESTORE_NONE };
+    return model_open_restored(model, folder, device, &none, &precision, err);
 }
 
 const struct card *model_card(const struct model *model)
@@ -80,6 +90,17 @@ int model_run(struct model *model, const struct picture_view *picture, struct an
               struct error *err)
 {
     return run_with_score(model, picture, model->card->head.score, analysis, err);
+}
+
+const struct tensor *model_restored(const struct model *model)
+{
+    bool kept = model->restore.kind != RESTORE_NONE && model->restore.keep;
+    return kept ? plan_output(model->plan, plan_output_count(model->plan) - 1) : NULL;
+}
+
+void model_label_map(struct model *model, uint32_t width, uint32_t height, uint8_t *map)
+{
+    head_label_map(model->head, &model->placement, width, height, map);
 }
 
 int model_check(struct model *model, struct error *err)
@@ -142,7 +163,7 @@ static int open_parts(struct model *model, const char *folder, const enum precis
     result = open_head(model, err);
     if (result < 0)
         return result;
-    return prepare_create(&model->prepare, &model->card->input, err);
+    return prepare_create(&model->prepare, &model->input, err);
 }
 
 static int compile_graph(struct model *model, struct error *err)
@@ -153,12 +174,29 @@ static int compile_graph(struct model *model, struct error *err)
     if (result < 0)
         return result;
     result = check_input(model->card, graph, &shape, err);
+    model->input = model->card->input;
+    if (result == 0 && model->restore.kind != RESTORE_NONE)
+        result = put_restoration(model, &graph, &shape, err);
     if (result == 0) {
         struct plan_options options = { .precision = model->precision, .input_shapes = &shape };
         result = device_compile(model->device, graph, &options, &model->plan, err);
     }
     graph_free(&graph);
     return result;
+}
+
+/* The graph and the shape that it reads become those of the whole. */
+static int put_restoration(struct model *model, struct graph **graph, struct shape *shape,
+                           struct error *err)
+{
+    struct graph *whole = NULL;
+    int result = restore_embed(&whole, *graph, model->card, &model->restore, &model->input, err);
+    if (result < 0)
+        return result;
+    graph_free(graph);
+    *graph = whole;
+    *shape = whole->values[whole->inputs[0]].shape;
+    return 0;
 }
 
 /* One picture in, of the card's size and layout; the graph may leave dimensions open. */
@@ -190,12 +228,13 @@ static int check_input(const struct card *card, const struct graph *graph, struc
                      value->name, has, input->width, input->height, planar ? "nchw" : "nhwc", needs);
 }
 
-/* Gives the head the outputs that the card names, or all. */
+/* Gives the head the outputs that the card names, or all that are the analytics network's. */
 static int open_head(struct model *model, struct error *err)
 {
     const struct option_strings *names = &model->card->head.outputs;
     const struct tensor *outputs[HEAD_OUTPUTS_MAX];
-    size_t count = names->count > 0 ? names->count : plan_output_count(model->plan);
+    size_t own = plan_output_count(model->plan) - (model_restored(model) != NULL);
+    size_t count = names->count > 0 ? names->count : own;
     if (count > HEAD_OUTPUTS_MAX)
         return error_set(err, ERROR_CONFIG, "head",
                          "%zu outputs, a head reads up to %u; name them in head.outputs", count,
@@ -242,18 +281,24 @@ static uint32_t us_since(uint64_t *since_ns)
 static int run_with_score(struct model *model, const struct picture_view *picture, double score,
                           struct analysis *analysis, struct error *err)
 {
-    struct placement placement;
+    const struct restore_config *restore = &model->restore;
+    struct placement *placement = &model->placement;
     uint64_t since_ns = clock_now_ns();
     int result =
-        prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, &placement, err);
+        prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, placement, err);
     if (result < 0)
         return result;
+    if (restore->kind != RESTORE_NONE) { /* the graph places it, and what is found is the picture's */
+        prepare_place(&model->card->input, restore->camera_width, restore->camera_height, placement);
+        placement->picture_width = picture->width;
+        placement->picture_height = picture->height;
+    }
     analysis->prepare_us = us_since(&since_ns);
     result = plan_run(model->plan, err);
     if (result < 0)
         return result;
     analysis->infer_us = us_since(&since_ns);
-    head_decode(model->head, &placement, (float)score, analysis);
+    head_decode(model->head, placement, (float)score, analysis);
     analysis->head_us = us_since(&since_ns);
     return 0;
 }
@@ -263,13 +308,13 @@ static int compare_sample(struct model *model, const struct picture_view *pictur
                           struct analysis *analysis, struct text *report, struct error *err)
 {
     const struct card *card = model->card;
-    int swapped_colour = card->input.colour == COLOUR_RGB ? COLOUR_BGR : COLOUR_RGB;
+    int colour = model->input.colour;
     double score = card->sample.score > 0 ? card->sample.score : card->head.score;
     double distance, swapped_distance;
 
-    prepare_set_colour(model->prepare, swapped_colour);
+    prepare_set_colour(model->prepare, colour == COLOUR_RGB ? COLOUR_BGR : COLOUR_RGB);
     int result = run_with_score(model, picture, score, analysis, err);
-    prepare_set_colour(model->prepare, card->input.colour);
+    prepare_set_colour(model->prepare, colour);
     if (result < 0)
         return result;
     bool swapped_fits = sample_compare(card, analysis, &swapped_distance, NULL, NULL) == 0;
@@ -279,7 +324,7 @@ static int compare_sample(struct model *model, const struct picture_view *pictur
     result = sample_compare(card, analysis, &distance, report, err);
 
     bool worse = swapped_fits && swapped_distance + COLOUR_MARGIN < distance;
-    const char *word = swapped_colour == COLOUR_RGB ? "rgb" : "bgr";
+    const char *word = card->input.colour == COLOUR_RGB ? "bgr" : "rgb";
     if (report)
         text_printf(report, "  %s  off by %.3f in all; with colour %s it would be %.3f\n",
                     worse ? "FAIL" : "ok  ", distance, word, swapped_distance);

@@ -20,8 +20,8 @@ int model_open(struct model **model, const char *folder, struct device *device, 
 int model_open_in(struct model **model, const char *folder, struct device *device,
                   enum precision precision, struct error *err);
 /* The same with restoration in front, in one plan: for pictures of config's received size (others are
- * scaled to it first). precision NULL: as model_open does. RESTORE_NONE: as without a config. config
- * is borrowed for the call. */
+ * scaled to it first). precision NULL: as model_open does. RESTORE_NONE: nothing in front. config is
+ * borrowed for the call. */
 int model_open_restored(struct model **model, const char *folder, struct device *device,
                         const struct restore_config *config, const enum precision *precision,
                         struct error *err);

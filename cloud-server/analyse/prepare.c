@@ -20,8 +20,6 @@ struct prepare {
 };
 
 static void set_scaling(struct prepare *prepare);
-static void place_picture(const struct card_input *input, const struct picture_view *picture,
-                          struct placement *placement);
 static void fill_padding(const struct prepare *prepare, float *tensor);
 static void fill_picture(const struct prepare *prepare, float *tensor);
 
@@ -52,7 +50,7 @@ int prepare_run(struct prepare *prepare, const struct picture_view *picture, flo
                 struct placement *placement, struct error *err)
 {
     assert(picture->width > 0 && picture->height > 0);
-    place_picture(&prepare->input, picture, placement);
+    prepare_place(&prepare->input, picture->width, picture->height, placement);
     bool bgr = prepare->input.colour == COLOUR_BGR;
     uint8_t *const rgb[3] = { prepare->planes[bgr ? 2 : 0], prepare->planes[1],
                               prepare->planes[bgr ? 0 : 2] };
@@ -69,6 +67,24 @@ int prepare_run(struct prepare *prepare, const struct picture_view *picture, flo
     }
     fill_picture(prepare, tensor);
     return 0;
+}
+
+void prepare_place(const struct card_input *input, uint32_t width, uint32_t height,
+                   struct placement *placement)
+{
+    uint64_t inner_width = input->width, inner_height = input->height;
+    if (input->fit == FIT_LETTERBOX) {
+        /* The side that is relatively longer fills the input, the other is rounded. */
+        uint64_t by_width = inner_width * height, by_height = inner_height * width;
+        if (by_width <= by_height)
+            inner_height = (by_width + width / 2) / width;
+        else
+            inner_width = (by_height + height / 2) / height;
+    }
+    *placement = (struct placement){ .picture_width = width,
+                                     .picture_height = height,
+                                     .inner_width = inner_width > 0 ? (uint32_t)inner_width : 1,
+                                     .inner_height = inner_height > 0 ? (uint32_t)inner_height : 1 };
 }
 
 void prepare_set_colour(struct prepare *prepare, int colour)
@@ -98,24 +114,6 @@ static void set_scaling(struct prepare *prepare)
         prepare->factor[c] = (float)(1 / (input->divisor * deviation[colour]));
         prepare->offset[c] = (float)(-mean[colour] / deviation[colour]);
     }
-}
-
-static void place_picture(const struct card_input *input, const struct picture_view *picture,
-                          struct placement *placement)
-{
-    uint64_t width = input->width, height = input->height;
-    if (input->fit == FIT_LETTERBOX) {
-        /* The side that is relatively longer fills the input, the other is rounded. */
-        uint64_t by_width = width * picture->height, by_height = height * picture->width;
-        if (by_width <= by_height)
-            height = (by_width + picture->width / 2) / picture->width;
-        else
-            width = (by_height + picture->height / 2) / picture->height;
-    }
-    *placement = (struct placement){ .picture_width = picture->width,
-                                     .picture_height = picture->height,
-                                     .inner_width = width > 0 ? (uint32_t)width : 1,
-                                     .inner_height = height > 0 ? (uint32_t)height : 1 };
 }
 
 /* Everything right of and below the picture. */

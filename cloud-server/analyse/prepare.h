@@ -19,6 +19,9 @@ int prepare_create(struct prepare **prepare, const struct card_input *input, str
  * relied on as long as the tensor and the picture's size stay the same. Allocates nothing once warm. */
 int prepare_run(struct prepare *prepare, const struct picture_view *picture, float *tensor,
                 struct placement *placement, struct error *err);
+/* Where a picture of width x height comes to lie. */
+void prepare_place(const struct card_input *input, uint32_t width, uint32_t height,
+                   struct placement *placement);
 /* Changes the colour order from the next call on. For checks. */
 void prepare_set_colour(struct prepare *prepare, int colour);
 void prepare_destroy(struct prepare **prepare); /* takes NULL */
