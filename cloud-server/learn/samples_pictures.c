@@ -1,0 +1,276 @@
+/* samples_pictures: pictures are decoded once where the cache has room for them. It keeps those that came
+ * first: an epoch shows every picture alike, so none is better to keep than another. */
+#include "learn/degrade.h"
+#include "learn/samples_parts.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int decode(struct sample_pictures *pictures, struct sample_view *view, size_t index,
+                  struct picture **picture, struct error *err);
+static int read_labels(struct sample_pictures *pictures, size_t index, struct picture *picture,
+                       uint8_t *labels, struct error *err);
+static int keep_video(struct sample_pictures *pictures, struct error *err);
+static int receive(struct sample_pictures *pictures, struct sample_view *view, size_t index,
+                   uint64_t epoch, struct picture *picture, struct error *err);
+static size_t area(const struct samples_config *config);
+
+int sample_pictures_open(struct sample_pictures *pictures, struct data *data, const size_t *numbers,
+                         size_t count, const struct samples_config *config, struct error *err)
+{
+    struct data_info info;
+    *pictures = (struct sample_pictures){ .config = config,
+                                          .count = count,
+                                          .bytes_left = config->cache_bytes };
+    int failed = pthread_mutex_init(&pictures->lock, NULL);
+    if (failed)
+        return error_set_errno(err, failed, "samples", "cannot make a lock");
+    pictures->data = data; /* from here on there is something to finish */
+    pictures->numbers = malloc(count * sizeof *pictures->numbers);
+    pictures->kept = calloc(count, sizeof *pictures->kept);
+    if (!pictures->numbers || !pictures->kept)
+        return error_set(err, ERROR_MEMORY, "samples", "no room for %zu pictures", count);
+    memcpy(pictures->numbers, numbers, count * sizeof *numbers);
+    data_get_info(data, &info);
+    return info.is_video ? keep_video(pictures, err) : 0;
+}
+
+void sample_pictures_finish(struct sample_pictures *pictures)
+{
+    if (!pictures->data)
+        return;
+    for (size_t i = 0; pictures->kept && i < pictures->count; i++) {
+        picture_unref(&pictures->kept[i].picture);
+        free(pictures->kept[i].labels);
+        free(pictures->kept[i].received.bytes);
+    }
+    free(pictures->numbers);
+    free(pictures->kept);
+    pthread_mutex_destroy(&pictures->lock);
+}
+
+int sample_view_open(struct sample_view *view, const struct samples_config *config, struct error *err)
+{
+    uint32_t factor = config->damage.factor;
+    view->source = (struct planes){ config->width, config->height, malloc(3 * area(config)) };
+    view->labels = malloc(area(config));
+    if (factor > 0)
+        view->received = (struct planes){ config->width / factor, config->height / factor,
+                                          malloc(3 * area(config)) };
+    if (!view->source.bytes || !view->labels || (factor > 0 && !view->received.bytes))
+        return error_set(err, ERROR_MEMORY, "samples", "no room for a picture");
+    return scaler_create(&view->scaler, err);
+}
+
+void sample_view_finish(struct sample_view *view)
+{
+    scaler_destroy(&view->scaler);
+    free(view->source.bytes);
+    free(view->received.bytes);
+    free(view->labels);
+}
+
+/* ---- filling a view ---- */
+
+static size_t area(const struct samples_config *config)
+{
+    return (size_t)config->width * config->height;
+}
+
+static int to_planes(struct scaler *scaler, struct picture *picture, const struct planes *planes,
+                     struct error *err)
+{
+    struct picture_view view;
+    size_t each = (size_t)planes->width * planes->height;
+    uint8_t *const rgb[3] = { planes->bytes, planes->bytes + each, planes->bytes + 2 * each };
+    picture_get_view(picture, &view);
+    return scaler_to_rgb_planes(scaler, &view, planes->width, planes->height, rgb, planes->width,
+                                err);
+}
+
+/* Keeps the picture and its labels, if there is room. */
+static void keep(struct sample_pictures *pictures, size_t index, struct picture *picture,
+                 const uint8_t *labels)
+{
+    const struct samples_config *config = pictures->config;
+    struct kept *kept = &pictures->kept[index];
+    uint64_t bytes = area(config) * (config->classes ? 5 : 3) / 2;
+    uint8_t *copy = config->classes ? malloc(area(config)) : NULL;
+    pthread_mutex_lock(&pictures->lock);
+    if (!kept->picture && bytes <= pictures->bytes_left && (copy || !config->classes)) {
+        kept->picture = picture_ref(picture);
+        if (copy)
+            memcpy(copy, labels, area(config));
+        kept->labels = copy;
+        copy = NULL;
+        pictures->bytes_left -= bytes;
+    }
+    pthread_mutex_unlock(&pictures->lock);
+    free(copy); /* another thread was faster, or there is no room */
+}
+
+/* The picture at its size, the caller's to unref; its labels go into the view. */
+static int get_picture(struct sample_view *view, struct sample_pictures *pictures, size_t index,
+                       struct picture **picture, struct error *err)
+{
+    struct kept *kept = &pictures->kept[index];
+    pthread_mutex_lock(&pictures->lock);
+    *picture = kept->picture ? picture_ref(kept->picture) : NULL;
+    pthread_mutex_unlock(&pictures->lock);
+    if (!*picture)
+        return decode(pictures, view, index, picture, err);
+    if (kept->labels) /* what is kept stays as it is */
+        memcpy(view->labels, kept->labels, area(pictures->config));
+    return 0;
+}
+
+int sample_view_fill(struct sample_view *view, struct sample_pictures *pictures, size_t index,
+                     uint64_t epoch, struct error *err)
+{
+    struct picture *picture = NULL;
+    int rc = get_picture(view, pictures, index, &picture, err);
+    if (rc == 0)
+        rc = to_planes(view->scaler, picture, &view->source, err);
+    if (rc == 0 && pictures->config->damage.factor > 0)
+        rc = receive(pictures, view, index, epoch, picture, err);
+    picture_unref(&picture);
+    return rc < 0
+               ? error_wrap(err, "%s", data_picture_name(pictures->data, pictures->numbers[index]))
+               : 0;
+}
+
+static int decode(struct sample_pictures *pictures, struct sample_view *view, size_t index,
+                  struct picture **picture, struct error *err)
+{
+    const struct samples_config *config = pictures->config;
+    struct picture *decoded = NULL;
+    int rc = data_picture(pictures->data, pictures->numbers[index], &decoded, err);
+    if (rc == 0 && config->classes)
+        rc = read_labels(pictures, index, decoded, view->labels, err);
+    if (rc == 0)
+        rc = scaler_to_picture(view->scaler, decoded, config->width, config->height, picture, err);
+    if (rc == 0)
+        keep(pictures, index, *picture, view->labels);
+    picture_unref(&decoded);
+    return rc;
+}
+
+/* At the size of config, by nearest neighbour, as classes. */
+static int read_labels(struct sample_pictures *pictures, size_t index, struct picture *picture,
+                       uint8_t *labels, struct error *err)
+{
+    const struct samples_config *config = pictures->config;
+    struct picture_view view;
+    picture_get_view(picture, &view);
+    uint8_t *values = malloc((size_t)view.width * view.height);
+    if (!values)
+        return error_set(err, ERROR_MEMORY, "samples", "no room for labels");
+    int rc = data_map(pictures->data, pictures->numbers[index], view.width, view.height, values, err);
+    for (uint32_t y = 0; rc == 0 && y < config->height; y++) {
+        const uint8_t *row = values + (2 * (uint64_t)y + 1) * view.height /
+                                          (2 * (uint64_t)config->height) * view.width;
+        for (uint32_t x = 0; x < config->width; x++)
+            labels[(size_t)y * config->width + x] =
+                config->classes[row[(2 * (uint64_t)x + 1) * view.width / (2 * (uint64_t)config->width)]];
+    }
+    free(values);
+    return rc;
+}
+
+/* Pictures of a video come in order only, so all of them are taken now. */
+static int keep_video(struct sample_pictures *pictures, struct error *err)
+{
+    struct sample_view view = { 0 };
+    int rc = sample_view_open(&view, pictures->config, err);
+    for (size_t i = 0; rc == 0 && i < pictures->count; i++) {
+        struct picture *picture = NULL;
+        rc = decode(pictures, &view, i, &picture, err);
+        picture_unref(&picture);
+        if (rc == 0 && !pictures->kept[i].picture)
+            rc = error_set(
+                err, ERROR_LIMIT, "cache_mib",
+                "too little for the %zu pictures of a video: %llu MiB would do, or a "
+                "folder of pictures",
+                pictures->count,
+                (unsigned long long)((area(pictures->config) * 5 / 2 * pictures->count >> 20) + 1));
+    }
+    sample_view_finish(&view);
+    return rc;
+}
+
+/* ---- what is received ---- */
+
+static int degrade_one(const struct samples_config *config, uint64_t chance, struct picture *picture,
+                       struct scaler *scaler, const struct planes *received, struct error *err)
+{
+    const struct samples_damage *damage = &config->damage;
+    struct degrade_config way = { .rung = damage->rung,
+                                  .fps = damage->fps,
+                                  .codec = VIDEO_H264,
+                                  .camera_width = config->width,
+                                  .camera_height = config->height };
+    struct degrade *degrade = NULL;
+    struct picture *got = NULL;
+    struct random_state random;
+    size_t bytes;
+    random_seed(&random, chance);
+    double low = damage->bitrate_min_kbps, high = damage->bitrate_max_kbps;
+    way.rung.width = received->width;
+    way.rung.height = received->height;
+    way.rung.bitrate_kbps = (uint32_t)lround(low * pow(high / low, random_next_unit(&random)));
+    int rc = degrade_open(&degrade, &way, err);
+    if (rc == 0)
+        rc = degrade_pan(degrade, picture, random_next_u64(&random), &got, &bytes, err);
+    if (rc == 0)
+        rc = to_planes(scaler, got, received, err);
+    picture_unref(&got);
+    degrade_close(&degrade);
+    return rc;
+}
+
+static bool find_received(struct sample_pictures *pictures, size_t index, uint64_t epoch,
+                          const struct planes *to)
+{
+    struct kept *kept = &pictures->kept[index];
+    pthread_mutex_lock(&pictures->lock);
+    bool found = kept->received.bytes && kept->epoch == epoch;
+    if (found)
+        memcpy(to->bytes, kept->received.bytes, 3 * (size_t)to->width * to->height);
+    pthread_mutex_unlock(&pictures->lock);
+    return found;
+}
+
+/* In the place of the last epoch's. */
+static void keep_received(struct sample_pictures *pictures, size_t index, uint64_t epoch,
+                          const struct planes *from)
+{
+    struct kept *kept = &pictures->kept[index];
+    uint64_t bytes = 3 * (uint64_t)from->width * from->height;
+    pthread_mutex_lock(&pictures->lock);
+    if (!kept->received.bytes && bytes <= pictures->bytes_left) {
+        kept->received = *from;
+        kept->received.bytes = malloc(bytes);
+        if (kept->received.bytes)
+            pictures->bytes_left -= bytes;
+    }
+    if (kept->received.bytes) {
+        memcpy(kept->received.bytes, from->bytes, bytes);
+        kept->epoch = epoch;
+    }
+    pthread_mutex_unlock(&pictures->lock);
+}
+
+static int receive(struct sample_pictures *pictures, struct sample_view *view, size_t index,
+                   uint64_t epoch, struct picture *picture, struct error *err)
+{
+    if (find_received(pictures, index, epoch, &view->received))
+        return 0;
+    uint64_t chance =
+        samples_chance(pictures->config->seed, CHANCE_DAMAGE, epoch, pictures->numbers[index]);
+    int rc = degrade_one(pictures->config, chance, picture, view->scaler, &view->received, err);
+    if (rc == 0 && pictures->config->crops > 1)
+        keep_received(pictures, index, epoch, &view->received);
+    return rc;
+}
