@@ -4,6 +4,7 @@
 #include "config.h"
 #include "config/cli.h"
 #include "devices/worker.h"
+#include "evaluate/eval.h"
 #include "keys.h"
 #include "run.h"
 #include <stdio.h>
@@ -109,6 +110,8 @@ static int manual(const struct cli_values *values)
     config_write_markdown(server_options, "cloud-server", stdout);
     fputc('\n', stdout);
     config_write_markdown(card_options, "card.yaml", stdout);
+    fputc('\n', stdout);
+    config_write_markdown(eval_options, "eval.yaml", stdout);
     return 0;
 }
 
@@ -123,9 +126,11 @@ static const struct cli_command commands[] = {
       server_keys_more, server_keys_flags, server_keys_command },
     { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
       model_command_flags, model_command },
+    { "eval", "", "measure what compression and restoration leave of a model's accuracy",
+      eval_command_more, eval_command_flags, eval_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
-    { "manual", "", "print the manual of all keys, a model card's too, as Markdown", NULL, NULL,
-      manual },
+    { "manual", "", "print the manual of all keys, those of cards and eval.yaml too, as Markdown",
+      NULL, NULL, manual },
     { "worker", "", "(started by run) own one device", NULL, worker_flags, worker },
     { NULL, NULL, NULL, NULL, NULL, NULL },
 };
@@ -145,7 +150,8 @@ static void calm_threads(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "model") == 0))
+    if (argc > 1 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "model") == 0 ||
+                     strcmp(argv[1], "eval") == 0))
         calm_threads(argv);
     return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame",
                     commands, argc, argv);

@@ -221,6 +221,7 @@ static const char *const used_flags[] = {
     "cloud-server keys --stream",   "cloud-server model --runs",
     "cloud-server model --threads", "cloud-server model --precision",
     "cloud-server model --shape",   "cloud-server worker --fd",
+    "cloud-server eval --config",   "cloud-server eval --set",
 };
 #define USED_FLAGS (sizeof used_flags / sizeof *used_flags)
 
@@ -338,6 +339,21 @@ static void a_model_is_timed_by_its_flags(void **state)
                 "input images f32 1x3x64x64");
 }
 
+static void mistakes_of_an_evaluation_are_named(void **state)
+{
+    struct scratch *scratch = *state;
+    const char *path = scratch_path(scratch, "eval.yaml");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("model: models/street_det\n", file);
+    assert_int_equal(fclose(file), 0);
+    expect_text(run(scratch, 1, "cloud-server", "eval", "--config", path, "--set", "scored=5", NULL),
+                "scored");
+    expect_text(run(scratch, 1, "cloud-server", "eval", "-c", path, "-s", "seed=2", NULL),
+                "data.pictures");
+    expect_text(run(scratch, 2, "cloud-server", "eval", NULL), "--help");
+}
+
 static void cameras_are_inspected(void **state)
 {
     struct scratch *scratch = *state;
@@ -394,6 +410,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(mistakes_of_an_evaluation_are_named, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(cameras_are_inspected, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_run_is_watched_and_bounded, scratch_setup, scratch_teardown),

@@ -1,0 +1,65 @@
+/* eval_config: what eval.yaml says: data, models, the rungs to send at and the ways to restore. */
+#ifndef RUNESPOOR_EVALUATE_EVAL_CONFIG_H
+#define RUNESPOOR_EVALUATE_EVAL_CONFIG_H
+
+#include "learn/data.h"
+#include "media/encode.h"
+
+#define EVAL_SIZES_MAX 8u
+#define EVAL_BITRATES_MAX 16u
+#define EVAL_CODECS_MAX 3u
+#define EVAL_RESTORES_MAX 12u
+#define EVAL_GROUPS_MAX 64u
+#define EVAL_NAME_BYTES 33u /* of a way to restore: it becomes part of file names */
+
+/* As config says it; 0 means that the camera's size decides. */
+struct eval_size {
+    uint32_t width, height; /* 0: by divisor */
+    uint32_t divisor;       /* of each side; 1: full size */
+};
+
+struct eval_restore {
+    char name[EVAL_NAME_BYTES];
+    int kind;         /* enum restore_kind */
+    const char *file; /* RESTORE_NETWORK: the ONNX file */
+};
+
+struct eval_group {
+    char *name;
+    struct option_strings classes;
+};
+
+enum eval_precision {
+    EVAL_PRECISION_CARD,
+    EVAL_PRECISION_F32,
+    EVAL_PRECISION_BF16,
+    EVAL_PRECISION_BF16X3
+};
+
+struct eval_config {
+    struct data_config data;
+    char *model, *golden;
+    struct option_list groups; /* struct eval_group */
+    struct option_strings sizes, bitrates, codecs, restore;
+    char *baseline, *preset;
+    double fps;
+    uint32_t score_every;
+    char *out, *device;
+    int precision; /* enum eval_precision */
+    uint32_t block_frames, seed;
+
+    /* Not keys: what the lists above say, once eval_config_load has read them. */
+    struct eval_size size_list[EVAL_SIZES_MAX];
+    uint32_t bitrate_list[EVAL_BITRATES_MAX];
+    enum video_codec codec_list[EVAL_CODECS_MAX];
+    struct eval_restore restore_list[EVAL_RESTORES_MAX];
+    struct rung rung; /* an agent's defaults, with fps and preset */
+};
+extern const struct option_spec eval_options[];
+extern const char *const eval_codec_words[]; /* by enum video_codec, NULL-ended */
+
+/* config_load with the checks of this file; *loaded as config_load leaves it. */
+int eval_config_load(struct config **loaded, struct eval_config *config, const char *path,
+                     const char *const *sets, size_t set_count, struct error *err);
+
+#endif
