@@ -1,6 +1,7 @@
 /* eval_progress: see the header. */
 #include "evaluate/eval_progress.h"
 #include "base/clock.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -28,10 +29,11 @@ static void draw(const struct eval_progress *progress, size_t done, size_t all, 
         bar[i] = i < BAR_LETTERS * done / all ? '#' : '.';
     bar[BAR_LETTERS] = '\0';
     if (progress->weight > 0 && progress->work_done > 0) {
-        double seconds = (double)(now_ns - progress->start_ns) / 1e9 / (double)progress->work_done *
-                         (double)(progress->work_all - progress->work_done);
-        snprintf(left, sizeof left, ", %.0f:%02u left", (double)((uint64_t)seconds / 60),
-                 (unsigned)((uint64_t)seconds % 60));
+        double left_share =
+            (double)(progress->work_all - progress->work_done) / (double)progress->work_done;
+        uint64_t seconds =
+            (uint64_t)((double)(now_ns - progress->start_ns) / (double)CLOCK_NS_PER_S * left_share);
+        snprintf(left, sizeof left, ", %" PRIu64 ":%02" PRIu64 " left", seconds / 60, seconds % 60);
     }
     fprintf(stderr, "\r[%s] %s, picture %zu of %zu%s\033[K", bar, progress->what, done, all, left);
     fflush(stderr);

@@ -172,7 +172,7 @@ static int send_all(struct rung_run *rung, struct error *err)
 
 static uint8_t to_byte(float value)
 {
-    return value <= 0 ? 0 : value >= SCALE_MAX ? 255 : (uint8_t)(value + 0.5f);
+    return value <= 0 ? 0 : value >= SCALE_MAX ? 255 : (uint8_t)lrintf(value);
 }
 
 /* Luma as the source has it, from RGB. */

@@ -1,0 +1,321 @@
+/* eval: the real program on a real clip. What it reports is there and plausible; a second run measures
+ * nothing anew; runs that were killed or interrupted go on and give the same figures; mistakes are named.
+ *
+ * 25 pictures of the clip, at two sizes and one bitrate: three arms. */
+#include "harness.h"
+
+#include <dirent.h>
+#include <json-c/json.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define WAIT_MS 60000u
+#define LOOK_MS 5u
+#define ARMS 3u
+#define PICTURES 25u
+#define STATUS_KILLED (128 + SIGKILL)
+#define STATUS_INTERRUPTED 130
+
+static const char *find_clip(void)
+{
+    static char path[512];
+    const char *data = getenv("TEST_DATA");
+    snprintf(path, sizeof path, "%s/clips/bikes.mp4", data ? data : "../shared/data");
+    if (access(path, R_OK) == 0)
+        return path;
+    fprintf(stderr, "SKIP REASON: eval_test: no %s\n", path);
+    skip();
+    return NULL;
+}
+
+/* out: a folder's name in scratch. */
+static void eval_start(struct process *process, const struct scratch *scratch, const char *out)
+{
+    char pictures[600], folder[600];
+    snprintf(pictures, sizeof pictures, "data.pictures=%s", find_clip());
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, out));
+    const char *const arguments[] = { program_path("cloud-server"),
+                                      "eval",
+                                      "-s",
+                                      pictures,
+                                      "-s",
+                                      folder,
+                                      "-s",
+                                      "model=models/street_det",
+                                      "-s",
+                                      "sizes=full,1/2",
+                                      "-s",
+                                      "bitrates=200",
+                                      "-s",
+                                      "restore=none,bicubic",
+                                      "-s",
+                                      "fps=2.5",
+                                      "-s",
+                                      "block_frames=4",
+                                      NULL };
+    process_start(process, scratch, out, arguments);
+}
+
+/* Arms on file. */
+static size_t count_arms(const struct scratch *scratch, const char *out)
+{
+    char folder[600];
+    size_t count = 0;
+    snprintf(folder, sizeof folder, "%s/arms", scratch_path(scratch, out));
+    DIR *listing = opendir(folder);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        size_t size = strlen(entry->d_name);
+        count += size > 5 && strcmp(entry->d_name + size - 5, ".json") == 0;
+    }
+    if (listing)
+        closedir(listing);
+    return count;
+}
+
+static void wait_for_arm(struct process *process, const struct scratch *scratch, const char *out)
+{
+    const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
+    for (unsigned waited = 0; count_arms(scratch, out) == 0; waited += LOOK_MS) {
+        if (waited > WAIT_MS || !process_runs(process))
+            fail_msg("no arm is finished: %s", process->log);
+        nanosleep(&look, NULL);
+    }
+}
+
+static void expect_status(struct process *process, int status, const char *text)
+{
+    assert_int_equal(process_wait(process, WAIT_MS), status);
+    process_expect(process, text, 0);
+}
+
+static struct json_object *read_json(const struct scratch *scratch, const char *out, const char *name)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s", scratch_path(scratch, out), name);
+    struct json_object *json = json_object_from_file(path);
+    if (!json)
+        fail_msg("%s: %s", path, json_util_get_last_err());
+    return json;
+}
+
+static struct json_object *get(struct json_object *object, const char *key)
+{
+    struct json_object *value;
+    if (!json_object_object_get_ex(object, key, &value))
+        fail_msg("no %s in %s", key, json_object_to_json_string(object));
+    return value;
+}
+
+static double number(struct json_object *object, const char *key)
+{
+    return json_object_get_double(get(object, key));
+}
+
+static struct json_object *find_arm(struct json_object *report, const char *name)
+{
+    struct json_object *arms = get(report, "arms");
+    for (size_t i = 0; i < json_object_array_length(arms); i++) {
+        struct json_object *arm = json_object_array_get_idx(arms, i);
+        if (strcmp(json_object_get_string(get(arm, "name")), name) == 0)
+            return arm;
+    }
+    fail_msg("no arm %s", name);
+    return NULL;
+}
+
+/* Two runs give the same but for the time they took. */
+static void expect_same_figures(struct json_object *left, struct json_object *right)
+{
+    struct json_object *reports[] = { left, right };
+    for (size_t r = 0; r < 2; r++) {
+        struct json_object *arms = get(reports[r], "arms");
+        for (size_t i = 0; i < json_object_array_length(arms); i++)
+            json_object_object_del(json_object_array_get_idx(arms, i), "ms");
+    }
+    assert_string_equal(json_object_to_json_string(left), json_object_to_json_string(right));
+}
+
+static void check_report(struct json_object *report)
+{
+    static const char *const names[] = { "h264-640x272-200-none", "h264-320x136-200-none",
+                                         "h264-320x136-200-bicubic" };
+    assert_int_equal(number(report, "frames"), PICTURES);
+    assert_string_equal(json_object_get_string(get(report, "kind")), "boxes");
+    assert_non_null(strstr(json_object_get_string(get(report, "reference")), "street_det"));
+    assert_int_equal(json_object_array_length(get(report, "arms")), ARMS);
+    for (size_t i = 0; i < ARMS; i++) {
+        struct json_object *arm = find_arm(report, names[i]);
+        double kbps = number(arm, "kbps"), mean = number(arm, "mean");
+        assert_true(kbps > 100 && kbps < 300); /* 200 are asked for; few pictures */
+        assert_true(mean > 0.3 && mean < 1);   /* compression costs something, not everything */
+        assert_true(number(arm, "tail99") <= number(arm, "tail90"));
+        assert_true(number(arm, "ms") > 0);
+    }
+    /* A picture that is not scaled back has no pixels to compare. */
+    assert_true(number(find_arm(report, names[0]), "psnr_db") > 20);
+    assert_true(json_object_get_type(get(find_arm(report, names[1]), "psnr_db")) == json_type_null);
+    assert_true(number(find_arm(report, names[2]), "psnr_db") > 20);
+    /* Both arms of a rung had the same stream. */
+    assert_true(number(find_arm(report, names[1]), "kbps") ==
+                number(find_arm(report, names[2]), "kbps"));
+    assert_string_equal(json_object_get_string(get(find_arm(report, names[1]), "versus")), names[2]);
+    assert_string_equal(json_object_get_string(get(find_arm(report, names[2]), "versus")), names[0]);
+    assert_string_equal(json_object_get_string(get(report, "class_tail_of")), names[2]);
+}
+
+static void finished_arms_are_kept_whatever_happens(void **state)
+{
+    static const char *const files[] = { "report.csv", "mean.svg", "tail90.svg", "tail99.svg",
+                                         "class_tail.svg" };
+    struct scratch *scratch = *state;
+    struct process process;
+    eval_start(&process, scratch, "first");
+    expect_status(&process, 0, "eval: arms=3 reused=0 frames=25 baseline=bicubic");
+    struct json_object *first = read_json(scratch, "first", "report.json");
+    check_report(first);
+    json_object_put(read_json(scratch, "first", "bits_saved.json"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/%s", scratch_path(scratch, "first"), files[i]);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+
+    /* Again: the same, times and all, as nothing was measured. */
+    eval_start(&process, scratch, "first");
+    expect_status(&process, 0, "eval: arms=3 reused=3 frames=25");
+    struct json_object *again = read_json(scratch, "first", "report.json");
+    assert_string_equal(json_object_to_json_string(first), json_object_to_json_string(again));
+    json_object_put(again);
+
+    eval_start(&process, scratch, "killed");
+    wait_for_arm(&process, scratch, "killed");
+    process_signal(&process, SIGKILL);
+    assert_int_equal(process_wait(&process, WAIT_MS), STATUS_KILLED);
+    assert_int_equal(count_arms(scratch, "killed"), 1);
+    eval_start(&process, scratch, "killed");
+    expect_status(&process, 0, "eval: arms=3 reused=1 frames=25");
+    struct json_object *killed = read_json(scratch, "killed", "report.json");
+    expect_same_figures(first, killed);
+    json_object_put(killed);
+    json_object_put(first);
+}
+
+static void an_interrupted_run_says_how_it_goes_on(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    eval_start(&process, scratch, "out");
+    wait_for_arm(&process, scratch, "out");
+    process_signal(&process, SIGINT);
+    expect_status(&process, STATUS_INTERRUPTED, "interrupted; 1 of 3 arms are finished and kept");
+    assert_int_equal(count_arms(scratch, "out"), 1);
+}
+
+/* Another clip in place of the first, under its name: nothing may be taken over. */
+static void results_on_other_pictures_are_not_taken_over(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    char pictures[600], folder[600];
+    const char *clip = scratch_path(scratch, "clip.mp4");
+    snprintf(pictures, sizeof pictures, "data.pictures=%s", clip);
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, "out"));
+    for (unsigned frames = 8; frames <= 9; frames++) {
+        clip_make(clip, frames, 160, 128);
+        const char *const arguments[] = { program_path("cloud-server"),
+                                          "eval",
+                                          "-s",
+                                          pictures,
+                                          "-s",
+                                          folder,
+                                          "-s",
+                                          "model=models/street_det",
+                                          "-s",
+                                          "sizes=full",
+                                          "-s",
+                                          "bitrates=100",
+                                          NULL };
+        process_start(&process, scratch, "eval", arguments);
+        expect_status(&process, 0, frames == 8 ? "reused=0 frames=8" : "reused=0 frames=9");
+        assert_true(process_said(&process, "measured anew") == (frames == 9));
+        remove(clip);
+    }
+}
+
+static void run_file(struct process *process, const struct scratch *scratch, const char *yaml)
+{
+    const char *path = scratch_path(scratch, "eval.yaml");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(yaml, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    const char *const arguments[] = { program_path("cloud-server"), "eval", "-c", path, NULL };
+    process_start(process, scratch, "eval", arguments);
+}
+
+static void all_mistakes_are_named_with_their_lines(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    run_file(&process, scratch,
+             "data: {pictures: clip.mp4}\n"
+             "model: models/street_det\n"
+             "sizes: [full, 0x240]\n"
+             "bitrates: [100, many]\n"
+             "codecs: [h246]\n"
+             "restore: [bicubik, net=]\n"
+             "baseline: none\n");
+    expect_status(&process, 1, "eval.yaml:3: sizes.1: \"0x240\"");
+    process_expect(&process, "eval.yaml:4: bitrates.1: \"many\"", 0);
+    process_expect(&process, "eval.yaml:5: codecs.0: \"h246\"", 0);
+    process_expect(&process, "did you mean \"h264\"?", 0);
+    process_expect(&process, "eval.yaml:6: restore.0: \"bicubik\"", 0);
+    process_expect(&process, "eval.yaml:6: restore.1: has no file", 0);
+    process_expect(&process, "eval.yaml:7: baseline: \"none\"", 0);
+}
+
+static void what_cannot_be_opened_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    char yaml[1200];
+    FILE *file = fopen(scratch_path(scratch, "file"), "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    snprintf(yaml, sizeof yaml,
+             "data: {pictures: absent.mp4}\nmodel: models/street_det\nout: %s/file/results\n",
+             scratch->folder);
+    run_file(&process, scratch, yaml);
+    expect_status(&process, 1, "out: ");
+    process_expect(&process, "/file", 0);
+
+    snprintf(yaml, sizeof yaml,
+             "data: {pictures: absent.mp4}\nmodel: models/street_det\nout: %s/results\n",
+             scratch->folder);
+    run_file(&process, scratch, yaml);
+    expect_status(&process, 1, "data.pictures: absent.mp4");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(finished_arms_are_kept_whatever_happens, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_interrupted_run_says_how_it_goes_on, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(results_on_other_pictures_are_not_taken_over, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(all_mistakes_are_named_with_their_lines, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_opened_is_named, scratch_setup,
+                                        scratch_teardown),
+    };
+    return cmocka_run_group_tests_name("eval", tests, NULL, NULL);
+}
