@@ -6,6 +6,7 @@
 #include "devices/worker.h"
 #include "evaluate/eval.h"
 #include "keys.h"
+#include "learn/train_run.h"
 #include "run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,8 @@ static int manual(const struct cli_values *values)
     config_write_markdown(card_options, "card.yaml", stdout);
     fputc('\n', stdout);
     config_write_markdown(eval_options, "eval.yaml", stdout);
+    fputc('\n', stdout);
+    config_write_markdown(train_options, "train.yaml", stdout);
     return 0;
 }
 
@@ -128,8 +131,11 @@ static const struct cli_command commands[] = {
       model_command_flags, model_command },
     { "eval", "", "measure what compression and restoration leave of a model's accuracy",
       eval_command_more, eval_command_flags, eval_command },
+    { "train", "", "train a network for what a camera sees", train_command_more,
+      train_command_flags, train_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
-    { "manual", "", "print the manual of all keys, those of cards and eval.yaml too, as Markdown",
+    { "manual", "",
+      "print the manual of all keys, those of cards, eval.yaml and train.yaml too, as Markdown",
       NULL, NULL, manual },
     { "worker", "", "(started by run) own one device", NULL, worker_flags, worker },
     { NULL, NULL, NULL, NULL, NULL, NULL },
@@ -151,7 +157,7 @@ static void calm_threads(char **argv)
 int main(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "model") == 0 ||
-                     strcmp(argv[1], "eval") == 0))
+                     strcmp(argv[1], "eval") == 0 || strcmp(argv[1], "train") == 0))
         calm_threads(argv);
     return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame",
                     commands, argc, argv);

@@ -222,6 +222,8 @@ static const char *const used_flags[] = {
     "cloud-server model --threads", "cloud-server model --precision",
     "cloud-server model --shape",   "cloud-server worker --fd",
     "cloud-server eval --config",   "cloud-server eval --set",
+    "cloud-server train --config",  "cloud-server train --set",
+    "cloud-server train --print-config",
 };
 #define USED_FLAGS (sizeof used_flags / sizeof *used_flags)
 
@@ -354,6 +356,17 @@ static void mistakes_of_an_evaluation_are_named(void **state)
     expect_text(run(scratch, 2, "cloud-server", "eval", NULL), "--help");
 }
 
+static void a_training_tells_what_holds(void **state)
+{
+    expect_text(run(*state, 0, "cloud-server", "train", "--config", "deploy/train.yaml",
+                    "--print-config", NULL),
+                "pictures: data/train/images  # deploy/train.yaml:");
+    expect_text(run(*state, 0, "cloud-server", "train", "-c", "deploy/train.yaml", "-s", "seed=5",
+                    "--set", "batch=3", "--print-config", NULL),
+                "seed: 5  # --set");
+    expect_text(run(*state, 1, "cloud-server", "train", "--set", "bach=3", NULL), "\"batch\"");
+}
+
 static void cameras_are_inspected(void **state)
 {
     struct scratch *scratch = *state;
@@ -413,6 +426,7 @@ int main(void)
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(mistakes_of_an_evaluation_are_named, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_training_tells_what_holds, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(cameras_are_inspected, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_run_is_watched_and_bounded, scratch_setup, scratch_teardown),
     };

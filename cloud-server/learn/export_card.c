@@ -1,0 +1,109 @@
+/* export_card: what is said of a model that was trained here. */
+#include "learn/export.h"
+
+#include "analyse/card.h"
+#include <math.h>
+
+/* Areas from here on are expected. Those of other classes may be twice as large. */
+#define SHARE_MIN 0.01
+
+/* As JSON, which is YAML too. */
+static void add_quoted(struct text *text, const char *value)
+{
+    struct text quoted = { 0 };
+    json_str(&quoted, NULL, value);
+    text->failed |= quoted.failed;
+    text_add(text, quoted.data ? quoted.data : "", quoted.size);
+    text_finish(&quoted);
+}
+
+/* What was measured last; a training of no epoch measures nothing. */
+static double last_accuracy(const struct train *train)
+{
+    const struct train_history *history = &train->history;
+    return history->count > 0 ? history->rows[history->count - 1].accuracy : (double)NAN;
+}
+
+static void add_summary(struct text *text, const struct train *train)
+{
+    const struct train_config *config = train->config;
+    text_printf(text, "%s network for %ux%u, trained on %zu pictures of %s",
+                net_size_words[config->size], config->width, config->height, train->learnt.count,
+                config->data.pictures);
+    text_printf(text, " (licence of the data: %s)",
+                *config->model.licence ? config->model.licence : "not given");
+    text_printf(text, ", %llu steps of %u, seed %u, program of commit %s",
+                (unsigned long long)train->steps, config->batch, config->seed, RUNESPOOR_COMMIT);
+    double accuracy = last_accuracy(train);
+    if (isfinite(accuracy))
+        text_printf(text, "; %s %.3f on %zu pictures of %s", train_ops(train)->accuracy, accuracy,
+                    train->measured.count,
+                    train->validation ? config->validation.pictures : "the same set, held back");
+    if (*config->model.note)
+        text_printf(text, "; %s", config->model.note);
+}
+
+static void add_expectations(struct text *text, const struct train *train,
+                             const struct analysis *analysis)
+{
+    if (!analysis) {
+        text_add_str(text, "    - {class: ");
+        add_quoted(text, train->class_names[0]);
+        text_add_str(text, ", share: 1, tolerance: 1}\n");
+    }
+    for (uint32_t i = 0; analysis && i < analysis->area_count; i++) {
+        const struct analysis_area *area = &analysis->areas[i];
+        if ((double)area->share < SHARE_MIN)
+            continue;
+        text_add_str(text, "    - {class: ");
+        add_quoted(text, train->class_names[area->class_id]);
+        text_printf(text, ", share: %.4f}\n", (double)area->share);
+    }
+}
+
+void export_write_card(struct text *text, const struct train *train, const char *sample,
+                       const struct analysis *analysis)
+{
+    const struct train_config *config = train->config;
+    struct text summary = { 0 };
+    add_summary(&summary, train);
+    text->failed |= summary.failed;
+    text_printf(text, "# Written by `cloud-server train`; " EXPORT_PAGE " has the recipe.\nname: ");
+    add_quoted(text, config->model.name);
+    text_add_str(text, "\nfile: ");
+    text_printf(text, "%s.onnx\ndescription: ", config->model.name);
+    add_quoted(text, summary.failed ? "" : summary.data);
+    text_add_str(text, "\nlicence: ");
+    add_quoted(text, config->model.licence);
+    text_add_str(text, "\nclasses: [");
+    for (uint32_t k = 0; k < train->class_count; k++) {
+        text_add_str(text, k > 0 ? ", " : "");
+        add_quoted(text, train->class_names[k]);
+    }
+    text_printf(text, "]\n\ninput:\n  width: %u\n  height: %u\n", config->width, config->height);
+    text_add_str(text, "  layout: nchw\n  colour: rgb\n  fit: stretch\n  divisor: 255\n\n");
+    text_printf(text, "head:\n  kind: segment\n  outputs: [%s]\n\n", train_ops(train)->output);
+    text_printf(text, "precision: %s\n\n", precision_word((enum precision)config->precision));
+    text_printf(text, "# Found by the network itself.\nsample:\n  picture: %s\n  expect:\n", sample);
+    add_expectations(text, train, analysis);
+    text_finish(&summary);
+}
+
+void export_write_page(struct text *text, const struct train *train)
+{
+    text_printf(text, "# %s\n\nA ", train->config->model.name);
+    add_summary(text, train);
+    text_printf(
+        text,
+        ".\n\nWritten by `cloud-server train`. What it was given, without the names of files "
+        "to write:\n\n```yaml\n%s```\n\nHow it went: step, mean loss, rate, %s.\n\n```\n",
+        train->config->recipe, train_ops(train)->accuracy);
+    for (size_t i = 0; i < train->history.count; i++) {
+        const struct train_row *row = &train->history.rows[i];
+        text_printf(text, "%8llu  %.4f  %.3g  ", (unsigned long long)row->step, row->loss, row->rate);
+        if (isfinite(row->accuracy))
+            text_printf(text, "%.4f", row->accuracy);
+        text_add_str(text, "\n");
+    }
+    text_add_str(text, "```\n");
+}

@@ -1,0 +1,172 @@
+/* train_config: the table of train.yaml, and the recipe: what two runs must have in common to be one. */
+#include "learn/train_config.h"
+
+#include "analyse/card.h"
+#include "device.h"
+#include "learn/nets.h"
+#include "train/train.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEPS_MAX 1000000000u
+#define SIDE_MIN 32u
+#define SIDE_MAX 8192u
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+/* The first key that changes nothing of what is learnt. */
+#define RECIPE_END "\nout: "
+
+static const char *const task_words[] = { [TRAIN_SEGMENT] = "segment", NULL };
+static const char *const optimiser_words[] = {
+    [OPTIMISER_SGD] = "sgd", [OPTIMISER_ADAM] = "adam", [OPTIMISER_ADAMW] = "adamw", NULL
+};
+static const char *const weights_words[] = {
+    [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", NULL
+};
+static const char *const precision_words[] = {
+    [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3", NULL
+};
+
+static const struct option_spec optimiser_options[] = {
+    OPTION_ENUM(train_optimiser, kind, "adamw", optimiser_words, "formulas are PyTorch's"),
+    OPTION_F64(train_optimiser, momentum, "0.9", 0, 0.9999, "", "of sgd"),
+    OPTION_F64(train_optimiser, weight_decay, "0.01", 0, 1, "",
+               "weights shrink by this times the rate"),
+    OPTION_F64(train_optimiser, clip, "1", 0, 1e6, "",
+               "largest norm of all gradients together; 0: as they come"),
+    OPTION_F64(
+        train_optimiser, average, "0.99", 0, 0.99999, "",
+        "decay of the moving average of the weights, which is what is exported; 0: the weights "
+        "themselves are"),
+    OPTION_END,
+};
+
+static const struct option_spec model_options[] = {
+    OPTION_STRING(train_model, name, "trained", "name of the exported model"),
+    OPTION_STRING(train_model, licence, "",
+                  "what data's licence allows; stands in the card and its description"),
+    OPTION_STRING(train_model, note, "", "what else people should know, for the description"),
+    OPTION_STRING(train_model, sample, "",
+                  "the card's sample picture, a file; empty: the first picture of validation"),
+    OPTION_END,
+};
+
+const struct option_spec train_options[] = {
+    OPTION_ENUM(train_config, task, "segment", task_words, "what is trained: a segmenter"),
+    OPTION_SECTION(train_config, data, data_options, "pictures and labels to learn from"),
+    OPTION_SECTION(train_config, validation, data_options,
+                   "pictures to measure on after each epoch, never learnt from; without any, those "
+                   "that are held back"),
+    OPTION_F64(train_config, held_back, "0.1", 0, 0.5, "",
+               "part of each clip of data, its end, that is not learnt from"),
+    OPTION_ENUM(train_config, size, "medium", net_size_words, "of the network"),
+    OPTION_U32(train_config, width, "480", SIDE_MIN, SIDE_MAX, "px",
+               "pictures are brought to this size, which is what the network will read"),
+    OPTION_U32(train_config, height, "360", SIDE_MIN, SIDE_MAX, "px", "the same"),
+    OPTION_U32(train_config, crop_width, "320", SIDE_MIN, SIDE_MAX, "px",
+               "what is learnt from at a time"),
+    OPTION_U32(train_config, crop_height, "240", SIDE_MIN, SIDE_MAX, "px", "the same"),
+    OPTION_U32(train_config, batch, "8", 1, SAMPLES_BATCH_MAX, "crops", "of a step"),
+    OPTION_U32(train_config, crops, "1", 1, 1000, "crops", "of each picture in an epoch"),
+    OPTION_U32(train_config, epochs, "60", 1, 1000000, "", "how often every picture is shown"),
+    OPTION_U32(train_config, steps, "0", 0, STEPS_MAX, "steps",
+               "in place of epochs, where it is not 0"),
+    OPTION_U32(train_config, measure_epochs, "1", 1, 1000000, "",
+               "epochs from one measurement on the pictures of validation to the next"),
+    OPTION_SECTION(train_config, augment, samples_augment_options, "what happens to crops by chance"),
+    OPTION_LIST(
+        train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
+        "learning rates, one part after the other; when empty, cosine with its defaults and a "
+        "warm-up over a twentieth of all steps"),
+    OPTION_SECTION(train_config, optimiser, optimiser_options, "how weights follow gradients"),
+    OPTION_ENUM(train_config, weights, "frequency", weights_words,
+                "how much classes count: plain, all the same; frequency, rare ones more"),
+    OPTION_U32(train_config, seed, "1", 0, UINT32_MAX, "", "where all chance begins"),
+    OPTION_ENUM(train_config, precision, "f32", precision_words,
+                "arithmetic; f32 where the processor has no other"),
+    OPTION_U32(train_config, threads, "0", 0, 1024, "threads", "that compute; 0: one per processor"),
+    OPTION_STRING(train_config, out, "build/train",
+                  "folder for checkpoints, history and the model; a run that finds its own "
+                  "checkpoints there goes on from them"),
+    OPTION_U32(train_config, checkpoint_steps, "0", 0, STEPS_MAX, "steps",
+               "from one checkpoint to the next; 0: an epoch"),
+    OPTION_U32(train_config, loaders, "1", 1, SAMPLES_LOADERS_MAX, "threads", "that prepare crops"),
+    OPTION_U32(train_config, cache_mib, "1024", 0, 1048576, "MiB",
+               "for pictures that are decoded once"),
+    OPTION_SECTION(train_config, model, model_options, "what is written when all steps are done"),
+    OPTION_END,
+};
+
+static void check(struct config *loaded, struct train_config *config);
+static int write_recipe(const struct config *loaded, struct train_config *config, struct error *err);
+
+int train_config_load(struct config **loaded, struct train_config *config, const char *path,
+                      const char *const *sets, size_t set_count, struct error *err)
+{
+    int rc = config_load(loaded, train_options, config, path, sets, set_count, err);
+    if (rc < 0)
+        return rc;
+    check(*loaded, config);
+    if (config_problem_count(*loaded) > 0)
+        return error_set(err, ERROR_CONFIG, path ? path : "train", "%s", config_problem(*loaded, 0));
+    return write_recipe(*loaded, config, err);
+}
+
+void train_config_free(struct config **loaded, struct train_config *config)
+{
+    free(config->recipe);
+    config->recipe = NULL;
+    config_free(loaded);
+}
+
+static void check(struct config *loaded, struct train_config *config)
+{
+    if (!*config->data.pictures)
+        config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
+    if (!*config->data.labels)
+        config_add_problem(loaded, "data.labels", "is required: a segmenter learns from label maps");
+    if (*config->validation.pictures && !*config->validation.labels)
+        config_add_problem(loaded, "validation.labels", "is required where there are pictures");
+    if (!*config->out)
+        config_add_problem(loaded, "out", "is empty; name a folder");
+    size_t letters = strspn(config->model.name, NAME_LETTERS);
+    if (letters == 0 || letters > CARD_NAME_BYTES_MAX || config->model.name[letters])
+        config_add_problem(loaded, "model.name",
+                           "must be 1 to %u of the characters a-z A-Z 0-9 . _ -",
+                           CARD_NAME_BYTES_MAX);
+    if (config->crop_width > config->width || config->crop_height > config->height)
+        config_add_problem(loaded, "crop_width", "a crop of %ux%u is larger than pictures of %ux%u",
+                           config->crop_width, config->crop_height, config->width, config->height);
+    if (config->augment.scale_min > config->augment.scale_max)
+        config_add_problem(loaded, "augment.scale_min", "%g is above scale_max %g",
+                           config->augment.scale_min, config->augment.scale_max);
+}
+
+/* The printout without where each value came from. */
+static int write_recipe(const struct config *loaded, struct train_config *config, struct error *err)
+{
+    size_t size = 0, kept = 0;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out)
+        config_print(loaded, out);
+    if (!out || fclose(out) != 0) {
+        free(text);
+        return error_set(err, ERROR_MEMORY, "recipe", "no room for its text");
+    }
+    char *end = strstr(text, RECIPE_END);
+    size_t bytes = end ? (size_t)(end + 1 - text) : size;
+    for (size_t at = 0; at < bytes;) {
+        size_t line = strcspn(text + at, "\n"), value = line;
+        while (value > 0 && strncmp(text + at + value, "  # ", 4) != 0)
+            value--;
+        value = value > 0 ? value : line;
+        memmove(text + kept, text + at, value);
+        kept += value;
+        text[kept++] = '\n';
+        at += line + 1;
+    }
+    text[kept] = '\0';
+    config->recipe = text;
+    return 0;
+}

@@ -1,0 +1,166 @@
+/* train_data: which pictures are learnt from, which are measured on, and what their labels mean to the
+ * network: the classes of data in their order, without the one that counts for nothing. */
+#include "learn/train_parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WEIGHT_MIN 0.25
+#define WEIGHT_MAX 4.0
+
+static int split(struct train *train, struct error *err);
+static int take_all(struct train_set *set, struct data *data, struct error *err);
+static int name_classes(struct train *train, struct error *err);
+static int map_classes(const struct train *train, struct train_set *set, const char *key,
+                       struct error *err);
+
+int train_data_open(struct train *train, struct error *err)
+{
+    const struct train_config *config = train->config;
+    int rc = data_open(&train->data, &config->data, err);
+    if (rc < 0)
+        return error_wrap(err, "data");
+    if (*config->validation.pictures) {
+        rc = data_open(&train->validation, &config->validation, err);
+        if (rc < 0)
+            return error_wrap(err, "validation");
+        rc = take_all(&train->measured, train->validation, err);
+    }
+    if (rc == 0)
+        rc = train->validation ? take_all(&train->learnt, train->data, err) : split(train, err);
+    if (rc == 0)
+        rc = name_classes(train, err);
+    if (rc == 0)
+        rc = map_classes(train, &train->learnt, "data", err);
+    if (rc == 0)
+        rc = map_classes(train, &train->measured, "validation", err);
+    return rc;
+}
+
+void train_data_close(struct train *train)
+{
+    free(train->learnt.numbers);
+    free(train->measured.numbers);
+    data_close(&train->data);
+    data_close(&train->validation);
+}
+
+/* ---- sets ---- */
+
+static int make_set(struct train_set *set, struct data *data, size_t room, struct error *err)
+{
+    *set = (struct train_set){ .data = data, .numbers = malloc((room + 1) * sizeof *set->numbers) };
+    return set->numbers ? 0 : error_set(err, ERROR_MEMORY, "data", "no room for %zu pictures", room);
+}
+
+static int take_all(struct train_set *set, struct data *data, struct error *err)
+{
+    struct data_info info;
+    data_get_info(data, &info);
+    int rc = make_set(set, data, info.picture_count, err);
+    while (rc == 0 && set->count < info.picture_count) {
+        set->numbers[set->count] = set->count;
+        set->count++;
+    }
+    return rc;
+}
+
+/* The end of each clip is held back: its beginning would leave neighbours on two sides. */
+static int split(struct train *train, struct error *err)
+{
+    struct data_info info;
+    data_get_info(train->data, &info);
+    int rc = make_set(&train->learnt, train->data, info.picture_count, err);
+    if (rc == 0)
+        rc = make_set(&train->measured, train->data, info.picture_count, err);
+    for (size_t c = 0; rc == 0 && c < info.clip_count; c++) {
+        struct data_clip clip;
+        data_get_clip(train->data, c, &clip);
+        size_t held = (size_t)((double)clip.count * train->config->held_back);
+        for (size_t i = 0; i < clip.count; i++) {
+            struct train_set *set = i + held < clip.count ? &train->learnt : &train->measured;
+            set->numbers[set->count++] = clip.first + i;
+        }
+    }
+    if (rc == 0 && train->learnt.count == 0)
+        rc = error_set(err, ERROR_CONFIG, "data", "has no picture to learn from");
+    return rc;
+}
+
+/* ---- classes ---- */
+
+static int name_classes(struct train *train, struct error *err)
+{
+    struct data_info info;
+    data_get_info(train->data, &info);
+    if (info.labels != DATA_LABELS_MAPS)
+        return error_set(err, ERROR_UNSUPPORTED, "data.labels",
+                         "are boxes; a segmenter learns from label maps");
+    for (size_t i = 0; i < info.class_count; i++) {
+        if ((int)i == info.ignore)
+            continue;
+        if (train->class_count == ANALYSIS_AREAS_MAX)
+            return error_set(err, ERROR_LIMIT, "data.classes", "are more than %u",
+                             ANALYSIS_AREAS_MAX);
+        train->class_names[train->class_count++] = data_class_name(train->data, i);
+    }
+    return train->class_count >= 2 ? 0
+                                   : error_set(err, ERROR_CONFIG, "data.classes",
+                                               "a segmenter needs two classes at least");
+}
+
+static int map_classes(const struct train *train, struct train_set *set, const char *key,
+                       struct error *err)
+{
+    struct data_info info;
+    memset(set->classes, SAMPLES_IGNORE, sizeof set->classes);
+    data_get_info(set->data, &info);
+    for (size_t i = 0; i < info.class_count && i < sizeof set->classes; i++) {
+        const char *name = data_class_name(set->data, i);
+        uint32_t k = 0;
+        while (k < train->class_count && strcmp(train->class_names[k], name) != 0)
+            k++;
+        if (k < train->class_count)
+            set->classes[i] = (uint8_t)k;
+        else if ((int)i != info.ignore)
+            return error_set(err, ERROR_CONFIG, key, "class '%s' is none of those to learn", name);
+    }
+    return 0;
+}
+
+static int count_pixels(const struct train_set *set, size_t index, uint64_t *counts, struct error *err)
+{
+    struct picture *picture = NULL;
+    struct picture_view view;
+    int rc = data_picture(set->data, set->numbers[index], &picture, err);
+    if (rc < 0)
+        return rc;
+    picture_get_view(picture, &view);
+    size_t pixels = (size_t)view.width * view.height;
+    uint8_t *values = malloc(pixels);
+    rc = values ? data_map(set->data, set->numbers[index], view.width, view.height, values, err)
+                : error_set(err, ERROR_MEMORY, "data", "no room for labels");
+    for (size_t i = 0; rc == 0 && i < pixels; i++)
+        counts[set->classes[values[i]]]++;
+    free(values);
+    picture_unref(&picture);
+    return rc;
+}
+
+/* The root of how much rarer than the mean; a class that never comes gets the most. */
+int train_weigh_classes(struct train *train, struct error *err)
+{
+    uint64_t counts[256] = { 0 }, all = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < train->learnt.count; i++)
+        rc = count_pixels(&train->learnt, i, counts, err);
+    for (uint32_t k = 0; k < train->class_count; k++)
+        all += counts[k];
+    for (uint32_t k = 0; k < train->class_count; k++) {
+        double mean = (double)all / train->class_count;
+        double weight = counts[k] > 0 ? sqrt(mean / (double)counts[k]) : WEIGHT_MAX;
+        train->class_weights[k] = (float)fmin(fmax(weight, WEIGHT_MIN), WEIGHT_MAX);
+    }
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* train_history: a row for each epoch of a training, as numbers, CSV and a plot. */
+#ifndef RUNESPOOR_LEARN_TRAIN_HISTORY_H
+#define RUNESPOOR_LEARN_TRAIN_HISTORY_H
+
+#include "base/error.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct train_row {
+    uint64_t step;   /* done by then */
+    double loss;     /* mean since the row before */
+    double rate;     /* of the last step */
+    double accuracy; /* NaN: not measured */
+};
+
+/* All-zero is empty. */
+struct train_history {
+    struct train_row *rows;
+    size_t count, capacity;
+};
+
+int train_history_add(struct train_history *history, const struct train_row *row, struct error *err);
+/* FOLDER/history.csv and history.svg; accuracy is what that is called. */
+int train_history_write(const struct train_history *history, const char *folder,
+                        const char *accuracy, struct error *err);
+void train_history_finish(struct train_history *history);
+
+#endif

@@ -1,0 +1,273 @@
+/* train_run: opens all that a training needs, and the loop over its steps. */
+#include "learn/train_run.h"
+
+#include "base/file.h"
+#include "learn/export.h"
+#include "learn/train_parts.h"
+#include "learn/train_progress.h"
+#include "train/train.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOLDER_MODE 0755
+#define BETA1 0.9f
+#define BETA2 0.999f
+#define EPSILON 1e-8f
+#define WARMUP_PART 20u /* of all steps, where the config says nothing of rates */
+
+static int open_parts(struct train *train, struct error *err);
+static int open_device(struct train *train, struct error *err);
+static int make_graphs(struct train *train, struct error *err);
+static int make_plan(struct train *train, struct error *err);
+static void set_samples(struct train *train);
+static int set_schedule(struct train *train, struct error *err);
+static int learn(struct train *train, const volatile sig_atomic_t *stop, struct error *err);
+static int take_step(struct train *train, struct samples *samples, struct train_progress *progress,
+                     struct error *err);
+static int end_epoch(struct train *train, struct error *err);
+static int finish(struct train *train, struct error *err);
+static void close_parts(struct train *train);
+
+int train_run(const struct train_config *config, const volatile sig_atomic_t *stop, bool *finished,
+              struct error *err)
+{
+    struct train train = { .config = config };
+    *finished = false;
+    int rc = open_parts(&train, err);
+    if (rc == 0)
+        rc = train_resume(&train, err);
+    if (rc == 0 && train.step == 0 && config->weights != WEIGHTS_PLAIN)
+        rc = train_weigh_classes(&train, err);
+    if (rc == 0 && train.step < train.steps)
+        rc = learn(&train, stop, err);
+    if (rc == 0 && train.step == train.steps) {
+        rc = finish(&train, err);
+        *finished = rc == 0;
+    }
+    close_parts(&train);
+    return rc;
+}
+
+const struct train_task_ops *train_ops(const struct train *train)
+{
+    static const struct train_task_ops *const tasks[] = { [TRAIN_SEGMENT] = &train_segment };
+    return tasks[train->config->task];
+}
+
+const struct tensor *train_input(const struct train *train, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(plan_input_name(train->plan, i), name) != 0)
+        assert(++i < plan_input_count(train->plan));
+    return plan_input(train->plan, i);
+}
+
+int train_fold(struct train *train, struct error *err)
+{
+    bool averaged = train->config->optimiser.average > 0;
+    int rc = train_store(train->plan, train->model, "", averaged, err);
+    return rc < 0 ? rc : net_fold(train->model, train->folded, err);
+}
+
+/* ---- opening ---- */
+
+static int open_parts(struct train *train, struct error *err)
+{
+    int rc = file_make_folder(train->config->out, FOLDER_MODE, err);
+    if (rc == 0)
+        rc = train_data_open(train, err);
+    for (uint32_t k = 0; k < train->class_count; k++)
+        train->class_weights[k] = 1;
+    if (rc == 0)
+        set_samples(train);
+    if (rc == 0)
+        rc = set_schedule(train, err);
+    if (rc == 0)
+        rc = open_device(train, err);
+    if (rc == 0)
+        rc = make_graphs(train, err);
+    return rc < 0 ? rc : make_plan(train, err);
+}
+
+static void set_samples(struct train *train)
+{
+    const struct train_config *config = train->config;
+    train->samples = (struct samples_config){
+        .width = config->width,
+        .height = config->height,
+        .crop_width = config->crop_width,
+        .crop_height = config->crop_height,
+        .batch = config->batch,
+        .crops = config->crops,
+        .classes = train->learnt.classes,
+        .augment = config->augment,
+        .seed = config->seed,
+        .loaders = config->loaders,
+        .cache_bytes = (uint64_t)config->cache_mib << 20,
+    };
+    train->epoch_steps = samples_epoch_steps(train->learnt.count, &train->samples);
+    train->steps = config->steps ? config->steps : config->epochs * train->epoch_steps;
+}
+
+static int set_schedule(struct train *train, struct error *err)
+{
+    const struct option_list *parts = &train->config->rate;
+    train->only_part = (struct schedule_part){ .policy = SCHEDULE_COSINE,
+                                               .k1 = 0.002,
+                                               .warmup = (uint32_t)(train->steps / WARMUP_PART) };
+    train->schedule = (struct schedule){ &train->only_part, 1, train->steps };
+    if (parts->count > 0)
+        train->schedule = (struct schedule){ parts->items, parts->count, train->steps };
+    return schedule_check(&train->schedule, "rate", err);
+}
+
+static int open_device(struct train *train, struct error *err)
+{
+    struct device_info info;
+    char spec[32] = "cpu";
+    if (train->config->threads > 0)
+        snprintf(spec, sizeof spec, "cpu:threads=%u", train->config->threads);
+    int rc = device_open(&train->device, spec, err);
+    if (rc < 0)
+        return rc;
+    device_get_info(train->device, &info);
+    train->precision = info.bf16 ? (enum precision)train->config->precision : PRECISION_F32;
+    return 0;
+}
+
+static int make_graph(const struct train *train, enum net_form form, struct graph **graph,
+                      struct error *err)
+{
+    const struct train_task_ops *ops = train_ops(train);
+    struct compose c;
+    int rc = compose_start(&c, ops->output, err);
+    int pictures = compose_input(&c, ops->input, TENSOR_F32,
+                                 COMPOSE_SHAPE(1, 3, train->config->height, train->config->width));
+    compose_output(&c, ops->network(train, &c, pictures, form), ops->output);
+    *graph = c.graph;
+    return rc < 0 ? rc : c.rc;
+}
+
+static int make_graphs(struct train *train, struct error *err)
+{
+    int rc = make_graph(train, NET_TRAINED, &train->model, err);
+    return rc < 0 ? rc : make_graph(train, NET_FOLDED, &train->folded, err);
+}
+
+static int make_plan(struct train *train, struct error *err)
+{
+    const struct train_optimiser *optimiser = &train->config->optimiser;
+    const struct plan_options plan = { .precision = train->precision };
+    const struct train_options options = {
+        .optimiser = (enum optimiser)optimiser->kind,
+        .momentum = (float)optimiser->momentum,
+        .beta1 = BETA1,
+        .beta2 = BETA2,
+        .epsilon = EPSILON,
+        .weight_decay = (float)optimiser->weight_decay,
+        .clip_norm = (float)optimiser->clip,
+        .average_decay = (float)optimiser->average,
+    };
+    struct compose c;
+    int rc = compose_start(&c, "train", err);
+    int loss = rc < 0 ? rc : train_ops(train)->loss(train, &c);
+    rc = loss < 0 ? loss : train_make(c.graph, loss, &options, err);
+    if (rc == 0)
+        rc = device_compile(train->device, c.graph, &plan, &train->plan, err);
+    graph_free(&c.graph);
+    return rc;
+}
+
+static void close_parts(struct train *train)
+{
+    plan_free(&train->plan);
+    graph_free(&train->model);
+    graph_free(&train->folded);
+    device_close(&train->device);
+    train_data_close(train);
+    train_history_finish(&train->history);
+}
+
+/* ---- steps ---- */
+
+static int learn(struct train *train, const volatile sig_atomic_t *stop, struct error *err)
+{
+    const uint64_t each =
+        train->config->checkpoint_steps ? train->config->checkpoint_steps : train->epoch_steps;
+    struct samples *samples = NULL;
+    struct train_progress progress;
+    int rc = samples_open(&samples, train->data, train->learnt.numbers, train->learnt.count,
+                          &train->samples, train->step, err);
+    train_progress_start(&progress, train);
+    for (bool stopped = false; rc == 0 && train->step < train->steps && !stopped;) {
+        rc = take_step(train, samples, &progress, err);
+        bool last = train->step == train->steps;
+        stopped = *stop != 0;
+        if (rc == 0 && (last || train->step % train->epoch_steps == 0))
+            rc = end_epoch(train, err);
+        if (rc == 0 && (last || train->step % each == 0 || stopped))
+            rc = train_save(train, err);
+    }
+    train_progress_clear(&progress);
+    samples_close(&samples);
+    return rc;
+}
+
+static int take_step(struct train *train, struct samples *samples, struct train_progress *progress,
+                     struct error *err)
+{
+    struct sample_batch *batch;
+    int rc = samples_take(samples, &batch, err);
+    if (rc < 0)
+        return rc;
+    double rate = schedule_rate(&train->schedule, train->step);
+    train_ops(train)->fill(train, batch);
+    sample_batch_free(&batch);
+    *(float *)train_input(train, TRAIN_RATE_INPUT)->data = (float)rate;
+    rc = plan_run(train->plan, err);
+    if (rc < 0)
+        return rc;
+    double loss =
+        (double)*(const float *)plan_output(train->plan, plan_output_count(train->plan) - 1)->data;
+    if (!isfinite(loss))
+        return error_set(
+            err, ERROR_LIMIT, "train",
+            "the loss of step %llu is no number any more: lower the rate; the last good "
+            "checkpoint in %s stays",
+            (unsigned long long)train->step, train->config->out);
+    train->step++;
+    train->sum.loss += loss;
+    train->sum.steps++;
+    train_progress_step(progress, train, loss, rate);
+    return 0;
+}
+
+/* Measures what would be exported now. */
+static int end_epoch(struct train *train, struct error *err)
+{
+    struct train_row row = { .step = train->step,
+                             .loss = train->sum.loss / (double)train->sum.steps,
+                             .rate = schedule_rate(&train->schedule, train->step - 1),
+                             .accuracy = (double)NAN };
+    bool due = train->step / train->epoch_steps % train->config->measure_epochs == 0 ||
+               train->step == train->steps;
+    int rc = train_fold(train, err);
+    if (rc == 0 && due && train->measured.count > 0)
+        rc = train_ops(train)->measure(train, &row.accuracy, err);
+    if (rc == 0)
+        rc = train_history_add(&train->history, &row, err);
+    train->sum = (struct train_sum){ 0 };
+    return rc < 0 ? rc
+                  : train_history_write(&train->history, train->config->out,
+                                        train_ops(train)->accuracy, err);
+}
+
+static int finish(struct train *train, struct error *err)
+{
+    int rc = train_fold(train, err);
+    return rc < 0 ? rc : train_export(train, err);
+}

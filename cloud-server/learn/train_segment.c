@@ -1,0 +1,166 @@
+/* train_segment: the task of a segmenter: cross-entropy to learn, mean IoU to measure. */
+#include "evaluate/scores.h"
+#include "learn/train_parts.h"
+#include "media/scale.h"
+#include "pixels.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LABELS "labels"
+#define CLASS_WEIGHTS "class_weights"
+
+static int network(const struct train *train, struct compose *c, int pictures, enum net_form form)
+{
+    const struct net_config config = { .size = train->config->size,
+                                       .form = form,
+                                       .seed = train->config->seed };
+    return net_segmenter(c, pictures, &config, train->class_count);
+}
+
+static int loss(const struct train *train, struct compose *c)
+{
+    int64_t batch = train->config->batch, height = train->config->crop_height,
+            width = train->config->crop_width, classes = train->class_count;
+    int pictures = compose_input(c, NET_PICTURE, TENSOR_F32, COMPOSE_SHAPE(batch, 3, height, width));
+    int labels = compose_input(c, LABELS, TENSOR_I64, COMPOSE_SHAPE(batch, height, width));
+    int weights = compose_input(c, CLASS_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(classes));
+    int scores = network(train, c, pictures, NET_TRAINED);
+    if (c->rc)
+        return c->rc;
+    return loss_cross_entropy(c->graph, scores, labels, weights, SAMPLES_IGNORE, c->err);
+}
+
+static void fill(const struct train *train, const struct sample_batch *batch)
+{
+    const struct tensor *pictures = train_input(train, NET_PICTURE);
+    const struct tensor *labels = train_input(train, LABELS);
+    const struct tensor *weights = train_input(train, CLASS_WEIGHTS);
+    memcpy(pictures->data, batch->source, tensor_bytes(pictures));
+    memcpy(labels->data, batch->labels, tensor_bytes(labels));
+    memcpy(weights->data, train->class_weights, tensor_bytes(weights));
+}
+
+/* ---- measuring ---- */
+
+struct measuring {
+    const struct train *train;
+    struct plan *plan;
+    struct scaler *scaler;
+    struct scores *scores;
+    uint8_t *pixels, *found; /* of a picture of the network's size */
+};
+
+/* Found labels laid over those of the picture by nearest neighbour. */
+static int score(const struct measuring *measuring, size_t number, const struct picture_view *view,
+                 struct error *err)
+{
+    const struct train *train = measuring->train;
+    uint32_t width = train->config->width, height = train->config->height;
+    size_t pixels = (size_t)view->width * view->height;
+    uint8_t *values = malloc(2 * pixels), *found = values + pixels;
+    if (!values)
+        return error_set(err, ERROR_MEMORY, "validation", "no room for labels");
+    int rc = data_map(train->measured.data, number, view->width, view->height, values, err);
+    for (uint32_t y = 0; rc == 0 && y < view->height; y++) {
+        const uint8_t *row =
+            measuring->found + (2 * (uint64_t)y + 1) * height / (2 * (uint64_t)view->height) * width;
+        for (uint32_t x = 0; x < view->width; x++) {
+            size_t at = (size_t)y * view->width + x;
+            values[at] = train->measured.classes[values[at]];
+            found[at] = row[(2 * (uint64_t)x + 1) * width / (2 * (uint64_t)view->width)];
+        }
+    }
+    if (rc == 0)
+        rc = scores_add_labels(measuring->scores, found, values, pixels, SAMPLES_IGNORE, NULL, err);
+    free(values);
+    return rc == -ERROR_UNSUPPORTED ? 0 : rc; /* a picture without a pixel that counts */
+}
+
+static int measure_picture(const struct measuring *measuring, size_t number, struct error *err)
+{
+    const struct train *train = measuring->train;
+    uint32_t width = train->config->width, height = train->config->height;
+    size_t plane = (size_t)width * height;
+    uint8_t *const rgb[3] = { measuring->pixels, measuring->pixels + plane,
+                              measuring->pixels + 2 * plane };
+    uint8_t names[ANALYSIS_AREAS_MAX];
+    struct picture *picture = NULL;
+    struct picture_view view;
+    for (uint32_t k = 0; k < train->class_count; k++)
+        names[k] = (uint8_t)k;
+    int rc = data_picture(train->measured.data, number, &picture, err);
+    if (rc < 0)
+        return rc;
+    picture_get_view(picture, &view);
+    rc = scaler_to_rgb_planes(measuring->scaler, &view, width, height, rgb, width, err);
+    if (rc == 0) {
+        pixels_to_floats(measuring->pixels, plan_input(measuring->plan, 0)->data, 3 * plane,
+                         1.0f / 255, 0);
+        rc = plan_run(measuring->plan, err);
+    }
+    if (rc == 0) {
+        pixels_label(plan_output(measuring->plan, 0)->data, plane, names, train->class_count,
+                     measuring->found, plane);
+        rc = score(measuring, number, &view, err);
+    }
+    picture_unref(&picture);
+    return rc;
+}
+
+static int measure_all(struct measuring *measuring, double *accuracy, struct error *err)
+{
+    const struct train *train = measuring->train;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < train->measured.count; i++) {
+        rc = measure_picture(measuring, train->measured.numbers[i], err);
+        if (rc < 0)
+            error_wrap(err, "validation: %s",
+                       data_picture_name(train->measured.data, train->measured.numbers[i]));
+    }
+    double classes[ANALYSIS_AREAS_MAX], sum = 0;
+    uint32_t present =
+        scores_of_classes(measuring->scores, NULL, scores_frame_count(measuring->scores), classes);
+    for (uint32_t k = 0; k < train->class_count; k++)
+        sum += isnan(classes[k]) ? 0 : classes[k];
+    *accuracy = present > 0 ? sum / present : (double)NAN;
+    return rc;
+}
+
+static int measure(struct train *train, double *accuracy, struct error *err)
+{
+    struct measuring measuring = { .train = train };
+    const struct plan_options options = { .precision = train->precision };
+    size_t plane = (size_t)train->config->width * train->config->height;
+    measuring.pixels = malloc(3 * plane);
+    measuring.found = malloc(plane);
+    int rc = measuring.pixels && measuring.found
+                 ? 0
+                 : error_set(err, ERROR_MEMORY, "validation", "no room for a picture");
+    if (rc == 0)
+        rc = scaler_create(&measuring.scaler, err);
+    if (rc == 0)
+        rc = scores_open(&measuring.scores, SCORE_LABELS, train->class_count, err);
+    if (rc == 0)
+        rc = device_compile(train->device, train->folded, &options, &measuring.plan, err);
+    if (rc == 0)
+        rc = measure_all(&measuring, accuracy, err);
+    plan_free(&measuring.plan);
+    scores_close(&measuring.scores);
+    scaler_destroy(&measuring.scaler);
+    free(measuring.pixels);
+    free(measuring.found);
+    return rc;
+}
+
+const struct train_task_ops train_segment = {
+    .network = network,
+    .loss = loss,
+    .fill = fill,
+    .measure = measure,
+    .input = NET_PICTURE,
+    .output = NET_SCORES,
+    .accuracy = "miou",
+};

@@ -1,0 +1,294 @@
+/* Trainings by the real program on a few of CamVid's pictures, small: one that is killed at any moment and
+ * goes on ends with the weights, to the bit, of one that nobody disturbed; signals end it with a
+ * checkpoint; a loss that is no number and a disk without room end it in words and leave what was good;
+ * and what comes out is a model that can serve. */
+#include "harness.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define PATH_BYTES 512u
+#define WAIT_MS 60000u
+#define STEPS "60"
+#define KILLS 5u
+#define PICTURES 6u
+
+static const char *const names[PICTURES] = { "0001TP_006690", "0001TP_006720", "0001TP_006750",
+                                             "0016E5_00390",  "0016E5_00420",  "0016E5_00450" };
+
+static bool have_data(const char *base)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/camvid/train/images/%s.jpg", base, names[0]);
+    return access(path, R_OK) == 0;
+}
+
+/* Two small folders that point to the pictures and labels, and train.yaml beside them. */
+static void make_set(const struct scratch *scratch)
+{
+    const char *base = getenv("TEST_DATA");
+    char real[PATH_BYTES], target[2 * PATH_BYTES];
+    base = base ? base : "../shared/data";
+    if (!have_data(base)) {
+        print_message("skipped: camvid is not there (TEST_DATA)\n");
+        skip();
+    }
+    assert_non_null(realpath(base, real));
+    static const char *const kinds[] = { "images", "labels" }, *const endings[] = { "jpg", "png" };
+    for (size_t k = 0; k < 2; k++) {
+        assert_int_equal(mkdir(scratch_path(scratch, kinds[k]), 0700), 0);
+        for (size_t i = 0; i < PICTURES; i++) {
+            char name[PATH_BYTES];
+            snprintf(target, sizeof target, "%s/camvid/train/%s/%s.%s", real, kinds[k], names[i],
+                     endings[k]);
+            snprintf(name, sizeof name, "%s/%s.%s", kinds[k], names[i], endings[k]);
+            assert_int_equal(symlink(target, scratch_path(scratch, name)), 0);
+        }
+    }
+    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "w");
+    assert_non_null(file);
+    fprintf(file,
+            "data: {pictures: %s/images, labels: %s/labels, ignore: void,\n"
+            "       classes: %s/camvid/classes.txt}\n"
+            "held_back: 0.34\n"
+            "size: small\nwidth: 96\nheight: 72\ncrop_width: 64\ncrop_height: 48\nbatch: 2\n"
+            "steps: " STEPS "\nthreads: 1\ncheckpoint_steps: 3\nmodel: {name: tiny}\n",
+            scratch->folder, scratch->folder, real);
+    fclose(file);
+}
+
+static void start(struct process *process, const struct scratch *scratch, const char *out,
+                  const char *set)
+{
+    char folder[PATH_BYTES];
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, out));
+    const char *const arguments[] = { program_path("cloud-server"),
+                                      "train",
+                                      "-c",
+                                      scratch_path(scratch, "train.yaml"),
+                                      "-s",
+                                      folder,
+                                      set ? "-s" : NULL,
+                                      set,
+                                      NULL };
+    process_start(process, scratch, "train", arguments);
+}
+
+/* Runs to the end, which comes with this status; the text is in its log. */
+static void run(const struct scratch *scratch, const char *out, const char *set, int status,
+                const char *text)
+{
+    struct process process;
+    start(&process, scratch, out, set);
+    int ended = process_wait(&process, WAIT_MS);
+    process_expect(&process, text, 0);
+    assert_int_equal(ended, status);
+}
+
+static const char *checkpoint(const char *out, unsigned step)
+{
+    static char names_of[8][PATH_BYTES];
+    static unsigned used;
+    char *name = names_of[used++ % 8];
+    snprintf(name, PATH_BYTES, "%s/checkpoint-%012u.state", out, step);
+    return name;
+}
+
+static bool exists(const struct scratch *scratch, const char *name)
+{
+    return access(scratch_path(scratch, name), F_OK) == 0;
+}
+
+static char *read_whole(const struct scratch *scratch, const char *name, size_t *size)
+{
+    FILE *file = fopen(scratch_path(scratch, name), "rb");
+    if (!file)
+        fail_msg("%s is not there", name);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    char *bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *size, file), *size);
+    fclose(file);
+    return bytes;
+}
+
+static void expect_equal_files(const struct scratch *scratch, const char *one, const char *other)
+{
+    size_t sizes[2];
+    char *a = read_whole(scratch, one, &sizes[0]), *b = read_whole(scratch, other, &sizes[1]);
+    assert_true(sizes[0] > 0);
+    assert_int_equal(sizes[0], sizes[1]);
+    if (memcmp(a, b, sizes[0]) != 0)
+        fail_msg("%s and %s differ", one, other);
+    free(a);
+    free(b);
+}
+
+/* Old checkpoints go away: any from the step on will do. */
+static bool reached(const struct scratch *scratch, const char *out, unsigned step)
+{
+    for (; step <= 60; step += 3)
+        if (exists(scratch, checkpoint(out, step)))
+            return true;
+    return false;
+}
+
+/* Waits until a step has its checkpoint, then a little that is different each time, and kills. */
+static void kill_behind(struct process *process, const struct scratch *scratch, const char *out,
+                        unsigned step)
+{
+    for (unsigned waited = 0; waited < WAIT_MS && !reached(scratch, out, step); waited++)
+        usleep(1000);
+    usleep((useconds_t)(rand() % 60000));
+    process_signal(process, SIGKILL);
+    process_wait(process, WAIT_MS);
+}
+
+static void killed_and_resumed_is_as_never_disturbed(void **state)
+{
+    const struct scratch *scratch = *state;
+    unsigned seed = (unsigned)getpid(), killed = 0;
+    make_set(scratch);
+    srand(seed);
+    print_message("seed %u\n", seed);
+    run(scratch, "straight", NULL, 0, "model: done");
+    for (unsigned i = 0; i < KILLS; i++) {
+        struct process process;
+        start(&process, scratch, "broken", i % 2 ? "loaders=2" : "cache_mib=0");
+        kill_behind(&process, scratch, "broken", 9 * i + 3);
+        killed += !exists(scratch, checkpoint("broken", 60));
+    }
+    assert_true(killed >= 2); /* it would prove nothing if it had been through at once */
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+    expect_equal_files(scratch, "straight/history.csv", "broken/history.csv");
+    /* Another seed gives other weights, or nothing was proved. */
+    size_t size;
+    run(scratch, "other", "seed=2", 0, "model: done");
+    char *a = read_whole(scratch, "straight/model/tiny.onnx", &size);
+    char *b = read_whole(scratch, "other/model/tiny.onnx", &size);
+    assert_memory_not_equal(a, b, size);
+    free(a);
+    free(b);
+}
+
+static void a_trained_model_can_serve(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    char sample[PATH_BYTES];
+    make_set(scratch);
+    snprintf(sample, sizeof sample, "model.sample=%s/images/%s.jpg", scratch->folder, names[4]);
+    run(scratch, "out", sample, 0, "out/model: done");
+    const char *const arguments[] = { program_path("cloud-server"), "model", "check",
+                                      scratch_path(scratch, "out/model"), NULL };
+    process_start(&process, scratch, "check", arguments);
+    assert_int_equal(process_wait(&process, WAIT_MS), 0);
+    process_expect(&process, "tiny can serve", 0);
+    assert_true(exists(scratch, "out/model/sample.jpg"));
+    assert_true(exists(scratch, "out/model/CARD.md"));
+    assert_true(exists(scratch, "out/history.svg"));
+}
+
+static void a_signal_ends_with_a_checkpoint(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    make_set(scratch);
+    start(&process, scratch, "out", "steps=100000");
+    for (unsigned waited = 0; waited < WAIT_MS && !exists(scratch, checkpoint("out", 3)); waited++)
+        usleep(1000);
+    process_signal(&process, SIGTERM);
+    assert_int_equal(process_wait(&process, WAIT_MS), 0);
+    process_expect(&process, "stopped; the same command goes on", 0);
+    /* Not by another recipe. */
+    run(scratch, "out", NULL, 1, "has checkpoints of another training");
+}
+
+static void a_loss_that_is_no_number_is_told(void **state)
+{
+    const struct scratch *scratch = *state;
+    make_set(scratch);
+    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "a");
+    assert_non_null(file);
+    fprintf(file, "optimiser: {kind: sgd, clip: 0, weight_decay: 1}\n"
+                  "rate:\n"
+                  "  - {policy: fix, k0: 0.001, until: 9}\n"
+                  "  - {policy: fix, k0: 100}\n");
+    fclose(file);
+    run(scratch, "out", NULL, 1, "lower the rate; the last good checkpoint in");
+    assert_true(exists(scratch, checkpoint("out", 9)));
+    assert_false(exists(scratch, checkpoint("out", 60)));
+    assert_false(exists(scratch, "out/model"));
+}
+
+/* A limit on the size of files stands for a disk that is full. */
+static void a_full_disk_is_told(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct rlimit before, little;
+    struct process process;
+    make_set(scratch);
+    run(scratch, "out", "cache_mib=1", 0, "model: done");
+    assert_int_equal(unlink(scratch_path(scratch, checkpoint("out", 60))), 0);
+    size_t size, after;
+    char *kept = read_whole(scratch, checkpoint("out", 57), &size);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = before;
+    little.rlim_cur = 1u << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    start(&process, scratch, "out", NULL);
+    int ended = process_wait(&process, WAIT_MS);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    process_expect(&process, "checkpoint-000000000060.state: cannot write", 0);
+    assert_int_equal(ended, 1);
+    char *still = read_whole(scratch, checkpoint("out", 57), &after);
+    assert_int_equal(size, after);
+    assert_memory_equal(kept, still, size);
+    free(kept);
+    free(still);
+    run(scratch, "out", NULL, 0, "model: done");
+}
+
+static void damaged_checkpoints_are_passed_over(void **state)
+{
+    const struct scratch *scratch = *state;
+    make_set(scratch);
+    run(scratch, "out", NULL, 0, "model: done");
+    size_t size;
+    char *bytes = read_whole(scratch, checkpoint("out", 60), &size);
+    assert_int_equal(truncate(scratch_path(scratch, checkpoint("out", 60)), (off_t)size / 2), 0);
+    run(scratch, "out", NULL, 0, "a checkpoint is passed over");
+    size_t after;
+    char *again = read_whole(scratch, checkpoint("out", 60), &after);
+    assert_int_equal(size, after);
+    assert_memory_equal(bytes, again, size);
+    free(bytes);
+    free(again);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(killed_and_resumed_is_as_never_disturbed),
+        TEST(a_trained_model_can_serve),
+        TEST(a_signal_ends_with_a_checkpoint),
+        TEST(a_loss_that_is_no_number_is_told),
+        TEST(a_full_disk_is_told),
+        TEST(damaged_checkpoints_are_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

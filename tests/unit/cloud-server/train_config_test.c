@@ -1,0 +1,109 @@
+/* train.yaml: what holds without it, mistakes that no single key shows, and the recipe, which has all that
+ * changes what is learnt and nothing else. */
+#include "learn/train_config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const char *const needed[] = { "data.pictures=p", "data.labels=l" };
+
+static int load(struct config **loaded, struct train_config *config, const char *const *more,
+                size_t count)
+{
+    const char *sets[16] = { needed[0], needed[1] };
+    struct error err;
+    *config = (struct train_config){ 0 };
+    for (size_t i = 0; i < count; i++)
+        sets[2 + i] = more[i];
+    return train_config_load(loaded, config, NULL, sets, 2 + count, &err);
+}
+
+static void defaults_hold(void **state)
+{
+    (void)state;
+    struct train_config config;
+    struct config *loaded;
+    assert_int_equal(load(&loaded, &config, NULL, 0), 0);
+    assert_int_equal(config.width, 480);
+    assert_int_equal(config.rate.count, 0);
+    train_config_free(&loaded, &config);
+    assert_null(config.recipe);
+}
+
+static void expect_mistake(const char *set, const char *more, const char *words)
+{
+    struct train_config config;
+    struct config *loaded;
+    const char *const sets[] = { set, more };
+    if (load(&loaded, &config, sets, more ? 2 : 1) == 0)
+        fail_msg("%s is taken", set);
+    bool found = false;
+    for (size_t i = 0; i < config_problem_count(loaded); i++)
+        found |= strstr(config_problem(loaded, i), words) != NULL;
+    if (!found)
+        fail_msg("\"%s\" is not said: %s", words, config_problem(loaded, 0));
+    train_config_free(&loaded, &config);
+}
+
+static void mistakes_are_named(void **state)
+{
+    (void)state;
+    expect_mistake("data.pictures=", NULL, "data.pictures: is required");
+    expect_mistake("data.labels=", NULL, "data.labels: is required");
+    expect_mistake("validation.pictures=v", NULL, "validation.labels: is required");
+    expect_mistake("crop_width=500", NULL, "crop_width: a crop of 500x240 is larger than");
+    expect_mistake("augment.scale_min=2", NULL, "augment.scale_min: 2 is above");
+    expect_mistake("out=", NULL, "out: is empty");
+    expect_mistake("model.name=a b", NULL, "model.name: must be");
+    expect_mistake("model.name=", NULL, "model.name: must be");
+    expect_mistake("rate.0.policy=cosinus", NULL, "rate.0.policy");
+}
+
+static char *recipe_of(const char *set)
+{
+    struct train_config config;
+    struct config *loaded;
+    assert_int_equal(load(&loaded, &config, &set, set ? 1 : 0), 0);
+    char *recipe = strdup(config.recipe);
+    train_config_free(&loaded, &config);
+    return recipe;
+}
+
+static void the_recipe_is_what_counts(void **state)
+{
+    (void)state;
+    static const char *const same[] = { "out=elsewhere",      "loaders=3",        "cache_mib=1",
+                                        "checkpoint_steps=7", "model.name=other", "seed=1" };
+    static const char *const different[] = { "seed=2",          "batch=9",   "augment.jitter=0",
+                                             "size=large",      "threads=2", "rate.0.k1=0.1",
+                                             "optimiser.clip=2" };
+    char *plain = recipe_of(NULL);
+    assert_non_null(strstr(plain, "\nseed: 1\n"));
+    assert_null(strstr(plain, "#"));
+    assert_null(strstr(plain, "\nout:"));
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        char *recipe = recipe_of(same[i]);
+        assert_string_equal(recipe, plain);
+        free(recipe);
+    }
+    for (size_t i = 0; i < sizeof different / sizeof *different; i++) {
+        char *recipe = recipe_of(different[i]);
+        if (strcmp(recipe, plain) == 0)
+            fail_msg("%s is not in the recipe", different[i]);
+        free(recipe);
+    }
+    free(plain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_hold),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(the_recipe_is_what_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
