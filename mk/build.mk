@@ -57,8 +57,8 @@ $(B)/obj/kernels/cpu/parallel.o: CFLAGS += $(if $(findstring clang,$(CC)),,-fope
 
 # What checks share: comparisons, gradients against differences, and the op table with double elements
 # (kernels/ops/real.h), one object that shows two names. The doubles run in one thread, and the same
-# sources are watched as floats, so ThreadSanitizer leaves these alone: whole networks in doubles took it
-# a quarter of an hour.
+# sources are watched as floats, so ThreadSanitizer leaves these alone: a frozen network in doubles took it
+# more than twelve of the fifteen minutes that a test has.
 DOUBLES = $(B)/obj/f64/ops.o $(patsubst %,$(B)/obj/kernels/lab/%.o,compare derivative double)
 
 $(B)/obj/f64/%.o: kernels/%.c $(B)/flags
