@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <netinet/in.h>
@@ -354,22 +355,36 @@ static void a_second_signal_ends_at_once(void **state)
     process_stop_well(&server);
 }
 
+/* So that even the first line has no room. */
+static void fill_pipe(const char *fifo)
+{
+    static const char page[4096];
+    int fd = open(fifo, O_WRONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    while (write(fd, page, sizeof page) > 0)
+        continue;
+    assert_int_equal(errno, EAGAIN);
+    close(fd);
+}
+
 /* The reader of a FIFO has gone to sleep: that does not hold up the end. */
 static void a_disk_that_hangs_does_not_hold_it_up(void **state)
 {
     struct scratch *scratch = *state;
     struct process server, agent;
-    char path[400];
+    char path[400], address[64];
     const char *fifo = scratch_path(scratch, "fifo");
+    uint16_t port = free_port();
     assert_int_equal(mkfifo(fifo, 0600), 0);
     int fd = open(fifo, O_RDONLY | O_NONBLOCK);
     assert_true(fd >= 0);
+    fill_pipe(fifo);
     snprintf(path, sizeof path, "answers.path=%s", fifo);
+    snprintf(address, sizeof address, "http.address=127.0.0.1:%u", port);
     server_start(&server, scratch, no_analysis);
-    agent_start(&agent, scratch, "agent",
-                (const char *const[]){ MOVING(0), "cameras.0.pace=fast", path, NULL });
+    agent_start(&agent, scratch, "agent", (const char *const[]){ MOVING(0), address, path, NULL });
     process_expect(&agent, "msg=streaming", 15000);
-    usleep(1500000); /* far more lines than a pipe holds */
+    expect_page(port, "/metrics", "200", "edge_answer_age_seconds_count{stream=\"cam\"} 1");
     uint64_t begin_ms = now_ms();
     process_signal(&agent, SIGTERM);
     assert_int_equal(process_wait(&agent, 10000), 1);
