@@ -159,8 +159,7 @@ static int open_device(struct eval *eval, struct error *err)
 {
     if (eval->device)
         return 0;
-    int failed = device_open(&eval->device, eval->config->device, err);
-    return failed ? error_wrap(err, "device") : 0;
+    return device_open(&eval->device, eval->config->device, err);
 }
 
 static int open_reference(struct eval *eval, struct error *err)

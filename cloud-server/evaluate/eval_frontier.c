@@ -182,11 +182,13 @@ static void add_outcome(const struct saving *saving, const struct outcome *outco
 {
     const struct interval *saved = &outcome->saved;
     const char *word = score_figure_words[saving->figure];
+    bool said = strcmp(outcome->why, saving->report->unknown) == 0; /* below the tables */
     text_printf(text, "  %-40s %-7s ", saving->ours->name, word);
     if (!outcome->known)
         text_printf(text, "unknown: %s\n", outcome->why);
     else if (!outcome->has_interval)
-        text_printf(text, "%+.1f %%, interval unknown: %s\n", 100 * saved->value, outcome->why);
+        text_printf(text, "%+.1f %%, interval unknown%s%s\n", 100 * saved->value, said ? "" : ": ",
+                    said ? "" : outcome->why);
     else
         text_printf(text, "%+.1f %% (%+.1f .. %+.1f %%)\n", 100 * saved->value, 100 * saved->low,
                     100 * saved->high);
