@@ -149,6 +149,23 @@ static int make_card(const struct train *train, struct error *err)
     return rc;
 }
 
+/* A restorer's nodes hold for any size; the file leaves it open. */
+static int write_network(const struct train *train, const char *path, struct error *err)
+{
+    struct graph *open = NULL;
+    if (train->config->task != TRAIN_SUPERRES)
+        return onnx_write_file(train->folded, path, err);
+    int rc = graph_clone(&open, train->folded, err);
+    if (rc == 0) {
+        struct shape *input = &open->values[open->inputs[0]].shape;
+        struct shape *output = &open->values[open->outputs[0]].shape;
+        input->dim[2] = input->dim[3] = output->dim[2] = output->dim[3] = -1;
+        rc = onnx_write_file(open, path, err);
+    }
+    graph_free(&open);
+    return rc;
+}
+
 int train_export(struct train *train, struct error *err)
 {
     char name[CARD_NAME_BYTES_MAX + sizeof ".onnx"];
@@ -156,8 +173,8 @@ int train_export(struct train *train, struct error *err)
     snprintf(name, sizeof name, "%.*s.onnx", (int)CARD_NAME_BYTES_MAX, train->config->model.name);
     int rc = file_make_folder(path_of(train, "").text, FOLDER_MODE, err);
     if (rc == 0)
-        rc = onnx_write_file(train->folded, path_of(train, name).text, err);
-    if (rc == 0)
+        rc = write_network(train, path_of(train, name).text, err);
+    if (rc == 0 && train->config->task == TRAIN_SEGMENT)
         rc = make_card(train, err);
     export_write_page(&page, train);
     if (rc == 0)

@@ -27,9 +27,15 @@ static double last_accuracy(const struct train *train)
 static void add_summary(struct text *text, const struct train *train)
 {
     const struct train_config *config = train->config;
-    text_printf(text, "%s network for %ux%u, trained on %zu pictures of %s",
-                net_size_words[config->size], config->width, config->height, train->learnt.count,
-                config->data.pictures);
+    const struct samples_damage *damage = &config->damage;
+    if (config->task == TRAIN_SUPERRES)
+        text_printf(text, "%s network that restores x%u, from %ux%u sent at %u to %u kbit/s",
+                    net_size_words[config->size], damage->factor, train->net_width,
+                    train->net_height, damage->bitrate_min_kbps, damage->bitrate_max_kbps);
+    else
+        text_printf(text, "%s network for %ux%u", net_size_words[config->size], config->width,
+                    config->height);
+    text_printf(text, ", trained on %zu pictures of %s", train->learnt.count, config->data.pictures);
     text_printf(text, " (licence of the data: %s)",
                 *config->model.licence ? config->model.licence : "not given");
     text_printf(text, ", %llu steps of %u, seed %u, program of commit %s",
@@ -100,7 +106,11 @@ void export_write_page(struct text *text, const struct train *train)
         train->config->recipe, train_ops(train)->accuracy);
     for (size_t i = 0; i < train->history.count; i++) {
         const struct train_row *row = &train->history.rows[i];
-        text_printf(text, "%8llu  %.4f  %.3g  ", (unsigned long long)row->step, row->loss, row->rate);
+        text_printf(text, "%8llu", (unsigned long long)row->step);
+        if (isfinite(row->loss))
+            text_printf(text, "  %.4f  %.3g  ", row->loss, row->rate);
+        else
+            text_printf(text, "  at first  ");
         if (isfinite(row->accuracy))
             text_printf(text, "%.4f", row->accuracy);
         text_add_str(text, "\n");

@@ -1,6 +1,7 @@
 /* samples: loader i of n makes the batches of steps i, i + n, i + 2 n, … and puts them into a queue of its
  * own, so their order is that of the steps however fast each of them is. */
 #include "base/queue.h"
+#include "learn/nets.h"
 #include "learn/samples_parts.h"
 
 #include <assert.h>
@@ -16,6 +17,18 @@ const struct option_spec samples_augment_options[] = {
     OPTION_F64(samples_augment, scale_max, "1.7", 0.1, 10, "", "and at most"),
     OPTION_F64(samples_augment, jitter, "0.5", 0, 1, "",
                "of brightness, contrast and colours: 0 none, 1 strong"),
+    OPTION_END,
+};
+
+const struct option_spec samples_damage_options[] = {
+    OPTION_U32(samples_damage, factor, "0", 0, NET_FACTOR_MAX, "",
+               "sides of what is sent are less by this; 1 for the codec's damage alone"),
+    OPTION_U32(samples_damage, bitrate_min_kbps, "50", 8, 200000, "kbit/s",
+               "pictures are sent at bitrates from here, all ratios alike,"),
+    OPTION_U32(samples_damage, bitrate_max_kbps, "200", 8, 200000, "kbit/s", "to here"),
+    OPTION_F64(samples_damage, fps, "15", 0.1, 240, "1/s", "at which they would be sent"),
+    OPTION_SECTION(samples_damage, rung, rung_options,
+                   "what an agent would be told; size and bitrate follow from the keys above"),
     OPTION_END,
 };
 

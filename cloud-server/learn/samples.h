@@ -27,6 +27,7 @@ struct samples_damage {
     double fps;       /* of the source */
     struct rung rung; /* width and height 0 */
 };
+extern const struct option_spec samples_damage_options[];
 
 struct samples_config {
     uint32_t width, height;           /* pictures are brought to this size */

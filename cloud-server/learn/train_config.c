@@ -16,12 +16,17 @@
 /* The first key that changes nothing of what is learnt. */
 #define RECIPE_END "\nout: "
 
-static const char *const task_words[] = { [TRAIN_SEGMENT] = "segment", NULL };
+static const char *const task_words[] = {
+    [TRAIN_SEGMENT] = "segment", [TRAIN_SUPERRES] = "superres", NULL
+};
 static const char *const optimiser_words[] = {
     [OPTIMISER_SGD] = "sgd", [OPTIMISER_ADAM] = "adam", [OPTIMISER_ADAMW] = "adamw", NULL
 };
 static const char *const weights_words[] = {
     [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", NULL
+};
+static const char *const pixel_words[] = {
+    [PIXEL_CHARBONNIER] = "charbonnier", [PIXEL_L1] = "l1", NULL
 };
 static const char *const precision_words[] = {
     [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3", NULL
@@ -52,7 +57,9 @@ static const struct option_spec model_options[] = {
 };
 
 const struct option_spec train_options[] = {
-    OPTION_ENUM(train_config, task, "segment", task_words, "what is trained: a segmenter"),
+    OPTION_ENUM(
+        train_config, task, "segment", task_words,
+        "what is trained: a segmenter, or a network that restores pictures (super-resolution)"),
     OPTION_SECTION(train_config, data, data_options, "pictures and labels to learn from"),
     OPTION_SECTION(train_config, validation, data_options,
                    "pictures to measure on after each epoch, never learnt from; without any, those "
@@ -74,10 +81,13 @@ const struct option_spec train_options[] = {
     OPTION_U32(train_config, measure_epochs, "1", 1, 1000000, "",
                "epochs from one measurement on the pictures of validation to the next"),
     OPTION_SECTION(train_config, augment, samples_augment_options, "what happens to crops by chance"),
-    OPTION_LIST(
-        train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
-        "learning rates, one part after the other; when empty, cosine with its defaults and a "
-        "warm-up over a twentieth of all steps"),
+    OPTION_SECTION(train_config, damage, samples_damage_options,
+                   "superres: what pictures lose on their way"),
+    OPTION_ENUM(train_config, pixel_loss, "charbonnier", pixel_words,
+                "superres: how far restored pixels are from those of the source"),
+    OPTION_LIST(train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
+                "learning rates, one part after the other; when empty, cosine from 0.002 "
+                "(superres: 0.0005) behind a warm-up over a twentieth of all steps"),
     OPTION_SECTION(train_config, optimiser, optimiser_options, "how weights follow gradients"),
     OPTION_ENUM(train_config, weights, "frequency", weights_words,
                 "how much classes count: plain, all the same; frequency, rare ones more"),
@@ -98,6 +108,8 @@ const struct option_spec train_options[] = {
 };
 
 static void check(struct config *loaded, struct train_config *config);
+static void check_segment(struct config *loaded, const struct train_config *config);
+static void check_superres(struct config *loaded, const struct train_config *config);
 static int write_recipe(const struct config *loaded, struct train_config *config, struct error *err);
 
 int train_config_load(struct config **loaded, struct train_config *config, const char *path,
@@ -123,10 +135,10 @@ static void check(struct config *loaded, struct train_config *config)
 {
     if (!*config->data.pictures)
         config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
-    if (!*config->data.labels)
-        config_add_problem(loaded, "data.labels", "is required: a segmenter learns from label maps");
-    if (*config->validation.pictures && !*config->validation.labels)
-        config_add_problem(loaded, "validation.labels", "is required where there are pictures");
+    if (config->task == TRAIN_SEGMENT)
+        check_segment(loaded, config);
+    else
+        check_superres(loaded, config);
     if (!*config->out)
         config_add_problem(loaded, "out", "is empty; name a folder");
     size_t letters = strspn(config->model.name, NAME_LETTERS);
@@ -140,6 +152,39 @@ static void check(struct config *loaded, struct train_config *config)
     if (config->augment.scale_min > config->augment.scale_max)
         config_add_problem(loaded, "augment.scale_min", "%g is above scale_max %g",
                            config->augment.scale_min, config->augment.scale_max);
+}
+
+static void check_segment(struct config *loaded, const struct train_config *config)
+{
+    if (!*config->data.labels)
+        config_add_problem(loaded, "data.labels", "is required: a segmenter learns from label maps");
+    if (*config->validation.pictures && !*config->validation.labels)
+        config_add_problem(loaded, "validation.labels", "is required where there are pictures");
+    if (config->damage.factor > 0)
+        config_add_problem(loaded, "damage.factor", "is for superres: a segmenter sees the source");
+}
+
+static void check_superres(struct config *loaded, const struct train_config *config)
+{
+    const struct samples_damage *damage = &config->damage;
+    uint32_t factor = damage->factor;
+    if (factor == 0) {
+        config_add_problem(loaded, "damage.factor", "is required: 1 to %u", NET_FACTOR_MAX);
+        return;
+    }
+    if (config->width % (2 * factor) || config->height % (2 * factor))
+        config_add_problem(loaded, "damage.factor", "%ux%u by %u makes no even size", config->width,
+                           config->height, factor);
+    if (config->crop_width % factor || config->crop_height % factor)
+        config_add_problem(loaded, "crop_width", "%ux%u is no multiple of damage.factor %u",
+                           config->crop_width, config->crop_height, factor);
+    if (damage->bitrate_min_kbps > damage->bitrate_max_kbps)
+        config_add_problem(loaded, "damage.bitrate_min_kbps", "%u is above bitrate_max_kbps %u",
+                           damage->bitrate_min_kbps, damage->bitrate_max_kbps);
+    if (damage->rung.width || damage->rung.height)
+        config_add_problem(loaded, "damage.rung.width", "follows from damage.factor: leave it out");
+    if (damage->rung.mode != RATE_BITRATE)
+        config_add_problem(loaded, "damage.rung.mode", "must be bitrate, which is what is varied");
 }
 
 /* The printout without where each value came from. */

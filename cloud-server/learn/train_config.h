@@ -6,7 +6,10 @@
 #include "learn/samples.h"
 #include "learn/schedule.h"
 
-enum train_task { TRAIN_SEGMENT };
+enum train_task { TRAIN_SEGMENT, TRAIN_SUPERRES };
+
+/* What a restored picture is held against the source by. */
+enum train_pixel_loss { PIXEL_CHARBONNIER, PIXEL_L1 };
 
 /* How much each class counts. */
 enum train_weights {
@@ -32,9 +35,11 @@ struct train_config {
     uint32_t width, height, crop_width, crop_height;
     uint32_t batch, crops, epochs, steps, measure_epochs;
     struct samples_augment augment;
+    struct samples_damage damage;
     struct option_list rate; /* struct schedule_part */
     struct train_optimiser optimiser;
-    int weights; /* enum train_weights */
+    int weights;    /* enum train_weights */
+    int pixel_loss; /* enum train_pixel_loss */
     uint32_t seed;
     int precision; /* enum precision */
     uint32_t threads;

@@ -29,13 +29,12 @@ int train_data_open(struct train *train, struct error *err)
     }
     if (rc == 0)
         rc = train->validation ? take_all(&train->learnt, train->data, err) : split(train, err);
-    if (rc == 0)
-        rc = name_classes(train, err);
+    if (rc < 0 || !train_ops(train)->labelled)
+        return rc;
+    rc = name_classes(train, err);
     if (rc == 0)
         rc = map_classes(train, &train->learnt, "data", err);
-    if (rc == 0)
-        rc = map_classes(train, &train->measured, "validation", err);
-    return rc;
+    return rc < 0 ? rc : map_classes(train, &train->measured, "validation", err);
 }
 
 void train_data_close(struct train *train)

@@ -5,6 +5,7 @@
 #include "evaluate/plot.h"
 #include <limits.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,7 +43,11 @@ static int write_csv(const struct train_history *history, const char *folder, co
     text_printf(&text, "step,loss,rate,%s\n", accuracy);
     for (size_t i = 0; i < history->count; i++) {
         const struct train_row *row = &history->rows[i];
-        text_printf(&text, "%llu,%.6g,%.6g,", (unsigned long long)row->step, row->loss, row->rate);
+        text_printf(&text, "%llu,", (unsigned long long)row->step);
+        if (isfinite(row->loss))
+            text_printf(&text, "%.6g,%.6g,", row->loss, row->rate);
+        else
+            text_add_str(&text, ",,");
         if (isfinite(row->accuracy))
             text_printf(&text, "%.4f", row->accuracy);
         text_add_str(&text, "\n");
@@ -52,30 +57,28 @@ static int write_csv(const struct train_history *history, const char *folder, co
     return rc;
 }
 
-static int write_plot(const struct train_history *history, const char *folder, const char *accuracy,
-                      struct error *err)
+/* One line over the steps: losses and accuracies have no scale in common. */
+static int write_plot(const struct train_history *history, const char *folder, const char *file,
+                      const char *what, bool losses, struct error *err)
 {
-    size_t count = history->count;
-    double *numbers = malloc(3 * count * sizeof *numbers);
-    if (!numbers)
+    double *steps = malloc(2 * history->count * sizeof *steps), *values = steps + history->count;
+    bool any = false;
+    if (!steps)
         return error_set(err, ERROR_MEMORY, "history", "no room for a plot");
-    double *steps = numbers, *losses = numbers + count, *accuracies = numbers + 2 * count;
-    for (size_t i = 0; i < count; i++) {
-        steps[i] = (double)history->rows[i].step;
-        losses[i] = history->rows[i].loss;
-        accuracies[i] = history->rows[i].accuracy;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct train_row *row = &history->rows[i];
+        steps[i] = (double)row->step;
+        values[i] = losses ? row->loss : row->accuracy;
+        any |= isfinite(values[i]) != 0;
     }
-    const struct plot_series series[] = {
-        { .name = "loss", .x = steps, .y = losses, .count = count, .style = PLOT_LINE_AND_POINTS },
-        { .name = accuracy, .x = steps, .y = accuracies, .count = count, .style = PLOT_LINE_AND_POINTS },
+    const struct plot_series line = {
+        .name = what, .x = steps, .y = values, .count = history->count, .style = PLOT_LINE_AND_POINTS
     };
-    const struct plot plot = { .title = "training",
-                               .x_label = "step",
-                               .y_label = "loss and accuracy",
-                               .series = series,
-                               .series_count = sizeof series / sizeof *series };
-    int rc = plot_save(&plot, path_of(folder, "history.svg").text, err);
-    free(numbers);
+    const struct plot plot = {
+        .title = "training", .x_label = "step", .y_label = what, .series = &line, .series_count = 1
+    };
+    int rc = any ? plot_save(&plot, path_of(folder, file).text, err) : 0;
+    free(steps);
     return rc;
 }
 
@@ -85,7 +88,9 @@ int train_history_write(const struct train_history *history, const char *folder,
     if (history->count == 0)
         return 0;
     int rc = write_csv(history, folder, accuracy, err);
-    return rc < 0 ? rc : write_plot(history, folder, accuracy, err);
+    if (rc == 0)
+        rc = write_plot(history, folder, "history.svg", "loss", true, err);
+    return rc < 0 ? rc : write_plot(history, folder, "accuracy.svg", accuracy, false, err);
 }
 
 void train_history_finish(struct train_history *history)

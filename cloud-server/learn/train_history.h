@@ -8,7 +8,7 @@
 
 struct train_row {
     uint64_t step;   /* done by then */
-    double loss;     /* mean since the row before */
+    double loss;     /* mean since the row before; NaN: there was no step */
     double rate;     /* of the last step */
     double accuracy; /* NaN: not measured */
 };
@@ -20,7 +20,7 @@ struct train_history {
 };
 
 int train_history_add(struct train_history *history, const struct train_row *row, struct error *err);
-/* FOLDER/history.csv and history.svg; accuracy is what that is called. */
+/* FOLDER/history.csv, history.svg and accuracy.svg; accuracy is what that is called. */
 int train_history_write(const struct train_history *history, const char *folder,
                         const char *accuracy, struct error *err);
 void train_history_finish(struct train_history *history);

@@ -32,6 +32,7 @@ struct train {
     struct plan *plan;    /* of a step */
 
     struct samples_config samples;
+    uint32_t net_width, net_height; /* of what the network reads of a whole picture */
     struct schedule_part only_part; /* where the config has none */
     struct schedule schedule;
     uint64_t step, steps, epoch_steps; /* done, in all, of an epoch */
@@ -52,9 +53,11 @@ struct train_task_ops {
     void (*fill)(const struct train *train, const struct sample_batch *batch);
     /* Accuracy of the folded network over the measured pictures. */
     int (*measure)(struct train *train, double *accuracy, struct error *err);
-    const char *input, *output, *accuracy; /* words */
+    const char *output, *accuracy; /* words */
+    bool labelled;                 /* learns from labels */
+    bool begins; /* what it is before the first step is worth a row of the history */
 };
-extern const struct train_task_ops train_segment;
+extern const struct train_task_ops train_segment, train_superres;
 const struct train_task_ops *train_ops(const struct train *train);
 
 /* train_data.c */

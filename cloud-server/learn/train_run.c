@@ -17,7 +17,10 @@
 #define BETA1 0.9f
 #define BETA2 0.999f
 #define EPSILON 1e-8f
-#define WARMUP_PART 20u /* of all steps, where the config says nothing of rates */
+/* Where the config says nothing of rates. */
+#define WARMUP_PART 20u /* of all steps */
+#define RATE_SEGMENT 0.002
+#define RATE_SUPERRES 0.0005 /* without normalisation, more is too much */
 
 static int open_parts(struct train *train, struct error *err);
 static int open_device(struct train *train, struct error *err);
@@ -28,6 +31,8 @@ static int set_schedule(struct train *train, struct error *err);
 static int learn(struct train *train, const volatile sig_atomic_t *stop, struct error *err);
 static int take_step(struct train *train, struct samples *samples, struct train_progress *progress,
                      struct error *err);
+static int begin(struct train *train, struct error *err);
+static int add_row(struct train *train, struct train_row *row, bool measured, struct error *err);
 static int end_epoch(struct train *train, struct error *err);
 static int finish(struct train *train, struct error *err);
 static void close_parts(struct train *train);
@@ -40,8 +45,8 @@ int train_run(const struct train_config *config, const volatile sig_atomic_t *st
     int rc = open_parts(&train, err);
     if (rc == 0)
         rc = train_resume(&train, err);
-    if (rc == 0 && train.step == 0 && config->weights != WEIGHTS_PLAIN)
-        rc = train_weigh_classes(&train, err);
+    if (rc == 0 && train.step == 0)
+        rc = begin(&train, err);
     if (rc == 0 && train.step < train.steps)
         rc = learn(&train, stop, err);
     if (rc == 0 && train.step == train.steps) {
@@ -54,7 +59,9 @@ int train_run(const struct train_config *config, const volatile sig_atomic_t *st
 
 const struct train_task_ops *train_ops(const struct train *train)
 {
-    static const struct train_task_ops *const tasks[] = { [TRAIN_SEGMENT] = &train_segment };
+    static const struct train_task_ops *const tasks[] = {
+        [TRAIN_SEGMENT] = &train_segment, [TRAIN_SUPERRES] = &train_superres
+    };
     return tasks[train->config->task];
 }
 
@@ -103,12 +110,18 @@ static void set_samples(struct train *train)
         .crop_height = config->crop_height,
         .batch = config->batch,
         .crops = config->crops,
-        .classes = train->learnt.classes,
+        .classes = train_ops(train)->labelled ? train->learnt.classes : NULL,
         .augment = config->augment,
+        .damage = config->damage,
         .seed = config->seed,
         .loaders = config->loaders,
         .cache_bytes = (uint64_t)config->cache_mib << 20,
     };
+    uint32_t factor = config->damage.factor;
+    train->net_width = factor ? config->width / factor : config->width;
+    train->net_height = factor ? config->height / factor : config->height;
+    if (factor > 0) /* scaling would scale the damage, too */
+        train->samples.augment.scale_min = train->samples.augment.scale_max = 1;
     train->epoch_steps = samples_epoch_steps(train->learnt.count, &train->samples);
     train->steps = config->steps ? config->steps : config->epochs * train->epoch_steps;
 }
@@ -116,9 +129,11 @@ static void set_samples(struct train *train)
 static int set_schedule(struct train *train, struct error *err)
 {
     const struct option_list *parts = &train->config->rate;
-    train->only_part = (struct schedule_part){ .policy = SCHEDULE_COSINE,
-                                               .k1 = 0.002,
-                                               .warmup = (uint32_t)(train->steps / WARMUP_PART) };
+    train->only_part =
+        (struct schedule_part){ .policy = SCHEDULE_COSINE,
+                                .k1 = train->config->task == TRAIN_SEGMENT ? RATE_SEGMENT
+                                                                           : RATE_SUPERRES,
+                                .warmup = (uint32_t)(train->steps / WARMUP_PART) };
     train->schedule = (struct schedule){ &train->only_part, 1, train->steps };
     if (parts->count > 0)
         train->schedule = (struct schedule){ parts->items, parts->count, train->steps };
@@ -145,8 +160,8 @@ static int make_graph(const struct train *train, enum net_form form, struct grap
     const struct train_task_ops *ops = train_ops(train);
     struct compose c;
     int rc = compose_start(&c, ops->output, err);
-    int pictures = compose_input(&c, ops->input, TENSOR_F32,
-                                 COMPOSE_SHAPE(1, 3, train->config->height, train->config->width));
+    int pictures = compose_input(&c, NET_PICTURE, TENSOR_F32,
+                                 COMPOSE_SHAPE(1, 3, train->net_height, train->net_width));
     compose_output(&c, ops->network(train, &c, pictures, form), ops->output);
     *graph = c.graph;
     return rc < 0 ? rc : c.rc;
@@ -246,24 +261,39 @@ static int take_step(struct train *train, struct samples *samples, struct train_
     return 0;
 }
 
-/* Measures what would be exported now. */
+/* Before the first step of all. */
+static int begin(struct train *train, struct error *err)
+{
+    struct train_row row = { .loss = (double)NAN };
+    const struct train_task_ops *ops = train_ops(train);
+    int rc = ops->labelled && train->config->weights != WEIGHTS_PLAIN
+                 ? train_weigh_classes(train, err)
+                 : 0;
+    return rc == 0 && ops->begins ? add_row(train, &row, true, err) : rc;
+}
+
+/* Measured is what would be exported now. */
+static int add_row(struct train *train, struct train_row *row, bool measured, struct error *err)
+{
+    const struct train_task_ops *ops = train_ops(train);
+    row->step = train->step;
+    row->accuracy = (double)NAN;
+    int rc = train_fold(train, err);
+    if (rc == 0 && measured && train->measured.count > 0)
+        rc = ops->measure(train, &row->accuracy, err);
+    if (rc == 0)
+        rc = train_history_add(&train->history, row, err);
+    return rc < 0 ? rc : train_history_write(&train->history, train->config->out, ops->accuracy, err);
+}
+
 static int end_epoch(struct train *train, struct error *err)
 {
-    struct train_row row = { .step = train->step,
-                             .loss = train->sum.loss / (double)train->sum.steps,
-                             .rate = schedule_rate(&train->schedule, train->step - 1),
-                             .accuracy = (double)NAN };
+    struct train_row row = { .loss = train->sum.loss / (double)train->sum.steps,
+                             .rate = schedule_rate(&train->schedule, train->step - 1) };
     bool due = train->step / train->epoch_steps % train->config->measure_epochs == 0 ||
                train->step == train->steps;
-    int rc = train_fold(train, err);
-    if (rc == 0 && due && train->measured.count > 0)
-        rc = train_ops(train)->measure(train, &row.accuracy, err);
-    if (rc == 0)
-        rc = train_history_add(&train->history, &row, err);
     train->sum = (struct train_sum){ 0 };
-    return rc < 0 ? rc
-                  : train_history_write(&train->history, train->config->out,
-                                        train_ops(train)->accuracy, err);
+    return add_row(train, &row, due, err);
 }
 
 static int finish(struct train *train, struct error *err)

@@ -160,7 +160,7 @@ const struct train_task_ops train_segment = {
     .loss = loss,
     .fill = fill,
     .measure = measure,
-    .input = NET_PICTURE,
     .output = NET_SCORES,
     .accuracy = "miou",
+    .labelled = true,
 };

@@ -364,6 +364,9 @@ static void a_training_tells_what_holds(void **state)
     expect_text(run(*state, 0, "cloud-server", "train", "-c", "deploy/train.yaml", "-s", "seed=5",
                     "--set", "batch=3", "--print-config", NULL),
                 "seed: 5  # --set");
+    expect_text(run(*state, 0, "cloud-server", "train", "-c", "deploy/train-restore.yaml",
+                    "--print-config", NULL),
+                "task: superres  # deploy/train-restore.yaml:");
     expect_text(run(*state, 1, "cloud-server", "train", "--set", "bach=3", NULL), "\"batch\"");
 }
 

@@ -183,6 +183,71 @@ static void killed_and_resumed_is_as_never_disturbed(void **state)
     free(b);
 }
 
+/* The set's train.yaml, with a restorer in place of a segmenter. */
+static void restore_instead(const struct scratch *scratch)
+{
+    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "w");
+    assert_non_null(file);
+    fprintf(file,
+            "task: superres\n"
+            "data: {pictures: %s/images}\n"
+            "held_back: 0.34\n"
+            "damage: {factor: 2, bitrate_min_kbps: 40, bitrate_max_kbps: 160}\n"
+            "size: small\nwidth: 192\nheight: 144\ncrop_width: 64\ncrop_height: 48\nbatch: 4\n"
+            "crops: 4\nsteps: " STEPS "\nthreads: 1\ncheckpoint_steps: 3\n"
+            "rate: [{k1: 0.002}]\nmodel: {name: tiny}\n",
+            scratch->folder);
+    fclose(file);
+}
+
+/* Of the first and the last row. */
+static void read_accuracies(const struct scratch *scratch, const char *out, double accuracies[2])
+{
+    char name[PATH_BYTES];
+    size_t size;
+    snprintf(name, sizeof name, "%s/history.csv", out);
+    char *text = read_whole(scratch, name, &size);
+    text[size] = '\0';
+    text[size - 1] = '\0'; /* the last line's end */
+    char *first = strchr(text, '\n') + 1;
+    accuracies[1] = strtod(strrchr(text, ',') + 1, NULL);
+    *strchr(first, '\n') = '\0';
+    accuracies[0] = strtod(strrchr(first, ',') + 1, NULL);
+    free(text);
+}
+
+static void a_restorer_learns_and_goes_on(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    double accuracies[2];
+    make_set(scratch);
+    restore_instead(scratch);
+    run(scratch, "straight", NULL, 0, "model: done");
+    start(&process, scratch, "broken", "loaders=2");
+    kill_behind(&process, scratch, "broken", 6);
+    assert_false(exists(scratch, checkpoint("broken", 60)));
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+    read_accuracies(scratch, "straight", accuracies);
+    print_message("from %.2f dB, bicubic, to %.2f dB\n", accuracies[0], accuracies[1]);
+    assert_true(accuracies[0] > 20 && accuracies[1] > accuracies[0]);
+    /* The size is open. */
+    const char *const arguments[] = { program_path("cloud-server"),
+                                      "model",
+                                      "show",
+                                      scratch_path(scratch, "straight/model/tiny.onnx"),
+                                      "--shape",
+                                      "1x3x30x50",
+                                      "--runs",
+                                      "1",
+                                      NULL };
+    process_start(&process, scratch, "show", arguments);
+    assert_int_equal(process_wait(&process, WAIT_MS), 0);
+    process_expect(&process, "1x3x60x100", 0);
+}
+
 static void a_trained_model_can_serve(void **state)
 {
     const struct scratch *scratch = *state;
@@ -284,6 +349,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(killed_and_resumed_is_as_never_disturbed),
+        TEST(a_restorer_learns_and_goes_on),
         TEST(a_trained_model_can_serve),
         TEST(a_signal_ends_with_a_checkpoint),
         TEST(a_loss_that_is_no_number_is_told),

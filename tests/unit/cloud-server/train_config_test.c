@@ -59,7 +59,34 @@ static void mistakes_are_named(void **state)
     expect_mistake("out=", NULL, "out: is empty");
     expect_mistake("model.name=a b", NULL, "model.name: must be");
     expect_mistake("model.name=", NULL, "model.name: must be");
+    expect_mistake("damage.factor=2", NULL, "damage.factor: is for superres");
+    expect_mistake("task=superres", NULL, "damage.factor: is required");
+    expect_mistake("task=superres", "damage.factor=5", "damage.factor");
     expect_mistake("rate.0.policy=cosinus", NULL, "rate.0.policy");
+}
+
+static void mistakes_of_restoring_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set, *words;
+    } mistakes[] = {
+        { "width=250", "250x360 by 4 makes no even size" },
+        { "crop_width=242", "242x240 is no multiple" },
+        { "damage.bitrate_min_kbps=300", "300 is above bitrate_max_kbps 200" },
+        { "damage.rung.width=120", "damage.rung.width: follows" },
+        { "damage.rung.mode=quality", "damage.rung.mode: must be bitrate" },
+    };
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        const char *const sets[] = { "task=superres", "damage.factor=4", "crop_width=240",
+                                     mistakes[i].set };
+        struct train_config config;
+        struct config *loaded;
+        assert_int_equal(load(&loaded, &config, sets, 4), -ERROR_CONFIG);
+        if (!strstr(config_problem(loaded, 0), mistakes[i].words))
+            fail_msg("%s", config_problem(loaded, 0));
+        train_config_free(&loaded, &config);
+    }
 }
 
 static char *recipe_of(const char *set)
@@ -103,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_hold),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(mistakes_of_restoring_are_named),
         cmocka_unit_test(the_recipe_is_what_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
