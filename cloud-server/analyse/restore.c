@@ -210,9 +210,13 @@ static int clip(struct compose *c, int value)
 /* Its names stay as they are: heads look outputs up by them. */
 static void analyse(struct compose *c, const struct graph *analytics, int picture)
 {
-    int *outputs = c->rc ? NULL : calloc((size_t)analytics->output_count + 1, sizeof *outputs);
-    if (!c->rc && !outputs)
+    if (c->rc)
+        return;
+    int *outputs = calloc((size_t)analytics->output_count + 1, sizeof *outputs);
+    if (!outputs) {
         c->rc = error_set(c->err, ERROR_MEMORY, "restore", "no memory left");
+        return;
+    }
     compose_part(c, analytics, "", &picture, outputs);
     for (int i = 0; !c->rc && i < analytics->output_count; i++) {
         int place = graph_mark_output(c->graph, outputs[i], c->err);

@@ -197,13 +197,14 @@ static void test_restored_model_finds_its_boxes(void **state)
     free(analysis);
 }
 
-/* The card's own check, through a graph that has nothing to restore but all to fit. */
+/* The card's own check, in its own precision, through a graph that has nothing to restore but all to fit. */
 static void test_checks_through_restoration(void **state)
 {
     (void)state;
     const struct restore_config config = { RESTORE_BICUBIC, NULL, 768, 432, 768, 432, true };
-    struct model *model = open_model(SHIPPED, &config);
+    struct model *model = NULL;
     struct error err = { 0 };
+    must(model_open_restored(&model, SHIPPED, device, &config, NULL, &err), &err);
     must(model_check(model, &err), &err);
     assert_true(shape_equal(&model_restored(model)->shape, COMPOSE_SHAPE(1, 3, 432, 768)));
     model_close(&model);
