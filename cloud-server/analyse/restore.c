@@ -16,7 +16,6 @@
 
 static int check_config(const struct restore_config *config, struct error *err);
 static int restore_picture(struct compose *c, const struct restore_config *config, int picture);
-static int fit(struct compose *c, const struct card_input *input, int picture);
 static int resize(struct compose *c, int picture, int64_t width, int64_t height);
 static int64_t count_samples(int64_t from, int64_t to);
 static int average(struct compose *c, int picture, int64_t rows, int64_t columns);
@@ -41,7 +40,7 @@ int restore_embed(struct graph **whole, const struct graph *analytics, const str
     int picture = compose_input(&c, "picture", TENSOR_F32,
                                 COMPOSE_SHAPE(1, RESTORE_CHANNELS, config->height, config->width));
     int restored = restore_picture(&c, config, picture);
-    analyse(&c, analytics, fit(&c, &card->input, restored));
+    analyse(&c, analytics, restore_fit(&c, &card->input, restored));
     if (config->keep)
         compose_output(&c, restored, RESTORE_OUTPUT_NAME);
     if (c.rc) {
@@ -97,7 +96,7 @@ int restore_by_resize(struct compose *c, const struct restore_config *config, in
 
 /* ---- from there to what the card wants, in prepare's way ---- */
 
-static int fit(struct compose *c, const struct card_input *input, int picture)
+int restore_fit(struct compose *c, const struct card_input *input, int picture)
 {
     struct placement placement;
     const struct shape *shape = compose_shape(c, picture);

@@ -5,7 +5,7 @@
 #define RUNESPOOR_ANALYSE_RESTORE_H
 
 #include "analyse/card.h"
-#include "graph/graph.h"
+#include "graph/compose.h"
 
 #define RESTORE_OUTPUT_NAME "restored"
 
@@ -40,5 +40,9 @@ struct restore_config {
  * them. */
 int restore_embed(struct graph **whole, const struct graph *analytics, const struct card *card,
                   const struct restore_config *config, struct card_input *input, struct error *err);
+
+/* The same fitting alone, for graphs that are put together elsewhere: pictures (Nx3xHxW, RGB in 0..1) as
+ * a network with that input reads them. */
+int restore_fit(struct compose *c, const struct card_input *input, int pictures);
 
 #endif
