@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "net/http.h"
 #include "net/wire.h"
+#include <stdio.h>
 #include <string.h>
 
 static const struct option_spec listen_options[] = {
@@ -21,10 +22,25 @@ static const struct option_spec keys_options[] = {
     OPTION_END,
 };
 
+static const char *const fallback_words[] = { "auto", "none", "bicubic", NULL };
+
+static const struct option_spec model_restore_options[] = {
+    OPTION_STRINGS(
+        model_restore_config, networks, 0, POOL_NETWORKS_MAX,
+        "ONNX files of networks that enlarge (RGB or luma); the first that makes exactly the "
+        "camera's size of the received one serves"),
+    OPTION_ENUM(model_restore_config, fallback, "auto", fallback_words,
+                "for smaller pictures that no network fits: none leaves them as they are, auto is "
+                "bicubic where networks are named and none elsewhere"),
+    OPTION_END,
+};
+
 static const struct option_spec model_options[] = {
     OPTION_STRING_REQUIRED(model_config, name, "street_det", "name that streams ask for"),
     OPTION_STRING_REQUIRED(model_config, folder, "models/street_det",
                            "folder with card.yaml and the network"),
+    OPTION_SECTION(model_config, restore, model_restore_options,
+                   "what brings pictures that were sent smaller back to the camera's size"),
     OPTION_END,
 };
 
@@ -106,6 +122,35 @@ const struct option_spec server_options[] = {
 
 static struct model_config model_fallback = { .name = "street_det", .folder = "models/street_det" };
 
+/* Answers and logs name a network by its file, without folder and extension. */
+static void network_name(const char *file, char *name, size_t bytes)
+{
+    const char *slash = strrchr(file, '/');
+    snprintf(name, bytes, "%s", slash ? slash + 1 : file);
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name)
+        *dot = '\0';
+}
+
+static void check_networks(struct config *loaded, size_t model, const struct option_strings *networks)
+{
+    char name[CONFIG_STRING_BYTES_MAX + 1], other[CONFIG_STRING_BYTES_MAX + 1], key[80];
+    struct error err;
+
+    for (size_t i = 0; i < networks->count; i++) {
+        snprintf(key, sizeof key, "models.%zu.restore.networks", model);
+        network_name(networks->items[i], name, sizeof name);
+        if (wire_check_name(name, networks->items[i], &err) < 0)
+            config_add_problem(loaded, key, "%s", err.text);
+        for (size_t j = 0; j < i; j++) {
+            network_name(networks->items[j], other, sizeof other);
+            if (strcmp(name, other) == 0)
+                config_add_problem(loaded, key,
+                                   "two networks are named '%s': answers must tell which", name);
+        }
+    }
+}
+
 static void check_models(struct config *loaded, const struct server_config *config)
 {
     const struct model_config *models = config->models.items;
@@ -118,6 +163,7 @@ static void check_models(struct config *loaded, const struct server_config *conf
             config_add_problem(loaded, key, "%s", err.text);
         else if (strcmp(models[i].name, MODEL_NONE) == 0)
             config_add_problem(loaded, key, "'%s' stands for no analysis", MODEL_NONE);
+        check_networks(loaded, i, &models[i].restore.networks);
         for (size_t j = 0; j < i; j++)
             if (strcmp(models[i].name, models[j].name) == 0)
                 config_add_problem(loaded, key, "'%s' is already the name of models.%zu",
@@ -154,6 +200,12 @@ int server_config_load(struct config **loaded, struct server_config *config, con
         return error_set(err, ERROR_CONFIG, path ? path : "defaults", "%s",
                          config_problem(*loaded, 0));
     return 0;
+}
+
+bool server_config_falls_back(const struct model_restore_config *restore)
+{
+    return restore->fallback == FALLBACK_BICUBIC ||
+           (restore->fallback == FALLBACK_AUTO && restore->networks.count > 0);
 }
 
 bool server_config_analyses(const struct server_config *config)

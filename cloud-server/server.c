@@ -35,7 +35,11 @@ static int open_pool(struct server *server, uv_loop_t *loop, const char *program
     struct pool_model pool_models[POOL_MODELS_MAX];
 
     for (size_t i = 0; i < config->models.count; i++)
-        pool_models[i] = (struct pool_model){ models[i].name, models[i].folder };
+        pool_models[i] =
+            (struct pool_model){ .name = models[i].name,
+                                 .folder = models[i].folder,
+                                 .networks = models[i].restore.networks,
+                                 .bicubic = server_config_falls_back(&models[i].restore) };
     int rc = pool_open(&server->rooms.pool, loop, &config->pool, pool_models, config->models.count,
                        server->rooms.metrics, program, err);
     if (rc == 0)

@@ -90,10 +90,19 @@ void child_expect(struct child *child, bool due)
 {
     assert(child->state == CHILD_READY);
     child->due = due;
+    child->term_ms = child->config.hang_ms;
     if (due)
-        start_timer(child, child->config.hang_ms);
+        start_timer(child, child->term_ms);
     else
         uv_timer_stop(&child->timer);
+}
+
+void child_expect_start(struct child *child)
+{
+    assert(child->state == CHILD_READY && child->due);
+    if (child->config.start_ms > child->term_ms)
+        child->term_ms = child->config.start_ms;
+    start_timer(child, child->term_ms);
 }
 
 void child_fail(struct child *child, enum child_fault fault, bool give_up, const char *cause)
@@ -169,7 +178,8 @@ static void start_life(struct child *child)
     child->due = true; /* READY is */
     if (make_process(child, &err) == 0) {
         child->state = CHILD_STARTING;
-        start_timer(child, child->config.start_ms);
+        child->term_ms = child->config.start_ms;
+        start_timer(child, child->term_ms);
         if (watch_socket(child, &err) == 0)
             child->handler->on_spawned(child->arg);
         else
@@ -317,11 +327,10 @@ static void on_due(struct child *child)
     if (child->state != before || !child->due || uv_is_active((uv_handle_t *)&child->timer))
         return;
     char cause[64];
-    uint32_t term_ms = before == CHILD_READY ? child->config.hang_ms : child->config.start_ms;
     snprintf(cause, sizeof cause, "%s within %u ms",
-             before == CHILD_READY ? "no answer" : "not ready", term_ms);
+             before == CHILD_READY ? "no answer" : "not ready", child->term_ms);
     if (late)
-        start_timer(child, term_ms);
+        start_timer(child, child->term_ms);
     else
         child_fail(child, before == CHILD_READY ? CHILD_HANG : CHILD_START, false, cause);
 }

@@ -67,6 +67,7 @@ struct child {
     bool lost_told;    /* on_lost was called in this life */
     uint64_t ready_ms; /* loop time at which it became ready */
     bool due;          /* an order has to come before the timer does */
+    uint32_t term_ms;  /* how long after it became due */
     uint64_t due_ms;   /* loop time at which the timer should fire */
     struct backoff backoff;
     enum child_fault fault;       /* of the last life */
@@ -93,6 +94,8 @@ int child_send(struct child *child, enum order_kind kind, void *order, int passe
 void child_set_ready(struct child *child);
 /* An answer is due within hang_ms from now (true), or none is (false). */
 void child_expect(struct child *child, bool due);
+/* The answer that is due now has work before it that may take as long as a start does: start_ms. */
+void child_expect_start(struct child *child);
 
 /* Kills a child that is starting or ready. give_up: starting it again would be of no use. */
 void child_fail(struct child *child, enum child_fault fault, bool give_up, const char *cause);

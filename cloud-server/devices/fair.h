@@ -6,7 +6,7 @@
 #ifndef RUNESPOOR_DEVICES_FAIR_H
 #define RUNESPOOR_DEVICES_FAIR_H
 
-#include "media/picture.h"
+#include "devices/pool.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +21,7 @@ struct job {
     struct pool_stream *stream;
     struct shared_memory *memory; /* where the picture lies; counted */
     struct picture *picture;      /* our reference */
+    struct camera_size camera;
     uint64_t ticket;
     uint64_t submitted_ns;
     uint32_t tries;  /* workers lost over it so far */

@@ -22,6 +22,7 @@ static const struct {
     [ORDER_JOB] = { "job", sizeof(struct order_job), false },
     [REPLY_CLASSES] = { "classes", sizeof(struct reply_classes), false },
     [REPLY_READY] = { "ready", sizeof(struct reply_ready), false },
+    [REPLY_PREPARING] = { "preparing", sizeof(struct reply_preparing), false },
     [REPLY_DONE] = { "done", sizeof(struct reply_done), false },
     [REPLY_REFUSED] = { "refused", sizeof(struct reply_refused), false },
 };
@@ -34,6 +35,7 @@ union control {
 
 static int check_order(const union order *order, size_t bytes, bool passed, struct error *err);
 static int check_fields(const union order *order, struct error *err);
+static bool model_is_sound(const struct order_model *model);
 static int check_classes(const struct reply_classes *classes, struct error *err);
 static int take_descriptor(struct msghdr *message);
 static bool ends(const char *text, size_t bytes);
@@ -180,8 +182,7 @@ static int check_fields(const union order *order, struct error *err)
                ends(order->setup.name, sizeof order->setup.name);
         break;
     case ORDER_MODEL:
-        good = order->model.index < POOL_MODELS_MAX &&
-               ends(order->model.folder, sizeof order->model.folder);
+        good = model_is_sound(&order->model);
         break;
     case ORDER_POOL:
         good = order->pool.slot < WORKER_POOLS_MAX && order->pool.id != 0 && order->pool.bytes != 0;
@@ -194,12 +195,17 @@ static int check_fields(const union order *order, struct error *err)
                order->job.pool_slot < WORKER_POOLS_MAX && order->job.format <= PIXEL_NV12 &&
                order->job.matrix <= MATRIX_BT709 && order->job.full_range <= 1 &&
                order->job.width >= 1 && order->job.width <= PICTURE_SIDE_MAX &&
-               order->job.height >= 1 && order->job.height <= PICTURE_SIDE_MAX;
+               order->job.height >= 1 && order->job.height <= PICTURE_SIDE_MAX &&
+               order->job.camera_width >= 1 && order->job.camera_width <= PICTURE_SIDE_MAX &&
+               order->job.camera_height >= 1 && order->job.camera_height <= PICTURE_SIDE_MAX;
         break;
     case REPLY_CLASSES:
         return check_classes(&order->classes, err);
     case REPLY_DONE:
-        good = order->done.failed <= 1 && ends(order->done.reason, sizeof order->done.reason);
+        good = order->done.failed <= 1 && order->done.restored <= RESTORE_NETWORK &&
+               order->done.restored != RESTORE_BILINEAR && order->done.network < POOL_NETWORKS_MAX &&
+               ends(order->done.reason, sizeof order->done.reason) &&
+               ends(order->done.fallback, sizeof order->done.fallback);
         break;
     case REPLY_REFUSED:
         good = (order->refused.model < POOL_MODELS_MAX || order->refused.model == ORDER_MODEL_NONE) &&
@@ -207,10 +213,22 @@ static int check_fields(const union order *order, struct error *err)
                ends(order->refused.text, sizeof order->refused.text);
         break;
     case REPLY_READY:
+    case REPLY_PREPARING:
     case ORDER_KIND_COUNT:
         break;
     }
     return good ? 0 : error_set(err, ERROR_FORMAT, "fields", "a value is out of range");
+}
+
+static bool model_is_sound(const struct order_model *model)
+{
+    if (model->index >= POOL_MODELS_MAX || model->bicubic > 1 ||
+        model->network_count > POOL_NETWORKS_MAX || !ends(model->folder, sizeof model->folder))
+        return false;
+    for (uint32_t i = 0; i < model->network_count; i++)
+        if (!ends(model->networks[i], sizeof model->networks[i]))
+            return false;
+    return true;
 }
 
 static int check_classes(const struct reply_classes *classes, struct error *err)

@@ -6,13 +6,14 @@
 
 #include "analyse/analysis.h"
 #include "analyse/card.h"
+#include "analyse/restore.h"
 #include "base/error.h"
 #include "devices/pool.h"
 #include "media/picture.h"
 
-#define ORDER_VERSION 0x52530001u /* changes with any struct below */
+#define ORDER_VERSION 0x52530002u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
-#define ORDER_FOLDER_BYTES 4096u
+#define ORDER_PATH_BYTES 4096u
 #define ORDER_CLASSES_BYTES (CARD_CLASSES_MAX * CARD_NAME_BYTES_MAX)
 #define ORDER_MODEL_NONE UINT32_MAX
 #define ORDER_STRIDE_MAX ((uint64_t)4 * PICTURE_SIDE_MAX)
@@ -27,15 +28,16 @@
 _Static_assert(WORKER_POOLS_MAX == 2 * POOL_STREAMS_MAX, "two for each stream");
 
 enum order_kind {
-    ORDER_SETUP,   /* to the worker, once; carries the results memory */
-    ORDER_MODEL,   /* model_count times; the worker opens and checks it */
-    ORDER_POOL,    /* a picture pool to map; carries its memory */
-    ORDER_FORGET,  /* a picture pool to unmap */
-    ORDER_JOB,     /* a picture to analyse */
-    REPLY_CLASSES, /* from the worker: a model is open and right */
-    REPLY_READY,   /* all models are; jobs may come */
-    REPLY_DONE,    /* a job has ended */
-    REPLY_REFUSED, /* device or model cannot be used; the worker ends */
+    ORDER_SETUP,     /* to the worker, once; carries the results memory */
+    ORDER_MODEL,     /* model_count times; the worker opens and checks it */
+    ORDER_POOL,      /* a picture pool to map; carries its memory */
+    ORDER_FORGET,    /* a picture pool to unmap */
+    ORDER_JOB,       /* a picture to analyse */
+    REPLY_CLASSES,   /* from the worker: a model is open and right */
+    REPLY_READY,     /* all models are; jobs may come */
+    REPLY_PREPARING, /* the job at work needs a plan first, which takes as long as a start */
+    REPLY_DONE,      /* a job has ended */
+    REPLY_REFUSED,   /* device or model cannot be used; the worker ends */
     ORDER_KIND_COUNT
 };
 
@@ -55,7 +57,10 @@ struct order_setup {
 struct order_model {
     struct order_head head;
     uint32_t index;
-    char folder[ORDER_FOLDER_BYTES];
+    uint32_t bicubic; /* 1: where no network fits, small pictures are restored by it */
+    uint32_t network_count;
+    char folder[ORDER_PATH_BYTES];
+    char networks[POOL_NETWORKS_MAX][ORDER_PATH_BYTES]; /* files; the first that fits serves */
 };
 
 struct order_pool {
@@ -78,6 +83,7 @@ struct order_job {
     uint32_t pool_slot;
     uint32_t format, matrix, full_range; /* as in struct picture_view */
     uint32_t width, height;
+    uint32_t camera_width, camera_height; /* what the picture was before the sender scaled it */
     uint32_t stride[3];
     uint64_t pool_id;
     uint64_t offset[3];
@@ -93,11 +99,19 @@ struct reply_ready {
     struct order_head head;
 };
 
+struct reply_preparing {
+    struct order_head head;
+    uint64_t job;
+};
+
 struct reply_done {
     struct order_head head;
     uint64_t job;
-    uint32_t failed;               /* 1: the model refused this picture */
-    char reason[ERROR_TEXT_BYTES]; /* "" unless failed */
+    uint32_t failed;                 /* 1: the model refused this picture */
+    uint32_t restored;               /* enum restore_kind, what was done to the picture */
+    uint32_t network;                /* which one of its model's, for RESTORE_NETWORK */
+    char reason[ERROR_TEXT_BYTES];   /* "" unless failed */
+    char fallback[ERROR_TEXT_BYTES]; /* why no network served where one should have, else "" */
 };
 
 struct reply_refused {
@@ -116,6 +130,7 @@ union order {
     struct order_job job;
     struct reply_classes classes;
     struct reply_ready ready;
+    struct reply_preparing preparing;
     struct reply_done done;
     struct reply_refused refused;
 };

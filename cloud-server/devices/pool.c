@@ -30,6 +30,7 @@ static void on_again(uv_timer_t *timer);
 static void tell(struct job *job, const struct job_result *result);
 static void finish_job(struct job *job, const struct job_result *result);
 static void drop_job(struct job *job, enum job_status status, const char *reason);
+static const char *restored_words(const struct pool_served *served, const struct reply_done *reply);
 static uint32_t waited_us(const struct job *job, uint64_t until_ns);
 static void on_again_closed(uv_handle_t *handle);
 
@@ -128,7 +129,7 @@ int pool_stream_open(struct pool *pool, struct pool_stream **out, const char *na
 }
 
 int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
-                struct error *err)
+                struct camera_size camera, struct error *err)
 {
     struct pool *pool = stream->pool;
     if (stream->closing)
@@ -144,6 +145,7 @@ int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *pic
     *job = (struct job){ .stream = stream,
                          .memory = stream->memory,
                          .picture = picture_ref(picture),
+                         .camera = camera,
                          .ticket = ticket,
                          .submitted_ns = clock_now_ns() };
     fair_put(&pool->fair, &stream->queue, job);
@@ -232,14 +234,19 @@ int pool_classes_fill(struct pool_classes *classes, const char *names, size_t by
 }
 
 void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, uint64_t begun_ns,
-                  const struct analysis *analysis, const char *reason)
+                  const struct analysis *analysis, const struct reply_done *reply)
 {
+    const struct pool_served *served = &pool->models[job->stream->model];
     dispatch(pool);
     struct job_result result = { .status = analysis ? JOB_DONE : JOB_FAILED,
-                                 .reason = reason,
+                                 .reason = reply->reason,
                                  .analysis = analysis,
                                  .wait_us = waited_us(job, begun_ns),
-                                 .worker = (uint32_t)link->index };
+                                 .worker = (uint32_t)link->index,
+                                 .restored = restored_words(served, reply),
+                                 .fallback = reply->fallback };
+    if (analysis)
+        metric_counter_add(served->by[reply->restored], 1);
     metric_histogram_observe_us(pool->wait, result.wait_us);
     finish_job(job, &result);
 }
@@ -300,13 +307,10 @@ static int init_pool(struct pool *pool, const struct pool_config *config,
         return error_set(err, ERROR_LIMIT, "pool", "%zu models, at most %u can be served",
                          model_count, POOL_MODELS_MAX);
     for (; pool->model_count < model_count; pool->model_count++) {
-        const struct pool_model *model = &models[pool->model_count];
-        if (strlen(model->folder) >= ORDER_FOLDER_BYTES)
-            return error_set(err, ERROR_LIMIT, model->name, "its folder's path is too long");
-        pool->models[pool->model_count].name = strdup(model->name);
-        pool->models[pool->model_count].folder = strdup(model->folder);
-        if (!pool->models[pool->model_count].name || !pool->models[pool->model_count].folder)
-            return error_set(err, ERROR_MEMORY, model->name, "no room for its name");
+        size_t i = pool->model_count;
+        int failed = pool_served_init(&pool->models[i], &models[i], pool->metrics, err);
+        if (failed)
+            return failed; /* free_pool frees what there is of it */
     }
     make_metrics(pool);
     return init_workers(pool, &config->devices, err);
@@ -378,8 +382,7 @@ static void free_pool(struct pool *pool)
         worker_link_finish(&pool->workers[i]);
     free(pool->workers);
     for (size_t i = 0; i < POOL_MODELS_MAX; i++) {
-        free(pool->models[i].name);
-        free(pool->models[i].folder);
+        pool_served_finish(&pool->models[i]);
         free(pool->classes[i].block);
         free(pool->classes[i].names);
     }
@@ -489,6 +492,13 @@ static void drop_job(struct job *job, enum job_status status, const char *reason
     finish_job(job, &(struct job_result){ .status = status,
                                           .reason = reason,
                                           .wait_us = waited_us(job, clock_now_ns()) });
+}
+
+static const char *restored_words(const struct pool_served *served, const struct reply_done *reply)
+{
+    if (reply->restored == RESTORE_NETWORK)
+        return served->restored[reply->network]; /* take_done saw that there is one */
+    return reply->restored == RESTORE_BICUBIC ? "bicubic" : "";
 }
 
 static uint32_t waited_us(const struct job *job, uint64_t until_ns)

@@ -20,6 +20,7 @@
 #define POOL_WORKERS_MAX 64u
 #define POOL_STREAMS_MAX 1024u
 #define POOL_MODELS_MAX 32u
+#define POOL_NETWORKS_MAX 8u /* that restore for one model */
 
 enum device_kind { DEVICE_CPU, DEVICE_SIMULATED };
 
@@ -41,9 +42,18 @@ struct pool_config {
 };
 extern const struct option_spec pool_options[];
 
-/* A model that streams may ask for. */
+/* A model that streams may ask for, and what restores pictures for it that are smaller than the
+ * camera's: the first network (an ONNX file) that makes exactly the camera's size of them, else
+ * bicubic if allowed, else nothing. A network that keeps the size serves pictures of full size. */
 struct pool_model {
     const char *name, *folder;
+    struct option_strings networks; /* at most POOL_NETWORKS_MAX */
+    bool bicubic;
+};
+
+/* What a picture was before the sender scaled it. */
+struct camera_size {
+    uint32_t width, height;
 };
 
 enum job_status {
@@ -60,6 +70,9 @@ struct job_result {
     const struct analysis *analysis; /* borrowed for the call; NULL unless JOB_DONE */
     uint32_t wait_us;                /* from pool_submit until work on it began, or it ended */
     uint32_t worker;                 /* index, when done or failed */
+    /* The next two only when done. */
+    const char *restored; /* "network NAME", "bicubic", or "" for as it was received */
+    const char *fallback; /* why no network was used where one should have been, else "" */
 };
 
 struct pool;
@@ -93,10 +106,11 @@ size_t pool_model_count(const struct pool *pool);
 
 int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err);
-/* Takes its own reference of picture (which must lie in shared memory: picture_get_place). done is
- * called later, never from inside this call, except for a job that this one pushed out. */
+/* Takes its own reference of picture (which must lie in shared memory: picture_get_place). camera is
+ * what the picture was before the sender scaled it. done is called later, never from inside this
+ * call, except for a job that this one pushed out. */
 int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
-                struct error *err);
+                struct camera_size camera, struct error *err);
 /* Pictures that wait for a worker; those inside workers do not count. */
 size_t pool_stream_depth(const struct pool_stream *stream);
 /* All its jobs are finished with JOB_DROPPED_CLOSED before this returns. Takes NULL. */

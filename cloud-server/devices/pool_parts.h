@@ -21,6 +21,7 @@ struct worker_link {
     uint32_t models_open;              /* of the present process, during its handshake */
     struct job *jobs[WORKER_JOBS_MAX]; /* load->jobs of them; the first is at work */
     uint64_t given;                    /* jobs given to it so far; the last one's number */
+    bool preparing;                    /* the one at work waits for its plan to be made */
     struct worker_load *load;          /* pool->loads[index] */
 
     int results_fd;                 /* struct analysis[WORKER_JOBS_MAX], the worker writes */
@@ -35,6 +36,15 @@ struct pool_classes {
     const char **names; /* into block */
     size_t block_bytes;
     uint32_t count;
+};
+
+struct pool_served {
+    char *name, *folder;
+    char *networks[POOL_NETWORKS_MAX]; /* files */
+    char *restored[POOL_NETWORKS_MAX]; /* what answers say of each */
+    uint32_t network_count;
+    bool bicubic;
+    struct metric_counter *by[RESTORE_NETWORK + 1]; /* enum restore_kind; none for bilinear */
 };
 
 struct pool_stream {
@@ -56,9 +66,7 @@ struct pool {
     uv_loop_t *loop;
     struct metrics *metrics;
     char *program;
-    struct {
-        char *name, *folder;
-    } models[POOL_MODELS_MAX];
+    struct pool_served models[POOL_MODELS_MAX];
     struct pool_classes classes[POOL_MODELS_MAX];
     size_t model_count;
     uint32_t queue_per_stream;
@@ -110,12 +118,20 @@ int pool_classes_fill(struct pool_classes *classes, const char *names, size_t by
 /* A job has ended in a worker, where nothing of it is left. analysis is NULL when the model refused
  * the picture. Gives the worker its next job first. */
 void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, uint64_t begun_ns,
-                  const struct analysis *analysis, const char *reason);
+                  const struct analysis *analysis, const struct reply_done *reply);
 /* A worker was lost, and with it these jobs, the first one at work. */
 void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, const char *cause);
 /* A worker became ready or was lost. fatal: what it cannot use, or NULL. */
 void pool_note_change(struct pool *pool, const struct error *fatal);
 void pool_handle_closed(struct pool *pool);
+
+/* pool_models.c */
+
+/* Copies what is known of a model, and makes its counters. served is all zeros; after an error it is
+ * freed as it is. */
+int pool_served_init(struct pool_served *served, const struct pool_model *model,
+                     struct metrics *metrics, struct error *err);
+void pool_served_finish(struct pool_served *served);
 
 /* pool_options.c */
 

@@ -6,18 +6,28 @@
 #include "config/config.h"
 #include "devices/orders.h"
 #include "media/picture.h"
+#include <stdbool.h>
 
 struct runner; /* each kind has its own */
 
+struct runner_picture {
+    struct picture_view view;
+    uint32_t model; /* one that was added */
+    struct camera_size camera;
+};
+
 struct runner_class {
     int (*open)(struct runner **runner, const struct order_setup *setup, struct error *err);
-    /* Opens and checks model number index (they come in order). *classes are its class names, the
+    /* Opens and checks the next model (they come in order). *classes are its class names, the
      * runner's own. */
-    int (*add_model)(struct runner *runner, uint32_t index, const char *folder,
+    int (*add_model)(struct runner *runner, const struct order_model *order,
                      const struct option_strings **classes, struct error *err);
-    /* Analyses one picture; index is of a model that was added. */
-    int (*run)(struct runner *runner, uint32_t index, const struct picture_view *picture,
-               struct analysis *analysis, struct error *err);
+    /* True when run would have to make a plan for this picture first. NULL: never. */
+    bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
+    /* Analyses one picture. Writes what was done to it into reply (restored, network,
+     * fallback), whose other fields are the caller's. */
+    int (*run)(struct runner *runner, const struct runner_picture *picture,
+               struct analysis *analysis, struct reply_done *reply, struct error *err);
     void (*close)(struct runner **runner); /* takes NULL */
 };
 

@@ -2,26 +2,31 @@
 #include "devices/runner.h"
 
 #include "analyse/model.h"
+#include "devices/restorer.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct runner {
     struct device *device;
+    struct restorer *restorer;
     struct model *models[POOL_MODELS_MAX];
 };
 
 static int cpu_open(struct runner **runner, const struct order_setup *setup, struct error *err);
-static int cpu_add_model(struct runner *runner, uint32_t index, const char *folder,
+static int cpu_add_model(struct runner *runner, const struct order_model *order,
                          const struct option_strings **classes, struct error *err);
-static int cpu_run(struct runner *runner, uint32_t index, const struct picture_view *picture,
-                   struct analysis *analysis, struct error *err);
+static bool cpu_must_prepare(const struct runner *runner, const struct runner_picture *picture);
+static int cpu_run(struct runner *runner, const struct runner_picture *picture,
+                   struct analysis *analysis, struct reply_done *reply, struct error *err);
 static void cpu_close(struct runner **runner);
 
 const struct runner_class runner_cpu = {
     .open = cpu_open,
     .add_model = cpu_add_model,
+    .must_prepare = cpu_must_prepare,
     .run = cpu_run,
     .close = cpu_close,
 };
@@ -34,32 +39,51 @@ static int cpu_open(struct runner **out, const struct order_setup *setup, struct
     char spec[32];
     snprintf(spec, sizeof spec, "cpu:threads=%u", setup->threads);
     int failed = device_open(&runner->device, spec, err);
+    if (!failed)
+        failed = restorer_open(&runner->restorer, runner->device, err);
     if (failed) {
-        free(runner);
+        cpu_close(&runner);
         return failed;
     }
     *out = runner;
     return 0;
 }
 
-static int cpu_add_model(struct runner *runner, uint32_t index, const char *folder,
+static int cpu_add_model(struct runner *runner, const struct order_model *order,
                          const struct option_strings **classes, struct error *err)
 {
-    assert(index < POOL_MODELS_MAX && !runner->models[index]);
-    int failed = model_open(&runner->models[index], folder, runner->device, err);
-    if (failed)
-        return failed;
-    failed = model_check(runner->models[index], err);
+    struct model **model = &runner->models[order->index];
+    assert(order->index < POOL_MODELS_MAX && !*model);
+    int failed = model_open(model, order->folder, runner->device, err);
+    if (!failed)
+        failed = model_check(*model, err);
+    if (!failed)
+        failed = restorer_add_model(runner->restorer, order, err);
     if (failed)
         return failed; /* cpu_close closes it */
-    *classes = &model_card(runner->models[index])->classes;
+    *classes = &model_card(*model)->classes;
     return 0;
 }
 
-static int cpu_run(struct runner *runner, uint32_t index, const struct picture_view *picture,
-                   struct analysis *analysis, struct error *err)
+static bool cpu_must_prepare(const struct runner *runner, const struct runner_picture *picture)
 {
-    return model_run(runner->models[index], picture, analysis, err);
+    return restorer_must_prepare(runner->restorer, picture);
+}
+
+static int cpu_run(struct runner *runner, const struct runner_picture *picture,
+                   struct analysis *analysis, struct reply_done *reply, struct error *err)
+{
+    struct model *model = runner->models[picture->model];
+    const struct restored_plan *plan = restorer_find(runner->restorer, picture);
+    reply->restored = RESTORE_NONE;
+    if (plan) {
+        reply->restored = plan->kind;
+        reply->network = plan->network;
+        memcpy(reply->fallback, plan->fallback, sizeof reply->fallback);
+        if (plan->model)
+            model = plan->model;
+    }
+    return model_run(model, &picture->view, analysis, err);
 }
 
 static void cpu_close(struct runner **closed)
@@ -68,6 +92,7 @@ static void cpu_close(struct runner **closed)
     *closed = NULL;
     if (!runner)
         return;
+    restorer_close(&runner->restorer);
     for (size_t i = 0; i < POOL_MODELS_MAX; i++)
         model_close(&runner->models[i]);
     device_close(&runner->device);

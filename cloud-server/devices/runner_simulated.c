@@ -18,10 +18,10 @@ static const struct option_strings classes = { .items = class_names, .count = SI
 static float mean_brightness(const struct picture_view *picture, uint32_t x0, uint32_t x1,
                              uint32_t y0, uint32_t y1);
 static int simulated_open(struct runner **runner, const struct order_setup *setup, struct error *err);
-static int simulated_add_model(struct runner *runner, uint32_t index, const char *folder,
+static int simulated_add_model(struct runner *runner, const struct order_model *order,
                                const struct option_strings **names, struct error *err);
-static int simulated_run(struct runner *runner, uint32_t index, const struct picture_view *picture,
-                         struct analysis *analysis, struct error *err);
+static int simulated_run(struct runner *runner, const struct runner_picture *picture,
+                         struct analysis *analysis, struct reply_done *reply, struct error *err);
 static void simulated_close(struct runner **runner);
 
 const struct runner_class runner_simulated = {
@@ -83,25 +83,24 @@ static int simulated_open(struct runner **out, const struct order_setup *setup, 
     return 0;
 }
 
-/* Every model is the same to it, whatever its folder holds. */
-static int simulated_add_model(struct runner *runner, uint32_t index, const char *folder,
+/* Every model is the same to it, whatever its folder holds, and nothing is restored. */
+static int simulated_add_model(struct runner *runner, const struct order_model *order,
                                const struct option_strings **names, struct error *err)
 {
     (void)runner;
-    (void)index;
-    (void)folder;
+    (void)order;
     (void)err;
     *names = &classes;
     return 0;
 }
 
-static int simulated_run(struct runner *runner, uint32_t index, const struct picture_view *picture,
-                         struct analysis *analysis, struct error *err)
+static int simulated_run(struct runner *runner, const struct runner_picture *picture,
+                         struct analysis *analysis, struct reply_done *reply, struct error *err)
 {
-    (void)index;
     (void)err;
     uint64_t begun_ns = clock_now_ns();
-    simulated_analyse(picture, analysis);
+    reply->restored = RESTORE_NONE;
+    simulated_analyse(&picture->view, analysis);
     clock_sleep_until_ns(begun_ns + runner->service_ns);
     analysis->prepare_us = analysis->head_us = 0;
     analysis->infer_us = (uint32_t)((clock_now_ns() - begun_ns) / 1000);

@@ -1,5 +1,6 @@
 /* worker: the child process: takes orders one after the other, in the order in which they come, and
- * answers each job when it is done. Allocates nothing per picture and copies none.
+ * answers each job when it is done. Allocates nothing per picture and copies none, save for the
+ * first one of a size that a runner has to make a plan for.
  *
  * It ends when its socket does, and dies with its parent. Signals that a terminal or a service
  * manager sends to the whole group are left to the parent, which lets present work finish first. */
@@ -134,8 +135,7 @@ static int take_models(struct worker *worker, struct error *err)
             return error_set(err, ERROR_FORMAT, "orders", "model %u came in place of %u",
                              worker->received.model.index, i);
         const struct option_strings *names;
-        failed =
-            worker->class->add_model(worker->runner, i, worker->received.model.folder, &names, err);
+        failed = worker->class->add_model(worker->runner, &worker->received.model, &names, err);
         if (failed) {
             refuse(worker, i, err);
             return -ERROR_END;
@@ -244,14 +244,21 @@ static int do_job(struct worker *worker, const struct order_job *job, struct err
     if (mapping->id == 0 || mapping->id != job->pool_id || job->model >= worker->setup.model_count)
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is for an unknown pool or model",
                          (unsigned long long)job->job);
-    struct picture_view view;
-    int failed = orders_view_picture(job, mapping->base, mapping->bytes, &view, err);
+    struct runner_picture picture = { .model = job->model,
+                                      .camera = { job->camera_width, job->camera_height } };
+    int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture.view, err);
     if (failed)
         return failed;
+    if (worker->class->must_prepare && worker->class->must_prepare(worker->runner, &picture)) {
+        worker->reply.preparing = (struct reply_preparing){ .job = job->job };
+        failed = orders_send(worker->fd, REPLY_PREPARING, &worker->reply.preparing, -1, err);
+        if (failed)
+            return failed;
+    }
     struct reply_done *reply = &worker->reply.done;
     *reply = (struct reply_done){ .job = job->job };
     struct error cause;
-    if (worker->class->run(worker->runner, job->model, &view, &worker->results[job->result], &cause)) {
+    if (worker->class->run(worker->runner, &picture, &worker->results[job->result], reply, &cause)) {
         reply->failed = 1;
         snprintf(reply->reason, sizeof reply->reason, "%s", cause.text);
     }

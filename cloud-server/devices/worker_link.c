@@ -19,10 +19,14 @@
 static int make_results(struct worker_link *link, struct error *err);
 static void on_spawned(void *arg);
 static int on_order(void *arg, const union order *order, struct error *err);
+static void tell_next_model(struct worker_link *link);
 static int take_classes(struct worker_link *link, const struct reply_classes *reply,
                         struct error *err);
 static int take_ready(struct worker_link *link, struct error *err);
+static int take_preparing(struct worker_link *link, const struct reply_preparing *reply,
+                          struct error *err);
 static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err);
+static bool is_at_work(const struct worker_link *link, uint64_t job);
 static void take_refusal(struct worker_link *link, const struct reply_refused *reply);
 static void on_lost(void *arg);
 static void on_closed(void *arg);
@@ -150,12 +154,25 @@ static void on_spawned(void *arg)
     snprintf(setup.name, sizeof setup.name, "%s", link->name);
     if (child_send(&link->child, ORDER_SETUP, &setup, link->results_fd, &err))
         return; /* it was killed, on_lost follows */
-    for (size_t i = 0; i < pool->model_count; i++) {
-        struct order_model model = { .index = (uint32_t)i };
-        snprintf(model.folder, sizeof model.folder, "%s", pool->models[i].folder);
-        if (child_send(&link->child, ORDER_MODEL, &model, -1, &err))
-            return;
-    }
+    tell_next_model(link);
+}
+
+/* One after the other, as they are opened: all at once would be more than a socket holds. A failure ends
+ * the child. */
+static void tell_next_model(struct worker_link *link)
+{
+    const struct pool *pool = link->pool;
+    struct error err;
+    if (link->models_open == pool->model_count)
+        return;
+    const struct pool_served *served = &pool->models[link->models_open];
+    struct order_model order = { .index = link->models_open,
+                                 .bicubic = served->bicubic,
+                                 .network_count = served->network_count };
+    snprintf(order.folder, sizeof order.folder, "%s", served->folder);
+    for (uint32_t i = 0; i < served->network_count; i++)
+        snprintf(order.networks[i], sizeof order.networks[i], "%s", served->networks[i]);
+    child_send(&link->child, ORDER_MODEL, &order, -1, &err);
 }
 
 static int on_order(void *arg, const union order *order, struct error *err)
@@ -167,6 +184,8 @@ static int on_order(void *arg, const union order *order, struct error *err)
         return take_classes(link, &order->classes, err);
     if (kind == REPLY_READY && starting)
         return take_ready(link, err);
+    if (kind == REPLY_PREPARING && !starting)
+        return take_preparing(link, &order->preparing, err);
     if (kind == REPLY_DONE && !starting)
         return take_done(link, &order->done, err);
     if (kind == REPLY_REFUSED && starting) {
@@ -188,11 +207,16 @@ static int take_classes(struct worker_link *link, const struct reply_classes *re
     for (uint32_t i = 0; i < reply->count; i++)
         bytes += strlen(reply->names + bytes) + 1; /* orders_receive saw that they end */
     struct pool_classes *classes = &pool->classes[reply->model];
+    int failed = 0;
     if (!classes->block)
-        return pool_classes_fill(classes, reply->names, bytes, reply->count, err);
+        failed = pool_classes_fill(classes, reply->names, bytes, reply->count, err);
+    if (failed)
+        return failed;
     if (classes->count == reply->count && classes->block_bytes == bytes &&
-        memcmp(classes->block, reply->names, bytes) == 0)
+        memcmp(classes->block, reply->names, bytes) == 0) {
+        tell_next_model(link);
         return 0;
+    }
     struct reply_refused changed = { .model = reply->model, .code = ERROR_CONFIG };
     snprintf(changed.text, sizeof changed.text,
              "its classes are not those that it had when the server started: restart the server");
@@ -210,15 +234,29 @@ static int take_ready(struct worker_link *link, struct error *err)
     return 0;
 }
 
+static int take_preparing(struct worker_link *link, const struct reply_preparing *reply,
+                          struct error *err)
+{
+    if (!is_at_work(link, reply->job) || link->preparing)
+        return error_set(err, ERROR_FORMAT, "orders", "job %llu is prepared out of turn",
+                         (unsigned long long)reply->job);
+    link->preparing = true;
+    child_expect_start(&link->child);
+    return 0;
+}
+
 static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err)
 {
     struct pool *pool = link->pool;
     struct worker_load *load = link->load;
-    /* Jobs end in the order in which they were given. */
-    if (load->jobs == 0 || reply->job != link->given - load->jobs + 1)
+    if (!is_at_work(link, reply->job))
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is done, but was not at work",
                          (unsigned long long)reply->job);
     struct job *job = link->jobs[0];
+    if (reply->restored == RESTORE_NETWORK &&
+        reply->network >= pool->models[job->stream->model].network_count)
+        return error_set(err, ERROR_FORMAT, "orders", "network %u is none of the model's",
+                         reply->network);
     if (!reply->failed) {
         int failed =
             orders_copy_analysis(&link->results[job->result],
@@ -229,13 +267,21 @@ static int take_done(struct worker_link *link, const struct reply_done *reply, s
     uint64_t now_ns = clock_now_ns(), begun_ns = load->begun_ns;
     metric_counter_add(link->busy_us, (now_ns - begun_ns) / 1000);
     metric_counter_add(link->done, 1);
-    load->mean_ns = choose_mean_ns(load->mean_ns, now_ns - begun_ns);
+    if (!link->preparing) /* its time says nothing about the next ones */
+        load->mean_ns = choose_mean_ns(load->mean_ns, now_ns - begun_ns);
+    link->preparing = false;
     load->begun_ns = now_ns;
     load->jobs--;
     memmove(&link->jobs[0], &link->jobs[1], load->jobs * sizeof link->jobs[0]);
     child_expect(&link->child, load->jobs > 0);
-    pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply->reason);
+    pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply);
     return 0;
+}
+
+/* Jobs end in the order in which they were given. */
+static bool is_at_work(const struct worker_link *link, uint64_t job)
+{
+    return link->load->jobs > 0 && job == link->given - link->load->jobs + 1;
 }
 
 /* Short of memory or time it may work the next time; anything else will be the same then. */
@@ -261,6 +307,7 @@ static void on_lost(void *arg)
     size_t count = link->load->jobs;
     memcpy(jobs, link->jobs, sizeof jobs);
     link->load->jobs = 0;
+    link->preparing = false;
     share_forget_worker(&link->pool->share, link->index);
     pool_return_jobs(link->pool, jobs, count, link->child.cause);
 }
@@ -304,6 +351,8 @@ static void fill_job(struct order_job *order, const struct worker_link *link, co
         .full_range = view.full_range,
         .width = view.width,
         .height = view.height,
+        .camera_width = job->camera.width,
+        .camera_height = job->camera.height,
     };
     memcpy(order->stride, view.stride, sizeof order->stride);
     memcpy(order->offset, place.offset, sizeof order->offset);

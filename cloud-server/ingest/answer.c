@@ -130,6 +130,7 @@ const Runespoor__Answer *answer_fill(struct answer_scratch *scratch, const struc
     answer->status = fate_status[frame->fate];
     answer->reason = (char *)fate_words[frame->fate];
     answer->model = (char *)origin->model;
+    answer->restored = (char *)frame->restored;
     answer->width = frame->camera_width;
     answer->height = frame->camera_height;
     answer->wire_bytes = frame->wire_bytes;

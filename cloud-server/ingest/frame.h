@@ -33,6 +33,8 @@ enum frame_fate {
 const char *frame_fate_word(enum frame_fate fate);
 Runespoor__AnswerStatus frame_fate_status(enum frame_fate fate);
 
+#define FRAME_RESTORED_BYTES 96u /* "network " and a name as the configuration allows it */
+
 struct frame {
     struct decode_job job; /* first: a job is its frame */
     struct session *session;
@@ -44,6 +46,8 @@ struct frame {
     enum frame_fate fate;
     struct picture *picture; /* decoded; NULL when there is none */
     struct frame *next;      /* free list */
+    /* How the picture was restored, in the answer's words; "": not at all. */
+    char restored[FRAME_RESTORED_BYTES];
     /* In the picture's pixels. Only what the counts cover is ever touched or copied. */
     struct analysis analysis;
 };

@@ -7,6 +7,7 @@
 #include "devices/sequence.h"
 #include "net/wire.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ struct session {
     uint32_t in_flight;
 
     bool draining, ended;
+    bool fallback_logged;
     bool keyframe_needed;                /* a packet was left out: what follows cannot be decoded */
     uint64_t next_sequence, next_number; /* the least that the next packet may have */
     uint64_t keyframe_asked_ns;
@@ -231,6 +233,7 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->device_wait_us = 0;
     frame->job.keyframe = packet->keyframe;
     frame->job.started_ns = frame->job.ended_ns = 0;
+    frame->restored[0] = '\0';
     frame->analysis.object_count = frame->analysis.area_count = 0;
     frame->analysis.prepare_us = frame->analysis.infer_us = frame->analysis.head_us = 0;
 }
@@ -330,11 +333,26 @@ static void on_decoded(void *arg, struct decode_job *job)
         finish_frame(frame, FATE_OK);
     } else {
         struct error err;
-        if (pool_submit(session->analysis, frame->ticket, frame->picture, &err) < 0) {
+        const struct camera_size camera = { frame->camera_width, frame->camera_height };
+        if (pool_submit(session->analysis, frame->ticket, frame->picture, camera, &err) < 0) {
             log_fate(session, frame, FATE_WORKER, err.text);
             finish_frame(frame, FATE_WORKER);
         }
     }
+}
+
+/* That a network should have restored and did not is in every answer; why, is said once a stream. */
+static void note_restoration(struct session *session, struct frame *frame,
+                             const struct job_result *result)
+{
+    snprintf(frame->restored, sizeof frame->restored, "%s", result->restored);
+    if (result->fallback[0] == '\0' || session->fallback_logged)
+        return;
+    session->fallback_logged = true;
+    log_warn("session", "not restored by a network", LOG_STR("stream", session->stream),
+             LOG_U64("frame", frame->number), LOG_STR("model", session->origin.model),
+             LOG_STR("instead", frame->restored[0] ? frame->restored : "none"),
+             LOG_STR("cause", result->fallback));
 }
 
 static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
@@ -354,6 +372,7 @@ static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
     frame->device_wait_us = result->wait_us;
     if (result->status == JOB_DONE) {
         frame_set_analysis(frame, result->analysis);
+        note_restoration(session, frame, result);
         figures_on_analysed(&session->figures, frame);
     } else if (result->status != JOB_DROPPED_CLOSED) {
         log_fate(session, frame, fates[result->status], result->reason);

@@ -106,6 +106,8 @@ void answer_write_json(struct text *text, const Runespoor__Answer *answer, const
     if (answer->reason[0])
         json_str(text, "reason", answer->reason);
     json_str(text, "model", answer->model);
+    if (answer->restored[0])
+        json_str(text, "restored", answer->restored);
     json_u64(text, "width", answer->width);
     json_u64(text, "height", answer->height);
     write_objects(text, answer);

@@ -85,6 +85,7 @@ static const struct rule answer_rules[] = {
     RULE(Answer, model, NAME, 0, 0),
     RULE(Answer, width, U32, 0, WIRE_SIDE_MAX),
     RULE(Answer, height, U32, 0, WIRE_SIDE_MAX),
+    RULE(Answer, restored, TEXT, 0, WIRE_TEXT_BYTES_MAX),
     RULE(Answer, n_objects, U64, 0, WIRE_OBJECTS_MAX),
     RULE(Answer, n_areas, U64, 0, WIRE_AREAS_MAX),
     RULE_END,

@@ -80,6 +80,8 @@ static struct order_job good_job(void)
         .format = PIXEL_I420,
         .width = 5,
         .height = 3,
+        .camera_width = 10,
+        .camera_height = 6,
         .stride = { 8, 4, 4 },
         .offset = { 0, 32, 48 },
     };
@@ -149,7 +151,7 @@ static void test_sizes_versions_kinds(void **state)
         [ORDER_POOL] = sizeof sent.pool,       [ORDER_FORGET] = sizeof sent.forget,
         [ORDER_JOB] = sizeof sent.job,         [REPLY_CLASSES] = sizeof sent.classes,
         [REPLY_READY] = sizeof sent.ready,     [REPLY_DONE] = sizeof sent.done,
-        [REPLY_REFUSED] = sizeof sent.refused,
+        [REPLY_REFUSED] = sizeof sent.refused, [REPLY_PREPARING] = sizeof sent.preparing,
     };
     static char longer[sizeof sent + 8];
     for (uint32_t kind = 0; kind < ORDER_KIND_COUNT; kind++) {
@@ -203,6 +205,44 @@ static void expect_job(struct order_job job, int result)
         expect_job(bad_job, -ERROR_FORMAT);    \
     } while (0)
 
+#define EXPECT_BAD_DONE(field_, value)                                                             \
+    do {                                                                                           \
+        struct reply_done bad_done = { .head = { ORDER_VERSION, REPLY_DONE }, .field_ = (value) }; \
+        send_raw(&bad_done, sizeof bad_done, NULL, 0);                                             \
+        assert_int_equal(receive(), -ERROR_FORMAT);                                                \
+    } while (0)
+
+#define EXPECT_MODEL(result)                     \
+    do {                                         \
+        send_raw(&model, sizeof model, NULL, 0); \
+        assert_int_equal(receive(), (result));   \
+    } while (0)
+
+static void test_models(void **state)
+{
+    (void)state;
+    static struct order_model model = { .head = { ORDER_VERSION, ORDER_MODEL },
+                                        .bicubic = 1,
+                                        .network_count = POOL_NETWORKS_MAX };
+    EXPECT_MODEL(0);
+    model.network_count++;
+    EXPECT_MODEL(-ERROR_FORMAT);
+    model.network_count = 1;
+    model.bicubic = 2;
+    EXPECT_MODEL(-ERROR_FORMAT);
+    model.bicubic = 0;
+    model.index = POOL_MODELS_MAX;
+    EXPECT_MODEL(-ERROR_FORMAT);
+    model.index = 0;
+    memset(model.networks[1], 'n', sizeof model.networks[1]); /* not in use */
+    EXPECT_MODEL(0);
+    memset(model.networks[0], 'n', sizeof model.networks[0]); /* without an end */
+    EXPECT_MODEL(-ERROR_FORMAT);
+    model.network_count = 0;
+    memset(model.folder, 'f', sizeof model.folder);
+    EXPECT_MODEL(-ERROR_FORMAT);
+}
+
 static void test_fields(void **state)
 {
     (void)state;
@@ -217,6 +257,10 @@ static void test_fields(void **state)
     EXPECT_BAD_JOB(width, PICTURE_SIDE_MAX + 1);
     EXPECT_BAD_JOB(height, 0);
     EXPECT_BAD_JOB(height, UINT32_MAX);
+    EXPECT_BAD_JOB(camera_width, 0);
+    EXPECT_BAD_JOB(camera_width, UINT32_MAX);
+    EXPECT_BAD_JOB(camera_height, 0);
+    EXPECT_BAD_JOB(camera_height, PICTURE_SIDE_MAX + 1);
 
     struct order_setup setup = { .head = { ORDER_VERSION, ORDER_SETUP } };
     int passed = 0;
@@ -230,7 +274,16 @@ static void test_fields(void **state)
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), -ERROR_FORMAT);
 
-    struct reply_done done = { .head = { ORDER_VERSION, REPLY_DONE }, .failed = 2 };
+    EXPECT_BAD_DONE(failed, 2);
+    EXPECT_BAD_DONE(restored, RESTORE_BILINEAR); /* nobody asks for it */
+    EXPECT_BAD_DONE(restored, RESTORE_NETWORK + 1);
+    EXPECT_BAD_DONE(network, POOL_NETWORKS_MAX);
+    struct reply_done done = { .head = { ORDER_VERSION, REPLY_DONE },
+                               .restored = RESTORE_NETWORK,
+                               .network = POOL_NETWORKS_MAX - 1 };
+    send_raw(&done, sizeof done, NULL, 0);
+    assert_int_equal(receive(), 0);
+    memset(done.fallback, 'w', sizeof done.fallback); /* without an end */
     send_raw(&done, sizeof done, NULL, 0);
     assert_int_equal(receive(), -ERROR_FORMAT);
 
@@ -364,6 +417,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_round_trip, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_full_socket, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_sizes_versions_kinds, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_models, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_fields, open_pair, close_pair),
         cmocka_unit_test(test_picture_must_lie_in_its_pool),
         cmocka_unit_test(test_analysis),

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#define SLOW_MS 400u /* of a plan that is made; open_fake's hang_ms is half of it */
+
 /* The worker's side */
 
 static void fake_reply(int fd, enum order_kind kind, void *reply)
@@ -28,6 +30,11 @@ static void fake_classes(int fd, const char *name)
 static void fake_ready(int fd)
 {
     fake_reply(fd, REPLY_READY, &(struct reply_ready){ 0 });
+}
+
+static void fake_preparing(int fd, uint64_t job)
+{
+    fake_reply(fd, REPLY_PREPARING, &(struct reply_preparing){ .job = job });
 }
 
 static void fake_done(int fd, uint64_t job, uint32_t failed, const char *reason)
@@ -52,6 +59,19 @@ static void fake_job(int fd, const char *kind, const struct order_job *job, stru
         analysis->object_count = UINT32_MAX;
     if (strcmp(kind, "ready-again") == 0)
         fake_ready(fd);
+    if (strncmp(kind, "prepares", 8) == 0)
+        fake_preparing(fd, job->job);
+    if (strcmp(kind, "prepares-twice") == 0)
+        fake_preparing(fd, job->job);
+    if (strcmp(kind, "prepares-other") == 0)
+        fake_preparing(fd, job->job + 1);
+    if (strcmp(kind, "prepares-slowly") == 0)
+        usleep(SLOW_MS * 1000);
+    if (strcmp(kind, "prepares-for-ever") == 0)
+        pause();
+    if (strcmp(kind, "unknown-network") == 0)
+        fake_reply(fd, REPLY_DONE,
+                   &(struct reply_done){ .job = job->job, .restored = RESTORE_NETWORK });
     bool fails = strcmp(kind, "fails") == 0;
     fake_done(fd, job->job, fails, fails ? "too dark" : "");
 }
@@ -185,6 +205,10 @@ static void test_at_work(void **state)
         { "twice", "protocol", "was not at work" },
         { "many-objects", "protocol", "an analysis holds impossible values" },
         { "ready-again", "protocol", "came while the worker was ready" },
+        { "prepares-twice", "protocol", "is prepared out of turn" },
+        { "prepares-other", "protocol", "is prepared out of turn" },
+        { "unknown-network", "protocol", "network 0 is none of the model's" },
+        { "prepares-for-ever", "hang", "no answer within 200 ms" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rig *rig = open_fake(cases[i].kind);
@@ -238,6 +262,25 @@ static void test_refused_picture(void **state)
     assert_true(RIG_WAIT(rig, 5000, stream->by_status[JOB_FAILED] == 2));
     assert_string_equal(stream->reason, "too dark");
     assert_int_equal(rig_ready(rig), 1); /* the worker is not to blame */
+    close_fake(rig);
+}
+
+/* Making a plan may take as long as a start, and says nothing about the worker's speed. */
+static void test_plan_takes_longer_than_a_picture_may(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
+    setenv("FAKE_WORKER", "prepares-slowly", 1);
+    rig->config.hang_ms = SLOW_MS / 2;
+    rig->config.start_ms = 20 * SLOW_MS;
+    rig_open(rig);
+    struct rig_stream *stream = rig_add_stream(rig);
+    rig_submit(stream);
+    assert_true(RIG_WAIT(rig, 5000, stream->told[0] == 1));
+    assert_int_equal(stream->status[0], JOB_DONE);
+    assert_int_equal(rig->pool->loads[0].mean_ns, 0);
+    assert_int_equal(rig_ready(rig), 1); /* not a new one */
+    setenv("FAKE_WORKER", "good", 1);
     close_fake(rig);
 }
 
@@ -318,6 +361,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_refused_model_stays_down),
         cmocka_unit_test(test_changed_classes_are_fatal),
         cmocka_unit_test(test_refused_picture),
+        cmocka_unit_test(test_plan_takes_longer_than_a_picture_may),
         cmocka_unit_test(test_stopped_while_idle),
         cmocka_unit_test(test_program_missing),
         cmocka_unit_test(test_no_descriptors_left),

@@ -33,6 +33,7 @@ struct rig_stream {
     uint64_t wrong;                             /* analyses that are not of their picture */
     uint32_t wait_us;                           /* of the last one */
     char reason[256];                           /* of the last one */
+    char restored[64];                          /* of the last one that was done */
     void (*on_done)(struct rig_stream *stream); /* NULL, or called at the end of each */
 };
 
@@ -80,6 +81,7 @@ static inline void rig_done(void *arg, uint64_t ticket, struct picture *picture,
     stream->wait_us = result->wait_us;
     snprintf(stream->reason, sizeof stream->reason, "%s", result->reason);
     if (result->status == JOB_DONE) {
+        snprintf(stream->restored, sizeof stream->restored, "%s", result->restored);
         struct analysis expected;
         struct picture_view view;
         picture_get_view(picture, &view);
@@ -129,7 +131,7 @@ static inline struct rig *rig_new(const uint32_t *service_ms)
 
 static inline int rig_open_error(struct rig *rig, struct error *err)
 {
-    static const struct pool_model model = { "any", "nowhere" };
+    static const struct pool_model model = { .name = "any", .folder = "nowhere" };
     int failed =
         pool_open(&rig->pool, &rig->loop, &rig->config, &model, 1, rig->metrics, rig_program, err);
     if (!failed)
@@ -161,7 +163,8 @@ static inline int rig_submit_from(struct rig_stream *stream, struct picture_pool
     assert(!failed);
     rig_paint(picture, (uint32_t)(stream - stream->rig->streams), stream->next);
     uint64_t ticket = stream->next++;
-    failed = pool_submit(stream->stream, ticket, picture, err);
+    failed = pool_submit(stream->stream, ticket, picture,
+                         (struct camera_size){ RIG_WIDTH, RIG_HEIGHT }, err);
     stream->next -= failed != 0;
     picture_unref(&picture);
     return failed;

@@ -319,6 +319,39 @@ static void test_callbacks_may_close(void **state)
         }
 }
 
+/* As many models with networks of as long names as can be are more than a socket holds at once. */
+static void test_many_models(void **state)
+{
+    (void)state;
+    static char path[ORDER_PATH_BYTES], *paths[POOL_NETWORKS_MAX];
+    struct pool_model models[POOL_MODELS_MAX];
+    memset(path, 'n', sizeof path - 1);
+    for (size_t i = 0; i < POOL_NETWORKS_MAX; i++)
+        paths[i] = path;
+    for (size_t i = 0; i < POOL_MODELS_MAX; i++)
+        models[i] = (struct pool_model){ .name = "any",
+                                         .folder = path,
+                                         .networks = { paths, POOL_NETWORKS_MAX } };
+    struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
+    struct error err;
+    assert_int_equal(pool_open(&rig->pool, &rig->loop, &rig->config, models, POOL_MODELS_MAX,
+                               rig->metrics, rig_program, &err),
+                     0);
+    assert_true(rig_all_ready(rig));
+    assert_string_equal(pool_class_name(rig->pool, POOL_MODELS_MAX - 1, 0), "top-left");
+    struct rig_stream *stream = rig_add_stream(rig);
+    rig_submit(stream);
+    assert_true(RIG_WAIT(rig, 2000, stream->told[0] == 1));
+    assert_string_equal(stream->restored, ""); /* the simulated device does not */
+    rig_close(rig, 1000);
+
+    models[0].networks.count++;
+    assert_int_equal(
+        pool_open(&rig->pool, &rig->loop, &rig->config, models, 1, rig->metrics, rig_program, &err),
+        -ERROR_LIMIT);
+    rig_free(rig);
+}
+
 static void test_private_pictures_are_refused(void **state)
 {
     (void)state;
@@ -328,7 +361,8 @@ static void test_private_pictures_are_refused(void **state)
     struct picture *picture;
     struct error err;
     assert_int_equal(picture_create(&picture, 64, 48, &err), 0);
-    assert_int_equal(pool_submit(stream->stream, 0, picture, &err), -ERROR_UNSUPPORTED);
+    assert_int_equal(pool_submit(stream->stream, 0, picture, (struct camera_size){ 64, 48 }, &err),
+                     -ERROR_UNSUPPORTED);
     picture_unref(&picture);
     assert_int_equal(pool_stream_depth(stream->stream), 0);
     rig_close(rig, 100);
@@ -419,6 +453,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_kills_after_grace),
         cmocka_unit_test(test_close_while_starting),
         cmocka_unit_test(test_callbacks_may_close),
+        cmocka_unit_test(test_many_models),
         cmocka_unit_test(test_private_pictures_are_refused),
         cmocka_unit_test(test_picture_pools_come_and_go),
         cmocka_unit_test(test_signals_to_the_group),

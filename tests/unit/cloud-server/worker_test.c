@@ -162,7 +162,9 @@ static struct order_job job_order(const struct talk *talk, uint32_t slot)
                              .pool_id = place.pool_id,
                              .format = view.format,
                              .width = view.width,
-                             .height = view.height };
+                             .height = view.height,
+                             .camera_width = view.width,
+                             .camera_height = view.height };
     memcpy(job.stride, view.stride, sizeof job.stride);
     memcpy(job.offset, place.offset, sizeof job.offset);
     return job;

@@ -1,0 +1,40 @@
+/* restorer: the plans of one worker that have restoration in front of a model. A stream's picture size is
+ * known when its first picture comes, so each plan is made then, for one model, one received and one
+ * camera's size, and kept as long as it is among the last RESTORER_PLANS_MAX that were used. */
+#ifndef RUNESPOOR_DEVICES_RESTORER_H
+#define RUNESPOOR_DEVICES_RESTORER_H
+
+#include "analyse/model.h"
+#include "devices/runner.h"
+
+/* With more sizes than this at the same time, plans are made again and again: they hold the weights of
+ * their model and the pictures between its layers, some 20 MiB each for street_det behind a x2. */
+#define RESTORER_PLANS_MAX 16u
+
+struct restorer;
+
+/* How pictures of one kind are analysed. */
+struct restored_plan {
+    struct model *model;             /* NULL: with the model alone, as they were received */
+    uint32_t kind;                   /* enum restore_kind */
+    uint32_t network;                /* index, for RESTORE_NETWORK */
+    char fallback[ERROR_TEXT_BYTES]; /* why no network serves, "" when one does or none has to */
+    uint32_t index, width, height;   /* whose pictures: model, received, camera's */
+    struct camera_size camera;
+    uint64_t used; /* 0: nothing in this place; the lowest was used longest ago */
+};
+
+/* device is borrowed until restorer_close. */
+int restorer_open(struct restorer **restorer, struct device *device, struct error *err);
+/* Takes over what the order of model number order->index says about restoration. Its networks are read
+ * and tried; the error names the file that cannot be used. */
+int restorer_add_model(struct restorer *restorer, const struct order_model *order, struct error *err);
+/* True when restorer_find would make a plan. */
+bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture);
+/* NULL: nothing is to be restored in this picture. Holds until the next call. What cannot be had is
+ * replaced by the next best, down to the picture as it was received; fallback says why. */
+const struct restored_plan *restorer_find(struct restorer *restorer,
+                                          const struct runner_picture *picture);
+void restorer_close(struct restorer **restorer); /* takes NULL */
+
+#endif
