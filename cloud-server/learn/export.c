@@ -79,7 +79,7 @@ static int write_ppm(const struct train *train, struct picture *picture, const c
 
 static int write_sample(const struct train *train, char *name, size_t name_bytes, struct error *err)
 {
-    const struct train_set *set = train->measured.count > 0 ? &train->measured : &train->learnt;
+    const struct train_set *set = train->measured->count > 0 ? train->measured : &train->learnt;
     struct picture *picture = NULL;
     if (*train->config->model.sample)
         return copy_sample(train, name, name_bytes, err);
@@ -149,19 +149,15 @@ static int make_card(const struct train *train, struct error *err)
     return rc;
 }
 
-/* A restorer's nodes hold for any size; the file leaves it open. */
+/* For pictures of any size: a segmenter may have to read crops, where a restorer learns for it. */
 static int write_network(const struct train *train, const char *path, struct error *err)
 {
     struct graph *open = NULL;
-    if (train->config->task != TRAIN_SUPERRES)
-        return onnx_write_file(train->folded, path, err);
     int rc = graph_clone(&open, train->folded, err);
-    if (rc == 0) {
-        struct shape *input = &open->values[open->inputs[0]].shape;
-        struct shape *output = &open->values[open->outputs[0]].shape;
-        input->dim[2] = input->dim[3] = output->dim[2] = output->dim[3] = -1;
+    if (rc == 0)
+        rc = net_free_sizes(open, err);
+    if (rc == 0)
         rc = onnx_write_file(open, path, err);
-    }
     graph_free(&open);
     return rc;
 }

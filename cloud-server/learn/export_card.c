@@ -18,10 +18,21 @@ static void add_quoted(struct text *text, const char *value)
 }
 
 /* What was measured last; a training of no epoch measures nothing. */
-static double last_accuracy(const struct train *train)
+static void add_accuracy(struct text *text, const struct train *train)
 {
     const struct train_history *history = &train->history;
-    return history->count > 0 ? history->rows[history->count - 1].accuracy : (double)NAN;
+    const char *separator = "; ";
+    for (size_t f = 0; history->count > 0 && f < TRAIN_FIGURES; f++) {
+        double figure = history->rows[history->count - 1].figures[f];
+        if (!isfinite(figure))
+            continue;
+        text_printf(text, "%s%s %.3f", separator, train_figure_name(train, f), figure);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        text_printf(text, " on %zu pictures of %s", train->measured->count,
+                    train->validation ? train->config->validation.pictures
+                                      : "the same set, held back");
 }
 
 static void add_summary(struct text *text, const struct train *train)
@@ -35,16 +46,14 @@ static void add_summary(struct text *text, const struct train *train)
     else
         text_printf(text, "%s network for %ux%u", net_size_words[config->size], config->width,
                     config->height);
+    if (*config->analytics.model)
+        text_printf(text, " for %s", train->analytics.card->name);
     text_printf(text, ", trained on %zu pictures of %s", train->learnt.count, config->data.pictures);
     text_printf(text, " (licence of the data: %s)",
                 *config->model.licence ? config->model.licence : "not given");
     text_printf(text, ", %llu steps of %u, seed %u, program of commit %s",
                 (unsigned long long)train->steps, config->batch, config->seed, RUNESPOOR_COMMIT);
-    double accuracy = last_accuracy(train);
-    if (isfinite(accuracy))
-        text_printf(text, "; %s %.3f on %zu pictures of %s", train_ops(train)->accuracy, accuracy,
-                    train->measured.count,
-                    train->validation ? config->validation.pictures : "the same set, held back");
+    add_accuracy(text, train);
     if (*config->model.note)
         text_printf(text, "; %s", config->model.note);
 }
@@ -102,17 +111,21 @@ void export_write_page(struct text *text, const struct train *train)
     text_printf(
         text,
         ".\n\nWritten by `cloud-server train`. What it was given, without the names of files "
-        "to write:\n\n```yaml\n%s```\n\nHow it went: step, mean loss, rate, %s.\n\n```\n",
-        train->config->recipe, train_ops(train)->accuracy);
+        "to write:\n\n```yaml\n%s```\n\nHow it went: step, mean loss, rate",
+        train->config->recipe);
+    for (size_t f = 0; f < TRAIN_FIGURES && train_figure_name(train, f); f++)
+        text_printf(text, ", %s", train_figure_name(train, f));
+    text_add_str(text, ".\n\n```\n");
     for (size_t i = 0; i < train->history.count; i++) {
         const struct train_row *row = &train->history.rows[i];
         text_printf(text, "%8llu", (unsigned long long)row->step);
         if (isfinite(row->loss))
-            text_printf(text, "  %.4f  %.3g  ", row->loss, row->rate);
+            text_printf(text, "  %.4f  %.3g", row->loss, row->rate);
         else
-            text_printf(text, "  at first  ");
-        if (isfinite(row->accuracy))
-            text_printf(text, "%.4f", row->accuracy);
+            text_add_str(text, "  at first");
+        for (size_t f = 0; f < TRAIN_FIGURES; f++)
+            if (isfinite(row->figures[f]))
+                text_printf(text, "  %.4f", row->figures[f]);
         text_add_str(text, "\n");
     }
     text_add_str(text, "```\n");

@@ -32,6 +32,10 @@ int net_segmenter(struct compose *c, int pictures, const struct net_config *conf
  * nodes hold for any size, not only the one that it was made for. */
 int net_restorer(struct compose *c, int pictures, const struct net_config *config, uint32_t factor);
 
+/* Lets a graph with one network hold for any height and width, which are open then: a segmenter's is made
+ * for one size, and what it enlarges takes its size now from what that is added to. */
+int net_free_sizes(struct graph *graph, struct error *err);
+
 /* Gives the folded form the weights of the trained one, whatever learnt in between: normalisations go
  * into the convolution before, parallel convolutions into one. Exact but for rounding to f32. */
 int net_fold(const struct graph *trained, struct graph *folded, struct error *err);

@@ -73,3 +73,59 @@ int net_segmenter(struct compose *c, int pictures, const struct net_config *conf
     const struct shape wanted = *compose_shape(c, pictures);
     return compose_resize(c, x, wanted.dim[2], wanted.dim[3], "linear");
 }
+
+/* The other input of the addition that reads value; -1: none does. What has two inputs here and is no
+ * convolution, whose other one is a constant, adds. */
+static int added_to(const struct graph *graph, int value)
+{
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        if (node->input_count == 2 && (node->inputs[0] == value || node->inputs[1] == value))
+            return node->inputs[node->inputs[0] == value];
+    }
+    return -1;
+}
+
+/* Dimensions first to end of value's shape, as numbers of the graph. */
+static int part_of_shape(struct compose *c, int value, int64_t first, int64_t end)
+{
+    const int inputs[] = { compose_op(c, "Shape", value, -1), compose_ints(c, &first, 1),
+                           compose_ints(c, &end, 1) };
+    return compose_node(c, "Slice", inputs, 3, NULL);
+}
+
+/* Of the last one: as many channels as come in, and the picture's sides. */
+static int size_of_picture(struct compose *c, int value)
+{
+    const int parts[] = { part_of_shape(c, value, 0, 2), part_of_shape(c, c->graph->inputs[0], 2, 4) };
+    const struct attribute attributes[] = { COMPOSE_INT("axis", 0), { 0 } };
+    return compose_node(c, "Concat", parts, 2, attributes);
+}
+
+enum { X, SIZES = 3 }; /* inputs of Resize */
+
+/* Only Resize has whole numbers there. A restorer's goes by a factor. */
+static bool takes_size(const struct graph *graph, const struct node *node)
+{
+    return node->input_count > SIZES && graph->values[node->inputs[SIZES]].type == TENSOR_I64;
+}
+
+int net_free_sizes(struct graph *graph, struct error *err)
+{
+    struct compose c = { .graph = graph, .name = "sizes", .err = err };
+    for (int i = 0, count = graph->node_count; i < count && !c.rc; i++) {
+        if (!takes_size(graph, &graph->nodes[i]))
+            continue;
+        int beside = added_to(graph, graph->nodes[i].outputs[0]);
+        int sizes = beside >= 0 ? compose_op(&c, "Shape", beside, -1)
+                                : size_of_picture(&c, graph->nodes[i].inputs[X]);
+        graph->nodes[i].inputs[SIZES] = sizes;
+    }
+    if (c.rc)
+        return c.rc;
+    struct shape *input = &graph->values[graph->inputs[0]].shape;
+    struct shape *output = &graph->values[graph->outputs[0]].shape;
+    input->dim[2] = input->dim[3] = output->dim[2] = output->dim[3] = -1;
+    int rc = graph_sort(graph, err);
+    return rc < 0 ? rc : graph_sweep(graph, err);
+}

@@ -23,7 +23,10 @@ static const char *const optimiser_words[] = {
     [OPTIMISER_SGD] = "sgd", [OPTIMISER_ADAM] = "adam", [OPTIMISER_ADAMW] = "adamw", NULL
 };
 static const char *const weights_words[] = {
-    [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", NULL
+    [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", [WEIGHTS_TAIL] = "tail", NULL
+};
+static const char *const analytics_words[] = {
+    [ANALYTICS_L2] = "l2", [ANALYTICS_L1] = "l1", [ANALYTICS_LABELS] = "labels", NULL
 };
 static const char *const pixel_words[] = {
     [PIXEL_CHARBONNIER] = "charbonnier", [PIXEL_L1] = "l1", NULL
@@ -43,6 +46,19 @@ static const struct option_spec optimiser_options[] = {
         train_optimiser, average, "0.99", 0, 0.99999, "",
         "decay of the moving average of the weights, which is what is exported; 0: the weights "
         "themselves are"),
+    OPTION_END,
+};
+
+static const struct option_spec analytics_options[] = {
+    OPTION_STRING(
+        train_analytics_config, model, "",
+        "folder of a model that is kept as it is and has to do well on restored pictures; "
+        "empty: pixels alone count"),
+    OPTION_ENUM(train_analytics_config, loss, "l2", analytics_words,
+                "how well: l2 and l1, distance between what it says of restored and of source "
+                "pictures; labels, cross-entropy with data's labels (of a segmenter)"),
+    OPTION_F64(train_analytics_config, share, "0.1", 0, 1e6, "",
+               "of it in the loss, beside the pixels'"),
     OPTION_END,
 };
 
@@ -85,12 +101,18 @@ const struct option_spec train_options[] = {
                    "superres: what pictures lose on their way"),
     OPTION_ENUM(train_config, pixel_loss, "charbonnier", pixel_words,
                 "superres: how far restored pixels are from those of the source"),
+    OPTION_SECTION(train_config, analytics, analytics_options,
+                   "superres: the network that restored pictures are for"),
+    OPTION_STRING(train_config, start, "",
+                  "folder of another training, with whose weights this one begins"),
     OPTION_LIST(train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
                 "learning rates, one part after the other; when empty, cosine from 0.002 "
                 "(superres: 0.0005) behind a warm-up over a twentieth of all steps"),
     OPTION_SECTION(train_config, optimiser, optimiser_options, "how weights follow gradients"),
     OPTION_ENUM(train_config, weights, "frequency", weights_words,
-                "how much classes count: plain, all the same; frequency, rare ones more"),
+                "how much classes count: plain, all the same; frequency, rare ones more; tail, the "
+                "worse ones "
+                "more, as measured last on what is held back of data"),
     OPTION_U32(train_config, seed, "1", 0, UINT32_MAX, "", "where all chance begins"),
     OPTION_ENUM(train_config, precision, "f32", precision_words,
                 "arithmetic; f32 where the processor has no other"),
@@ -135,6 +157,8 @@ static void check(struct config *loaded, struct train_config *config)
 {
     if (!*config->data.pictures)
         config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
+    if (config->weights == WEIGHTS_TAIL && config->held_back <= 0)
+        config_add_problem(loaded, "held_back", "must be above 0 for weights tail");
     if (config->task == TRAIN_SEGMENT)
         check_segment(loaded, config);
     else
@@ -162,12 +186,21 @@ static void check_segment(struct config *loaded, const struct train_config *conf
         config_add_problem(loaded, "validation.labels", "is required where there are pictures");
     if (config->damage.factor > 0)
         config_add_problem(loaded, "damage.factor", "is for superres: a segmenter sees the source");
+    if (*config->analytics.model)
+        config_add_problem(loaded, "analytics.model",
+                           "is for superres: nothing is behind a segmenter");
 }
 
 static void check_superres(struct config *loaded, const struct train_config *config)
 {
     const struct samples_damage *damage = &config->damage;
     uint32_t factor = damage->factor;
+    if (*config->analytics.model && config->analytics.loss == ANALYTICS_LABELS) {
+        if (!*config->data.labels)
+            config_add_problem(loaded, "data.labels", "is required by analytics.loss labels");
+        if (*config->validation.pictures && !*config->validation.labels)
+            config_add_problem(loaded, "validation.labels", "is required by analytics.loss labels");
+    }
     if (factor == 0) {
         config_add_problem(loaded, "damage.factor", "is required: 1 to %u", NET_FACTOR_MAX);
         return;

@@ -15,6 +15,16 @@ enum train_pixel_loss { PIXEL_CHARBONNIER, PIXEL_L1 };
 enum train_weights {
     WEIGHTS_PLAIN,     /* all the same */
     WEIGHTS_FREQUENCY, /* more, the fewer pixels it has */
+    WEIGHTS_TAIL,      /* more, the worse it was found last, on pictures that are held back */
+};
+
+/* What a frozen network has to say of restored pictures. */
+enum train_analytics_loss { ANALYTICS_L2, ANALYTICS_L1, ANALYTICS_LABELS };
+
+struct train_analytics_config {
+    char *model; /* folder; empty: none */
+    int loss;    /* enum train_analytics_loss */
+    double share;
 };
 
 struct train_optimiser {
@@ -40,6 +50,8 @@ struct train_config {
     struct train_optimiser optimiser;
     int weights;    /* enum train_weights */
     int pixel_loss; /* enum train_pixel_loss */
+    struct train_analytics_config analytics;
+    char *start;
     uint32_t seed;
     int precision; /* enum precision */
     uint32_t threads;

@@ -8,8 +8,9 @@
 
 #define WEIGHT_MIN 0.25
 #define WEIGHT_MAX 4.0
+#define ACCURACY_MIN 1e-3 /* no division by less */
 
-static int split(struct train *train, struct error *err);
+static int split(struct train *train, double held_back, struct error *err);
 static int take_all(struct train_set *set, struct data *data, struct error *err);
 static int name_classes(struct train *train, struct error *err);
 static int map_classes(const struct train *train, struct train_set *set, const char *key,
@@ -25,22 +26,28 @@ int train_data_open(struct train *train, struct error *err)
         rc = data_open(&train->validation, &config->validation, err);
         if (rc < 0)
             return error_wrap(err, "validation");
-        rc = take_all(&train->measured, train->validation, err);
+        rc = take_all(&train->validated, train->validation, err);
     }
+    train->measured = train->validation ? &train->validated : &train->held;
+    bool holds = !train->validation || config->weights == WEIGHTS_TAIL;
     if (rc == 0)
-        rc = train->validation ? take_all(&train->learnt, train->data, err) : split(train, err);
-    if (rc < 0 || !train_ops(train)->labelled)
+        rc = split(train, holds ? config->held_back : 0, err);
+    if (rc < 0 || !train_is_labelled(train))
         return rc;
     rc = name_classes(train, err);
     if (rc == 0)
         rc = map_classes(train, &train->learnt, "data", err);
-    return rc < 0 ? rc : map_classes(train, &train->measured, "validation", err);
+    if (rc == 0)
+        rc = map_classes(train, &train->held, "data", err);
+    return rc == 0 && train->validation ? map_classes(train, &train->validated, "validation", err)
+                                        : rc;
 }
 
 void train_data_close(struct train *train)
 {
     free(train->learnt.numbers);
-    free(train->measured.numbers);
+    free(train->held.numbers);
+    free(train->validated.numbers);
     data_close(&train->data);
     data_close(&train->validation);
 }
@@ -66,19 +73,19 @@ static int take_all(struct train_set *set, struct data *data, struct error *err)
 }
 
 /* The end of each clip is held back: its beginning would leave neighbours on two sides. */
-static int split(struct train *train, struct error *err)
+static int split(struct train *train, double held_back, struct error *err)
 {
     struct data_info info;
     data_get_info(train->data, &info);
     int rc = make_set(&train->learnt, train->data, info.picture_count, err);
     if (rc == 0)
-        rc = make_set(&train->measured, train->data, info.picture_count, err);
+        rc = make_set(&train->held, train->data, info.picture_count, err);
     for (size_t c = 0; rc == 0 && c < info.clip_count; c++) {
         struct data_clip clip;
         data_get_clip(train->data, c, &clip);
-        size_t held = (size_t)((double)clip.count * train->config->held_back);
+        size_t held = (size_t)((double)clip.count * held_back);
         for (size_t i = 0; i < clip.count; i++) {
-            struct train_set *set = i + held < clip.count ? &train->learnt : &train->measured;
+            struct train_set *set = i + held < clip.count ? &train->learnt : &train->held;
             set->numbers[set->count++] = clip.first + i;
         }
     }
@@ -89,6 +96,15 @@ static int split(struct train *train, struct error *err)
 
 /* ---- classes ---- */
 
+/* Those of the frozen network, where there is one: its scores are in that order. */
+static void name_by_card(struct train *train)
+{
+    const struct option_strings *classes = &train->analytics.card->classes;
+    train->class_count = (uint32_t)classes->count;
+    for (uint32_t k = 0; k < train->class_count; k++)
+        train->class_names[k] = classes->items[k];
+}
+
 static int name_classes(struct train *train, struct error *err)
 {
     struct data_info info;
@@ -96,6 +112,10 @@ static int name_classes(struct train *train, struct error *err)
     if (info.labels != DATA_LABELS_MAPS)
         return error_set(err, ERROR_UNSUPPORTED, "data.labels",
                          "are boxes; a segmenter learns from label maps");
+    if (train->analytics.card) {
+        name_by_card(train);
+        return 0;
+    }
     for (size_t i = 0; i < info.class_count; i++) {
         if ((int)i == info.ignore)
             continue;
@@ -162,4 +182,21 @@ int train_weigh_classes(struct train *train, struct error *err)
         train->class_weights[k] = (float)fmin(fmax(weight, WEIGHT_MIN), WEIGHT_MAX);
     }
     return rc;
+}
+
+/* max(1, mean / own), so that no class counts less than it would by itself. */
+void train_weigh_tail(struct train *train, const struct train_figures *figures)
+{
+    double sum = 0;
+    uint32_t present = 0;
+    for (uint32_t k = 0; k < train->class_count; k++)
+        if (!isnan(figures->classes[k])) {
+            sum += figures->classes[k];
+            present++;
+        }
+    for (uint32_t k = 0; k < train->class_count; k++) {
+        double own = fmax(figures->classes[k], ACCURACY_MIN);
+        double weight = isnan(figures->classes[k]) ? 1 : sum / present / own;
+        train->class_weights[k] = (float)fmin(fmax(weight, 1), WEIGHT_MAX);
+    }
 }

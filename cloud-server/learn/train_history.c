@@ -36,20 +36,26 @@ int train_history_add(struct train_history *history, const struct train_row *row
     return 0;
 }
 
-static int write_csv(const struct train_history *history, const char *folder, const char *accuracy,
-                     struct error *err)
+static int write_csv(const struct train_history *history, const char *folder,
+                     const char *const names[2], struct error *err)
 {
     struct text text = { 0 };
-    text_printf(&text, "step,loss,rate,%s\n", accuracy);
+    text_add_str(&text, "step,loss,rate");
+    for (size_t f = 0; f < 2 && names[f]; f++)
+        text_printf(&text, ",%s", names[f]);
+    text_add_str(&text, "\n");
     for (size_t i = 0; i < history->count; i++) {
         const struct train_row *row = &history->rows[i];
         text_printf(&text, "%llu,", (unsigned long long)row->step);
         if (isfinite(row->loss))
-            text_printf(&text, "%.6g,%.6g,", row->loss, row->rate);
+            text_printf(&text, "%.6g,%.6g", row->loss, row->rate);
         else
-            text_add_str(&text, ",,");
-        if (isfinite(row->accuracy))
-            text_printf(&text, "%.4f", row->accuracy);
+            text_add_str(&text, ",");
+        for (size_t f = 0; f < 2 && names[f]; f++) {
+            text_add_str(&text, ",");
+            if (isfinite(row->figures[f]))
+                text_printf(&text, "%.4f", row->figures[f]);
+        }
         text_add_str(&text, "\n");
     }
     int rc = file_write_text(path_of(folder, "history.csv").text, &text, err);
@@ -57,18 +63,30 @@ static int write_csv(const struct train_history *history, const char *folder, co
     return rc;
 }
 
-/* One line over the steps: losses and accuracies have no scale in common. */
-static int write_plot(const struct train_history *history, const char *folder, const char *file,
-                      const char *what, bool losses, struct error *err)
+static double loss_of(const struct train_row *row, size_t unused)
 {
-    double *steps = malloc(2 * history->count * sizeof *steps), *values = steps + history->count;
+    (void)unused;
+    return row->loss;
+}
+
+static double figure_of(const struct train_row *row, size_t figure)
+{
+    return row->figures[figure];
+}
+
+/* One line over the steps: losses and figures have no scale in common. */
+static int write_plot(const struct train_history *history, struct path path, const char *what,
+                      double (*value)(const struct train_row *row, size_t figure), size_t figure,
+                      struct error *err)
+{
+    double *steps = malloc(2 * history->count * sizeof *steps);
     bool any = false;
     if (!steps)
         return error_set(err, ERROR_MEMORY, "history", "no room for a plot");
+    double *values = steps + history->count;
     for (size_t i = 0; i < history->count; i++) {
-        const struct train_row *row = &history->rows[i];
-        steps[i] = (double)row->step;
-        values[i] = losses ? row->loss : row->accuracy;
+        steps[i] = (double)history->rows[i].step;
+        values[i] = value(&history->rows[i], figure);
         any |= isfinite(values[i]) != 0;
     }
     const struct plot_series line = {
@@ -77,20 +95,25 @@ static int write_plot(const struct train_history *history, const char *folder, c
     const struct plot plot = {
         .title = "training", .x_label = "step", .y_label = what, .series = &line, .series_count = 1
     };
-    int rc = any ? plot_save(&plot, path_of(folder, file).text, err) : 0;
+    int rc = any ? plot_save(&plot, path.text, err) : 0;
     free(steps);
     return rc;
 }
 
 int train_history_write(const struct train_history *history, const char *folder,
-                        const char *accuracy, struct error *err)
+                        const char *const names[2], struct error *err)
 {
     if (history->count == 0)
         return 0;
-    int rc = write_csv(history, folder, accuracy, err);
+    int rc = write_csv(history, folder, names, err);
     if (rc == 0)
-        rc = write_plot(history, folder, "history.svg", "loss", true, err);
-    return rc < 0 ? rc : write_plot(history, folder, "accuracy.svg", accuracy, false, err);
+        rc = write_plot(history, path_of(folder, "history.svg"), "loss", loss_of, 0, err);
+    for (size_t f = 0; rc == 0 && f < 2 && names[f]; f++) {
+        char file[64];
+        snprintf(file, sizeof file, "%.32s.svg", names[f]);
+        rc = write_plot(history, path_of(folder, file), names[f], figure_of, f, err);
+    }
+    return rc;
 }
 
 void train_history_finish(struct train_history *history)

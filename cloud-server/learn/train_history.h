@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 struct train_row {
-    uint64_t step;   /* done by then */
-    double loss;     /* mean since the row before; NaN: there was no step */
-    double rate;     /* of the last step */
-    double accuracy; /* NaN: not measured */
+    uint64_t step;     /* done by then */
+    double loss;       /* mean since the row before; NaN: there was no step */
+    double rate;       /* of the last step */
+    double figures[2]; /* NaN: not measured */
 };
 
 /* All-zero is empty. */
@@ -20,9 +20,9 @@ struct train_history {
 };
 
 int train_history_add(struct train_history *history, const struct train_row *row, struct error *err);
-/* FOLDER/history.csv, history.svg and accuracy.svg; accuracy is what that is called. */
+/* FOLDER/history.csv, history.svg with the losses, and NAME.svg for each figure; NULL: there is none. */
 int train_history_write(const struct train_history *history, const char *folder,
-                        const char *accuracy, struct error *err);
+                        const char *const names[2], struct error *err);
 void train_history_finish(struct train_history *history);
 
 #endif

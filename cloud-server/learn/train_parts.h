@@ -3,7 +3,10 @@
 #define RUNESPOOR_LEARN_TRAIN_PARTS_H
 
 #include "analyse/analysis.h"
+#include "analyse/card.h"
+#include "analyse/head.h"
 #include "device.h"
+#include "evaluate/scores.h"
 #include "graph/compose.h"
 #include "learn/nets.h"
 #include "learn/samples.h"
@@ -17,12 +20,31 @@ struct train_set {
     uint8_t classes[256]; /* the network's class of each label value, or SAMPLES_IGNORE */
 };
 
+/* The frozen network behind a restorer; NULL where there is none. */
+struct train_analytics {
+    struct card *card;
+    struct graph *graph;
+};
+
+#define TRAIN_FIGURES 2u
+/* How names of what does not learn begin. */
+#define TRAIN_FROZEN "frozen/"
+
+/* What was measured over a set; NaN where it was not. */
+struct train_figures {
+    double figures[TRAIN_FIGURES];
+    double classes[ANALYSIS_AREAS_MAX]; /* IoU; of those that are not in the set NaN */
+};
+
 struct train {
     const struct train_config *config;
-    struct data *data, *validation; /* validation: NULL where pictures of data are held back */
-    struct train_set learnt, measured;
+    struct data *data, *validation; /* validation: NULL where there is none of its own */
+    /* held: of data, never learnt from; empty where nobody needs it. */
+    struct train_set learnt, held, validated;
+    const struct train_set *measured; /* validated, or held where there is no validation */
+    struct train_analytics analytics;
     uint32_t class_count;
-    const char *class_names[ANALYSIS_AREAS_MAX]; /* borrowed from data */
+    const char *class_names[ANALYSIS_AREAS_MAX]; /* borrowed from data, or from the card */
     float class_weights[ANALYSIS_AREAS_MAX];
 
     struct device *device;
@@ -51,26 +73,51 @@ struct train_task_ops {
     int (*loss)(const struct train *train, struct compose *c);
     /* Fills the inputs of the plan. */
     void (*fill)(const struct train *train, const struct sample_batch *batch);
-    /* Accuracy of the folded network over the measured pictures. */
-    int (*measure)(struct train *train, double *accuracy, struct error *err);
-    const char *output, *accuracy; /* words */
-    bool labelled;                 /* learns from labels */
-    bool begins; /* what it is before the first step is worth a row of the history */
+    /* How good the folded network is over a set. */
+    int (*measure)(struct train *train, const struct train_set *set, struct train_figures *figures,
+                   struct error *err);
+    const char *output; /* name */
+    bool begins;        /* what it is before the first step is worth a row of the history */
 };
 extern const struct train_task_ops train_segment, train_superres;
 const struct train_task_ops *train_ops(const struct train *train);
+
+/* Whether labels are learnt from. */
+bool train_is_labelled(const struct train *train);
+/* What the figures are called; NULL where there is none. */
+const char *train_figure_name(const struct train *train, size_t figure);
+void train_figures_clear(struct train_figures *figures); /* nothing measured */
+/* Accuracy of classes, and as the given figure their mean. */
+void train_figures_of_scores(struct train_figures *figures, size_t figure,
+                             const struct scores *scores);
 
 /* train_data.c */
 int train_data_open(struct train *train, struct error *err);
 void train_data_close(struct train *train);
 /* By how many pixels each class has among the pictures to learn from. */
 int train_weigh_classes(struct train *train, struct error *err);
+/* By how well each was found; systems of weights are relative to the mean over classes. */
+void train_weigh_tail(struct train *train, const struct train_figures *figures);
 
 /* train_state.c */
 /* Goes on from the newest checkpoint of the out folder, where there is one. */
 int train_resume(struct train *train, struct error *err);
+/* Takes over the weights of another training, as far as they have the same names and shapes. */
+int train_start_from(struct train *train, const char *folder, struct error *err);
 /* Refuses to keep numbers that are not finite. */
 int train_save(const struct train *train, struct error *err);
+
+/* train_analytics.c */
+int train_analytics_open(struct train *train, struct error *err);
+void train_analytics_close(struct train *train);
+/* Of the head, in the card's order. */
+size_t train_analytics_outputs(const struct train *train);
+/* What the network says of pictures (Nx3xHxW, RGB in 0..1). */
+void train_analytics_add(const struct train *train, struct compose *c, int pictures,
+                         const char *prefix, int outputs[HEAD_OUTPUTS_MAX]);
+int train_analytics_distance(const struct train *train, struct compose *c, const int *restored,
+                             const int *source);
+int train_analytics_cross_entropy(struct compose *c, int scores, int labels, int weights);
 
 /* The plan's input of that name, which there is. */
 const struct tensor *train_input(const struct train *train, const char *name);

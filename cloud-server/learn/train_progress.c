@@ -26,9 +26,13 @@ static void draw(const struct train_progress *progress, const struct train *trai
     for (unsigned i = 0; i < BAR_LETTERS; i++)
         bar[i] = i < BAR_LETTERS * train->step / train->steps ? '#' : '.';
     bar[BAR_LETTERS] = '\0';
-    if (history->count > 0 && isfinite(history->rows[history->count - 1].accuracy))
-        snprintf(measured, sizeof measured, ", %s %.3f", train_ops(train)->accuracy,
-                 history->rows[history->count - 1].accuracy);
+    size_t figure = train_figure_name(train, 1) ? 1 : 0; /* the one that it is about */
+    size_t row = history->count;
+    while (row > 0 && !isfinite(history->rows[row - 1].figures[figure]))
+        row--;
+    if (row > 0)
+        snprintf(measured, sizeof measured, ", %s %.3f", train_figure_name(train, figure),
+                 history->rows[row - 1].figures[figure]);
     double each_s = (double)(now_ns - progress->start_ns) / (double)CLOCK_NS_PER_S /
                     (double)(train->step - progress->first_step);
     uint64_t left_s = (uint64_t)(each_s * (double)(train->steps - train->step));

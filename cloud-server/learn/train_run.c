@@ -32,6 +32,7 @@ static int learn(struct train *train, const volatile sig_atomic_t *stop, struct 
 static int take_step(struct train *train, struct samples *samples, struct train_progress *progress,
                      struct error *err);
 static int begin(struct train *train, struct error *err);
+static int weigh_tail(struct train *train, struct train_figures *figures, struct error *err);
 static int add_row(struct train *train, struct train_row *row, bool measured, struct error *err);
 static int end_epoch(struct train *train, struct error *err);
 static int finish(struct train *train, struct error *err);
@@ -86,6 +87,8 @@ static int open_parts(struct train *train, struct error *err)
 {
     int rc = file_make_folder(train->config->out, FOLDER_MODE, err);
     if (rc == 0)
+        rc = train_analytics_open(train, err);
+    if (rc == 0)
         rc = train_data_open(train, err);
     for (uint32_t k = 0; k < train->class_count; k++)
         train->class_weights[k] = 1;
@@ -110,7 +113,7 @@ static void set_samples(struct train *train)
         .crop_height = config->crop_height,
         .batch = config->batch,
         .crops = config->crops,
-        .classes = train_ops(train)->labelled ? train->learnt.classes : NULL,
+        .classes = train_is_labelled(train) ? train->learnt.classes : NULL,
         .augment = config->augment,
         .damage = config->damage,
         .seed = config->seed,
@@ -173,6 +176,12 @@ static int make_graphs(struct train *train, struct error *err)
     return rc < 0 ? rc : make_graph(train, NET_FOLDED, &train->folded, err);
 }
 
+static bool learns(const char *name, void *arg)
+{
+    (void)arg;
+    return strncmp(name, TRAIN_FROZEN, strlen(TRAIN_FROZEN)) != 0;
+}
+
 static int make_plan(struct train *train, struct error *err)
 {
     const struct train_optimiser *optimiser = &train->config->optimiser;
@@ -186,6 +195,7 @@ static int make_plan(struct train *train, struct error *err)
         .weight_decay = (float)optimiser->weight_decay,
         .clip_norm = (float)optimiser->clip,
         .average_decay = (float)optimiser->average,
+        .learns = learns,
     };
     struct compose c;
     int rc = compose_start(&c, "train", err);
@@ -204,6 +214,7 @@ static void close_parts(struct train *train)
     graph_free(&train->folded);
     device_close(&train->device);
     train_data_close(train);
+    train_analytics_close(train);
     train_history_finish(&train->history);
 }
 
@@ -266,10 +277,25 @@ static int begin(struct train *train, struct error *err)
 {
     struct train_row row = { .loss = (double)NAN };
     const struct train_task_ops *ops = train_ops(train);
-    int rc = ops->labelled && train->config->weights != WEIGHTS_PLAIN
+    const char *start = train->config->start;
+    int started = *start ? train_start_from(train, start, err) : 0;
+    if (started < 0)
+        return started;
+    int rc = train_is_labelled(train) && train->config->weights == WEIGHTS_FREQUENCY
                  ? train_weigh_classes(train, err)
                  : 0;
     return rc == 0 && ops->begins ? add_row(train, &row, true, err) : rc;
+}
+
+/* On what is held back of data: validation decides nothing. */
+static int weigh_tail(struct train *train, struct train_figures *figures, struct error *err)
+{
+    int rc = 0;
+    if (train->measured != &train->held && train->held.count > 0)
+        rc = train_ops(train)->measure(train, &train->held, figures, err);
+    if (rc == 0 && train->held.count > 0)
+        train_weigh_tail(train, figures);
+    return rc;
 }
 
 /* Measured is what would be exported now. */
@@ -277,13 +303,18 @@ static int add_row(struct train *train, struct train_row *row, bool measured, st
 {
     const struct train_task_ops *ops = train_ops(train);
     row->step = train->step;
-    row->accuracy = (double)NAN;
+    struct train_figures figures;
+    train_figures_clear(&figures);
     int rc = train_fold(train, err);
-    if (rc == 0 && measured && train->measured.count > 0)
-        rc = ops->measure(train, &row->accuracy, err);
+    if (rc == 0 && measured && train->measured->count > 0)
+        rc = ops->measure(train, train->measured, &figures, err);
+    memcpy(row->figures, figures.figures, sizeof row->figures);
+    if (rc == 0 && measured && train->config->weights == WEIGHTS_TAIL && train_is_labelled(train))
+        rc = weigh_tail(train, &figures, err);
     if (rc == 0)
         rc = train_history_add(&train->history, row, err);
-    return rc < 0 ? rc : train_history_write(&train->history, train->config->out, ops->accuracy, err);
+    const char *const names[] = { train_figure_name(train, 0), train_figure_name(train, 1) };
+    return rc < 0 ? rc : train_history_write(&train->history, train->config->out, names, err);
 }
 
 static int end_epoch(struct train *train, struct error *err)

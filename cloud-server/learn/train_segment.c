@@ -1,5 +1,4 @@
 /* train_segment: the task of a segmenter: cross-entropy to learn, mean IoU to measure. */
-#include "evaluate/scores.h"
 #include "learn/train_parts.h"
 #include "media/scale.h"
 #include "pixels.h"
@@ -47,6 +46,7 @@ static void fill(const struct train *train, const struct sample_batch *batch)
 
 struct measuring {
     const struct train *train;
+    const struct train_set *set;
     struct plan *plan;
     struct scaler *scaler;
     struct scores *scores;
@@ -63,13 +63,13 @@ static int score(const struct measuring *measuring, size_t number, const struct 
     uint8_t *values = malloc(2 * pixels), *found = values + pixels;
     if (!values)
         return error_set(err, ERROR_MEMORY, "validation", "no room for labels");
-    int rc = data_map(train->measured.data, number, view->width, view->height, values, err);
+    int rc = data_map(measuring->set->data, number, view->width, view->height, values, err);
     for (uint32_t y = 0; rc == 0 && y < view->height; y++) {
         const uint8_t *row =
             measuring->found + (2 * (uint64_t)y + 1) * height / (2 * (uint64_t)view->height) * width;
         for (uint32_t x = 0; x < view->width; x++) {
             size_t at = (size_t)y * view->width + x;
-            values[at] = train->measured.classes[values[at]];
+            values[at] = measuring->set->classes[values[at]];
             found[at] = row[(2 * (uint64_t)x + 1) * width / (2 * (uint64_t)view->width)];
         }
     }
@@ -91,7 +91,7 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
     struct picture_view view;
     for (uint32_t k = 0; k < train->class_count; k++)
         names[k] = (uint8_t)k;
-    int rc = data_picture(train->measured.data, number, &picture, err);
+    int rc = data_picture(measuring->set->data, number, &picture, err);
     if (rc < 0)
         return rc;
     picture_get_view(picture, &view);
@@ -110,28 +110,23 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
     return rc;
 }
 
-static int measure_all(struct measuring *measuring, double *accuracy, struct error *err)
+static int measure_all(struct measuring *measuring, struct train_figures *figures, struct error *err)
 {
-    const struct train *train = measuring->train;
+    const struct train_set *set = measuring->set;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < train->measured.count; i++) {
-        rc = measure_picture(measuring, train->measured.numbers[i], err);
+    for (size_t i = 0; rc == 0 && i < set->count; i++) {
+        rc = measure_picture(measuring, set->numbers[i], err);
         if (rc < 0)
-            error_wrap(err, "validation: %s",
-                       data_picture_name(train->measured.data, train->measured.numbers[i]));
+            error_wrap(err, "validation: %s", data_picture_name(set->data, set->numbers[i]));
     }
-    double classes[ANALYSIS_AREAS_MAX], sum = 0;
-    uint32_t present =
-        scores_of_classes(measuring->scores, NULL, scores_frame_count(measuring->scores), classes);
-    for (uint32_t k = 0; k < train->class_count; k++)
-        sum += isnan(classes[k]) ? 0 : classes[k];
-    *accuracy = present > 0 ? sum / present : (double)NAN;
+    train_figures_of_scores(figures, 0, measuring->scores);
     return rc;
 }
 
-static int measure(struct train *train, double *accuracy, struct error *err)
+static int measure(struct train *train, const struct train_set *set, struct train_figures *figures,
+                   struct error *err)
 {
-    struct measuring measuring = { .train = train };
+    struct measuring measuring = { .train = train, .set = set };
     const struct plan_options options = { .precision = train->precision };
     size_t plane = (size_t)train->config->width * train->config->height;
     measuring.pixels = malloc(3 * plane);
@@ -146,7 +141,7 @@ static int measure(struct train *train, double *accuracy, struct error *err)
     if (rc == 0)
         rc = device_compile(train->device, train->folded, &options, &measuring.plan, err);
     if (rc == 0)
-        rc = measure_all(&measuring, accuracy, err);
+        rc = measure_all(&measuring, figures, err);
     plan_free(&measuring.plan);
     scores_close(&measuring.scores);
     scaler_destroy(&measuring.scaler);
@@ -161,6 +156,4 @@ const struct train_task_ops train_segment = {
     .fill = fill,
     .measure = measure,
     .output = NET_SCORES,
-    .accuracy = "miou",
-    .labelled = true,
 };

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "learn/checkpoint.h"
 #include "learn/train_parts.h"
+#include "train/train.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -143,4 +144,62 @@ int train_resume(struct train *train, struct error *err)
         train->step = checkpoint_step(checkpoint);
     checkpoint_free(&checkpoint);
     return rc;
+}
+
+/* ---- beginning with what another has learnt ---- */
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t size = strlen(name), behind = strlen(suffix);
+    return size >= behind && strcmp(name + size - behind, suffix) == 0;
+}
+
+/* What was exported of it: the average, where there is one. `name`: of a state without its suffix. */
+static const struct checkpoint_part *find_part(const struct checkpoint *checkpoint,
+                                               const char *name, size_t name_bytes)
+{
+    size_t count;
+    const struct checkpoint_part *parts = checkpoint_parts(checkpoint, &count), *found = NULL;
+    for (size_t i = FIRST_PARTS; i < count; i++) {
+        if (strncmp(parts[i].name, name, name_bytes) != 0)
+            continue;
+        if (strcmp(parts[i].name + name_bytes, TRAIN_AVERAGE_SUFFIX) == 0)
+            return &parts[i];
+        if (parts[i].name[name_bytes] == '\0')
+            found = &parts[i];
+    }
+    return found;
+}
+
+static size_t take_weights(struct train *train, const struct checkpoint *checkpoint)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < plan_state_count(train->plan); i++) {
+        const char *name = plan_state_name(train->plan, i);
+        const struct tensor *state = plan_state(train->plan, i);
+        size_t bytes = strlen(name);
+        if (bytes == 0 || ends_with(name, ".moment") || ends_with(name, ".moment2"))
+            continue;
+        if (ends_with(name, TRAIN_AVERAGE_SUFFIX))
+            bytes -= strlen(TRAIN_AVERAGE_SUFFIX);
+        const struct checkpoint_part *part = find_part(checkpoint, name, bytes);
+        if (!part || part->size != tensor_bytes(state))
+            continue;
+        memcpy(state->data, part->data, part->size);
+        taken++;
+    }
+    return taken;
+}
+
+int train_start_from(struct train *train, const char *folder, struct error *err)
+{
+    struct checkpoint *checkpoint;
+    struct error damaged;
+    int rc = checkpoint_read(&checkpoint, folder, &damaged, err);
+    if (rc == 0 && !checkpoint)
+        rc = error_set(err, ERROR_CONFIG, folder, "has no checkpoint to begin with");
+    if (rc == 0 && take_weights(train, checkpoint) == 0)
+        rc = error_set(err, ERROR_CONFIG, folder, "is of another network: none of its weights fits");
+    checkpoint_free(&checkpoint);
+    return rc < 0 ? error_wrap(err, "start") : 0;
 }

@@ -1,6 +1,7 @@
 /* train_superres: the task of a restorer: pixels like those of the source to learn, PSNR over all three
  * colours to measure. Before the first step it is bicubic enlarging. */
 #include "learn/train_parts.h"
+#include "pixels.h"
 #include "train/loss.h"
 
 #include <math.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #define SOURCE "source"
+#define LABELS "labels"
+#define CLASS_WEIGHTS "class_weights"
 #define CHARBONNIER_EPSILON 1e-3f /* as in LapSRN, of pixels in 0..1 */
 #define PSNR_MAX_DB 100.0
 
@@ -19,19 +22,53 @@ static int network(const struct train *train, struct compose *c, int pictures, e
     return net_restorer(c, pictures, &config, train->config->damage.factor);
 }
 
+/* What the frozen network reads is cut off at black and white, as the server does it. */
+static int clip(struct compose *c, int pictures)
+{
+    const int inputs[] = { pictures, compose_scalar(c, 0), compose_scalar(c, 1) };
+    return compose_node(c, "Clip", inputs, 3, NULL);
+}
+
+static int add_labels(struct compose *c, int64_t batch, int64_t height, int64_t width)
+{
+    return compose_input(c, LABELS, TENSOR_I64, COMPOSE_SHAPE(batch, height, width));
+}
+
+/* What restored pictures are to the frozen network. */
+static int analytics_loss(const struct train *train, struct compose *c, int restored, int source)
+{
+    const struct shape shape = *compose_shape(c, source);
+    int says[HEAD_OUTPUTS_MAX] = { 0 }, wanted[HEAD_OUTPUTS_MAX] = { 0 };
+    train_analytics_add(train, c, clip(c, restored), TRAIN_FROZEN "restored/", says);
+    if (!train_is_labelled(train)) {
+        train_analytics_add(train, c, source, TRAIN_FROZEN "source/", wanted);
+        return train_analytics_distance(train, c, says, wanted);
+    }
+    int labels = add_labels(c, shape.dim[0], shape.dim[2], shape.dim[3]);
+    int weights = compose_input(c, CLASS_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(train->class_count));
+    return train_analytics_cross_entropy(c, says[0], labels, weights);
+}
+
 static int loss(const struct train *train, struct compose *c)
 {
-    int64_t batch = train->config->batch, factor = train->config->damage.factor;
-    int64_t height = train->config->crop_height, width = train->config->crop_width;
+    const struct train_config *config = train->config;
+    int64_t batch = config->batch, factor = config->damage.factor;
+    int64_t height = config->crop_height, width = config->crop_width;
     int received = compose_input(c, NET_PICTURE, TENSOR_F32,
                                  COMPOSE_SHAPE(batch, 3, height / factor, width / factor));
     int source = compose_input(c, SOURCE, TENSOR_F32, COMPOSE_SHAPE(batch, 3, height, width));
     int restored = network(train, c, received, NET_TRAINED);
     if (c->rc)
         return c->rc;
-    return train->config->pixel_loss == PIXEL_L1
-               ? loss_l1(c->graph, restored, source, c->err)
-               : loss_charbonnier(c->graph, restored, source, CHARBONNIER_EPSILON, c->err);
+    int pixels = config->pixel_loss == PIXEL_L1
+                     ? loss_l1(c->graph, restored, source, c->err)
+                     : loss_charbonnier(c->graph, restored, source, CHARBONNIER_EPSILON, c->err);
+    if (pixels < 0 || !train->analytics.graph)
+        return pixels;
+    int share = compose_op(c, "Mul", analytics_loss(train, c, restored, source),
+                           compose_scalar(c, config->analytics.share));
+    int both = compose_op(c, "Add", pixels, share);
+    return c->rc ? c->rc : both;
 }
 
 static void fill(const struct train *train, const struct sample_batch *batch)
@@ -40,6 +77,12 @@ static void fill(const struct train *train, const struct sample_batch *batch)
     const struct tensor *source = train_input(train, SOURCE);
     memcpy(received->data, batch->received, tensor_bytes(received));
     memcpy(source->data, batch->source, tensor_bytes(source));
+    if (!batch->labels)
+        return;
+    const struct tensor *labels = train_input(train, LABELS);
+    const struct tensor *weights = train_input(train, CLASS_WEIGHTS);
+    memcpy(labels->data, batch->labels, tensor_bytes(labels));
+    memcpy(weights->data, train->class_weights, tensor_bytes(weights));
 }
 
 /* ---- measuring ---- */
@@ -55,47 +98,149 @@ static double psnr_db(const float *restored, const float *source, size_t count)
     return sum > 0 ? fmin(PSNR_MAX_DB, -10 * log10(sum / (double)count)) : PSNR_MAX_DB;
 }
 
-static int measure_all(const struct train *train, struct plan *plan, struct samples *samples,
-                       double *accuracy, struct error *err)
+struct measuring {
+    const struct train *train;
+    struct plan *plan; /* in: received, source; out: restored, then scores or a distance */
+    struct scores *scores;
+    uint8_t *found, *wanted;  /* labels of a picture */
+    double psnr_db, distance; /* sums */
+};
+
+/* The whole picture's graph: restored, and what the frozen network says of it. */
+static int compose_measuring(const struct train *train, struct compose *c)
 {
+    int64_t height = train->config->height, width = train->config->width;
+    int restored = -1, says[HEAD_OUTPUTS_MAX] = { 0 }, wanted[HEAD_OUTPUTS_MAX] = { 0 };
+    int received = compose_input(c, NET_PICTURE, TENSOR_F32,
+                                 COMPOSE_SHAPE(1, 3, train->net_height, train->net_width));
+    compose_part(c, train->folded, "", &received, &restored);
+    compose_output(c, restored, "whole");
+    if (!train->analytics.graph)
+        return c->rc;
+    train_analytics_add(train, c, clip(c, restored), TRAIN_FROZEN "restored/", says);
+    if (train_is_labelled(train)) {
+        compose_output(c, says[0], "says");
+        return c->rc;
+    }
+    int source = compose_input(c, SOURCE, TENSOR_F32, COMPOSE_SHAPE(1, 3, height, width));
+    train_analytics_add(train, c, source, TRAIN_FROZEN "source/", wanted);
+    compose_output(c, train_analytics_distance(train, c, says, wanted), "says");
+    return c->rc;
+}
+
+/* Labels found, laid over the picture by nearest neighbour, beside those wanted. */
+static int score(const struct measuring *measuring, const int64_t *labels, struct error *err)
+{
+    const struct train *train = measuring->train;
+    const struct tensor *says = plan_output(measuring->plan, 1);
+    int64_t rows = says->shape.dim[2], columns = says->shape.dim[3];
+    int64_t height = train->config->height, width = train->config->width;
+    uint8_t names[ANALYSIS_AREAS_MAX];
+    for (uint32_t k = 0; k < train->class_count; k++)
+        names[k] = (uint8_t)k;
+    uint8_t *small = measuring->found + height * width;
+    pixels_label(says->data, (size_t)(rows * columns), names, train->class_count, small,
+                 (size_t)(rows * columns));
+    for (int64_t y = 0; y < height; y++)
+        for (int64_t x = 0; x < width; x++) {
+            measuring->found[y * width + x] =
+                small[(2 * y + 1) * rows / (2 * height) * columns + (2 * x + 1) * columns / (2 * width)];
+            measuring->wanted[y * width + x] = (uint8_t)labels[y * width + x];
+        }
+    int rc = scores_add_labels(measuring->scores, measuring->found, measuring->wanted,
+                               (size_t)(height * width), SAMPLES_IGNORE, NULL, err);
+    return rc == -ERROR_UNSUPPORTED ? 0 : rc; /* a picture without a pixel that counts */
+}
+
+static int measure_picture(struct measuring *measuring, const struct sample_batch *batch,
+                           struct error *err)
+{
+    struct plan *plan = measuring->plan;
     const struct tensor *received = plan_input(plan, 0), *restored = plan_output(plan, 0);
-    double sum = 0;
+    memcpy(received->data, batch->received, tensor_bytes(received));
+    if (plan_input_count(plan) > 1)
+        memcpy(plan_input(plan, 1)->data, batch->source, tensor_bytes(plan_input(plan, 1)));
+    int rc = plan_run(plan, err);
+    if (rc < 0)
+        return rc;
+    measuring->psnr_db +=
+        psnr_db(restored->data, batch->source, tensor_bytes(restored) / sizeof(float));
+    if (measuring->scores)
+        return score(measuring, batch->labels, err);
+    if (plan_output_count(plan) > 1)
+        measuring->distance += (double)*(const float *)plan_output(plan, 1)->data;
+    return 0;
+}
+
+static int open_measuring(struct measuring *measuring, struct error *err)
+{
+    const struct train *train = measuring->train;
+    const struct plan_options options = { .precision = train->precision };
+    struct compose c;
+    int rc = compose_start(&c, "measure", err);
+    if (rc == 0)
+        rc = compose_measuring(train, &c);
+    if (rc == 0)
+        rc = device_compile(train->device, c.graph, &options, &measuring->plan, err);
+    graph_free(&c.graph);
+    if (rc < 0 || !train_is_labelled(train))
+        return rc;
+    const struct shape *says = &plan_output(measuring->plan, 1)->shape;
+    size_t area = (size_t)train->config->width * train->config->height;
+    if (says->rank != 4 || says->dim[1] != train->class_count)
+        return error_set(err, ERROR_FORMAT, "analytics.model",
+                         "does not give a score for each pixel and each of %u classes",
+                         train->class_count);
+    measuring->found = malloc(area + (size_t)(says->dim[2] * says->dim[3]));
+    measuring->wanted = malloc(area);
+    if (!measuring->found || !measuring->wanted)
+        return error_set(err, ERROR_MEMORY, "validation", "no room for labels");
+    return scores_open(&measuring->scores, SCORE_LABELS, train->class_count, err);
+}
+
+static int measure_all(struct measuring *measuring, const struct train_set *set,
+                       struct samples *samples, struct train_figures *figures, struct error *err)
+{
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < train->measured.count; i++) {
+    for (size_t i = 0; rc == 0 && i < set->count; i++) {
         struct sample_batch *batch;
         rc = samples_take(samples, &batch, err);
         if (rc < 0)
-            break;
-        memcpy(received->data, batch->received, tensor_bytes(received));
-        rc = plan_run(plan, err);
-        if (rc == 0)
-            sum += psnr_db(restored->data, batch->source, tensor_bytes(restored) / sizeof(float));
+            return rc;
+        rc = measure_picture(measuring, batch, err);
         sample_batch_free(&batch);
     }
-    *accuracy = sum / (double)train->measured.count;
+    figures->figures[0] = measuring->psnr_db / (double)set->count;
+    if (measuring->scores)
+        train_figures_of_scores(figures, 1, measuring->scores);
+    else if (measuring->train->analytics.graph)
+        figures->figures[1] = measuring->distance / (double)set->count;
     return rc;
 }
 
 /* Whole pictures, each once, with the same damage every time. */
-static int measure(struct train *train, double *accuracy, struct error *err)
+static int measure(struct train *train, const struct train_set *set, struct train_figures *figures,
+                   struct error *err)
 {
-    const struct plan_options options = { .precision = train->precision };
+    struct measuring measuring = { .train = train };
     struct samples_config config = train->samples;
     struct samples *samples = NULL;
-    struct plan *plan = NULL;
     config.crop_width = config.width;
     config.crop_height = config.height;
     config.batch = config.crops = 1;
     config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
     config.seed = 0;
-    int rc = device_compile(train->device, train->folded, &options, &plan, err);
+    config.classes = train->samples.classes ? set->classes : NULL;
+    int rc = open_measuring(&measuring, err);
     if (rc == 0)
-        rc = samples_open(&samples, train->measured.data, train->measured.numbers,
-                          train->measured.count, &config, 0, err);
+        rc = samples_open(&samples, set->data, set->numbers, set->count, &config, 0, err);
     if (rc == 0)
-        rc = measure_all(train, plan, samples, accuracy, err);
+        rc = measure_all(&measuring, set, samples, figures, err);
     samples_close(&samples);
-    plan_free(&plan);
+    plan_free(&measuring.plan);
+    scores_close(&measuring.scores);
+    free(measuring.found);
+    free(measuring.wanted);
     return rc < 0 ? error_wrap(err, "validation") : 0;
 }
 
@@ -105,6 +250,5 @@ const struct train_task_ops train_superres = {
     .fill = fill,
     .measure = measure,
     .output = NET_RESTORED,
-    .accuracy = "psnr_db",
     .begins = true,
 };

@@ -65,6 +65,15 @@ static void make_set(const struct scratch *scratch)
     fclose(file);
 }
 
+/* more: lines that go to the end of train.yaml. */
+static void say_more(const struct scratch *scratch, const char *more)
+{
+    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "a");
+    assert_non_null(file);
+    fputs(more, file);
+    fclose(file);
+}
+
 static void start(struct process *process, const struct scratch *scratch, const char *out,
                   const char *set)
 {
@@ -183,20 +192,27 @@ static void killed_and_resumed_is_as_never_disturbed(void **state)
     free(b);
 }
 
+static const char *pictures_of(const struct scratch *scratch)
+{
+    static char data[PATH_BYTES];
+    snprintf(data, sizeof data, "{pictures: %s/images}", scratch->folder);
+    return data;
+}
+
 /* The set's train.yaml, with a restorer in place of a segmenter. */
-static void restore_instead(const struct scratch *scratch)
+static void restore_instead(const struct scratch *scratch, const char *data)
 {
     FILE *file = fopen(scratch_path(scratch, "train.yaml"), "w");
     assert_non_null(file);
     fprintf(file,
             "task: superres\n"
-            "data: {pictures: %s/images}\n"
+            "data: %s\n"
             "held_back: 0.34\n"
             "damage: {factor: 2, bitrate_min_kbps: 40, bitrate_max_kbps: 160}\n"
             "size: small\nwidth: 192\nheight: 144\ncrop_width: 64\ncrop_height: 48\nbatch: 4\n"
             "crops: 4\nsteps: " STEPS "\nthreads: 1\ncheckpoint_steps: 3\n"
             "rate: [{k1: 0.002}]\nmodel: {name: tiny}\n",
-            scratch->folder);
+            data);
     fclose(file);
 }
 
@@ -222,7 +238,7 @@ static void a_restorer_learns_and_goes_on(void **state)
     struct process process;
     double accuracies[2];
     make_set(scratch);
-    restore_instead(scratch);
+    restore_instead(scratch, pictures_of(scratch));
     run(scratch, "straight", NULL, 0, "model: done");
     start(&process, scratch, "broken", "loaders=2");
     kill_behind(&process, scratch, "broken", 6);
@@ -246,6 +262,58 @@ static void a_restorer_learns_and_goes_on(void **state)
     process_start(&process, scratch, "show", arguments);
     assert_int_equal(process_wait(&process, WAIT_MS), 0);
     process_expect(&process, "1x3x60x100", 0);
+}
+
+/* Behind a restorer stands the segmenter that was trained before, by its labels and by its distance from
+ * what it says of the source; then a training that begins with what another one learnt. */
+static void restoring_for_a_frozen_network(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    char more[2 * PATH_BYTES], begin[PATH_BYTES];
+    const char *base = getenv("TEST_DATA");
+    double accuracies[2];
+    make_set(scratch);
+    run(scratch, "segmenter", NULL, 0, "model: done");
+    restore_instead(scratch, pictures_of(scratch));
+    snprintf(more, sizeof more, "analytics: {model: %s, loss: l2, share: 30}\n",
+             scratch_path(scratch, "segmenter/model"));
+    say_more(scratch, more);
+    run(scratch, "distant", NULL, 0, "model: done");
+    read_accuracies(scratch, "distant", accuracies);
+    print_message("distance from %.4f to %.4f\n", accuracies[0], accuracies[1]);
+    assert_true(accuracies[0] > 0 && accuracies[1] < accuracies[0]);
+
+    snprintf(begin, sizeof begin, "start=%s", scratch_path(scratch, "distant"));
+    run(scratch, "further", begin, 0, "model: done");
+    read_accuracies(scratch, "further", accuracies);
+    double first = accuracies[0];
+    read_accuracies(scratch, "distant", accuracies);
+    assert_true(first > accuracies[1] - 0.0002 && first < accuracies[1] + 0.0002);
+    run(scratch, "no", "start=/tmp", 1, "start: /tmp: has no checkpoint");
+
+    snprintf(
+        more, sizeof more,
+        "{pictures: %s/images, labels: %s/labels, ignore: void, classes: %s/camvid/classes.txt}",
+        scratch->folder, scratch->folder, base ? base : "../shared/data");
+    restore_instead(scratch, more);
+    snprintf(more, sizeof more, "analytics: {model: %s, loss: labels, share: 0.1}\nweights: tail\n",
+             scratch_path(scratch, "segmenter/model"));
+    say_more(scratch, more);
+    run(scratch, "straight", NULL, 0, "model: done");
+    start(&process, scratch, "broken", "loaders=2");
+    kill_behind(&process, scratch, "broken", 9);
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    read_accuracies(scratch, "straight", accuracies);
+    assert_true(accuracies[1] > 0 && accuracies[1] < 1); /* mean IoU */
+    run(scratch, "plain", "weights=plain", 0, "model: done");
+    size_t size;
+    char *a = read_whole(scratch, "straight/model/tiny.onnx", &size);
+    char *b = read_whole(scratch, "plain/model/tiny.onnx", &size);
+    assert_memory_not_equal(a, b, size);
+    free(a);
+    free(b);
 }
 
 static void a_trained_model_can_serve(void **state)
@@ -285,13 +353,10 @@ static void a_loss_that_is_no_number_is_told(void **state)
 {
     const struct scratch *scratch = *state;
     make_set(scratch);
-    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "a");
-    assert_non_null(file);
-    fprintf(file, "optimiser: {kind: sgd, clip: 0, weight_decay: 1}\n"
-                  "rate:\n"
-                  "  - {policy: fix, k0: 0.001, until: 9}\n"
-                  "  - {policy: fix, k0: 100}\n");
-    fclose(file);
+    say_more(scratch, "optimiser: {kind: sgd, clip: 0, weight_decay: 1}\n"
+                      "rate:\n"
+                      "  - {policy: fix, k0: 0.001, until: 9}\n"
+                      "  - {policy: fix, k0: 100}\n");
     run(scratch, "out", NULL, 1, "lower the rate; the last good checkpoint in");
     assert_true(exists(scratch, checkpoint("out", 9)));
     assert_false(exists(scratch, checkpoint("out", 60)));
@@ -350,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(killed_and_resumed_is_as_never_disturbed),
         TEST(a_restorer_learns_and_goes_on),
+        TEST(restoring_for_a_frozen_network),
         TEST(a_trained_model_can_serve),
         TEST(a_signal_ends_with_a_checkpoint),
         TEST(a_loss_that_is_no_number_is_told),

@@ -211,23 +211,48 @@ static double enlarged(const float *plane, int64_t height, int64_t width, double
     return sum;
 }
 
-static void a_restorer_begins_as_bicubic_at_any_size(void **state)
+/* With sizes left open. */
+static struct graph *write_and_read(struct graph *graph)
 {
-    (void)state;
     char path[] = "/tmp/nets_test_XXXXXX";
     struct error err;
-    const struct net_config config = { .size = NET_SMALL, .form = NET_TRAINED, .seed = 1 };
-    struct graph *graph = make(&config, 3, 16, 16), *read = NULL;
-    struct value *input = &graph->values[graph->inputs[0]];
-    struct value *output = &graph->values[graph->outputs[0]];
-    input->shape.dim[2] = input->shape.dim[3] = -1;
-    output->shape.dim[2] = output->shape.dim[3] = -1;
+    struct graph *read = NULL;
     int file = mkstemp(path);
     assert_true(file >= 0);
     close(file);
-    if (onnx_write_file(graph, path, &err) || onnx_read_file(&read, path, &err))
+    if (net_free_sizes(graph, &err) || onnx_write_file(graph, path, &err) ||
+        onnx_read_file(&read, path, &err))
         fail_msg("%s", err.text);
     unlink(path);
+    assert_int_equal(read->values[read->inputs[0]].shape.dim[2], -1);
+    return read;
+}
+
+/* As one that was made for the size, and for two pictures at a time. */
+static void a_segmenter_reads_any_size_once_written(void **state)
+{
+    (void)state;
+    const struct net_config config = { .size = NET_SMALL, .form = NET_TRAINED, .seed = 1 };
+    struct graph *graph = make(&config, 0, 64, 64), *small = make(&config, 0, 45, 61);
+    struct graph *read = write_and_read(graph);
+    struct plan *plan = compile(read, COMPOSE_SHAPE(1, 3, 45, 61)), *wanted = compile(small, NULL);
+    check_equal(run(wanted), run(plan), 1e-6);
+    plan_free(&wanted);
+    plan_free(&plan);
+    plan = compile(read, COMPOSE_SHAPE(2, 3, 48, 96));
+    assert_true(shape_equal(&run(plan)->shape, COMPOSE_SHAPE(2, CLASSES, 48, 96)));
+    plan_free(&plan);
+    graph_free(&read);
+    graph_free(&small);
+    graph_free(&graph);
+}
+
+static void a_restorer_begins_as_bicubic_at_any_size(void **state)
+{
+    (void)state;
+    const struct net_config config = { .size = NET_SMALL, .form = NET_TRAINED, .seed = 1 };
+    struct graph *graph = make(&config, 3, 16, 16), *read = NULL;
+    read = write_and_read(graph);
     struct plan *plan = compile(read, COMPOSE_SHAPE(1, 3, 9, 14));
     const struct tensor *restored = run(plan), *picture = plan_input(plan, 0);
     assert_true(shape_equal(&restored->shape, COMPOSE_SHAPE(1, 3, 27, 42)));
@@ -250,6 +275,7 @@ int main(void)
         cmocka_unit_test(folding_names_what_is_missing),
         cmocka_unit_test(costs),
         cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(a_segmenter_reads_any_size_once_written),
         cmocka_unit_test(a_restorer_begins_as_bicubic_at_any_size),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -59,6 +59,8 @@ static void mistakes_are_named(void **state)
     expect_mistake("out=", NULL, "out: is empty");
     expect_mistake("model.name=a b", NULL, "model.name: must be");
     expect_mistake("model.name=", NULL, "model.name: must be");
+    expect_mistake("weights=tail", "held_back=0", "held_back: must be above 0");
+    expect_mistake("analytics.model=m", NULL, "analytics.model: is for superres");
     expect_mistake("damage.factor=2", NULL, "damage.factor: is for superres");
     expect_mistake("task=superres", NULL, "damage.factor: is required");
     expect_mistake("task=superres", "damage.factor=5", "damage.factor");
@@ -76,13 +78,15 @@ static void mistakes_of_restoring_are_named(void **state)
         { "damage.bitrate_min_kbps=300", "300 is above bitrate_max_kbps 200" },
         { "damage.rung.width=120", "damage.rung.width: follows" },
         { "damage.rung.mode=quality", "damage.rung.mode: must be bitrate" },
+        { "data.labels=", "data.labels: is required by analytics.loss labels" },
+        { "validation.pictures=v", "validation.labels: is required by analytics.loss" },
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
-        const char *const sets[] = { "task=superres", "damage.factor=4", "crop_width=240",
-                                     mistakes[i].set };
+        const char *const sets[] = { "task=superres",     "damage.factor=4",       "crop_width=240",
+                                     "analytics.model=m", "analytics.loss=labels", mistakes[i].set };
         struct train_config config;
         struct config *loaded;
-        assert_int_equal(load(&loaded, &config, sets, 4), -ERROR_CONFIG);
+        assert_int_equal(load(&loaded, &config, sets, 6), -ERROR_CONFIG);
         if (!strstr(config_problem(loaded, 0), mistakes[i].words))
             fail_msg("%s", config_problem(loaded, 0));
         train_config_free(&loaded, &config);

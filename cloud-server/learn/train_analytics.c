@@ -1,0 +1,168 @@
+/* train_analytics: a frozen network behind what learns. It reads pictures as the server would give them to
+ * it; a crop is brought to the size that it would have within a whole picture. */
+#include "learn/train_parts.h"
+
+#include "analyse/head.h"
+#include "analyse/prepare.h"
+#include "analyse/restore.h"
+#include "onnx/onnx.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_labelled(const struct train *train, struct error *err);
+
+int train_analytics_open(struct train *train, struct error *err)
+{
+    const char *folder = train->config->analytics.model;
+    struct train_analytics *analytics = &train->analytics;
+    if (!*folder)
+        return 0;
+    int rc = card_read(&analytics->card, folder, err);
+    if (rc == 0)
+        rc = onnx_read_file(&analytics->graph, analytics->card->file_path, err);
+    if (rc == 0 && analytics->graph->input_count != 1)
+        rc = error_set(err, ERROR_UNSUPPORTED, folder, "the network has %d inputs, not one picture",
+                       analytics->graph->input_count);
+    if (rc == 0 && train_is_labelled(train))
+        rc = check_labelled(train, err);
+    return rc < 0 ? error_wrap(err, "analytics.model") : 0;
+}
+
+void train_analytics_close(struct train *train)
+{
+    card_free(&train->analytics.card);
+    graph_free(&train->analytics.graph);
+}
+
+static int check_labelled(const struct train *train, struct error *err)
+{
+    const struct card *card = train->analytics.card;
+    if (card->head.kind != HEAD_SEGMENT || train->analytics.graph->output_count != 1)
+        return error_set(
+            err, ERROR_UNSUPPORTED, card->name,
+            "only a network with one output of a score for each pixel and class learns "
+            "from labels; take analytics.loss l2");
+    return card->classes.count <= ANALYSIS_AREAS_MAX
+               ? 0
+               : error_set(err, ERROR_LIMIT, card->name, "has more than %u classes",
+                           ANALYSIS_AREAS_MAX);
+}
+
+/* ---- the network within a graph ---- */
+
+/* Of a crop the part of the network's input that it would fill; of a whole picture all of it, with what
+ * lies beside it. */
+static struct card_input input_for(const struct train *train, const struct shape *pictures)
+{
+    struct card_input input = train->analytics.card->input;
+    uint32_t width = train->config->width, height = train->config->height;
+    struct placement placement;
+    if (pictures->dim[3] == width && pictures->dim[2] == height)
+        return input;
+    prepare_place(&input, width, height, &placement);
+    input.fit = FIT_STRETCH;
+    input.width = (uint32_t)lround((double)pictures->dim[3] * placement.inner_width / width);
+    input.height = (uint32_t)lround((double)pictures->dim[2] * placement.inner_height / height);
+    return input;
+}
+
+/* Its place among the graph's outputs, by the card's name for output number `index` of the head. */
+static int find_output(const struct train *train, size_t index)
+{
+    const struct option_strings *names = &train->analytics.card->head.outputs;
+    const struct graph *graph = train->analytics.graph;
+    if (names->count == 0)
+        return (int)index;
+    for (int i = 0; i < graph->output_count; i++)
+        if (strcmp(graph->values[graph->outputs[i]].name, names->items[index]) == 0)
+            return i;
+    return -1;
+}
+
+size_t train_analytics_outputs(const struct train *train)
+{
+    size_t named = train->analytics.card->head.outputs.count;
+    return named > 0 ? named : (size_t)train->analytics.graph->output_count;
+}
+
+/* A copy that has been inferred for what fitting gives. */
+static int infer_for(const struct train *train, const struct shape *fitted, struct graph **copy,
+                     struct error *err)
+{
+    int rc = graph_clone(copy, train->analytics.graph, err);
+    if (rc == 0)
+        rc = graph_infer(*copy, fitted, err);
+    if (rc < 0) {
+        char text[64];
+        shape_format(fitted, text, sizeof text);
+        error_wrap(
+            err,
+            "analytics.model: the network does not take crops, which come to it as %s; most "
+            "want multiples of 32, or crops that are whole pictures",
+            text);
+    }
+    return rc;
+}
+
+void train_analytics_add(const struct train *train, struct compose *c, int pictures,
+                         const char *prefix, int outputs[HEAD_OUTPUTS_MAX])
+{
+    struct card_input input = input_for(train, compose_shape(c, pictures));
+    int fitted = restore_fit(c, &input, pictures);
+    struct graph *copy = NULL;
+    int count = train->analytics.graph->output_count;
+    int *all = calloc((size_t)count + 1, sizeof *all);
+    if (!c->rc && !all)
+        c->rc = error_set(c->err, ERROR_MEMORY, "analytics", "no room for outputs");
+    if (!c->rc) {
+        const struct shape shape = *compose_shape(c, fitted);
+        c->rc = infer_for(train, &shape, &copy, c->err);
+    }
+    compose_part(c, copy, prefix, &fitted, all);
+    for (size_t i = 0; !c->rc && i < train_analytics_outputs(train) && i < HEAD_OUTPUTS_MAX; i++) {
+        int place = find_output(train, i);
+        if (place < 0)
+            c->rc = error_set(c->err, ERROR_CONFIG, "analytics.model", "has no output \"%s\"",
+                              train->analytics.card->head.outputs.items[i]);
+        else
+            outputs[i] = all[place];
+    }
+    graph_free(&copy);
+    free(all);
+}
+
+/* ---- losses ---- */
+
+/* Mean over the outputs. */
+int train_analytics_distance(const struct train *train, struct compose *c, const int *restored,
+                             const int *source)
+{
+    size_t count = train_analytics_outputs(train);
+    int sum = -1;
+    for (size_t i = 0; !c->rc && i < count && i < HEAD_OUTPUTS_MAX; i++) {
+        int apart = train->config->analytics.loss == ANALYTICS_L1
+                        ? loss_l1(c->graph, restored[i], source[i], c->err)
+                        : loss_l2(c->graph, restored[i], source[i], c->err);
+        if (apart < 0)
+            c->rc = apart;
+        sum = sum < 0 ? apart : compose_op(c, "Add", sum, apart);
+    }
+    return compose_op(c, "Mul", sum, compose_scalar(c, 1.0 / (double)count));
+}
+
+int train_analytics_cross_entropy(struct compose *c, int scores, int labels, int weights)
+{
+    const struct shape wanted = *compose_shape(c, labels), has = *compose_shape(c, scores);
+    if (has.dim[2] != wanted.dim[1] || has.dim[3] != wanted.dim[2])
+        scores = compose_resize(c, scores, wanted.dim[1], wanted.dim[2], "linear");
+    if (c->rc)
+        return -1;
+    int loss = loss_cross_entropy(c->graph, scores, labels, weights, SAMPLES_IGNORE, c->err);
+    if (loss < 0)
+        c->rc = loss;
+    return loss;
+}
