@@ -4,18 +4,15 @@
 #include "harness.h"
 
 #include "base/clock.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -196,80 +193,33 @@ static void one_broken_camera_breaks_no_other(void **state)
 
 /* ---- HTTP ---- */
 
-static uint16_t free_port(void)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
-/* The whole response, or "" while nobody listens. */
-static const char *http_get(uint16_t port, const char *path)
-{
-    static char response[1 << 18];
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons(port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    const struct timeval limit = { .tv_sec = 5 };
-    size_t size = 0;
-    char request[200];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-             path);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
-        for (ssize_t got; size < sizeof response - 1 &&
-                          (got = recv(fd, response + size, sizeof response - 1 - size, 0)) > 0;)
-            size += (size_t)got;
-    response[size] = '\0';
-    close(fd);
-    return response;
-}
-
-static void expect_page(uint16_t port, const char *path, const char *status, const char *text)
-{
-    for (unsigned i = 0; i < 1000; i++) {
-        const char *response = http_get(port, path);
-        if (strncmp(response, "HTTP/1.1 ", 9) == 0 && strncmp(response + 9, status, 3) == 0 &&
-            strstr(response, text))
-            return;
-        usleep(10000);
-    }
-    fail_msg("%s is not %s with \"%s\": %s", path, status, text, http_get(port, path));
-}
-
 static void pages_tell_how_it_is(void **state)
 {
     struct scratch *scratch = *state;
     struct process server, agent;
     char address[64];
-    uint16_t port = free_port();
+    uint16_t port = port_find();
     snprintf(address, sizeof address, "http.address=127.0.0.1:%u", port);
     agent_start(&agent, scratch, "agent",
                 (const char *const[]){ MOVING(0), "server.backoff_cap_ms=250", address, NULL });
-    expect_page(port, "/livez", "200", "{\"live\":true}");
-    expect_page(
+    page_expect(port, "/livez", "200", "{\"live\":true}");
+    page_expect(
         port, "/readyz", "503",
         "\"reason\":\"stream cam has no session: nothing listens there, or no route to it\"");
-    expect_page(port, "/metrics", "200", "edge_link_losses_total{cause=\"unreachable\"}");
-    expect_page(port, "/metrics", "200", "edge_stream_state{stream=\"cam\"} 0\n");
-    expect_page(port, "/nothing", "404", "");
+    page_expect(port, "/metrics", "200", "edge_link_losses_total{cause=\"unreachable\"}");
+    page_expect(port, "/metrics", "200", "edge_stream_state{stream=\"cam\"} 0\n");
+    page_expect(port, "/nothing", "404", "");
     assert_int_equal(process_count(&agent, "no connection"), 1); /* it tries often, and says it once */
 
     server_start(&server, scratch, no_analysis);
-    expect_page(port, "/readyz", "200", "{\"ready\":true,\"reason\":\"\"}");
-    expect_page(port, "/metrics", "200", "edge_stream_state{stream=\"cam\"} 1\n");
-    expect_page(port, "/metrics", "200", "edge_link_state 2\n");
-    expect_page(port, "/metrics", "200", "edge_answer_age_seconds_count{stream=\"cam\"} 1");
-    expect_page(port, "/metrics", "200",
+    page_expect(port, "/readyz", "200", "{\"ready\":true,\"reason\":\"\"}");
+    page_expect(port, "/metrics", "200", "edge_stream_state{stream=\"cam\"} 1\n");
+    page_expect(port, "/metrics", "200", "edge_link_state 2\n");
+    page_expect(port, "/metrics", "200", "edge_answer_age_seconds_count{stream=\"cam\"} 1");
+    page_expect(port, "/metrics", "200",
                 "edge_frames_dropped_total{stream=\"cam\",reason=\"link_lost\"} 0\n");
     process_stop_well(&server);
-    expect_page(port, "/readyz", "503", "stream cam has no session");
+    page_expect(port, "/readyz", "503", "stream cam has no session");
     process_stop_well(&agent);
 }
 
@@ -374,7 +324,7 @@ static void a_disk_that_hangs_does_not_hold_it_up(void **state)
     struct process server, agent;
     char path[400], address[64];
     const char *fifo = scratch_path(scratch, "fifo");
-    uint16_t port = free_port();
+    uint16_t port = port_find();
     assert_int_equal(mkfifo(fifo, 0600), 0);
     int fd = open(fifo, O_RDONLY | O_NONBLOCK);
     assert_true(fd >= 0);
@@ -384,7 +334,7 @@ static void a_disk_that_hangs_does_not_hold_it_up(void **state)
     server_start(&server, scratch, no_analysis);
     agent_start(&agent, scratch, "agent", (const char *const[]){ MOVING(0), address, path, NULL });
     process_expect(&agent, "msg=streaming", 15000);
-    expect_page(port, "/metrics", "200", "edge_answer_age_seconds_count{stream=\"cam\"} 1");
+    page_expect(port, "/metrics", "200", "edge_answer_age_seconds_count{stream=\"cam\"} 1");
     uint64_t begin_ms = now_ms();
     process_signal(&agent, SIGTERM);
     assert_int_equal(process_wait(&agent, 10000), 1);

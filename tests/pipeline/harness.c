@@ -28,7 +28,7 @@
 
 /* ---- scratch ---- */
 
-static uint16_t free_port(void)
+uint16_t port_find(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof address;
@@ -58,7 +58,7 @@ void scratch_make(struct scratch *scratch)
     snprintf(scratch->folder, sizeof scratch->folder, "%s/runespoor-XXXXXX",
              temporary ? temporary : "/tmp");
     assert_non_null(mkdtemp(scratch->folder));
-    scratch->port = free_port();
+    scratch->port = port_find();
     if (keys_create(scratch_path(scratch, "keys"), "server", &server, &err) != 0 ||
         keys_create(scratch_path(scratch, "keys"), "edge", &edge, &err) != 0 ||
         keys_allow(scratch_path(scratch, "keys/allow"), "edge", edge.public_text, all, 1, &err) != 0)
@@ -303,6 +303,44 @@ void agent_start(struct process *process, const struct scratch *scratch, const c
     add_set(&arguments, "cameras.0.name=cam");
     add_more(&arguments, more);
     process_start(process, scratch, name, arguments.items);
+}
+
+/* ---- their pages ---- */
+
+/* The whole response, or "" while nobody listens. */
+static const char *get_page(uint16_t port, const char *path)
+{
+    static char response[1 << 18];
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const struct timeval limit = { .tv_sec = 5 };
+    size_t size = 0;
+    char request[200];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+             path);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+        for (ssize_t got; size < sizeof response - 1 &&
+                          (got = recv(fd, response + size, sizeof response - 1 - size, 0)) > 0;)
+            size += (size_t)got;
+    response[size] = '\0';
+    close(fd);
+    return response;
+}
+
+void page_expect(uint16_t port, const char *path, const char *status, const char *text)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        const char *response = get_page(port, path);
+        if (strncmp(response, "HTTP/1.1 ", 9) == 0 && strncmp(response + 9, status, 3) == 0 &&
+            strstr(response, text))
+            return;
+        usleep(LOOK_MS * 1000);
+    }
+    fail_msg("%s is not %s with \"%s\": %s", path, status, text, get_page(port, path));
 }
 
 /* ---- results ---- */

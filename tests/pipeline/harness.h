@@ -21,6 +21,8 @@ void scratch_remove(struct scratch *scratch);
 /* The same as cmocka's setup and teardown: *state is the struct scratch. */
 int scratch_setup(void **state);
 int scratch_teardown(void **state);
+/* A port that was free a moment ago. */
+uint16_t port_find(void);
 /* FOLDER/NAME in a static ring of buffers: good for a few uses. */
 const char *scratch_path(const struct scratch *scratch, const char *name);
 
@@ -52,6 +54,10 @@ size_t process_count(const struct process *process, const char *text);
 void server_start(struct process *process, const struct scratch *scratch, const char *const *more);
 void agent_start(struct process *process, const struct scratch *scratch, const char *name,
                  const char *const *more);
+
+/* Asks a daemon's HTTP page until its status and something of its text are as given; fails the test
+ * (and prints the page) after some 10 s. */
+void page_expect(uint16_t port, const char *path, const char *status, const char *text);
 
 /* Answer lines of a JSON-lines file, counted by status; also checks that frames of each stream come
  * in order without repeats (fails the test otherwise). stream NULL: all. */
