@@ -96,6 +96,7 @@ static void keep(struct sample_pictures *pictures, size_t index, struct picture 
 {
     const struct samples_config *config = pictures->config;
     struct kept *kept = &pictures->kept[index];
+    assert(area(config) > 0);
     uint64_t bytes = area(config) * (config->classes ? 5 : 3) / 2;
     uint8_t *copy = config->classes ? malloc(area(config)) : NULL;
     pthread_mutex_lock(&pictures->lock);

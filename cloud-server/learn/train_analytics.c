@@ -86,7 +86,9 @@ static int find_output(const struct train *train, size_t index)
 size_t train_analytics_outputs(const struct train *train)
 {
     size_t named = train->analytics.card->head.outputs.count;
-    return named > 0 ? named : (size_t)train->analytics.graph->output_count;
+    size_t all = (size_t)train->analytics.graph->output_count;
+    size_t count = named > 0 ? named : all;
+    return count < HEAD_OUTPUTS_MAX ? count : HEAD_OUTPUTS_MAX;
 }
 
 /* A copy that has been inferred for what fitting gives. */
@@ -99,31 +101,25 @@ static int infer_for(const struct train *train, const struct shape *fitted, stru
     if (rc < 0) {
         char text[64];
         shape_format(fitted, text, sizeof text);
-        error_wrap(
-            err,
-            "analytics.model: the network does not take crops, which come to it as %s; most "
-            "want multiples of 32, or crops that are whole pictures",
-            text);
+        error_wrap(err,
+                   "analytics.model: the network does not take crops, which come to it as %s; most "
+                   "want multiples of 32, or crops that are whole pictures",
+                   text);
     }
     return rc;
 }
 
-void train_analytics_add(const struct train *train, struct compose *c, int pictures,
-                         const char *prefix, int outputs[HEAD_OUTPUTS_MAX])
+/* Puts the copy in, and picks from all its outputs those of the head. */
+static void embed(const struct train *train, struct compose *c, const struct graph *copy,
+                  const char *prefix, int fitted, int outputs[HEAD_OUTPUTS_MAX])
 {
-    struct card_input input = input_for(train, compose_shape(c, pictures));
-    int fitted = restore_fit(c, &input, pictures);
-    struct graph *copy = NULL;
-    int count = train->analytics.graph->output_count;
-    int *all = calloc((size_t)count + 1, sizeof *all);
-    if (!c->rc && !all)
+    int *all = calloc((size_t)copy->output_count + 1, sizeof *all);
+    if (!all) {
         c->rc = error_set(c->err, ERROR_MEMORY, "analytics", "no room for outputs");
-    if (!c->rc) {
-        const struct shape shape = *compose_shape(c, fitted);
-        c->rc = infer_for(train, &shape, &copy, c->err);
+        return;
     }
     compose_part(c, copy, prefix, &fitted, all);
-    for (size_t i = 0; !c->rc && i < train_analytics_outputs(train) && i < HEAD_OUTPUTS_MAX; i++) {
+    for (size_t i = 0; !c->rc && i < train_analytics_outputs(train); i++) {
         int place = find_output(train, i);
         if (place < 0)
             c->rc = error_set(c->err, ERROR_CONFIG, "analytics.model", "has no output \"%s\"",
@@ -131,8 +127,22 @@ void train_analytics_add(const struct train *train, struct compose *c, int pictu
         else
             outputs[i] = all[place];
     }
-    graph_free(&copy);
     free(all);
+}
+
+void train_analytics_add(const struct train *train, struct compose *c, int pictures,
+                         const char *prefix, int outputs[HEAD_OUTPUTS_MAX])
+{
+    struct card_input input = input_for(train, compose_shape(c, pictures));
+    int fitted = restore_fit(c, &input, pictures);
+    const struct shape shape = *compose_shape(c, fitted);
+    struct graph *copy = NULL;
+    if (c->rc)
+        return;
+    c->rc = infer_for(train, &shape, &copy, c->err);
+    if (!c->rc)
+        embed(train, c, copy, prefix, fitted, outputs);
+    graph_free(&copy);
 }
 
 /* ---- losses ---- */
@@ -143,7 +153,7 @@ int train_analytics_distance(const struct train *train, struct compose *c, const
 {
     size_t count = train_analytics_outputs(train);
     int sum = -1;
-    for (size_t i = 0; !c->rc && i < count && i < HEAD_OUTPUTS_MAX; i++) {
+    for (size_t i = 0; !c->rc && i < count; i++) {
         int apart = train->config->analytics.loss == ANALYTICS_L1
                         ? loss_l1(c->graph, restored[i], source[i], c->err)
                         : loss_l2(c->graph, restored[i], source[i], c->err);

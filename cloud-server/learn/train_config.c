@@ -170,6 +170,9 @@ static void check(struct config *loaded, struct train_config *config)
         config_add_problem(loaded, "model.name",
                            "must be 1 to %u of the characters a-z A-Z 0-9 . _ -",
                            CARD_NAME_BYTES_MAX);
+    if (config->width % 2 || config->height % 2)
+        config_add_problem(loaded, "width", "%ux%u: sides must be even", config->width,
+                           config->height);
     if (config->crop_width > config->width || config->crop_height > config->height)
         config_add_problem(loaded, "crop_width", "a crop of %ux%u is larger than pictures of %ux%u",
                            config->crop_width, config->crop_height, config->width, config->height);

@@ -59,6 +59,7 @@ static void mistakes_are_named(void **state)
     expect_mistake("out=", NULL, "out: is empty");
     expect_mistake("model.name=a b", NULL, "model.name: must be");
     expect_mistake("model.name=", NULL, "model.name: must be");
+    expect_mistake("height=361", NULL, "width: 480x361: sides must be even");
     expect_mistake("weights=tail", "held_back=0", "held_back: must be above 0");
     expect_mistake("analytics.model=m", NULL, "analytics.model: is for superres");
     expect_mistake("damage.factor=2", NULL, "damage.factor: is for superres");
