@@ -225,11 +225,15 @@ static int measure(struct train *train, const struct train_set *set, struct trai
     struct measuring measuring = { .train = train };
     struct samples_config config = train->samples;
     struct samples *samples = NULL;
+    struct data_info info;
     config.crop_width = config.width;
     config.crop_height = config.height;
     config.batch = config.crops = 1;
     config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
     config.seed = 0;
+    data_get_info(set->data, &info);
+    if (!info.is_video)
+        config.cache_bytes = 0; /* each is looked at once */
     config.classes = train->samples.classes ? set->classes : NULL;
     int rc = open_measuring(&measuring, err);
     if (rc == 0)
