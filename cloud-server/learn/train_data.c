@@ -72,7 +72,8 @@ static int take_all(struct train_set *set, struct data *data, struct error *err)
     return rc;
 }
 
-/* The end of each clip is held back: its beginning would leave neighbours on two sides. */
+/* The end of each clip is held back: its middle would have neighbours on two sides. Where clips are short,
+ * as with pictures that have nothing to do with each other, only some of them are. */
 static int split(struct train *train, double held_back, struct error *err)
 {
     struct data_info info;
@@ -83,7 +84,8 @@ static int split(struct train *train, double held_back, struct error *err)
     for (size_t c = 0; rc == 0 && c < info.clip_count; c++) {
         struct data_clip clip;
         data_get_clip(train->data, c, &clip);
-        size_t held = (size_t)((double)clip.count * held_back);
+        size_t due = (size_t)((double)(clip.first + clip.count) * held_back) - train->held.count;
+        size_t held = due < clip.count ? due : clip.count;
         for (size_t i = 0; i < clip.count; i++) {
             struct train_set *set = i + held < clip.count ? &train->learnt : &train->held;
             set->numbers[set->count++] = clip.first + i;
@@ -91,6 +93,10 @@ static int split(struct train *train, double held_back, struct error *err)
     }
     if (rc == 0 && train->learnt.count == 0)
         rc = error_set(err, ERROR_CONFIG, "data", "has no picture to learn from");
+    if (rc == 0 && train->held.count == 0 && train->config->weights == WEIGHTS_TAIL)
+        rc = error_set(err, ERROR_CONFIG, "held_back",
+                       "%g of %zu pictures is none; weights tail measures on them", held_back,
+                       info.picture_count);
     return rc;
 }
 

@@ -69,8 +69,10 @@ const struct train_task_ops *train_ops(const struct train *train)
 const struct tensor *train_input(const struct train *train, const char *name)
 {
     size_t i = 0;
-    while (strcmp(plan_input_name(train->plan, i), name) != 0)
-        assert(++i < plan_input_count(train->plan));
+    while (strcmp(plan_input_name(train->plan, i), name) != 0) {
+        i++;
+        assert(i < plan_input_count(train->plan));
+    }
     return plan_input(train->plan, i);
 }
 
