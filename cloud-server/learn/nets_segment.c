@@ -15,7 +15,7 @@ struct layout {
 static const struct layout layouts[] = {
     [NET_SMALL] = { { 12, 24, 48, 96 }, { 0, 1, 1, 2 } },
     [NET_MEDIUM] = { { 16, 32, 64, 128 }, { 0, 1, 2, 3 } },
-    [NET_LARGE] = { { 20, 40, 80, 144 }, { 0, 1, 2, 3 } },
+    [NET_LARGE] = { { 16, 32, 96, 128 }, { 0, 1, 2, 3 } },
 };
 
 /* Two units over a short cut. The last scale begins with 0, so the block with its input alone. */
