@@ -1,6 +1,7 @@
 /* build: values, places and steps of a plan in the making. Memory is only counted here; where it lies
  * is decided at the end (plan.c), when all lives are known. */
 #include "cpu/build.h"
+#include "cpu/thin.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -297,6 +298,8 @@ static int add_copy(struct build *build, struct cpu_place *from, struct cpu_plac
         struct cpu_place *places[] = { from, to };
         return build_c_step(build, "copy", run_copy_bytes, NULL, places, 2, err);
     }
+    if (thin_copies(&from->layout, &to->layout))
+        return thin_add_step(build, from, (int64_t[]){ 1, 1 }, to, err);
     return build_reorder(build, from, to, err);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PIXEL_BYTES_MIN 32 /* of fewer, a call for each pixel costs more than it saves */
 #define PART_BYTES_MIN ((int64_t)32 << 10) /* less is not worth a thread */
 
 struct thin_state {
@@ -27,6 +28,15 @@ int thin_add_step(struct build *build, struct cpu_place *from, const int64_t ste
     return build_c_step(build, "own:thin", run_thin, state, places, 2, err);
 }
 
+bool thin_copies(const struct layout *from, const struct layout *to)
+{
+    const int64_t *dim = to->shape.dim;
+    return from->shape.rank == 4 && to->shape.rank == 4 && from->type == to->type &&
+           !from->blocked && !to->blocked && from->stride[1] == 1 && to->stride[1] == 1 &&
+           dim[1] * (int64_t)tensor_type_bytes(to->type) >= PIXEL_BYTES_MIN &&
+           (from->stride[3] != dim[1] || to->stride[3] != dim[1]);
+}
+
 static int run_thin(const struct cpu_step *step, struct error *err)
 {
     (void)err;
@@ -42,12 +52,15 @@ static void thin_part(const void *arg, int part, int parts)
     int64_t rows = to->shape.dim[2], columns = to->shape.dim[3], first, end;
     size_t unit = tensor_type_bytes(to->type), pixel = (size_t)to->shape.dim[1] * unit;
     size_t stride = (size_t)(state->step[1] * from->stride[3]) * unit;
+    size_t to_stride = (size_t)to->stride[3] * unit;
     parallel_share(to->shape.dim[0] * rows, 1, part, parts, &first, &end);
     for (int64_t at = first; at < end; at++) {
-        int64_t start = at / rows * from->stride[0] + at % rows * state->step[0] * from->stride[2];
+        int64_t image = at / rows, row = at % rows;
+        int64_t start = image * from->stride[0] + row * state->step[0] * from->stride[2];
+        int64_t to_start = image * to->stride[0] + row * to->stride[2];
         const char *source = (const char *)step->places[0]->data + (size_t)start * unit;
-        char *target = (char *)step->places[1]->data + (size_t)(at * columns) * pixel;
+        char *target = (char *)step->places[1]->data + (size_t)to_start * unit;
         for (int64_t column = 0; column < columns; column++)
-            memcpy(target + (size_t)column * pixel, source + (size_t)column * stride, pixel);
+            memcpy(target + (size_t)column * to_stride, source + (size_t)column * stride, pixel);
     }
 }
