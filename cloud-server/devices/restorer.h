@@ -7,8 +7,8 @@
 #include "analyse/model.h"
 #include "devices/runner.h"
 
-/* With more sizes than this at the same time, plans are made again and again: they hold the weights of
- * their model and the pictures between its layers, some 20 MiB each for street_det behind a x2. */
+/* With more sizes than this at the same time, plans are made again and again: each holds the weights of
+ * its model and the pictures between its layers. */
 #define RESTORER_PLANS_MAX 16u
 
 struct restorer;
