@@ -109,5 +109,10 @@ FORCE:
 # The version is compiled into one file only, the commit into that and into cards of trained models.
 $(B)/obj/common/config/cli.o: CPPFLAGS += -DRUNESPOOR_VERSION='"$(VERSION)"' -DRUNESPOOR_COMMIT='"$(COMMIT)"'
 $(B)/obj/cloud-server/learn/export_card.o: CPPFLAGS += -DRUNESPOOR_COMMIT='"$(COMMIT)"'
+$(B)/obj/common/config/cli.o $(B)/obj/cloud-server/learn/export_card.o: $(B)/commit
+
+$(B)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' >$@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

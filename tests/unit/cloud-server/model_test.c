@@ -100,18 +100,20 @@ static int open_and_check(struct error *err)
     return result;
 }
 
-static void check_shipped_model(enum precision precision)
+static void check_shipped_model(const char *name, const char *found, enum precision precision)
 {
+    char shipped[64];
+    snprintf(shipped, sizeof shipped, "models/%s", name);
     struct model *model = NULL;
     struct error err = { 0 };
     struct text report = { 0 };
-    if (model_open_in(&model, SHIPPED, device, precision, &err) < 0 ||
+    if (model_open_in(&model, shipped, device, precision, &err) < 0 ||
         model_check_report(model, &report, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(model_precision(model), precision);
-    assert_string_equal(model_card(model)->name, "street_det");
+    assert_string_equal(model_card(model)->name, name);
     const char *text = report.data ? report.data : "";
-    assert_non_null(strstr(text, "ok    bicycle"));
+    assert_non_null(strstr(text, found));
     assert_null(strstr(text, "FAIL"));
     text_finish(&report);
     model_close(&model);
@@ -119,16 +121,16 @@ static void check_shipped_model(enum precision precision)
     model_close(&model);
 }
 
-static void test_shipped_model_passes(void **state)
+static void test_shipped_models_pass(void **state)
 {
     (void)state;
     struct device_info info;
     struct model *model = NULL;
     device_get_info(device, &info);
-    check_shipped_model(PRECISION_F32);
-    if (info.bf16) {
-        check_shipped_model(PRECISION_BF16);
-        check_shipped_model(PRECISION_BF16X3);
+    const enum precision precisions[] = { PRECISION_F32, PRECISION_BF16, PRECISION_BF16X3 };
+    for (int i = 0; i < (info.bf16 ? 3 : 1); i++) {
+        check_shipped_model("street_det", "ok    bicycle", precisions[i]);
+        check_shipped_model("camvid_segment", "ok    road", precisions[i]);
     }
     assert_int_equal(model_open(&model, SHIPPED, device, NULL), 0);
     assert_int_equal(model_precision(model), info.bf16 ? PRECISION_BF16 : PRECISION_F32);
@@ -313,7 +315,7 @@ static void test_twinlitenet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shipped_model_passes),
+        cmocka_unit_test(test_shipped_models_pass),
         cmocka_unit_test(test_runs_repeat),
         cmocka_unit_test(test_each_mistake_fails),
         cmocka_unit_test(test_broken_files_are_refused),
