@@ -315,12 +315,9 @@ static void test_twinlitenet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shipped_models_pass),
-        cmocka_unit_test(test_runs_repeat),
-        cmocka_unit_test(test_each_mistake_fails),
-        cmocka_unit_test(test_broken_files_are_refused),
-        cmocka_unit_test(test_yolox_nano),
-        cmocka_unit_test(test_fastestdet),
+        cmocka_unit_test(test_shipped_models_pass), cmocka_unit_test(test_runs_repeat),
+        cmocka_unit_test(test_each_mistake_fails),  cmocka_unit_test(test_broken_files_are_refused),
+        cmocka_unit_test(test_yolox_nano),          cmocka_unit_test(test_fastestdet),
         cmocka_unit_test(test_twinlitenet),
     };
     return cmocka_run_group_tests(tests, setup, cleanup);
