@@ -2,6 +2,7 @@
 #include "evaluate/eval_arms.h"
 #include "analyse/restore.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "evaluate/eval_hash.h"
 #include "evaluate/report.h"
 #include "onnx/onnx.h"
@@ -87,7 +88,7 @@ int eval_arms_make_folder(const char *out, struct error *err)
 
 static void hash_text(uint64_t *hash, const char *text)
 {
-    *hash = eval_hash_bytes(*hash, text, strlen(text) + 1);
+    *hash = hash_bytes(*hash, text, strlen(text) + 1);
 }
 
 /* How classes go together is not written out, as there may be many. */
@@ -95,8 +96,8 @@ static void hash_classes(uint64_t *hash, const struct eval_classes *classes)
 {
     for (uint32_t i = 0; i < classes->count; i++)
         hash_text(hash, classes->names[i]);
-    *hash = eval_hash_bytes(*hash, classes->of_model, classes->model_count * sizeof(int));
-    *hash = eval_hash_bytes(*hash, classes->of_truth, classes->truth_count * sizeof(int));
+    *hash = hash_bytes(*hash, classes->of_model, classes->model_count * sizeof(int));
+    *hash = hash_bytes(*hash, classes->of_truth, classes->truth_count * sizeof(int));
 }
 
 /* Which pictures are sent, where clips begin, and what is scored, come from keys and names together. */
@@ -105,7 +106,7 @@ static void hash_frames(uint64_t *hash, const struct eval_frames *frames)
     for (size_t i = 0; i < frames->count; i++) {
         const struct eval_frame *frame = &frames->items[i];
         const uint32_t numbers[] = { frame->picture, frame->clip, frame->scored };
-        *hash = eval_hash_bytes(*hash, numbers, sizeof numbers);
+        *hash = hash_bytes(*hash, numbers, sizeof numbers);
     }
 }
 
@@ -117,7 +118,7 @@ static int hash_common(struct layout *layout, struct error *err)
     const char *const paths[] = { "/proc/self/exe",   keys->data.pictures, keys->data.labels,
                                   keys->data.classes, keys->model,         layout->config->golden };
     char numbers[128];
-    layout->common = EVAL_HASH_START;
+    layout->common = HASH_START;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         hash_text(&layout->common, paths[i] && *paths[i] ? "file" : "");
         int failed = paths[i] && *paths[i] ? eval_hash_path(&layout->common, paths[i], err) : 0;
@@ -142,7 +143,7 @@ static int hash_networks(struct layout *layout, struct error *err)
     for (size_t i = 0; !failed && i < keys->restore.count; i++) {
         if (keys->restore_list[i].kind != RESTORE_NETWORK)
             continue;
-        layout->files[i] = EVAL_HASH_START;
+        layout->files[i] = HASH_START;
         failed = eval_hash_path(&layout->files[i], keys->restore_list[i].file, err);
         if (!failed && !layout->analytics)
             failed = onnx_read_file(&layout->analytics, layout->config->card->file_path, err);

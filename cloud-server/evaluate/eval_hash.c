@@ -1,5 +1,6 @@
 /* eval_hash: see the header. */
 #include "evaluate/eval_hash.h"
+#include "base/hash.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -8,18 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PRIME 0x100000001b3ull
 #define READ_BYTES 65536u
 
 static int hash_folder(uint64_t *hash, const char *path, struct error *err);
-
-uint64_t eval_hash_bytes(uint64_t hash, const void *bytes, size_t count)
-{
-    const uint8_t *at = bytes;
-    for (size_t i = 0; i < count; i++)
-        hash = (hash ^ at[i]) * PRIME;
-    return hash;
-}
 
 static int hash_file(uint64_t *hash, const char *path, struct error *err)
 {
@@ -31,7 +23,7 @@ static int hash_file(uint64_t *hash, const char *path, struct error *err)
                       : error_set_errno(err, errno, path, "cannot open it");
     for (size_t count = 1; !failed && count > 0;) {
         count = fread(buffer, 1, READ_BYTES, file);
-        *hash = eval_hash_bytes(*hash, buffer, count);
+        *hash = hash_bytes(*hash, buffer, count);
         if (count == 0 && ferror(file))
             failed = error_set_errno(err, errno, path, "cannot read it");
     }
@@ -70,7 +62,7 @@ static int hash_entry(uint64_t *hash, const char *folder, const char *name, stru
         return error_set_errno(err, errno, path, "cannot open it");
     if (!S_ISREG(status.st_mode))
         return 0;
-    *hash = eval_hash_bytes(*hash, name, strlen(name) + 1);
+    *hash = hash_bytes(*hash, name, strlen(name) + 1);
     return hash_file(hash, path, err);
 }
 

@@ -9,12 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* FNV-1a, 64 bits; also for going on from the hash of something else. */
-#define EVAL_HASH_START 0xcbf29ce484222325ull
-uint64_t eval_hash_bytes(uint64_t hash, const void *bytes, size_t count);
-
-/* Goes on with a file's bytes, or with the names and bytes of all files of a folder (not of folders in
- * it, and not what begins with a dot), in the order of their names. */
+/* Goes on (base/hash.h) with a file's bytes, or with the names and bytes of all files of a folder (not of
+ * folders in it, and not what begins with a dot), in the order of their names. */
 int eval_hash_path(uint64_t *hash, const char *path, struct error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include "learn/checkpoint.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -17,8 +18,6 @@
 #define STEP_DIGITS 12
 #define MAGIC "RSPRCK01"
 #define MAGIC_BYTES 8u
-#define CHECKSUM_START UINT64_C(0xCBF29CE484222325)
-#define CHECKSUM_PRIME UINT64_C(0x100000001B3)
 #define FILES_MAX 100000u
 
 struct checkpoint {
@@ -47,7 +46,6 @@ struct path {
 static struct path path_of(const char *folder, uint64_t step);
 static int list_files(struct file_list *list, const char *folder, struct error *err);
 static int remove_old(const char *folder, struct error *err);
-static uint64_t checksum(const char *bytes, size_t size);
 static int parse(struct checkpoint *checkpoint, const char *path, struct error *err);
 
 int checkpoint_write(const char *folder, uint64_t step, const struct checkpoint_part *parts,
@@ -65,7 +63,7 @@ int checkpoint_write(const char *folder, uint64_t step, const struct checkpoint_
         text_add(&text, parts[i].name, sizes[0]);
         text_add(&text, parts[i].data, parts[i].size);
     }
-    number = text.failed ? 0 : checksum(text.data, text.size);
+    number = text.failed ? 0 : hash_bytes(HASH_START, text.data, text.size);
     text_add(&text, (const char *)&number, sizeof number);
     int rc = file_write_text(path.text, &text, err);
     text_finish(&text);
@@ -127,14 +125,6 @@ void checkpoint_free(struct checkpoint **checkpoint)
 
 /* ---- bytes ---- */
 
-static uint64_t checksum(const char *bytes, size_t size)
-{
-    uint64_t sum = CHECKSUM_START;
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ (uint8_t)bytes[i]) * CHECKSUM_PRIME;
-    return sum;
-}
-
 static bool take(struct rest *rest, void *to, size_t size)
 {
     if (rest->size < size)
@@ -169,7 +159,7 @@ static int parse(struct checkpoint *checkpoint, const char *path, struct error *
     size_t summed = checkpoint->bytes.size - sizeof sum;
     memcpy(&sum, checkpoint->bytes.data + summed, sizeof sum);
     rest.size -= sizeof sum;
-    if (sum != checksum(checkpoint->bytes.data, summed))
+    if (sum != hash_bytes(HASH_START, checkpoint->bytes.data, summed))
         return error_set(err, ERROR_FORMAT, path, "is damaged: its checksum does not fit");
     if (!take(&rest, &checkpoint->step, sizeof checkpoint->step) ||
         !take(&rest, &count, sizeof count) || count > CHECKPOINT_PARTS_MAX)
