@@ -15,7 +15,6 @@
 #define SHRINK_PLAIN 1.25
 
 static int check_config(const struct restore_config *config, struct error *err);
-static int restore_picture(struct compose *c, const struct restore_config *config, int picture);
 static int resize(struct compose *c, int picture, int64_t width, int64_t height);
 static int64_t count_samples(int64_t from, int64_t to);
 static int average(struct compose *c, int picture, int64_t rows, int64_t columns);
@@ -73,8 +72,10 @@ static int check_config(const struct restore_config *config, struct error *err)
 /* ---- from received to the camera's size ---- */
 
 /* Only linear interpolation never overshoots. */
-static int restore_picture(struct compose *c, const struct restore_config *config, int picture)
+int restore_picture(struct compose *c, const struct restore_config *config, int picture)
 {
+    if (config->kind == RESTORE_NONE)
+        return picture;
     if (config->kind == RESTORE_BILINEAR)
         return restore_by_resize(c, config, picture, "linear");
     if (config->kind == RESTORE_NETWORK)

@@ -41,6 +41,10 @@ struct restore_config {
 int restore_embed(struct graph **whole, const struct graph *analytics, const struct card *card,
                   const struct restore_config *config, struct card_input *input, struct error *err);
 
+/* The same restoring alone: pictures (1x3xheightxwidth) at the camera's size, in 0..1 but for RESTORE_NONE,
+ * which leaves them as they are. */
+int restore_picture(struct compose *c, const struct restore_config *config, int picture);
+
 /* The same fitting alone, for graphs that are put together elsewhere: pictures (Nx3xHxW, RGB in 0..1) as
  * a network with that input reads them. */
 int restore_fit(struct compose *c, const struct card_input *input, int pictures);

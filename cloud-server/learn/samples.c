@@ -1,7 +1,6 @@
 /* samples: loader i of n makes the batches of steps i, i + n, i + 2 n, … and puts them into a queue of its
  * own, so their order is that of the steps however fast each of them is. */
 #include "base/queue.h"
-#include "learn/nets.h"
 #include "learn/samples_parts.h"
 
 #include <assert.h>
@@ -21,8 +20,10 @@ const struct option_spec samples_augment_options[] = {
 };
 
 const struct option_spec samples_damage_options[] = {
-    OPTION_U32(samples_damage, factor, "0", 0, NET_FACTOR_MAX, "",
-               "sides of what is sent are less by this; 1 for the codec's damage alone"),
+    OPTION_STRINGS(
+        samples_damage, factors, 0, SAMPLES_FACTORS_MAX,
+        "sides of what is sent are less by this, 1 to 4; 1 for the codec's damage alone; superres: "
+        "exactly one; segment: one of them by chance, or none, then the source is learnt from"),
     OPTION_U32(samples_damage, bitrate_min_kbps, "50", 8, 200000, "kbit/s",
                "pictures are sent at bitrates from here, all ratios alike,"),
     OPTION_U32(samples_damage, bitrate_max_kbps, "200", 8, 200000, "kbit/s", "to here"),

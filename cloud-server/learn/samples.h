@@ -20,24 +20,31 @@ struct samples_augment {
 };
 extern const struct option_spec samples_augment_options[];
 
+#define SAMPLES_FACTORS_MAX 4u
+
 /* What pictures lose on their way, one stream after the other at a bitrate from the range. */
 struct samples_damage {
-    uint32_t factor; /* of the sides; 0: nothing is sent */
+    struct option_strings factors;
     uint32_t bitrate_min_kbps, bitrate_max_kbps;
     double fps;       /* of the source */
     struct rung rung; /* width and height 0 */
+
+    /* Not keys: what factors says for one of two uses, by how much sides of what is sent are less. */
+    uint32_t factor; /* received pictures stand beside the source; 0: none */
+    uint32_t drawn[SAMPLES_FACTORS_MAX], drawn_count; /* or in its place, enlarged to its size; one of
+                                                         these by chance */
 };
 extern const struct option_spec samples_damage_options[];
 
 struct samples_config {
     uint32_t width, height;           /* pictures are brought to this size */
-    uint32_t crop_width, crop_height; /* of it; with damage multiples of factor */
+    uint32_t crop_width, crop_height; /* of it; multiples of factor, if any */
     uint32_t batch;
     uint32_t crops;         /* of each picture in an epoch */
     const uint8_t *classes; /* borrowed: a class or SAMPLES_IGNORE for each value of label maps; NULL:
                                no labels */
     struct samples_augment augment;
-    struct samples_damage damage; /* scale has to be 1 then */
+    struct samples_damage damage; /* with factor scale has to be 1 */
     uint64_t seed;
     uint32_t loaders;
     uint64_t cache_bytes; /* of decoded pictures, beyond what is being worked on */
@@ -46,7 +53,7 @@ struct samples_config {
 /* RGB in 0..1. */
 struct sample_batch {
     uint64_t step;
-    float *source; /* batch x 3 x crop_height x crop_width */
+    float *source; /* batch x 3 x crop_height x crop_width; or what takes its place */
     float *received; /* the same of what was received, both sides less by factor; NULL: nothing sent */
     int64_t *labels; /* batch x crop_height x crop_width; NULL: none */
     int failed;      /* samples_take gives it */

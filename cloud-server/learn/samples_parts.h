@@ -4,6 +4,7 @@
 #define RUNESPOOR_LEARN_SAMPLES_PARTS_H
 
 #include "base/random.h"
+#include "learn/enlarge.h"
 #include "learn/samples.h"
 #include "media/scale.h"
 #include <pthread.h>
@@ -40,7 +41,9 @@ struct sample_pictures {
 struct sample_view {
     struct scaler *scaler;
     struct planes source, received;
-    uint8_t *labels; /* width * height, classes */
+    struct planes sent;                               /* received, before it is enlarged */
+    struct enlarge *enlarge[SAMPLES_FACTORS_MAX + 1]; /* by factor; NULL: not needed yet */
+    uint8_t *labels;                                  /* width * height, classes */
 };
 
 int sample_pictures_open(struct sample_pictures *pictures, struct data *data, const size_t *numbers,

@@ -14,7 +14,8 @@ static int read_labels(struct sample_pictures *pictures, size_t index, struct pi
                        uint8_t *labels, struct error *err);
 static int keep_video(struct sample_pictures *pictures, struct error *err);
 static int receive(struct sample_pictures *pictures, struct sample_view *view, size_t index,
-                   uint64_t epoch, struct picture *picture, struct error *err);
+                   uint64_t epoch, struct picture *picture, const struct planes *received,
+                   struct error *err);
 static size_t area(const struct samples_config *config);
 
 int sample_pictures_open(struct sample_pictures *pictures, struct data *data, const size_t *numbers,
@@ -54,12 +55,16 @@ void sample_pictures_finish(struct sample_pictures *pictures)
 int sample_view_open(struct sample_view *view, const struct samples_config *config, struct error *err)
 {
     uint32_t factor = config->damage.factor;
+    bool drawn = config->damage.drawn_count > 0;
     view->source = (struct planes){ config->width, config->height, malloc(3 * area(config)) };
     view->labels = malloc(area(config));
     if (factor > 0)
         view->received = (struct planes){ config->width / factor, config->height / factor,
                                           malloc(3 * area(config)) };
-    if (!view->source.bytes || !view->labels || (factor > 0 && !view->received.bytes))
+    if (drawn)
+        view->sent.bytes = malloc(3 * area(config)); /* enough for any factor */
+    if (!view->source.bytes || !view->labels || (factor > 0 && !view->received.bytes) ||
+        (drawn && !view->sent.bytes))
         return error_set(err, ERROR_MEMORY, "samples", "no room for a picture");
     return scaler_create(&view->scaler, err);
 }
@@ -69,7 +74,10 @@ void sample_view_finish(struct sample_view *view)
     scaler_destroy(&view->scaler);
     free(view->source.bytes);
     free(view->received.bytes);
+    free(view->sent.bytes);
     free(view->labels);
+    for (size_t i = 0; i <= SAMPLES_FACTORS_MAX; i++)
+        enlarge_close(&view->enlarge[i]);
 }
 
 /* ---- filling a view ---- */
@@ -131,11 +139,14 @@ int sample_view_fill(struct sample_view *view, struct sample_pictures *pictures,
                      uint64_t epoch, struct error *err)
 {
     struct picture *picture = NULL;
+    const struct samples_damage *damage = &pictures->config->damage;
     int rc = get_picture(view, pictures, index, &picture, err);
-    if (rc == 0)
+    if (rc == 0 && damage->drawn_count == 0)
         rc = to_planes(view->scaler, picture, &view->source, err);
-    if (rc == 0 && pictures->config->damage.factor > 0)
-        rc = receive(pictures, view, index, epoch, picture, err);
+    if (rc == 0 && damage->factor > 0)
+        rc = receive(pictures, view, index, epoch, picture, &view->received, err);
+    if (rc == 0 && damage->drawn_count > 0)
+        rc = receive(pictures, view, index, epoch, picture, &view->source, err);
     picture_unref(&picture);
     return rc < 0
                ? error_wrap(err, "%s", data_picture_name(pictures->data, pictures->numbers[index]))
@@ -203,8 +214,25 @@ static int keep_video(struct sample_pictures *pictures, struct error *err)
 
 /* ---- what is received ---- */
 
+/* factor: by how much the sides of what was sent are less than those of received; 1: not at all. */
+static int take_received(struct sample_view *view, struct picture *got, uint32_t factor,
+                         const struct planes *received, struct error *err)
+{
+    struct enlarge **enlarge = &view->enlarge[factor];
+    if (factor == 1)
+        return to_planes(view->scaler, got, received, err);
+    view->sent.width = received->width / factor;
+    view->sent.height = received->height / factor;
+    int rc = to_planes(view->scaler, got, &view->sent, err);
+    const struct enlarge_sizes sizes = { view->sent.width, view->sent.height, received->width,
+                                         received->height };
+    if (rc == 0 && !*enlarge)
+        rc = enlarge_open(enlarge, &sizes, err);
+    return rc < 0 ? rc : enlarge_run(*enlarge, view->sent.bytes, received->bytes, err);
+}
+
 static int degrade_one(const struct samples_config *config, uint64_t chance, struct picture *picture,
-                       struct scaler *scaler, const struct planes *received, struct error *err)
+                       struct sample_view *view, const struct planes *received, struct error *err)
 {
     const struct samples_damage *damage = &config->damage;
     struct degrade_config way = { .rung = damage->rung,
@@ -218,14 +246,17 @@ static int degrade_one(const struct samples_config *config, uint64_t chance, str
     size_t bytes;
     random_seed(&random, chance);
     double low = damage->bitrate_min_kbps, high = damage->bitrate_max_kbps;
-    way.rung.width = received->width;
-    way.rung.height = received->height;
     way.rung.bitrate_kbps = (uint32_t)lround(low * pow(high / low, random_next_unit(&random)));
+    uint64_t motion = random_next_u64(&random);
+    uint32_t factor =
+        damage->drawn_count > 0 ? damage->drawn[random_next_u64(&random) % damage->drawn_count] : 1;
+    way.rung.width = received->width / factor;
+    way.rung.height = received->height / factor;
     int rc = degrade_open(&degrade, &way, err);
     if (rc == 0)
-        rc = degrade_pan(degrade, picture, random_next_u64(&random), &got, &bytes, err);
+        rc = degrade_pan(degrade, picture, motion, &got, &bytes, err);
     if (rc == 0)
-        rc = to_planes(scaler, got, received, err);
+        rc = take_received(view, got, factor, received, err);
     picture_unref(&got);
     degrade_close(&degrade);
     return rc;
@@ -264,14 +295,15 @@ static void keep_received(struct sample_pictures *pictures, size_t index, uint64
 }
 
 static int receive(struct sample_pictures *pictures, struct sample_view *view, size_t index,
-                   uint64_t epoch, struct picture *picture, struct error *err)
+                   uint64_t epoch, struct picture *picture, const struct planes *received,
+                   struct error *err)
 {
-    if (find_received(pictures, index, epoch, &view->received))
+    if (find_received(pictures, index, epoch, received))
         return 0;
     uint64_t chance =
         samples_chance(pictures->config->seed, CHANCE_DAMAGE, epoch, pictures->numbers[index]);
-    int rc = degrade_one(pictures->config, chance, picture, view->scaler, &view->received, err);
+    int rc = degrade_one(pictures->config, chance, picture, view, received, err);
     if (rc == 0 && pictures->config->crops > 1)
-        keep_received(pictures, index, epoch, &view->received);
+        keep_received(pictures, index, epoch, received);
     return rc;
 }

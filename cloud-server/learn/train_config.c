@@ -98,7 +98,7 @@ const struct option_spec train_options[] = {
                "epochs from one measurement on the pictures of validation to the next"),
     OPTION_SECTION(train_config, augment, samples_augment_options, "what happens to crops by chance"),
     OPTION_SECTION(train_config, damage, samples_damage_options,
-                   "superres: what pictures lose on their way"),
+                   "what pictures lose on their way to the server"),
     OPTION_ENUM(train_config, pixel_loss, "charbonnier", pixel_words,
                 "superres: how far restored pixels are from those of the source"),
     OPTION_SECTION(train_config, analytics, analytics_options,
@@ -130,6 +130,8 @@ const struct option_spec train_options[] = {
 };
 
 static void check(struct config *loaded, struct train_config *config);
+static void read_factors(struct config *loaded, struct train_config *config);
+static void check_damage(struct config *loaded, const struct train_config *config);
 static void check_segment(struct config *loaded, const struct train_config *config);
 static void check_superres(struct config *loaded, const struct train_config *config);
 static int write_recipe(const struct config *loaded, struct train_config *config, struct error *err);
@@ -159,10 +161,13 @@ static void check(struct config *loaded, struct train_config *config)
         config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
     if (config->weights == WEIGHTS_TAIL && config->held_back <= 0)
         config_add_problem(loaded, "held_back", "must be above 0 for weights tail");
+    read_factors(loaded, config);
     if (config->task == TRAIN_SEGMENT)
         check_segment(loaded, config);
     else
         check_superres(loaded, config);
+    if (config->damage.factors.count > 0)
+        check_damage(loaded, config);
     if (!*config->out)
         config_add_problem(loaded, "out", "is empty; name a folder");
     size_t letters = strspn(config->model.name, NAME_LETTERS);
@@ -187,8 +192,6 @@ static void check_segment(struct config *loaded, const struct train_config *conf
         config_add_problem(loaded, "data.labels", "is required: a segmenter learns from label maps");
     if (*config->validation.pictures && !*config->validation.labels)
         config_add_problem(loaded, "validation.labels", "is required where there are pictures");
-    if (config->damage.factor > 0)
-        config_add_problem(loaded, "damage.factor", "is for superres: a segmenter sees the source");
     if (*config->analytics.model)
         config_add_problem(loaded, "analytics.model",
                            "is for superres: nothing is behind a segmenter");
@@ -196,29 +199,56 @@ static void check_segment(struct config *loaded, const struct train_config *conf
 
 static void check_superres(struct config *loaded, const struct train_config *config)
 {
-    const struct samples_damage *damage = &config->damage;
-    uint32_t factor = damage->factor;
+    uint32_t factor = config->damage.factor;
     if (*config->analytics.model && config->analytics.loss == ANALYTICS_LABELS) {
         if (!*config->data.labels)
             config_add_problem(loaded, "data.labels", "is required by analytics.loss labels");
         if (*config->validation.pictures && !*config->validation.labels)
             config_add_problem(loaded, "validation.labels", "is required by analytics.loss labels");
     }
-    if (factor == 0) {
-        config_add_problem(loaded, "damage.factor", "is required: 1 to %u", NET_FACTOR_MAX);
-        return;
-    }
-    if (config->width % (2 * factor) || config->height % (2 * factor))
-        config_add_problem(loaded, "damage.factor", "%ux%u by %u makes no even size", config->width,
-                           config->height, factor);
-    if (config->crop_width % factor || config->crop_height % factor)
-        config_add_problem(loaded, "crop_width", "%ux%u is no multiple of damage.factor %u",
+    if (config->damage.factors.count != 1)
+        config_add_problem(loaded, "damage.factors", "must be one number: 1 to %u", NET_FACTOR_MAX);
+    else if (factor > 0 && (config->crop_width % factor || config->crop_height % factor))
+        config_add_problem(loaded, "crop_width", "%ux%u is no multiple of damage.factors %u",
                            config->crop_width, config->crop_height, factor);
+}
+
+/* The list means another thing to each task. */
+static void read_factors(struct config *loaded, struct train_config *config)
+{
+    const struct option_strings *list = &config->damage.factors;
+    uint32_t *drawn = config->damage.drawn;
+    for (size_t i = 0; i < list->count && i < SAMPLES_FACTORS_MAX; i++) {
+        const char *word = list->items[i];
+        char key[48];
+        snprintf(key, sizeof key, "damage.factors.%zu", i);
+        uint32_t factor = word[0] >= '1' && !word[1] ? (uint32_t)(word[0] - '0') : 0;
+        bool known = factor >= 1 && factor <= NET_FACTOR_MAX;
+        drawn[i] = known ? factor : 1;
+        if (!known)
+            config_add_problem(loaded, key, "\"%.60s\" is not one of 1 to %u", word, NET_FACTOR_MAX);
+        else if (config->width % (2 * factor) || config->height % (2 * factor))
+            config_add_problem(loaded, key, "%ux%u by %u makes no even size", config->width,
+                               config->height, factor);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(word, list->items[j]) == 0)
+                config_add_problem(loaded, key, "\"%.60s\" is there twice", word);
+        config->damage.drawn_count++;
+    }
+    if (config->task == TRAIN_SUPERRES) {
+        config->damage.factor = config->damage.drawn_count > 0 ? drawn[0] : 0;
+        config->damage.drawn_count = 0;
+    }
+}
+
+static void check_damage(struct config *loaded, const struct train_config *config)
+{
+    const struct samples_damage *damage = &config->damage;
     if (damage->bitrate_min_kbps > damage->bitrate_max_kbps)
         config_add_problem(loaded, "damage.bitrate_min_kbps", "%u is above bitrate_max_kbps %u",
                            damage->bitrate_min_kbps, damage->bitrate_max_kbps);
     if (damage->rung.width || damage->rung.height)
-        config_add_problem(loaded, "damage.rung.width", "follows from damage.factor: leave it out");
+        config_add_problem(loaded, "damage.rung.width", "follows from damage.factors: leave it out");
     if (damage->rung.mode != RATE_BITRATE)
         config_add_problem(loaded, "damage.rung.mode", "must be bitrate, which is what is varied");
 }

@@ -208,7 +208,7 @@ static void restore_instead(const struct scratch *scratch, const char *data)
             "task: superres\n"
             "data: %s\n"
             "held_back: 0.34\n"
-            "damage: {factor: 2, bitrate_min_kbps: 40, bitrate_max_kbps: 160}\n"
+            "damage: {factors: [2], bitrate_min_kbps: 40, bitrate_max_kbps: 160}\n"
             "size: small\nwidth: 192\nheight: 144\ncrop_width: 64\ncrop_height: 48\nbatch: 4\n"
             "crops: 4\nsteps: " STEPS "\nthreads: 1\ncheckpoint_steps: 3\n"
             "rate: [{k1: 0.002}]\nmodel: {name: tiny}\n",

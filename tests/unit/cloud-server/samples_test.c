@@ -225,6 +225,57 @@ static void whole_pictures_are_those_of_the_set(void **state)
     data_close(&data);
 }
 
+/* Crops of what was received, in place of the source's: from the same place, in the same colours, with the
+ * same labels; damaged the more, the smaller they were sent. */
+static void received_pictures_take_the_sources_place(void **state)
+{
+    (void)state;
+    struct samples_config config = some_config(), other;
+    double worse = 0;
+    config.cache_bytes = 0;
+    config.augment.jitter = 0.2;
+    const size_t floats = 3 * pixels_of(&config);
+    struct data *data = open_camvid();
+    for (uint32_t factor = 1; factor <= 4; factor++) {
+        double apart = 0;
+        other = config;
+        other.damage = some_damage(0);
+        other.damage.drawn[0] = factor;
+        other.damage.drawn_count = 1;
+        struct samples *plain = open_samples(data, &config, 0), *sent = open_samples(data, &other, 0);
+        struct sample_batch *left = take(plain), *right = take(sent);
+        assert_null(right->received);
+        assert_memory_equal(left->labels, right->labels, floats / 3 * sizeof(int64_t));
+        for (size_t i = 0; i < floats; i++)
+            apart += pow((double)(left->source[i] - right->source[i]), 2) / (double)floats;
+        print_message("in its place, x%u: %.1f dB\n", factor, -10 * log10(apart));
+        assert_true(apart > worse && apart < 1e-2); /* the same things at the same place */
+        worse = apart;
+        sample_batch_free(&left);
+        sample_batch_free(&right);
+        samples_close(&plain);
+        samples_close(&sent);
+    }
+    data_close(&data);
+}
+
+/* Which factor, too, follows from seed and step; kept between the crops of an epoch or not. */
+static void factors_are_drawn(void **state)
+{
+    (void)state;
+    struct samples_config config = some_config(), other;
+    config.damage = some_damage(0);
+    config.damage.drawn_count = 3;
+    memcpy(config.damage.drawn, (const uint32_t[]){ 1, 2, 4 }, 3 * sizeof(uint32_t));
+    other = config;
+    other.loaders = 2;
+    other.cache_bytes = 0;
+    expect_same(&config, &other, 2, 6, true);
+    other.damage.drawn[0] = 3;
+    other.damage.drawn_count = 1;
+    expect_same(&config, &other, 2, 2, false);
+}
+
 /* Mean squared difference of what was received and what the crop becomes when it is made smaller, by the
  * mean of blocks, moved by (dx, dy) of its pixels. */
 static double distance(const struct sample_batch *batch, const struct samples_config *config,
@@ -358,6 +409,8 @@ int main(void)
         cmocka_unit_test(damage_follows_too),
         cmocka_unit_test(whole_pictures_are_those_of_the_set),
         cmocka_unit_test(received_crops_show_the_same),
+        cmocka_unit_test(received_pictures_take_the_sources_place),
+        cmocka_unit_test(factors_are_drawn),
         cmocka_unit_test(outside_of_the_picture_nothing_counts),
         cmocka_unit_test(videos_have_to_fit),
         cmocka_unit_test(a_broken_picture_is_told),

@@ -62,10 +62,34 @@ static void mistakes_are_named(void **state)
     expect_mistake("height=361", NULL, "width: 480x361: sides must be even");
     expect_mistake("weights=tail", "held_back=0", "held_back: must be above 0");
     expect_mistake("analytics.model=m", NULL, "analytics.model: is for superres");
-    expect_mistake("damage.factor=2", NULL, "damage.factor: is for superres");
-    expect_mistake("task=superres", NULL, "damage.factor: is required");
-    expect_mistake("task=superres", "damage.factor=5", "damage.factor");
+    expect_mistake("task=superres", NULL, "damage.factors: must be one number: 1 to 4");
+    expect_mistake("task=superres", "damage.factors=1,2", "damage.factors: must be one number");
+    expect_mistake("damage.factors=1,5", NULL, "damage.factors.1: \"5\" is not one of 1 to 4");
+    expect_mistake("damage.factors=half", NULL, "damage.factors.0: \"half\" is not one of");
+    expect_mistake("damage.factors=2,2", NULL, "damage.factors.1: \"2\" is there twice");
+    expect_mistake("damage.factors=1,4", "width=484", "damage.factors.1: 484x360 by 4 makes no even");
+    expect_mistake("damage.factors=1", "damage.bitrate_min_kbps=300", "is above bitrate_max_kbps");
     expect_mistake("rate.0.policy=cosinus", NULL, "rate.0.policy");
+}
+
+/* What is sent takes the source's place for a segmenter, and stands beside it for a restorer. */
+static void factors_mean_what_the_task_needs(void **state)
+{
+    (void)state;
+    struct train_config config;
+    struct config *loaded;
+    const char *const segment[] = { "damage.factors=4,1" };
+    assert_int_equal(load(&loaded, &config, segment, 1), 0);
+    assert_int_equal(config.damage.factor, 0);
+    assert_int_equal(config.damage.drawn_count, 2);
+    assert_int_equal(config.damage.drawn[0], 4);
+    assert_int_equal(config.damage.drawn[1], 1);
+    train_config_free(&loaded, &config);
+    const char *const superres[] = { "task=superres", "damage.factors=2" };
+    assert_int_equal(load(&loaded, &config, superres, 2), 0);
+    assert_int_equal(config.damage.factor, 2);
+    assert_int_equal(config.damage.drawn_count, 0);
+    train_config_free(&loaded, &config);
 }
 
 static void mistakes_of_restoring_are_named(void **state)
@@ -83,7 +107,7 @@ static void mistakes_of_restoring_are_named(void **state)
         { "validation.pictures=v", "validation.labels: is required by analytics.loss" },
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
-        const char *const sets[] = { "task=superres",     "damage.factor=4",       "crop_width=240",
+        const char *const sets[] = { "task=superres",     "damage.factors=4",      "crop_width=240",
                                      "analytics.model=m", "analytics.loss=labels", mistakes[i].set };
         struct train_config config;
         struct config *loaded;
@@ -109,9 +133,10 @@ static void the_recipe_is_what_counts(void **state)
     (void)state;
     static const char *const same[] = { "out=elsewhere",      "loaders=3",        "cache_mib=1",
                                         "checkpoint_steps=7", "model.name=other", "seed=1" };
-    static const char *const different[] = { "seed=2",          "batch=9",   "augment.jitter=0",
-                                             "size=large",      "threads=2", "rate.0.k1=0.1",
-                                             "optimiser.clip=2" };
+    static const char *const different[] = { "seed=2",           "batch=9",
+                                             "augment.jitter=0", "size=large",
+                                             "threads=2",        "rate.0.k1=0.1",
+                                             "optimiser.clip=2", "damage.factors=2" };
     char *plain = recipe_of(NULL);
     assert_non_null(strstr(plain, "\nseed: 1\n"));
     assert_null(strstr(plain, "#"));
@@ -135,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_hold),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(factors_mean_what_the_task_needs),
         cmocka_unit_test(mistakes_of_restoring_are_named),
         cmocka_unit_test(the_recipe_is_what_counts),
     };
