@@ -1,6 +1,7 @@
 /* config: the root table of cloud-server.yaml. A module that has options owns their table; only the
  * small sections of the rooms themselves are described here. */
 #include "config.h"
+#include "analyse/card.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/http.h"
@@ -25,13 +26,18 @@ static const struct option_spec keys_options[] = {
 static const char *const fallback_words[] = { "auto", "none", "bicubic", NULL };
 
 static const struct option_spec model_restore_options[] = {
-    OPTION_STRINGS(
-        model_restore_config, networks, 0, POOL_NETWORKS_MAX,
-        "ONNX files of networks that enlarge (RGB or luma); the first that makes exactly the "
-        "camera's size of the received one serves"),
+    { .name = "networks",
+      .kind = OPTION_KIND_STRINGS,
+      .offset = offsetof(struct model_restore_config, networks),
+      .fallback = POOL_NETWORKS_CARD,
+      .max = POOL_NETWORKS_MAX,
+      .help =
+          "networks that enlarge (RGB or luma): ONNX files, and card for those that the model's "
+          "card names; the first that makes exactly the camera's size of the received one serves, "
+          "[] is none" },
     OPTION_ENUM(model_restore_config, fallback, "auto", fallback_words,
                 "for smaller pictures that no network fits: none leaves them as they are, auto is "
-                "bicubic where networks are named and none elsewhere"),
+                "bicubic for a model that has networks and none for others"),
     OPTION_END,
 };
 
@@ -120,33 +126,37 @@ const struct option_spec server_options[] = {
     OPTION_END,
 };
 
-static struct model_config model_fallback = { .name = "street_det", .folder = "models/street_det" };
+static char *networks_fallback[] = { POOL_NETWORKS_CARD };
+static struct model_config model_fallback = { .name = "street_det",
+                                              .folder = "models/street_det",
+                                              .restore.networks = { networks_fallback, 1 } };
 
-/* Answers and logs name a network by its file, without folder and extension. */
-static void network_name(const char *file, char *name, size_t bytes)
+static bool is_card(const char *network)
 {
-    const char *slash = strrchr(file, '/');
-    snprintf(name, bytes, "%s", slash ? slash + 1 : file);
-    char *dot = strrchr(name, '.');
-    if (dot && dot > name)
-        *dot = '\0';
+    return strcmp(network, POOL_NETWORKS_CARD) == 0;
 }
 
+/* Answers and logs name a network by its file. Those of the card are not known here: a worker that
+ * loads it sees whether all have names of their own. */
 static void check_networks(struct config *loaded, size_t model, const struct option_strings *networks)
 {
     char name[CONFIG_STRING_BYTES_MAX + 1], other[CONFIG_STRING_BYTES_MAX + 1], key[80];
     struct error err;
 
     for (size_t i = 0; i < networks->count; i++) {
+        const char *network = networks->items[i];
         snprintf(key, sizeof key, "models.%zu.restore.networks", model);
-        network_name(networks->items[i], name, sizeof name);
-        if (wire_check_name(name, networks->items[i], &err) < 0)
+        card_name_network(network, name, sizeof name);
+        if (wire_check_name(name, network, &err) < 0)
             config_add_problem(loaded, key, "%s", err.text);
         for (size_t j = 0; j < i; j++) {
-            network_name(networks->items[j], other, sizeof other);
-            if (strcmp(name, other) == 0)
+            card_name_network(networks->items[j], other, sizeof other);
+            if (strcmp(name, other) == 0 && is_card(network) == is_card(networks->items[j]))
                 config_add_problem(loaded, key,
-                                   "two networks are named '%s': answers must tell which", name);
+                                   is_card(network)
+                                       ? "'%s' is there twice"
+                                       : "two networks are named '%s': answers must tell which",
+                                   name);
         }
     }
 }
@@ -200,12 +210,6 @@ int server_config_load(struct config **loaded, struct server_config *config, con
         return error_set(err, ERROR_CONFIG, path ? path : "defaults", "%s",
                          config_problem(*loaded, 0));
     return 0;
-}
-
-bool server_config_falls_back(const struct model_restore_config *restore)
-{
-    return restore->fallback == FALLBACK_BICUBIC ||
-           (restore->fallback == FALLBACK_AUTO && restore->networks.count > 0);
 }
 
 bool server_config_analyses(const struct server_config *config)

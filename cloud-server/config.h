@@ -18,11 +18,8 @@ struct keys_config {
     char *allow;         /* folder of agents that may connect */
 };
 
-/* What to do where no network fits a picture smaller than the camera's. */
-enum restore_fallback { FALLBACK_AUTO, FALLBACK_NONE, FALLBACK_BICUBIC };
-
 struct model_restore_config {
-    struct option_strings networks; /* ONNX files */
+    struct option_strings networks; /* as in struct pool_model */
     int fallback;                   /* enum restore_fallback */
 };
 
@@ -81,9 +78,6 @@ extern const struct option_spec server_options[];
 /* config_load with the checks of this file; *loaded as config_load leaves it. Sets the log levels. */
 int server_config_load(struct config **loaded, struct server_config *config, const char *path,
                        const char *const *sets, size_t set_count, struct error *err);
-
-/* Whether pictures that no network fits are restored by bicubic interpolation. */
-bool server_config_falls_back(const struct model_restore_config *restore);
 
 /* False when the server as a whole does no analysis. */
 bool server_config_analyses(const struct server_config *config);

@@ -39,7 +39,7 @@ static int open_pool(struct server *server, uv_loop_t *loop, const char *program
             (struct pool_model){ .name = models[i].name,
                                  .folder = models[i].folder,
                                  .networks = models[i].restore.networks,
-                                 .bicubic = server_config_falls_back(&models[i].restore) };
+                                 .fallback = models[i].restore.fallback };
     int rc = pool_open(&server->rooms.pool, loop, &config->pool, pool_models, config->models.count,
                        server->rooms.metrics, program, err);
     if (rc == 0)

@@ -3,6 +3,7 @@
 #include "analyse/analysis.h"
 #include "analyse/head.h"
 #include "base/text.h"
+#include "net/wire.h"
 #include "onnx/onnx.h"
 #include <assert.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #define CARD_NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 #define KEY_BYTES 64u
+#define NETWORK_NAME_BYTES (WIRE_NAME_BYTES_MAX + 8u) /* enough to see that one is too long */
 
 static const char *const layout_words[] = { "nchw", "nhwc", NULL };
 static const char *const colour_words[] = { "rgb", "bgr", NULL };
@@ -95,6 +97,9 @@ const struct option_spec card_options[] = {
     OPTION_SECTION(card, head, head_options, "what its output means"),
     OPTION_ENUM(card, precision, "f32", precision_words,
                 "the lowest precision that the network bears; used where the device has it"),
+    OPTION_STRINGS(card, restore, 0, CARD_NETWORKS_MAX,
+                   "ONNX files in this folder, as restore/x2.onnx, of networks that bring smaller "
+                   "pictures back to the camera's size for this model; the first that fits serves"),
     OPTION_SECTION(card, sample, sample_options, "the picture that proves that all this is right"),
     OPTION_END,
 };
@@ -103,6 +108,7 @@ static int check_card(struct card *card, struct error *err);
 static void check_name(struct card *card);
 static void check_classes(struct card *card);
 static void check_head(struct card *card);
+static void check_networks(struct card *card);
 static void check_expect(struct card *card, size_t index);
 static void check_box(struct card *card, const struct card_expect *expect, size_t index);
 static void check_file(struct card *card, const char *key, const char *name, uint64_t bytes_max,
@@ -154,8 +160,19 @@ void card_free(struct card **card)
     free((*card)->folder);
     free((*card)->file_path);
     free((*card)->picture_path);
+    for (size_t i = 0; i < CARD_NETWORKS_MAX; i++)
+        free((*card)->restore_paths[i]);
     free(*card);
     *card = NULL;
+}
+
+void card_name_network(const char *file, char *name, size_t name_bytes)
+{
+    const char *slash = strrchr(file, '/');
+    snprintf(name, name_bytes, "%s", slash ? slash + 1 : file);
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name)
+        *dot = '\0';
 }
 
 static int check_card(struct card *card, struct error *err)
@@ -164,6 +181,7 @@ static int check_card(struct card *card, struct error *err)
     check_file(card, "file", card->file, ONNX_FILE_BYTES_MAX, &card->file_path);
     check_classes(card);
     check_head(card);
+    check_networks(card);
     check_file(card, "sample.picture", card->sample.picture, CARD_SAMPLE_BYTES_MAX,
                &card->picture_path);
     for (size_t i = 0; i < card->sample.expect.count; i++)
@@ -208,6 +226,30 @@ static void check_head(struct card *card)
     if (!areas && card->head.masks)
         config_add_problem(card->config, "head.masks", "the head \"%s\" finds boxes, not masks",
                            head_words[card->head.kind]);
+}
+
+/* Answers must tell which of them restored. */
+static void check_networks(struct card *card)
+{
+    char key[KEY_BYTES], name[NETWORK_NAME_BYTES], other[NETWORK_NAME_BYTES];
+    struct error why;
+    for (size_t i = 0; i < card->restore.count; i++) {
+        const char *file = card->restore.items[i];
+        snprintf(key, sizeof key, "restore.%zu", i);
+        size_t before = config_problem_count(card->config);
+        check_file(card, key, file, ONNX_FILE_BYTES_MAX, &card->restore_paths[i]);
+        if (config_problem_count(card->config) > before)
+            continue;
+        card_name_network(file, name, sizeof name);
+        if (wire_check_name(name, file, &why) < 0)
+            config_add_problem(card->config, key, "%s", why.text);
+        for (size_t k = 0; k < i; k++) {
+            card_name_network(card->restore.items[k], other, sizeof other);
+            if (strcmp(name, other) == 0)
+                config_add_problem(card->config, key, "\"%s\" is the name of network %zu already",
+                                   name, k);
+        }
+    }
 }
 
 static void check_expect(struct card *card, size_t index)

@@ -1,6 +1,7 @@
 /* card: the YAML description of a model folder: what goes in, what comes out, what it must find.
  *
- * A model is a folder with card.yaml, the ONNX file it names, and a sample picture. */
+ * A model is a folder with card.yaml, the ONNX file it names, a sample picture and, where there are
+ * any, networks that were trained to restore pictures for it. */
 #ifndef RUNESPOOR_ANALYSE_CARD_H
 #define RUNESPOOR_ANALYSE_CARD_H
 
@@ -10,6 +11,7 @@
 #define CARD_CLASSES_MAX 1024u
 #define CARD_NAME_BYTES_MAX 64u /* of the model and of each class: both go into metrics */
 #define CARD_SAMPLE_BYTES_MAX (16u << 20)
+#define CARD_NETWORKS_MAX 8u /* that restore for it */
 
 enum card_fit { FIT_LETTERBOX, FIT_STRETCH };
 enum card_colour { COLOUR_RGB, COLOUR_BGR };
@@ -57,11 +59,13 @@ struct card {
     struct option_strings classes;
     struct card_input input;
     struct card_head head;
-    int precision; /* best allowed: enum card_precision */
+    int precision;                 /* best allowed: enum card_precision */
+    struct option_strings restore; /* networks that restore pictures for it: files of the folder */
     struct card_sample sample;
-    char *folder;                   /* not a key: where it was read */
-    char *file_path, *picture_path; /* not keys: both inside the folder */
-    struct config *config;          /* owner of the strings; lists the mistakes */
+    char *folder;                           /* not a key: where it was read */
+    char *file_path, *picture_path;         /* not keys: both inside the folder */
+    char *restore_paths[CARD_NETWORKS_MAX]; /* the same, one for each of restore */
+    struct config *config;                  /* owner of the strings; lists the mistakes */
 };
 extern const struct option_spec card_options[];
 
@@ -70,5 +74,9 @@ extern const struct option_spec card_options[];
  * *card is set unless memory ran out, and then freed by card_free, also after mistakes. */
 int card_read(struct card **card, const char *folder, struct error *err);
 void card_free(struct card **card); /* takes NULL */
+
+/* What answers and logs call a network that restores: its file without folder and extension. Cuts what
+ * does not fit. */
+void card_name_network(const char *file, char *name, size_t name_bytes);
 
 #endif

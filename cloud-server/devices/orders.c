@@ -36,6 +36,7 @@ union control {
 static int check_order(const union order *order, size_t bytes, bool passed, struct error *err);
 static int check_fields(const union order *order, struct error *err);
 static bool model_is_sound(const struct order_model *model);
+static bool network_is_sound(const struct reply_done *done);
 static int check_classes(const struct reply_classes *classes, struct error *err);
 static int take_descriptor(struct msghdr *message);
 static bool ends(const char *text, size_t bytes);
@@ -203,7 +204,7 @@ static int check_fields(const union order *order, struct error *err)
         return check_classes(&order->classes, err);
     case REPLY_DONE:
         good = order->done.failed <= 1 && order->done.restored <= RESTORE_NETWORK &&
-               order->done.restored != RESTORE_BILINEAR && order->done.network < POOL_NETWORKS_MAX &&
+               order->done.restored != RESTORE_BILINEAR && network_is_sound(&order->done) &&
                ends(order->done.reason, sizeof order->done.reason) &&
                ends(order->done.fallback, sizeof order->done.fallback);
         break;
@@ -222,13 +223,22 @@ static int check_fields(const union order *order, struct error *err)
 
 static bool model_is_sound(const struct order_model *model)
 {
-    if (model->index >= POOL_MODELS_MAX || model->bicubic > 1 ||
+    if (model->index >= POOL_MODELS_MAX || model->fallback > FALLBACK_BICUBIC ||
         model->network_count > POOL_NETWORKS_MAX || !ends(model->folder, sizeof model->folder))
         return false;
     for (uint32_t i = 0; i < model->network_count; i++)
         if (!ends(model->networks[i], sizeof model->networks[i]))
             return false;
     return true;
+}
+
+/* Its name goes into answers. */
+static bool network_is_sound(const struct reply_done *done)
+{
+    if (done->restored != RESTORE_NETWORK)
+        return done->network[0] == '\0';
+    return ends(done->network, sizeof done->network) &&
+           wire_check_name(done->network, "network", NULL) == 0;
 }
 
 static int check_classes(const struct reply_classes *classes, struct error *err)

@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "devices/pool.h"
 #include "media/picture.h"
+#include "net/wire.h"
 
-#define ORDER_VERSION 0x52530002u /* changes with any struct below */
+#define ORDER_VERSION 0x52530003u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
 #define ORDER_PATH_BYTES 4096u
+#define ORDER_NETWORK_BYTES (WIRE_NAME_BYTES_MAX + 1)
 #define ORDER_CLASSES_BYTES (CARD_CLASSES_MAX * CARD_NAME_BYTES_MAX)
 #define ORDER_MODEL_NONE UINT32_MAX
 #define ORDER_STRIDE_MAX ((uint64_t)4 * PICTURE_SIDE_MAX)
@@ -57,10 +59,10 @@ struct order_setup {
 struct order_model {
     struct order_head head;
     uint32_t index;
-    uint32_t bicubic; /* 1: where no network fits, small pictures are restored by it */
+    uint32_t fallback; /* enum restore_fallback */
     uint32_t network_count;
     char folder[ORDER_PATH_BYTES];
-    char networks[POOL_NETWORKS_MAX][ORDER_PATH_BYTES]; /* files; the first that fits serves */
+    char networks[POOL_NETWORKS_MAX][ORDER_PATH_BYTES]; /* as in struct pool_model */
 };
 
 struct order_pool {
@@ -107,11 +109,11 @@ struct reply_preparing {
 struct reply_done {
     struct order_head head;
     uint64_t job;
-    uint32_t failed;                 /* 1: the model refused this picture */
-    uint32_t restored;               /* enum restore_kind, what was done to the picture */
-    uint32_t network;                /* which one of its model's, for RESTORE_NETWORK */
-    char reason[ERROR_TEXT_BYTES];   /* "" unless failed */
-    char fallback[ERROR_TEXT_BYTES]; /* why no network served where one should have, else "" */
+    uint32_t failed;                   /* 1: the model refused this picture */
+    uint32_t restored;                 /* enum restore_kind, what was done to the picture */
+    char network[ORDER_NETWORK_BYTES]; /* its name, for RESTORE_NETWORK, else "" */
+    char reason[ERROR_TEXT_BYTES];     /* "" unless failed */
+    char fallback[ERROR_TEXT_BYTES];   /* why no network served where one should have, else "" */
 };
 
 struct reply_refused {

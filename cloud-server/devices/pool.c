@@ -17,6 +17,9 @@
 static int init_pool(struct pool *pool, const struct pool_config *config,
                      const struct pool_model *models, size_t model_count, const char *program,
                      struct error *err);
+#define NETWORK_WORD "network "
+#define RESTORED_BYTES (sizeof NETWORK_WORD + ORDER_NETWORK_BYTES)
+
 static void make_metrics(struct pool *pool);
 static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err);
 static int check_names(const struct pool *pool, struct error *err);
@@ -30,7 +33,7 @@ static void on_again(uv_timer_t *timer);
 static void tell(struct job *job, const struct job_result *result);
 static void finish_job(struct job *job, const struct job_result *result);
 static void drop_job(struct job *job, enum job_status status, const char *reason);
-static const char *restored_words(const struct pool_served *served, const struct reply_done *reply);
+static void write_restored(char words[RESTORED_BYTES], const struct reply_done *reply);
 static uint32_t waited_us(const struct job *job, uint64_t until_ns);
 static void on_again_closed(uv_handle_t *handle);
 
@@ -237,13 +240,15 @@ void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, 
                   const struct analysis *analysis, const struct reply_done *reply)
 {
     const struct pool_served *served = &pool->models[job->stream->model];
+    char restored[RESTORED_BYTES];
+    write_restored(restored, reply);
     dispatch(pool);
     struct job_result result = { .status = analysis ? JOB_DONE : JOB_FAILED,
                                  .reason = reply->reason,
                                  .analysis = analysis,
                                  .wait_us = waited_us(job, begun_ns),
                                  .worker = (uint32_t)link->index,
-                                 .restored = restored_words(served, reply),
+                                 .restored = restored,
                                  .fallback = reply->fallback };
     if (analysis)
         metric_counter_add(served->by[reply->restored], 1);
@@ -494,11 +499,12 @@ static void drop_job(struct job *job, enum job_status status, const char *reason
                                           .wait_us = waited_us(job, clock_now_ns()) });
 }
 
-static const char *restored_words(const struct pool_served *served, const struct reply_done *reply)
+static void write_restored(char words[RESTORED_BYTES], const struct reply_done *reply)
 {
     if (reply->restored == RESTORE_NETWORK)
-        return served->restored[reply->network]; /* take_done saw that there is one */
-    return reply->restored == RESTORE_BICUBIC ? "bicubic" : "";
+        snprintf(words, RESTORED_BYTES, NETWORK_WORD "%s", reply->network);
+    else
+        snprintf(words, RESTORED_BYTES, "%s", reply->restored == RESTORE_BICUBIC ? "bicubic" : "");
 }
 
 static uint32_t waited_us(const struct job *job, uint64_t until_ns)

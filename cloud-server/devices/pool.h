@@ -21,6 +21,7 @@
 #define POOL_STREAMS_MAX 1024u
 #define POOL_MODELS_MAX 32u
 #define POOL_NETWORKS_MAX 8u /* that restore for one model */
+#define POOL_NETWORKS_CARD "card"
 
 enum device_kind { DEVICE_CPU, DEVICE_SIMULATED };
 
@@ -42,13 +43,17 @@ struct pool_config {
 };
 extern const struct option_spec pool_options[];
 
+/* What to do where no network fits a picture smaller than the camera's. Auto: bicubic for models that
+ * have networks, nothing for others. */
+enum restore_fallback { FALLBACK_AUTO, FALLBACK_NONE, FALLBACK_BICUBIC };
+
 /* A model that streams may ask for, and what restores pictures for it that are smaller than the
- * camera's: the first network (an ONNX file) that makes exactly the camera's size of them, else
- * bicubic if allowed, else nothing. A network that keeps the size serves pictures of full size. */
+ * camera's: the first network that makes exactly the camera's size of them, else what the fallback
+ * says. A network that keeps the size serves pictures of full size. */
 struct pool_model {
     const char *name, *folder;
-    struct option_strings networks; /* at most POOL_NETWORKS_MAX */
-    bool bicubic;
+    struct option_strings networks; /* ONNX files, and POOL_NETWORKS_CARD for those of the card */
+    int fallback;                   /* enum restore_fallback */
 };
 
 /* What a picture was before the sender scaled it. */

@@ -40,10 +40,8 @@ struct pool_classes {
 
 struct pool_served {
     char *name, *folder;
-    char *networks[POOL_NETWORKS_MAX]; /* files */
-    char *restored[POOL_NETWORKS_MAX]; /* what answers say of each */
-    uint32_t network_count;
-    bool bicubic;
+    char *networks[POOL_NETWORKS_MAX]; /* as in struct pool_model */
+    uint32_t network_count, fallback;
     struct metric_counter *by[RESTORE_NETWORK + 1]; /* enum restore_kind; none for bilinear */
 };
 

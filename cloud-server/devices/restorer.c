@@ -1,27 +1,20 @@
 /* restorer: a table of plans, and how one is made: the networks in their order, bicubic, nothing. */
 #include "devices/restorer.h"
 
+#include "analyse/restore_try.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "graph/compose.h"
-#include "onnx/onnx.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SCALE_MAX 8u /* a network makes a picture larger by at most this much */
-
-/* The picture that a network without a size of its own is tried with: most halve it a few times. */
-#define TRIED_WIDTH 64u
-#define TRIED_HEIGHT 48u
-
-#define CHANNELS 3
-
 struct restorer_model {
-    struct order_model *order; /* NULL: not added */
-    uint32_t scale[POOL_NETWORKS_MAX];
+    char *folder; /* NULL: not added */
+    struct restorer_network networks[POOL_NETWORKS_MAX];
+    uint32_t network_count;
+    bool bicubic; /* for smaller pictures that no network fits */
 };
 
 struct restorer {
@@ -31,9 +24,9 @@ struct restorer {
     uint64_t uses;
 };
 
-static int find_scale(const char *file, uint32_t *scale, struct error *err);
-static void find_tried_size(const struct graph *network, struct restore_config *config);
-static int try_scale(struct restore_config *config, uint32_t scale, struct error *err);
+static int add_card(struct restorer_model *model, const struct card *card, struct error *err);
+static int add_network(struct restorer_model *model, const char *file, struct error *err);
+static void release_model(struct restorer_model *model);
 static bool is_to_restore(const struct restorer_model *model, const struct runner_picture *picture);
 static bool scale_fits(uint32_t scale, const struct runner_picture *picture);
 static const struct restored_plan *look_up(const struct restorer *restorer,
@@ -45,8 +38,7 @@ static bool open_network(struct restorer *restorer, struct restore_config *confi
                          const struct runner_picture *picture, struct restored_plan *plan);
 static bool open_kind(struct restorer *restorer, const struct restore_config *config,
                       struct restored_plan *plan);
-static void log_plan(const struct order_model *order, const struct restored_plan *plan,
-                     uint64_t begun_ns);
+static void log_plan(const char *folder, const struct restored_plan *plan, uint64_t begun_ns);
 
 int restorer_open(struct restorer **out, struct device *device, struct error *err)
 {
@@ -58,19 +50,23 @@ int restorer_open(struct restorer **out, struct device *device, struct error *er
     return 0;
 }
 
-int restorer_add_model(struct restorer *restorer, const struct order_model *order, struct error *err)
+int restorer_add_model(struct restorer *restorer, const struct order_model *order,
+                       const struct card *card, struct error *err)
 {
     struct restorer_model *model = &restorer->models[order->index];
-    assert(!model->order && order->network_count <= POOL_NETWORKS_MAX);
-    model->order = malloc(sizeof *model->order);
-    if (!model->order)
-        return error_set(err, ERROR_MEMORY, "restore", "no room for %zu bytes", sizeof *order);
-    *model->order = *order;
+    assert(!model->folder && order->network_count <= POOL_NETWORKS_MAX);
+    model->folder = strdup(order->folder);
+    if (!model->folder)
+        return error_set(err, ERROR_MEMORY, "restore", "no room for the name of a folder");
     for (uint32_t i = 0; i < order->network_count; i++) {
-        int failed = find_scale(order->networks[i], &model->scale[i], err);
+        const char *file = order->networks[i];
+        bool of_card = strcmp(file, POOL_NETWORKS_CARD) == 0;
+        int failed = of_card ? add_card(model, card, err) : add_network(model, file, err);
         if (failed)
             return error_wrap(err, "restore");
     }
+    model->bicubic = order->fallback == FALLBACK_BICUBIC ||
+                     (order->fallback == FALLBACK_AUTO && model->network_count > 0);
     return 0;
 }
 
@@ -102,70 +98,51 @@ void restorer_close(struct restorer **closed)
     for (size_t i = 0; i < RESTORER_PLANS_MAX; i++)
         model_close(&restorer->plans[i].model);
     for (size_t i = 0; i < POOL_MODELS_MAX; i++)
-        free(restorer->models[i].order);
+        release_model(&restorer->models[i]);
     free(restorer);
 }
 
-/* ---- at the start: can a network be used, and how much larger does it make a picture ---- */
+/* ---- at the start: the networks of a model ---- */
 
-static int find_scale(const char *file, uint32_t *scale, struct error *err)
+static int add_card(struct restorer_model *model, const struct card *card, struct error *err)
 {
-    struct graph *network = NULL;
-    struct restore_config config = { .kind = RESTORE_NETWORK, .network = file };
-    int failed = onnx_read_file(&network, file, err);
+    for (size_t i = 0; i < card->restore.count; i++) {
+        int failed = add_network(model, card->restore_paths[i], err);
+        if (failed)
+            return error_wrap(err, "restore.%zu of %s/" CARD_FILE_NAME, i, card->folder);
+    }
+    return 0;
+}
+
+static int add_network(struct restorer_model *model, const char *file, struct error *err)
+{
+    struct restore_network tried;
+    if (model->network_count == POOL_NETWORKS_MAX)
+        return error_set(err, ERROR_CONFIG, file,
+                         "there are %u before it, which is all that can be", POOL_NETWORKS_MAX);
+    struct restorer_network *network = &model->networks[model->network_count];
+    card_name_network(file, network->name, sizeof network->name);
+    for (uint32_t i = 0; i < model->network_count; i++)
+        if (strcmp(model->networks[i].name, network->name) == 0)
+            return error_set(err, ERROR_CONFIG, file,
+                             "%s has the same name, \"%s\": answers must tell which",
+                             model->networks[i].file, network->name);
+    int failed = restore_try_network(&tried, file, err);
     if (failed)
         return failed;
-    find_tried_size(network, &config);
-    graph_free(&network);
-    for (*scale = 1; *scale <= SCALE_MAX; ++*scale) {
-        failed = try_scale(&config, *scale, err);
-        if (failed != -ERROR_CONFIG) /* another size than this one */
-            return failed;
-    }
-    return error_set(err, ERROR_CONFIG, file,
-                     "of a picture of %ux%u it makes none that is 1 to %u times as wide and high",
-                     config.width, config.height, SCALE_MAX);
+    network->file = strdup(file);
+    if (!network->file)
+        return error_set(err, ERROR_MEMORY, file, "no room for its path");
+    network->scale = tried.scale;
+    model->network_count++;
+    return 0;
 }
 
-/* What restore_embed does not like about the input it says itself. */
-static void find_tried_size(const struct graph *network, struct restore_config *config)
+static void release_model(struct restorer_model *model)
 {
-    config->width = TRIED_WIDTH;
-    config->height = TRIED_HEIGHT;
-    if (network->input_count != 1 || network->values[network->inputs[0]].shape.rank != 4)
-        return;
-    const int64_t *dim = network->values[network->inputs[0]].shape.dim;
-    int first = dim[1] == CHANNELS || dim[1] == 1 ? 2 : 1;
-    if (dim[first] > 0 && dim[first] <= PICTURE_SIDE_MAX)
-        config->height = (uint32_t)dim[first];
-    if (dim[first + 1] > 0 && dim[first + 1] <= PICTURE_SIDE_MAX)
-        config->width = (uint32_t)dim[first + 1];
-}
-
-/* In front of analytics that only hand the picture on. */
-static int try_scale(struct restore_config *config, uint32_t scale, struct error *err)
-{
-    struct compose c;
-    struct graph *whole = NULL;
-    struct card_input prepared;
-    config->camera_width = scale * config->width;
-    config->camera_height = scale * config->height;
-    const struct card card = { .input = { .width = config->camera_width,
-                                          .height = config->camera_height,
-                                          .fit = FIT_STRETCH,
-                                          .divisor = 255,
-                                          .deviation = { 1, 1, 1 } } };
-    compose_start(&c, "nothing", err);
-    int picture =
-        compose_input(&c, "picture", TENSOR_F32,
-                      COMPOSE_SHAPE(1, CHANNELS, config->camera_height, config->camera_width));
-    compose_output(&c, picture, "same");
-    int failed = c.rc;
-    if (!failed)
-        failed = restore_embed(&whole, c.graph, &card, config, &prepared, err);
-    graph_free(&whole);
-    graph_free(&c.graph);
-    return failed;
+    for (uint32_t i = 0; i < model->network_count; i++)
+        free(model->networks[i].file);
+    free(model->folder);
 }
 
 /* ---- for each picture ---- */
@@ -177,9 +154,9 @@ static bool is_to_restore(const struct restorer_model *model, const struct runne
     if (width > picture->camera.width || height > picture->camera.height)
         return false;
     if (width < picture->camera.width || height < picture->camera.height)
-        return model->order->bicubic || model->order->network_count > 0;
-    for (uint32_t i = 0; i < model->order->network_count; i++)
-        if (model->scale[i] == 1)
+        return model->bicubic || model->network_count > 0;
+    for (uint32_t i = 0; i < model->network_count; i++)
+        if (model->networks[i].scale == 1)
             return true;
     return false;
 }
@@ -216,7 +193,7 @@ static struct restored_plan *make_room(struct restorer *restorer)
 static void make(struct restorer *restorer, const struct runner_picture *picture,
                  struct restored_plan *plan)
 {
-    const struct order_model *order = restorer->models[picture->model].order;
+    const struct restorer_model *model = &restorer->models[picture->model];
     struct restore_config config = { .width = picture->view.width,
                                      .height = picture->view.height,
                                      .camera_width = picture->camera.width,
@@ -228,11 +205,11 @@ static void make(struct restorer *restorer, const struct runner_picture *picture
                                     .height = picture->view.height,
                                     .camera = picture->camera };
     bool opened = open_network(restorer, &config, picture, plan);
-    if (!opened && order->bicubic && !scale_fits(1, picture)) {
+    if (!opened && model->bicubic && !scale_fits(1, picture)) {
         config.kind = RESTORE_BICUBIC;
         open_kind(restorer, &config, plan);
     }
-    log_plan(order, plan, begun_ns);
+    log_plan(model->folder, plan, begun_ns);
 }
 
 static bool open_network(struct restorer *restorer, struct restore_config *config,
@@ -240,15 +217,17 @@ static bool open_network(struct restorer *restorer, struct restore_config *confi
 {
     const struct restorer_model *model = &restorer->models[picture->model];
     config->kind = RESTORE_NETWORK;
-    for (uint32_t i = 0; i < model->order->network_count; i++) {
-        if (!scale_fits(model->scale[i], picture))
+    for (uint32_t i = 0; i < model->network_count; i++) {
+        const struct restorer_network *network = &model->networks[i];
+        if (!scale_fits(network->scale, picture))
             continue;
-        config->network = model->order->networks[i];
-        plan->network = i;
-        if (open_kind(restorer, config, plan))
-            return true;
+        config->network = network->file;
+        if (!open_kind(restorer, config, plan))
+            continue;
+        plan->network = network;
+        return true;
     }
-    if (model->order->network_count > 0 && plan->fallback[0] == '\0')
+    if (model->network_count > 0 && plan->fallback[0] == '\0')
         snprintf(plan->fallback, sizeof plan->fallback,
                  "none of the networks makes %ux%u of a received %ux%u", picture->camera.width,
                  picture->camera.height, picture->view.width, picture->view.height);
@@ -259,7 +238,7 @@ static bool open_kind(struct restorer *restorer, const struct restore_config *co
                       struct restored_plan *plan)
 {
     struct error err;
-    const char *folder = restorer->models[plan->index].order->folder;
+    const char *folder = restorer->models[plan->index].folder;
     if (model_open_restored(&plan->model, folder, restorer->device, config, NULL, &err) < 0) {
         snprintf(plan->fallback, sizeof plan->fallback, "%s", err.text);
         return false;
@@ -270,16 +249,14 @@ static bool open_kind(struct restorer *restorer, const struct restore_config *co
     return true;
 }
 
-static void log_plan(const struct order_model *order, const struct restored_plan *plan,
-                     uint64_t begun_ns)
+static void log_plan(const char *folder, const struct restored_plan *plan, uint64_t begun_ns)
 {
     char sizes[64];
     snprintf(sizes, sizeof sizes, "%ux%u to %ux%u", plan->width, plan->height, plan->camera.width,
              plan->camera.height);
-    const char *by = plan->kind == RESTORE_NETWORK   ? order->networks[plan->network]
+    const char *by = plan->network                   ? plan->network->file
                      : plan->kind == RESTORE_BICUBIC ? "bicubic"
                                                      : "none";
-    log_info("restore", "ready for a picture size", LOG_STR("model", order->folder),
-             LOG_STR("sizes", sizes), LOG_STR("by", by),
-             LOG_U64("took_ms", (clock_now_ns() - begun_ns) / CLOCK_NS_PER_MS));
+    log_info("restore", "ready for a picture size", LOG_STR("model", folder), LOG_STR("sizes", sizes),
+             LOG_STR("by", by), LOG_U64("took_ms", (clock_now_ns() - begun_ns) / CLOCK_NS_PER_MS));
 }

@@ -13,11 +13,18 @@
 
 struct restorer;
 
+/* One of a model's networks. */
+struct restorer_network {
+    char *file;
+    char name[ORDER_NETWORK_BYTES]; /* in answers */
+    uint32_t scale;
+};
+
 /* How pictures of one kind are analysed. */
 struct restored_plan {
-    struct model *model;             /* NULL: with the model alone, as they were received */
-    uint32_t kind;                   /* enum restore_kind */
-    uint32_t network;                /* index, for RESTORE_NETWORK */
+    struct model *model;                    /* NULL: with the model alone, as they were received */
+    uint32_t kind;                          /* enum restore_kind */
+    const struct restorer_network *network; /* for RESTORE_NETWORK, else NULL */
     char fallback[ERROR_TEXT_BYTES]; /* why no network serves, "" when one does or none has to */
     uint32_t index, width, height;   /* whose pictures: model, received, camera's */
     struct camera_size camera;
@@ -26,9 +33,11 @@ struct restored_plan {
 
 /* device is borrowed until restorer_close. */
 int restorer_open(struct restorer **restorer, struct device *device, struct error *err);
-/* Takes over what the order of model number order->index says about restoration. Its networks are read
- * and tried; the error names the file that cannot be used. */
-int restorer_add_model(struct restorer *restorer, const struct order_model *order, struct error *err);
+/* Takes over what the order of model number order->index says about restoration, with the networks of
+ * its card (borrowed for the call) where the order has the word for them. All are read and tried; the
+ * error names the file that cannot be used. */
+int restorer_add_model(struct restorer *restorer, const struct order_model *order,
+                       const struct card *card, struct error *err);
 /* True when restorer_find would make a plan. */
 bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture);
 /* NULL: nothing is to be restored in this picture. Holds until the next call. What cannot be had is

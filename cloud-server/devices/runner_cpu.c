@@ -58,7 +58,7 @@ static int cpu_add_model(struct runner *runner, const struct order_model *order,
     if (!failed)
         failed = model_check(*model, err);
     if (!failed)
-        failed = restorer_add_model(runner->restorer, order, err);
+        failed = restorer_add_model(runner->restorer, order, model_card(*model), err);
     if (failed)
         return failed; /* cpu_close closes it */
     *classes = &model_card(*model)->classes;
@@ -78,7 +78,8 @@ static int cpu_run(struct runner *runner, const struct runner_picture *picture,
     reply->restored = RESTORE_NONE;
     if (plan) {
         reply->restored = plan->kind;
-        reply->network = plan->network;
+        if (plan->network)
+            memcpy(reply->network, plan->network->name, sizeof reply->network);
         memcpy(reply->fallback, plan->fallback, sizeof reply->fallback);
         if (plan->model)
             model = plan->model;

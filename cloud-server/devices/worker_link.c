@@ -167,7 +167,7 @@ static void tell_next_model(struct worker_link *link)
         return;
     const struct pool_served *served = &pool->models[link->models_open];
     struct order_model order = { .index = link->models_open,
-                                 .bicubic = served->bicubic,
+                                 .fallback = served->fallback,
                                  .network_count = served->network_count };
     snprintf(order.folder, sizeof order.folder, "%s", served->folder);
     for (uint32_t i = 0; i < served->network_count; i++)
@@ -253,10 +253,6 @@ static int take_done(struct worker_link *link, const struct reply_done *reply, s
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is done, but was not at work",
                          (unsigned long long)reply->job);
     struct job *job = link->jobs[0];
-    if (reply->restored == RESTORE_NETWORK &&
-        reply->network >= pool->models[job->stream->model].network_count)
-        return error_set(err, ERROR_FORMAT, "orders", "network %u is none of the model's",
-                         reply->network);
     if (!reply->failed) {
         int failed =
             orders_copy_analysis(&link->results[job->result],

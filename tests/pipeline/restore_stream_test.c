@@ -1,6 +1,7 @@
 /* restore_stream: a camera of 768x432 that sends less, through the real binaries. What a network fits is
  * restored by it, other rungs by bicubic, full size by nothing; every answer, the counters and the log
- * say so, and the boxes lie where those of the full pictures do. A file that cannot be used keeps the
+ * say so, and the boxes lie where those of the full pictures do. A network that comes with the model, in
+ * its card, serves unless the configuration says that none shall. A file that cannot be used keeps the
  * server from starting. */
 #include "harness.h"
 
@@ -10,17 +11,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #define CLIP "clips/person-bicycle-car-detection.mp4"
 #define NETWORK "models/fsrcnn_x2.onnx"
+#define MODEL "models/street_det"
 #define CAMERA_WIDTH 768
 #define CAMERA_HEIGHT 432
 #define FRAMES 167u
 #define OBJECTS_MAX 32u
 
-static char clip_set[600], network_set[600];
+static char clip_set[600], network_set[600], model_set[600];
 
 static bool find_data(const char *test)
 {
@@ -169,6 +172,64 @@ static void every_rung_says_what_was_done(void **state)
     assert_true(other_recall > 0.7);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char block[65536];
+    size_t count;
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    if (!in || !out)
+        fail_msg("cannot copy %s to %s", from, to);
+    while ((count = fread(block, 1, sizeof block, in)) > 0)
+        assert_int_equal(fwrite(block, 1, count, out), count);
+    assert_int_equal(fclose(out), 0);
+    fclose(in);
+}
+
+/* The shipped model again, with restore/fsrcnn_x2.onnx in its folder and in its card. */
+static void make_model(struct scratch *scratch)
+{
+    static const char *const names[] = { "card.yaml", "street_det.onnx", "sample.jpg" };
+    snprintf(model_set, sizeof model_set, "models.0.folder=%s", scratch_path(scratch, "model"));
+    assert_int_equal(mkdir(strchr(model_set, '=') + 1, 0700), 0);
+    assert_int_equal(mkdir(scratch_path(scratch, "model/restore"), 0700), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char from[100], to[100];
+        snprintf(from, sizeof from, MODEL "/%s", names[i]);
+        snprintf(to, sizeof to, "model/%s", names[i]);
+        copy_file(from, scratch_path(scratch, to));
+    }
+    copy_file(strchr(network_set, '=') + 1, scratch_path(scratch, "model/restore/fsrcnn_x2.onnx"));
+    FILE *card = fopen(scratch_path(scratch, "model/card.yaml"), "a");
+    assert_non_null(card);
+    assert_true(fputs("\nrestore: [restore/fsrcnn_x2.onnx]\n", card) >= 0);
+    assert_int_equal(fclose(card), 0);
+}
+
+static void networks_come_with_the_model(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    static struct clip_answers half;
+    static const struct {
+        const char *set; /* NULL: as it is by default */
+        const char *restored;
+    } cases[] = { { NULL, "network fsrcnn_x2" }, { "models.0.restore.networks=", "" } };
+    if (!find_data("networks_come_with_the_model"))
+        skip();
+    make_model(scratch);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "half-%zu", i);
+        server_start(&server, scratch,
+                     (const char *const[]){ "models.0.name=det", model_set, "credits=2",
+                                            cases[i].set, NULL });
+        run_clip(scratch, name, "cameras.0.rung.width=384", "cameras.0.rung.height=216", &half);
+        assert_string_equal(half.restored, cases[i].restored);
+        assert_false(process_said(&server, "not restored by a network"));
+        process_stop_well(&server);
+    }
+}
+
 static void bad_networks_keep_the_server_from_starting(void **state)
 {
     struct scratch *scratch = *state;
@@ -186,12 +247,29 @@ static void bad_networks_keep_the_server_from_starting(void **state)
     }
 }
 
+static void a_bad_network_of_the_card_does_so_too(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    if (!find_data("a_bad_network_of_the_card_does_so_too"))
+        skip();
+    make_model(scratch);
+    copy_file(MODEL "/street_det.onnx", scratch_path(scratch, "model/restore/fsrcnn_x2.onnx"));
+    server_start(&server, scratch, (const char *const[]){ "models.0.name=det", model_set, NULL });
+    assert_int_equal(process_wait(&server, 60000), 1);
+    process_expect(&server, "model det: restore: restore.0 of ", 1);
+    process_expect(&server, "model/restore/fsrcnn_x2.onnx: ", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_rung_says_what_was_done, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(networks_come_with_the_model, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(bad_networks_keep_the_server_from_starting, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_bad_network_of_the_card_does_so_too, scratch_setup,
                                         scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

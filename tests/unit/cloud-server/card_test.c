@@ -58,6 +58,10 @@ static int setup_folder(void **state)
     write_file("net.onnx", "x");
     write_file("empty.onnx", "");
     write_file("sub/sample.jpg", "x");
+    write_file("sub/x2.onnx", "x");
+    write_file("sub/x4.onnx", "x");
+    write_file("x2.onnx", "x");
+    write_file("a b.onnx", "x");
     snprintf(path, sizeof path, "%s/link.onnx", folder);
     if (symlink("/etc/hostname", path) != 0)
         return -1;
@@ -68,10 +72,10 @@ static int setup_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    const char *const names[] = {
-        "net.onnx", "empty.onnx", "sub/sample.jpg", "link.onnx", "inner_link.onnx", CARD_FILE_NAME,
-        "sub",      "."
-    };
+    const char *const names[] = { "net.onnx",     "empty.onnx", "sub/sample.jpg",
+                                  "sub/x2.onnx",  "link.onnx",  "inner_link.onnx",
+                                  "sub/x4.onnx",  "x2.onnx",    "a b.onnx",
+                                  CARD_FILE_NAME, "sub",        "." };
     char path[256];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -100,6 +104,7 @@ static void test_good_card(void **state)
     assert_float_equal(card->input.deviation.g, 0.5, 0);
     assert_int_equal(card->head.kind, HEAD_YOLOV8);
     assert_int_equal(card->head.outputs.count, 0);
+    assert_int_equal(card->restore.count, 0);
     assert_float_equal(card->head.iou, 0.5, 0);
     assert_int_equal(card->precision, CARD_F32);
     assert_int_equal(card->sample.expect.count, 1);
@@ -111,6 +116,17 @@ static void test_good_card(void **state)
     assert_int_equal(access(card->picture_path, R_OK), 0);
     card_free(&card);
     assert_null(card);
+    card_free(&card);
+
+    write_card("head:", "restore: [sub/x4.onnx, sub/x2.onnx]\nhead:");
+    assert_int_equal(card_read(&card, folder, &err), 0);
+    assert_int_equal(card->restore.count, 2);
+    for (size_t i = 0; i < card->restore.count; i++) {
+        assert_string_equal(card->restore.items[i], i == 0 ? "sub/x4.onnx" : "sub/x2.onnx");
+        assert_non_null(strstr(card->restore_paths[i], card->restore.items[i]));
+        assert_int_equal(access(card->restore_paths[i], R_OK), 0);
+    }
+    assert_null(card->restore_paths[2]);
     card_free(&card);
 
     write_card("net.onnx", "inner_link.onnx");
@@ -153,6 +169,18 @@ static void test_each_mistake_is_named(void **state)
         { "x2: 3", "x2: 1", { ":10:", "sample.expect.0.x2", "above x1" } },
         { "y2: 4", "", { "sample.expect.0.y2", "above y1" } },
         { "kind: yolov8", "kind: segment", { ":10:", "sample.expect.0", "share" } },
+        { "head:", "restore: [/etc/hostname]\nhead:", { ":6:", "restore.0", "outside of the model's" } },
+        { "head:",
+          "restore: [sub/x2.onnx, ../../../../etc/hostname]\nhead:",
+          { ":6:", "restore.1", "outside of the model's" } },
+        { "head:", "restore: [link.onnx]\nhead:", { ":6:", "restore.0", "outside of the model's" } },
+        { "head:", "restore: [sub/x3.onnx]\nhead:", { ":6:", "\"sub/x3.onnx\"", "No such file" } },
+        { "head:", "restore: [sub]\nhead:", { ":6:", "restore.0", "is not a file" } },
+        { "head:", "restore: [empty.onnx]\nhead:", { ":6:", "restore.0", "0 bytes" } },
+        { "head:", "restore: ['']\nhead:", { ":6:", "restore.0", "is empty" } },
+        { "head:", "restore: [a b.onnx]\nhead:", { ":6:", "restore.0", "other characters" } },
+        { "head:", "restore: [sub/x2.onnx, x2.onnx]\nhead:", { ":6:", "restore.1", "network 0 already" } },
+        { "head:", "restore: [1, 2, 3, 4, 5, 6, 7, 8, 9]\nhead:", { ":6:", "restore", "8" } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct card *card = NULL;

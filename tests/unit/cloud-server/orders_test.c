@@ -222,15 +222,15 @@ static void test_models(void **state)
 {
     (void)state;
     static struct order_model model = { .head = { ORDER_VERSION, ORDER_MODEL },
-                                        .bicubic = 1,
+                                        .fallback = FALLBACK_BICUBIC,
                                         .network_count = POOL_NETWORKS_MAX };
     EXPECT_MODEL(0);
     model.network_count++;
     EXPECT_MODEL(-ERROR_FORMAT);
     model.network_count = 1;
-    model.bicubic = 2;
+    model.fallback = FALLBACK_BICUBIC + 1;
     EXPECT_MODEL(-ERROR_FORMAT);
-    model.bicubic = 0;
+    model.fallback = FALLBACK_AUTO;
     model.index = POOL_MODELS_MAX;
     EXPECT_MODEL(-ERROR_FORMAT);
     model.index = 0;
@@ -277,10 +277,23 @@ static void test_fields(void **state)
     EXPECT_BAD_DONE(failed, 2);
     EXPECT_BAD_DONE(restored, RESTORE_BILINEAR); /* nobody asks for it */
     EXPECT_BAD_DONE(restored, RESTORE_NETWORK + 1);
-    EXPECT_BAD_DONE(network, POOL_NETWORKS_MAX);
+    EXPECT_BAD_DONE(restored, RESTORE_NETWORK); /* without a name */
     struct reply_done done = { .head = { ORDER_VERSION, REPLY_DONE },
                                .restored = RESTORE_NETWORK,
-                               .network = POOL_NETWORKS_MAX - 1 };
+                               .network = "x2" };
+    send_raw(&done, sizeof done, NULL, 0);
+    assert_int_equal(receive(), 0);
+    done.restored = RESTORE_BICUBIC; /* which has none */
+    send_raw(&done, sizeof done, NULL, 0);
+    assert_int_equal(receive(), -ERROR_FORMAT);
+    done.restored = RESTORE_NETWORK;
+    done.network[1] = '\n';
+    send_raw(&done, sizeof done, NULL, 0);
+    assert_int_equal(receive(), -ERROR_FORMAT);
+    memset(done.network, 'n', sizeof done.network); /* without an end */
+    send_raw(&done, sizeof done, NULL, 0);
+    assert_int_equal(receive(), -ERROR_FORMAT);
+    done.network[sizeof done.network - 1] = '\0';
     send_raw(&done, sizeof done, NULL, 0);
     assert_int_equal(receive(), 0);
     memset(done.fallback, 'w', sizeof done.fallback); /* without an end */

@@ -1,8 +1,10 @@
 /* Proves what a cpu worker does with pictures that were sent smaller, by its own table of calls: the first
  * network that makes the camera's size serves, then bicubic, then nothing, and it says which and why;
  * plans are made once a size and no more than RESTORER_PLANS_MAX are kept; boxes are in the received
- * picture's pixels; a network that cannot be used is refused when the model is added. The model is
- * this repository's, the x1 and x2 networks are written here, FSRCNN is another maker's. */
+ * picture's pixels; a network that cannot be used is refused when the model is added; the networks of
+ * the model's card serve where the word for them stands. The model is this repository's, with another
+ * card where the test is about cards, the x1 and x2 networks are written here, FSRCNN is another
+ * maker's. */
 #include "devices/restorer.h"
 #include "onnx/write.h"
 #include "restore_rig.h"
@@ -14,34 +16,36 @@ static struct runner *runner;
 static struct order_model order;
 static struct reply_done reply;
 static struct analysis found;
+static const char *model_folder = SHIPPED;
 
 static int close_runner(void **state)
 {
     (void)state;
     runner_cpu.close(&runner);
+    model_folder = SHIPPED;
     return 0;
 }
 
-/* A runner with the shipped model; networks end with NULL. */
-static int start(const char *const *networks, bool bicubic, struct error *err)
+/* A runner with the model of model_folder; networks end with NULL. */
+static int start(const char *const *networks, enum restore_fallback fallback, struct error *err)
 {
     const struct order_setup setup = { .threads = 2, .model_count = 1 };
     const struct option_strings *classes;
     struct error failure = { 0 };
     must(runner_cpu.open(&runner, &setup, &failure), &failure);
     memset(&order, 0, sizeof order);
-    order.bicubic = bicubic;
-    snprintf(order.folder, sizeof order.folder, "%s", SHIPPED);
+    order.fallback = fallback;
+    snprintf(order.folder, sizeof order.folder, "%s", model_folder);
     for (; networks && networks[order.network_count]; order.network_count++)
         snprintf(order.networks[order.network_count], sizeof order.networks[0], "%s",
                  networks[order.network_count]);
     return runner_cpu.add_model(runner, &order, &classes, err);
 }
 
-static void start_well(const char *const *networks, bool bicubic)
+static void start_well(const char *const *networks, enum restore_fallback fallback)
 {
     struct error err = { 0 };
-    must(start(networks, bicubic, &err), &err);
+    must(start(networks, fallback, &err), &err);
 }
 
 static struct runner_picture of_camera(const struct picture *picture, uint32_t width, uint32_t height)
@@ -103,7 +107,7 @@ static void test_fsrcnn_serves_half_size(void **state)
         fprintf(stderr, "SKIP REASON: test_fsrcnn_serves_half_size: no %s\n", network);
         skip();
     }
-    start_well((const char *[]){ network, NULL }, true);
+    start_well((const char *[]){ network, NULL }, FALLBACK_AUTO);
     struct picture *full = sample_of(SAMPLE_WIDTH, SAMPLE_HEIGHT);
     struct picture *half = sample_of(SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2);
     struct picture *third = sample_of(SAMPLE_WIDTH / 3, SAMPLE_HEIGHT / 3);
@@ -115,7 +119,7 @@ static void test_fsrcnn_serves_half_size(void **state)
 
     assert_true(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NETWORK, "");
-    assert_int_equal(reply.network, 0);
+    assert_string_equal(reply.network, "fsrcnn_x2");
     assert_true(found.object_count > 0 && found.infer_us > 0);
     assert_int_equal(found.objects[0].class_id, whole.class_id);
     assert_float_equal(2 * found.objects[0].x, whole.x, 8);
@@ -145,18 +149,19 @@ static void test_first_network_that_fits(void **state)
     write_network(x1, SAMPLE_WIDTH, SAMPLE_HEIGHT, 1);
     write_network(x2, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2, 2);
     write_network(other, 100, 100, 3); /* reads nothing else: fits by its scale alone */
-    start_well((const char *[]){ x1, other, x2, NULL }, true);
+    start_well((const char *[]){ x1, other, x2, NULL }, FALLBACK_AUTO);
     struct picture *full = sample_of(SAMPLE_WIDTH, SAMPLE_HEIGHT);
     struct picture *half = sample_of(SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2);
     struct picture *third = sample_of(SAMPLE_WIDTH / 3, SAMPLE_HEIGHT / 3);
     assert_true(run_picture(full, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NETWORK, "");
-    assert_int_equal(reply.network, 0);
+    assert_string_equal(reply.network, "x1");
     assert_true(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NETWORK, "");
-    assert_int_equal(reply.network, 2);
+    assert_string_equal(reply.network, "x2");
     assert_true(run_picture(third, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_BICUBIC, "reads nothing else, but pictures of 256x144");
+    assert_string_equal(reply.network, "");
     assert_non_null(strstr(reply.fallback, other));
     /* For another camera the half is the whole, and no network keeps that size. */
     assert_true(run_picture(half, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));
@@ -180,7 +185,7 @@ static void test_network_that_has_gone(void **state)
     char x2[PATH_BYTES];
     in_folder(x2, "x2.onnx");
     write_network(x2, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2, 2);
-    start_well((const char *[]){ x2, NULL }, true);
+    start_well((const char *[]){ x2, NULL }, FALLBACK_AUTO);
     unlink(x2);
     struct picture *half = sample_of(SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2);
     assert_true(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
@@ -194,14 +199,14 @@ static void test_without_bicubic(void **state)
     char x2[PATH_BYTES];
     in_folder(x2, "x2.onnx");
     write_network(x2, 64, 48, 2);
-    start_well((const char *[]){ x2, NULL }, false);
+    start_well((const char *[]){ x2, NULL }, FALLBACK_NONE);
     struct picture *third = sample_of(SAMPLE_WIDTH / 3, SAMPLE_HEIGHT / 3);
     assert_true(run_picture(third, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NONE, "none of the networks makes 768x432 of a received 256x144");
     assert_true(found.object_count > 0);
     close_runner(NULL);
 
-    start_well(NULL, false); /* as it is by default */
+    start_well(NULL, FALLBACK_AUTO);
     assert_false(run_picture(third, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NONE, "");
     picture_unref(&third);
@@ -211,7 +216,7 @@ static void test_plans_are_bounded(void **state)
 {
     (void)state;
     enum { LAST = RESTORER_PLANS_MAX };
-    start_well(NULL, true);
+    start_well(NULL, FALLBACK_BICUBIC);
     struct picture *small[LAST + 1];
     for (uint32_t i = 0; i <= LAST; i++) {
         small[i] = sample_of(32 + 2 * i, 32);
@@ -246,11 +251,160 @@ static void test_bad_networks_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct error err = { 0 };
-        assert_true(start((const char *[]){ cases[i].file, NULL }, true, &err) < 0);
+        assert_true(start((const char *[]){ cases[i].file, NULL }, FALLBACK_AUTO, &err) < 0);
         if (!strstr(err.text, cases[i].file) || !strstr(err.text, cases[i].words))
             fail_msg("no \"%s\" and \"%s\" in: %s", cases[i].file, cases[i].words, err.text);
         close_runner(NULL);
     }
+}
+
+/* The shipped model's folder again, in the test's own, with networks in its card. */
+static void write_model(const char *networks)
+{
+    char card[4096], path[PATH_BYTES];
+    FILE *in = fopen(SHIPPED "/" CARD_FILE_NAME, "r");
+    assert_non_null(in);
+    card[fread(card, 1, sizeof card - 1, in)] = '\0';
+    fclose(in);
+    assert_null(strstr(card, "\nrestore:"));
+    copy_file(SHIPPED "/street_det.onnx", "street_det.onnx");
+    in_folder(path, CARD_FILE_NAME);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_true(fprintf(out, "%s\nrestore: %s\n", card, networks) > 0);
+    assert_int_equal(fclose(out), 0);
+    model_folder = folder;
+}
+
+static int remove_model(void **state)
+{
+    static const char *const names[] = { "street_det.onnx", "x1.onnx", "x3.onnx", "net.onnx" };
+    char path[PATH_BYTES];
+    close_runner(state);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        in_folder(path, names[i]);
+        unlink(path);
+    }
+    return 0;
+}
+
+#define CARD POOL_NETWORKS_CARD
+
+static void test_networks_of_the_card(void **state)
+{
+    (void)state;
+    char x1[PATH_BYTES], x2[PATH_BYTES], x3[PATH_BYTES], other[PATH_BYTES];
+    in_folder(x1, "x1.onnx");
+    in_folder(x2, "x2.onnx");
+    in_folder(x3, "x3.onnx");
+    in_folder(other, "net.onnx");
+    write_network(x1, SAMPLE_WIDTH, SAMPLE_HEIGHT, 1);
+    write_network(x2, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2, 2);
+    write_network(x3, SAMPLE_WIDTH / 3, SAMPLE_HEIGHT / 3, 3);
+    write_network(other, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2, 2);
+    struct picture *full = sample_of(SAMPLE_WIDTH, SAMPLE_HEIGHT);
+    struct picture *half = sample_of(SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2);
+    struct picture *third = sample_of(SAMPLE_WIDTH / 3, SAMPLE_HEIGHT / 3);
+    struct picture *quarter = sample_of(SAMPLE_WIDTH / 4, SAMPLE_HEIGHT / 4);
+
+    write_model("[x1.onnx, x2.onnx]");
+    start_well((const char *[]){ CARD, x3, NULL }, FALLBACK_AUTO);
+    const struct {
+        const struct picture *picture;
+        const char *network; /* NULL: bicubic */
+    } cases[] = { { full, "x1" }, { half, "x2" }, { third, "x3" }, { quarter, NULL } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *network = cases[i].network;
+        assert_true(run_picture(cases[i].picture, SAMPLE_WIDTH, SAMPLE_HEIGHT));
+        expect_kind(network ? RESTORE_NETWORK : RESTORE_BICUBIC,
+                    network ? "" : "none of the networks");
+        assert_string_equal(reply.network, network ? network : "");
+    }
+    close_runner(NULL);
+
+    /* The order of the list decides. */
+    model_folder = folder;
+    start_well((const char *[]){ other, CARD, NULL }, FALLBACK_AUTO);
+    run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT);
+    assert_string_equal(reply.network, "net");
+    close_runner(NULL);
+
+    /* Nothing asks for them. */
+    model_folder = folder;
+    start_well(NULL, FALLBACK_AUTO);
+    assert_false(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
+    expect_kind(RESTORE_NONE, "");
+    close_runner(NULL);
+
+    /* The shipped card has none: the model gets what was received. */
+    start_well((const char *[]){ CARD, NULL }, FALLBACK_AUTO);
+    assert_false(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
+    expect_kind(RESTORE_NONE, "");
+    close_runner(NULL);
+    start_well((const char *[]){ CARD, NULL }, FALLBACK_BICUBIC);
+    assert_true(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
+    expect_kind(RESTORE_BICUBIC, "");
+    picture_unref(&full);
+    picture_unref(&half);
+    picture_unref(&third);
+    picture_unref(&quarter);
+}
+
+static void test_bad_networks_of_the_card_are_refused(void **state)
+{
+    (void)state;
+    char x1[PATH_BYTES], x2[PATH_BYTES], elsewhere[] = "/nowhere/x1.onnx";
+    in_folder(x1, "x1.onnx");
+    in_folder(x2, "x2.onnx");
+    write_network(x1, 16, 16, 1);
+    write_network(x2, 16, 16, 9);
+    const struct {
+        const char *card, *networks[POOL_NETWORKS_MAX + 1], *words[2];
+    } cases[] = {
+        { "[x1.onnx, x2.onnx]",
+          { CARD },
+          { "restore: restore.1 of ", "/x2.onnx: of a picture of 16x16" } },
+        { "[sample.jpg]", { CARD }, { "/card.yaml: ", "/sample.jpg: " } },
+        { "[x1.onnx]", { CARD, elsewhere }, { "restore: /nowhere/x1.onnx: ", "same name, \"x1\"" } },
+        { "[x1.onnx]", { CARD, CARD }, { "restore.0 of ", "same name, \"x1\"" } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct error err = { 0 };
+        write_model(cases[i].card);
+        assert_true(start(cases[i].networks, FALLBACK_AUTO, &err) < 0);
+        for (size_t k = 0; k < 2; k++)
+            if (!strstr(err.text, cases[i].words[k]))
+                fail_msg("no \"%s\" in: %s", cases[i].words[k], err.text);
+        close_runner(NULL);
+    }
+}
+
+static void test_networks_have_a_limit(void **state)
+{
+    (void)state;
+    enum { OWN = POOL_NETWORKS_MAX - 1 };
+    char paths[OWN][PATH_BYTES], more[PATH_BYTES], name[32];
+    const char *networks[OWN + 2] = { NULL };
+    struct error err = { 0 };
+    for (size_t i = 0; i < OWN; i++) {
+        snprintf(name, sizeof name, "own%zu.onnx", i);
+        in_folder(paths[i], name);
+        write_network(paths[i], 16, 16, 1);
+        networks[i] = paths[i];
+    }
+    networks[OWN] = CARD;
+    in_folder(more, "x1.onnx");
+    write_network(more, 16, 16, 1);
+    in_folder(more, "net.onnx");
+    write_network(more, 16, 16, 1);
+    write_model("[x1.onnx]");
+    start_well(networks, FALLBACK_AUTO);
+    close_runner(NULL);
+    write_model("[x1.onnx, net.onnx]");
+    assert_int_equal(start(networks, FALLBACK_AUTO, &err), -ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "/net.onnx: there are 8 before it"));
+    for (size_t i = 0; i < OWN; i++)
+        unlink(paths[i]);
 }
 
 int main(void)
@@ -262,6 +416,9 @@ int main(void)
         cmocka_unit_test_teardown(test_without_bicubic, close_runner),
         cmocka_unit_test_teardown(test_plans_are_bounded, close_runner),
         cmocka_unit_test_teardown(test_bad_networks_are_refused, close_runner),
+        cmocka_unit_test_teardown(test_networks_of_the_card, remove_model),
+        cmocka_unit_test_teardown(test_bad_networks_of_the_card_are_refused, remove_model),
+        cmocka_unit_test_teardown(test_networks_have_a_limit, remove_model),
     };
     return cmocka_run_group_tests(tests, rig_open, rig_close);
 }

@@ -73,37 +73,46 @@ static void the_default_model_may_be_another_or_none(void **state)
                      -ERROR_UNSUPPORTED);
 }
 
-static void restoration_falls_back_where_it_is_configured(void **state)
+static void networks_are_those_of_the_card_unless_named(void **state)
 {
     static const char *const name = "models.0.name=a", *const folder = "models.0.folder=x";
-    static const char *const networks = "models.0.restore.networks=nets/x2.onnx,x4";
     static const struct {
-        const char *more[2];
-        bool falls_back;
+        const char *set; /* of restore.networks; NULL: not given */
+        size_t count;
+        const char *first;
     } cases[] = {
-        { { NULL }, false },
-        { { "models.0.restore.fallback=bicubic" }, true },
-        { { networks }, true },
-        { { networks, "models.0.restore.fallback=none" }, false },
-        { { networks, "models.0.restore.fallback=bicubic" }, true },
+        { NULL, 1, "card" },
+        { "models.0.restore.networks=", 0, NULL },
+        { "models.0.restore.networks=nets/x2.onnx,x4", 2, "nets/x2.onnx" },
+        { "models.0.restore.networks=card,p/card.onnx", 2, "card" },
     };
     struct error err;
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *const *more = cases[i].more;
-        if (load((const char *[]){ name, folder, more[0], more[0] ? more[1] : NULL, NULL }, &err) < 0)
+        if (load((const char *[]){ name, folder, cases[i].set, NULL }, &err) < 0)
             fail_msg("%s", err.text);
-        const struct model_config *model = config.models.items;
-        assert_int_equal(server_config_falls_back(&model->restore), cases[i].falls_back);
-        assert_int_equal(model->restore.networks.count, more[0] == networks ? 2 : 0);
+        const struct model_restore_config *restore =
+            &((const struct model_config *)config.models.items)->restore;
+        assert_int_equal(restore->fallback, FALLBACK_AUTO);
+        assert_int_equal(restore->networks.count, cases[i].count);
+        if (cases[i].first)
+            assert_string_equal(restore->networks.items[0], cases[i].first);
     }
+    if (load((const char *[]){ NULL }, &err) < 0) /* without a list of models */
+        fail_msg("%s", err.text);
+    const struct model_config *model = config.models.items;
+    assert_int_equal(model->restore.networks.count, 1);
+    assert_string_equal(model->restore.networks.items[0], "card");
     const char *const key = "models.0.restore.networks";
     expect_problem((const char *[]){ name, folder, "models.0.restore.networks=a b.onnx", NULL },
                    key, "a b");
     expect_problem(
         (const char *[]){ name, folder, "models.0.restore.networks=p/n.onnx,q/n.onnx", NULL }, key,
         "two networks are named 'n'");
+    expect_problem(
+        (const char *[]){ name, folder, "models.0.restore.networks=card,n.onnx,card", NULL }, key,
+        "'card' is there twice");
     expect_problem(
         (const char *[]){ name, folder, "models.0.restore.networks=1,2,3,4,5,6,7,8,9", NULL }, key,
         "8");
@@ -142,7 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_complete),
         cmocka_unit_test(the_default_model_may_be_another_or_none),
-        cmocka_unit_test(restoration_falls_back_where_it_is_configured),
+        cmocka_unit_test(networks_are_those_of_the_card_unless_named),
         cmocka_unit_test(contradictions_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
