@@ -5,13 +5,19 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR ?= /etc/systemd/system
 
+# All that its folder holds: card, network, sample, and networks that restore for it.
+MODEL_FILES = $(shell find models/street_det -type f)
+
 .PHONY: install uninstall
 install: ## install to $(DESTDIR)$(PREFIX); configurations that exist are kept
 	@$(MAKE) --no-print-directory all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/runespoor/models/street_det" \
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/runespoor" \
 		"$(DESTDIR)$(SYSCONFDIR)/runespoor" "$(DESTDIR)$(UNITDIR)"
 	install -m 755 $(B)/bin/edge-agent $(B)/bin/cloud-server "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 models/street_det/* "$(DESTDIR)$(PREFIX)/share/runespoor/models/street_det/"
+	@for file in $(MODEL_FILES); do \
+		echo "install $$file"; \
+		install -D -m 644 "$$file" "$(DESTDIR)$(PREFIX)/share/runespoor/$$file" || exit 1; \
+	done
 	@for daemon in edge-agent cloud-server; do \
 		config="$(DESTDIR)$(SYSCONFDIR)/runespoor/$$daemon.yaml"; \
 		if [ -e "$$config" ]; then echo "kept $$config"; \
