@@ -2,6 +2,7 @@
  * does it find, how fast is it. */
 #include "analyse/head.h"
 #include "analyse/model.h"
+#include "analyse/model_networks.h"
 #include "base/clock.h"
 #include "media/record.h"
 #include "onnx/onnx.h"
@@ -19,16 +20,18 @@
 #define WARM_UP_RUNS 3u
 
 const char model_command_more[] =
-    "check    compares card, graph and sample picture; a model that fails does not serve\n"
-    "show     prints the card and the plan, step by step: what each computes (FLOP) and moves "
-    "(bytes),\n"
-    "         its time, the median of --runs runs, and what share that is \"of peak\": of what "
+    "check    compares card, graph and sample picture, and tries the networks that restore for "
     "the\n"
-    "         processor reaches, measured in the same minute, in arithmetic (flop) or in a copy of "
-    "as\n"
-    "         many bytes (bytes), whichever the step needs longer for. A low share of a long step "
-    "is\n"
-    "         where time can be won. Also for an ONNX file that has no card.\n"
+    "         model; a model that fails does not serve\n"
+    "show     prints the card, the networks that restore, and the plan, step by step: what each\n"
+    "         computes (FLOP) and moves (bytes), its time, the median of --runs runs, and what "
+    "share\n"
+    "         that is \"of peak\": of what the processor reaches, measured in the same minute, in\n"
+    "         arithmetic (flop) or in a copy of as many bytes (bytes), whichever the step needs "
+    "longer\n"
+    "         for. A low share of a long step is where time can be won. Also for an ONNX file "
+    "that\n"
+    "         has no card.\n"
     "run      prints what the model finds in PICTURE (the sample when none is given), as JSON\n"
     "bench    times --runs runs on the sample picture\n"
     "\n"
@@ -178,6 +181,12 @@ static int verb_check(struct session *session, struct error *err)
     printf("%s  sample  %s\n%s", result == 0 ? "ok  " : "FAIL",
            model_card(session->model)->sample.picture, report.data ? report.data : "");
     text_finish(&report);
+    struct error cause;
+    int failed = model_networks_check(session->model, session->device, &cause);
+    if (result == 0 && failed < 0) {
+        *err = cause;
+        result = failed;
+    }
     if (result == 0)
         printf("%s can serve\n", model_card(session->model)->name);
     return result;
@@ -197,6 +206,9 @@ static int verb_show(struct session *session, struct error *err)
         return result;
     config_print(model_card(session->model)->config, stdout);
     printf("\n");
+    result = model_networks_show(session->model, session->device, err);
+    if (result < 0)
+        return result;
     return plan_print(model_plan(session->model), session->runs, stdout, err);
 }
 

@@ -1,5 +1,6 @@
 /* `cloud-server model` through the command line's own parser: exit status and what is printed. */
 #include "analyse/model.h"
+#include "graph/compose.h"
 #include "onnx/write.h"
 #include "ops/op.h"
 #include <setjmp.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -174,6 +176,71 @@ static void test_show_file(void **state)
     unlink(file);
 }
 
+/* RGB, makes pictures of any size times as wide and high; three parameters. */
+static void write_network(const char *path, int64_t times)
+{
+    struct compose c;
+    struct error err = { 0 };
+    compose_start(&c, "enlarge", &err);
+    int x = compose_input(&c, "picture", TENSOR_F32, COMPOSE_SHAPE(1, 3, 192, 256));
+    int gains = compose_constant(&c, "gains", COMPOSE_SHAPE(1, 3, 1, 1), 1);
+    x = compose_op(&c, "Mul", x, gains);
+    compose_output(&c, compose_resize(&c, x, times * 192, times * 256, "linear"), "larger");
+    if (c.rc || onnx_write_file(c.graph, path, &err) < 0)
+        fail_msg("%s", err.text);
+    graph_free(&c.graph);
+}
+
+static void copy_file(const char *from, const char *to, const char *more)
+{
+    static char block[1u << 20];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    if (!in || !out)
+        fail_msg("cannot copy %s to %s", from, to);
+    for (size_t count; (count = fread(block, 1, sizeof block, in)) > 0;)
+        assert_int_equal(fwrite(block, 1, count, out), count);
+    assert_true(fputs(more, out) >= 0);
+    assert_int_equal(fclose(out), 0);
+    fclose(in);
+}
+
+/* The shipped model with networks in its card: one that can restore, and one that cannot. */
+static void test_networks(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "card.yaml", "street_det.onnx", "sample.jpg", "x2.onnx",
+                                         "x9.onnx" };
+    enum { CARD, NETWORK, SAMPLE, X2, X9, COUNT };
+    char inner[64], paths[COUNT][128];
+    snprintf(inner, sizeof inner, "%s/model", folder);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    for (int i = 0; i < COUNT; i++)
+        snprintf(paths[i], sizeof paths[i], "%s/%s", inner, names[i]);
+    copy_file(SHIPPED "/card.yaml", paths[CARD], "\nrestore: [x2.onnx]\n");
+    copy_file(SHIPPED "/street_det.onnx", paths[NETWORK], "");
+    copy_file(SHIPPED "/sample.jpg", paths[SAMPLE], "");
+    write_network(paths[X2], 2);
+    write_network(paths[X9], 9);
+
+    assert_int_equal(run("check", inner, NULL), 0);
+    assert_says("ok    restore x2.onnx: x2, 3 parameters, 256x192 to 512x384 in 0.00 GFLOP");
+    assert_says("street_det can serve");
+    assert_int_equal(run("show", inner, "--runs", "1", NULL), 0);
+    assert_says("\nrestore x2.onnx: x2, 3 parameters, 256x192 to 512x384 in 0.00 GFLOP\n");
+    assert_says("of peak");
+
+    copy_file(SHIPPED "/card.yaml", paths[CARD], "\nrestore: [x9.onnx, x2.onnx]\n");
+    assert_int_equal(run("check", inner, NULL), 1);
+    assert_says("FAIL  restore x9.onnx: ");
+    assert_says("/x9.onnx: of a picture of 256x192 it makes none that is 1 to 8 times");
+    assert_says("ok    restore x2.onnx: ");
+    assert_says("cloud-server model check: /tmp/");
+    assert_null(strstr(output, "can serve"));
+    for (int i = 0; i < COUNT; i++)
+        unlink(paths[i]);
+    rmdir(inner);
+}
+
 static void test_run(void **state)
 {
     (void)state;
@@ -214,9 +281,13 @@ static void test_wrong_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_check),     cmocka_unit_test(test_show),
-        cmocka_unit_test(test_show_file), cmocka_unit_test(test_run),
-        cmocka_unit_test(test_bench),     cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_show),
+        cmocka_unit_test(test_show_file),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_wrong_arguments),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
