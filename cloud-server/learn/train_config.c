@@ -104,10 +104,12 @@ const struct option_spec train_options[] = {
     OPTION_SECTION(train_config, analytics, analytics_options,
                    "superres: the network that restored pictures are for"),
     OPTION_STRING(train_config, start, "",
-                  "folder of another training, with whose weights this one begins"),
+                  "folder of another training or of a model, with whose weights this one begins; a "
+                  "model learns as it is, its normalisations folded in"),
     OPTION_LIST(train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
                 "learning rates, one part after the other; when empty, cosine from 0.002 "
-                "(superres: 0.0005) behind a warm-up over a twentieth of all steps"),
+                "(superres: 0.0005; behind a model: 0.0002) behind a warm-up over a twentieth of "
+                "all steps"),
     OPTION_SECTION(train_config, optimiser, optimiser_options, "how weights follow gradients"),
     OPTION_ENUM(train_config, weights, "frequency", weights_words,
                 "how much classes count: plain, all the same; frequency, rare ones more; tail, the "

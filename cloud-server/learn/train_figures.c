@@ -15,7 +15,9 @@ const char *train_figure_name(const struct train *train, size_t figure)
     bool segments = train->config->task == TRAIN_SEGMENT;
     if (figure == 0)
         return segments ? "miou" : "psnr_db";
-    if (segments || !*train->config->analytics.model)
+    if (segments)
+        return train->config->damage.drawn_count > 0 ? "miou_received" : NULL;
+    if (!*train->config->analytics.model)
         return NULL;
     return train_is_labelled(train) ? "miou" : "distance";
 }
@@ -26,6 +28,23 @@ void train_figures_clear(struct train_figures *figures)
         figures->figures[f] = (double)NAN;
     for (size_t k = 0; k < ANALYSIS_AREAS_MAX; k++)
         figures->classes[k] = (double)NAN;
+}
+
+int train_open_whole(const struct train *train, const struct train_set *set,
+                     struct samples **samples, struct error *err)
+{
+    struct samples_config config = train->samples;
+    struct data_info info;
+    config.crop_width = config.width;
+    config.crop_height = config.height;
+    config.batch = config.crops = 1;
+    config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
+    config.seed = 0;
+    data_get_info(set->data, &info);
+    if (!info.is_video)
+        config.cache_bytes = 0; /* each is looked at once */
+    config.classes = train->samples.classes ? set->classes : NULL;
+    return samples_open(samples, set->data, set->numbers, set->count, &config, 0, err);
 }
 
 void train_figures_of_scores(struct train_figures *figures, size_t figure, const struct scores *scores)

@@ -49,7 +49,8 @@ struct train {
 
     struct device *device;
     enum precision precision;
-    struct graph *model;  /* the trained form, with the weights of the last train_fold */
+    enum net_form form;   /* that learns: NET_FOLDED where a finished model is gone on from */
+    struct graph *model;  /* that form, with the weights of the last train_fold */
     struct graph *folded; /* the same folded, for one whole picture */
     struct plan *plan;    /* of a step */
 
@@ -87,6 +88,9 @@ bool train_is_labelled(const struct train *train);
 /* What the figures are called; NULL where there is none. */
 const char *train_figure_name(const struct train *train, size_t figure);
 void train_figures_clear(struct train_figures *figures); /* nothing measured */
+/* Whole pictures of the set one by one, each once, with the same damage every time. */
+int train_open_whole(const struct train *train, const struct train_set *set,
+                     struct samples **samples, struct error *err);
 /* Accuracy of classes, and as the given figure their mean. */
 void train_figures_of_scores(struct train_figures *figures, size_t figure,
                              const struct scores *scores);
@@ -102,7 +106,10 @@ void train_weigh_tail(struct train *train, const struct train_figures *figures);
 /* train_state.c */
 /* Goes on from the newest checkpoint of the out folder, where there is one. */
 int train_resume(struct train *train, struct error *err);
-/* Takes over the weights of another training, as far as they have the same names and shapes. */
+/* Whether the config starts from a model folder, not from a training's. */
+bool train_starts_from_model(const struct train_config *config);
+/* Takes over the weights of a model, all of them, or of another training, as far as they have the same
+ * names and shapes. */
 int train_start_from(struct train *train, const char *folder, struct error *err);
 /* Refuses to keep numbers that are not finite. */
 int train_save(const struct train *train, struct error *err);

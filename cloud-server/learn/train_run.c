@@ -21,6 +21,7 @@
 #define WARMUP_PART 20u /* of all steps */
 #define RATE_SEGMENT 0.002
 #define RATE_SUPERRES 0.0005 /* without normalisation, more is too much */
+#define RATE_TUNING 0.0002   /* nor has it a finished model, which is not to be forgotten */
 
 static int open_parts(struct train *train, struct error *err);
 static int open_device(struct train *train, struct error *err);
@@ -88,6 +89,7 @@ int train_fold(struct train *train, struct error *err)
 static int open_parts(struct train *train, struct error *err)
 {
     int rc = file_make_folder(train->config->out, FOLDER_MODE, err);
+    train->form = train_starts_from_model(train->config) ? NET_FOLDED : NET_TRAINED;
     if (rc == 0)
         rc = train_analytics_open(train, err);
     if (rc == 0)
@@ -131,14 +133,19 @@ static void set_samples(struct train *train)
     train->steps = config->steps ? config->steps : config->epochs * train->epoch_steps;
 }
 
+static double default_rate(const struct train *train)
+{
+    if (train->form == NET_FOLDED)
+        return RATE_TUNING;
+    return train->config->task == TRAIN_SEGMENT ? RATE_SEGMENT : RATE_SUPERRES;
+}
+
 static int set_schedule(struct train *train, struct error *err)
 {
     const struct option_list *parts = &train->config->rate;
-    train->only_part =
-        (struct schedule_part){ .policy = SCHEDULE_COSINE,
-                                .k1 = train->config->task == TRAIN_SEGMENT ? RATE_SEGMENT
-                                                                           : RATE_SUPERRES,
-                                .warmup = (uint32_t)(train->steps / WARMUP_PART) };
+    train->only_part = (struct schedule_part){ .policy = SCHEDULE_COSINE,
+                                               .k1 = default_rate(train),
+                                               .warmup = (uint32_t)(train->steps / WARMUP_PART) };
     train->schedule = (struct schedule){ &train->only_part, 1, train->steps };
     if (parts->count > 0)
         train->schedule = (struct schedule){ parts->items, parts->count, train->steps };
@@ -174,7 +181,7 @@ static int make_graph(const struct train *train, enum net_form form, struct grap
 
 static int make_graphs(struct train *train, struct error *err)
 {
-    int rc = make_graph(train, NET_TRAINED, &train->model, err);
+    int rc = make_graph(train, train->form, &train->model, err);
     return rc < 0 ? rc : make_graph(train, NET_FOLDED, &train->folded, err);
 }
 
@@ -286,7 +293,8 @@ static int begin(struct train *train, struct error *err)
     int rc = train_is_labelled(train) && train->config->weights == WEIGHTS_FREQUENCY
                  ? train_weigh_classes(train, err)
                  : 0;
-    return rc == 0 && ops->begins ? add_row(train, &row, true, err) : rc;
+    bool knows = ops->begins || train->form == NET_FOLDED;
+    return rc == 0 && knows ? add_row(train, &row, true, err) : rc;
 }
 
 /* On what is held back of data: validation decides nothing. */

@@ -26,7 +26,7 @@ static int loss(const struct train *train, struct compose *c)
     int pictures = compose_input(c, NET_PICTURE, TENSOR_F32, COMPOSE_SHAPE(batch, 3, height, width));
     int labels = compose_input(c, LABELS, TENSOR_I64, COMPOSE_SHAPE(batch, height, width));
     int weights = compose_input(c, CLASS_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(classes));
-    int scores = network(train, c, pictures, NET_TRAINED);
+    int scores = network(train, c, pictures, train->form);
     if (c->rc)
         return c->rc;
     return loss_cross_entropy(c->graph, scores, labels, weights, SAMPLES_IGNORE, c->err);
@@ -49,9 +49,24 @@ struct measuring {
     const struct train_set *set;
     struct plan *plan;
     struct scaler *scaler;
-    struct scores *scores;
+    struct scores *scores, *received_scores;
     uint8_t *pixels, *found; /* of a picture of the network's size */
 };
+
+/* The labels that the network finds in what its input holds. */
+static int find_labels(const struct measuring *measuring, struct error *err)
+{
+    const struct train *train = measuring->train;
+    size_t plane = (size_t)train->config->width * train->config->height;
+    uint8_t names[ANALYSIS_AREAS_MAX];
+    for (uint32_t k = 0; k < train->class_count; k++)
+        names[k] = (uint8_t)k;
+    int rc = plan_run(measuring->plan, err);
+    if (rc == 0)
+        pixels_label(plan_output(measuring->plan, 0)->data, plane, names, train->class_count,
+                     measuring->found, plane);
+    return rc;
+}
 
 /* Found labels laid over those of the picture by nearest neighbour. */
 static int score(const struct measuring *measuring, size_t number, const struct picture_view *view,
@@ -86,11 +101,8 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
     size_t plane = (size_t)width * height;
     uint8_t *const rgb[3] = { measuring->pixels, measuring->pixels + plane,
                               measuring->pixels + 2 * plane };
-    uint8_t names[ANALYSIS_AREAS_MAX];
     struct picture *picture = NULL;
     struct picture_view view;
-    for (uint32_t k = 0; k < train->class_count; k++)
-        names[k] = (uint8_t)k;
     int rc = data_picture(measuring->set->data, number, &picture, err);
     if (rc < 0)
         return rc;
@@ -99,15 +111,53 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
     if (rc == 0) {
         pixels_to_floats(measuring->pixels, plan_input(measuring->plan, 0)->data, 3 * plane,
                          1.0f / 255, 0);
-        rc = plan_run(measuring->plan, err);
+        rc = find_labels(measuring, err);
     }
-    if (rc == 0) {
-        pixels_label(plan_output(measuring->plan, 0)->data, plane, names, train->class_count,
-                     measuring->found, plane);
+    if (rc == 0)
         rc = score(measuring, number, &view, err);
-    }
     picture_unref(&picture);
     return rc;
+}
+
+/* As it arrives, at the network's size. */
+static int measure_received(const struct measuring *measuring, const struct sample_batch *batch,
+                            struct error *err)
+{
+    const struct train *train = measuring->train;
+    const struct tensor *input = plan_input(measuring->plan, 0);
+    size_t plane = (size_t)train->config->width * train->config->height;
+    memcpy(input->data, batch->source, tensor_bytes(input));
+    int rc = find_labels(measuring, err);
+    for (size_t i = 0; i < plane; i++)
+        measuring->pixels[i] = (uint8_t)batch->labels[i];
+    if (rc == 0)
+        rc = scores_add_labels(measuring->received_scores, measuring->found, measuring->pixels,
+                               plane, SAMPLES_IGNORE, NULL, err);
+    return rc == -ERROR_UNSUPPORTED ? 0 : rc; /* a picture without a pixel that counts */
+}
+
+/* Weights of classes follow these where there are any, for these are what is learnt from. */
+static int measure_all_received(struct measuring *measuring, struct train_figures *figures,
+                                struct error *err)
+{
+    const struct train_set *set = measuring->set;
+    struct samples *samples = NULL;
+    int rc =
+        scores_open(&measuring->received_scores, SCORE_LABELS, measuring->train->class_count, err);
+    if (rc == 0)
+        rc = train_open_whole(measuring->train, set, &samples, err);
+    for (size_t i = 0; rc == 0 && i < set->count; i++) {
+        struct sample_batch *batch;
+        rc = samples_take(samples, &batch, err);
+        if (rc < 0)
+            break;
+        rc = measure_received(measuring, batch, err);
+        sample_batch_free(&batch);
+    }
+    samples_close(&samples);
+    if (rc == 0)
+        train_figures_of_scores(figures, 1, measuring->received_scores);
+    return rc < 0 ? error_wrap(err, "validation") : 0;
 }
 
 static int measure_all(struct measuring *measuring, struct train_figures *figures, struct error *err)
@@ -142,8 +192,11 @@ static int measure(struct train *train, const struct train_set *set, struct trai
         rc = device_compile(train->device, train->folded, &options, &measuring.plan, err);
     if (rc == 0)
         rc = measure_all(&measuring, figures, err);
+    if (rc == 0 && train->samples.damage.drawn_count > 0)
+        rc = measure_all_received(&measuring, figures, err);
     plan_free(&measuring.plan);
     scores_close(&measuring.scores);
+    scores_close(&measuring.received_scores);
     scaler_destroy(&measuring.scaler);
     free(measuring.pixels);
     free(measuring.found);

@@ -3,11 +3,15 @@
 #include "base/log.h"
 #include "learn/checkpoint.h"
 #include "learn/train_parts.h"
+#include "onnx/onnx.h"
 #include "train/train.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FIRST_PARTS 4u /* before the states */
 
@@ -171,17 +175,24 @@ static const struct checkpoint_part *find_part(const struct checkpoint *checkpoi
     return found;
 }
 
+/* Bytes of the name that a state has in the network: of a weight or its average; 0: it is neither. */
+static size_t name_in_network(const char *name)
+{
+    size_t bytes = strlen(name);
+    if (ends_with(name, ".moment") || ends_with(name, ".moment2"))
+        return 0;
+    return ends_with(name, TRAIN_AVERAGE_SUFFIX) ? bytes - strlen(TRAIN_AVERAGE_SUFFIX) : bytes;
+}
+
 static size_t take_weights(struct train *train, const struct checkpoint *checkpoint)
 {
     size_t taken = 0;
     for (size_t i = 0; i < plan_state_count(train->plan); i++) {
         const char *name = plan_state_name(train->plan, i);
         const struct tensor *state = plan_state(train->plan, i);
-        size_t bytes = strlen(name);
-        if (bytes == 0 || ends_with(name, ".moment") || ends_with(name, ".moment2"))
+        size_t bytes = name_in_network(name);
+        if (bytes == 0)
             continue;
-        if (ends_with(name, TRAIN_AVERAGE_SUFFIX))
-            bytes -= strlen(TRAIN_AVERAGE_SUFFIX);
         const struct checkpoint_part *part = find_part(checkpoint, name, bytes);
         if (!part || part->size != tensor_bytes(state))
             continue;
@@ -191,13 +202,81 @@ static size_t take_weights(struct train *train, const struct checkpoint *checkpo
     return taken;
 }
 
+/* ---- beginning with a finished model ---- */
+
+bool train_starts_from_model(const struct train_config *config)
+{
+    char path[PATH_MAX];
+    int bytes = snprintf(path, sizeof path, "%s/" CARD_FILE_NAME, config->start);
+    return *config->start && bytes < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+/* Scores have the order of the classes. */
+static int check_classes(const struct train *train, const struct card *card, struct error *err)
+{
+    bool same = card->classes.count == train->class_count;
+    for (uint32_t k = 0; same && k < train->class_count; k++)
+        same = strcmp(card->classes.items[k], train->class_names[k]) == 0;
+    return same ? 0
+                : error_set(err, ERROR_CONFIG, card->name,
+                            "has other classes than data.classes, or in another order");
+}
+
+static const struct tensor *find_constant(const struct graph *graph, const char *name, size_t bytes)
+{
+    for (int v = 0; v < graph->value_count; v++) {
+        const struct value *value = &graph->values[v];
+        if (value->constant.data && strncmp(value->name, name, bytes) == 0 && !value->name[bytes])
+            return &value->constant;
+    }
+    return NULL;
+}
+
+static int take_constants(struct train *train, const struct graph *graph, struct error *err)
+{
+    for (size_t i = 0; i < plan_state_count(train->plan); i++) {
+        const char *name = plan_state_name(train->plan, i);
+        const struct tensor *state = plan_state(train->plan, i);
+        size_t bytes = name_in_network(name);
+        if (bytes == 0)
+            continue;
+        const struct tensor *constant = find_constant(graph, name, bytes);
+        if (!constant || constant->type != state->type ||
+            !shape_equal(&constant->shape, &state->shape))
+            return error_set(err, ERROR_CONFIG, train->config->start,
+                             "is no model of this task and size: its %.*s does not fit", (int)bytes,
+                             name);
+        memcpy(state->data, constant->data, tensor_bytes(state));
+    }
+    return 0;
+}
+
+static int start_from_model(struct train *train, const char *folder, struct error *err)
+{
+    struct card *card = NULL;
+    struct graph *graph = NULL;
+    int rc = card_read(&card, folder, err);
+    if (rc == 0 && train->config->task == TRAIN_SEGMENT)
+        rc = check_classes(train, card, err);
+    if (rc == 0)
+        rc = onnx_read_file(&graph, card->file_path, err);
+    if (rc == 0)
+        rc = take_constants(train, graph, err);
+    graph_free(&graph);
+    card_free(&card);
+    return rc < 0 ? error_wrap(err, "start") : 0;
+}
+
 int train_start_from(struct train *train, const char *folder, struct error *err)
 {
+    if (train_starts_from_model(train->config))
+        return start_from_model(train, folder, err);
     struct checkpoint *checkpoint;
     struct error damaged;
     int rc = checkpoint_read(&checkpoint, folder, &damaged, err);
     if (rc == 0 && !checkpoint)
-        rc = error_set(err, ERROR_CONFIG, folder, "has no checkpoint to begin with");
+        rc = error_set(err, ERROR_CONFIG, folder,
+                       "has no checkpoint to begin with, and no " CARD_FILE_NAME);
     if (rc == 0 && take_weights(train, checkpoint) == 0)
         rc = error_set(err, ERROR_CONFIG, folder, "is of another network: none of its weights fits");
     checkpoint_free(&checkpoint);

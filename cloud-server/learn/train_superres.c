@@ -57,7 +57,7 @@ static int loss(const struct train *train, struct compose *c)
     int received = compose_input(c, NET_PICTURE, TENSOR_F32,
                                  COMPOSE_SHAPE(batch, 3, height / factor, width / factor));
     int source = compose_input(c, SOURCE, TENSOR_F32, COMPOSE_SHAPE(batch, 3, height, width));
-    int restored = network(train, c, received, NET_TRAINED);
+    int restored = network(train, c, received, train->form);
     if (c->rc)
         return c->rc;
     int pixels = config->pixel_loss == PIXEL_L1
@@ -218,26 +218,14 @@ static int measure_all(struct measuring *measuring, const struct train_set *set,
     return rc;
 }
 
-/* Whole pictures, each once, with the same damage every time. */
 static int measure(struct train *train, const struct train_set *set, struct train_figures *figures,
                    struct error *err)
 {
     struct measuring measuring = { .train = train };
-    struct samples_config config = train->samples;
     struct samples *samples = NULL;
-    struct data_info info;
-    config.crop_width = config.width;
-    config.crop_height = config.height;
-    config.batch = config.crops = 1;
-    config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
-    config.seed = 0;
-    data_get_info(set->data, &info);
-    if (!info.is_video)
-        config.cache_bytes = 0; /* each is looked at once */
-    config.classes = train->samples.classes ? set->classes : NULL;
     int rc = open_measuring(&measuring, err);
     if (rc == 0)
-        rc = samples_open(&samples, set->data, set->numbers, set->count, &config, 0, err);
+        rc = train_open_whole(train, set, &samples, err);
     if (rc == 0)
         rc = measure_all(&measuring, set, samples, figures, err);
     samples_close(&samples);

@@ -316,6 +316,47 @@ static void restoring_for_a_frozen_network(void **state)
     free(b);
 }
 
+/* A segmenter learns from received pictures, from a finished model on; both accuracies are measured, and what
+ * was killed ends as what was not. */
+static void a_finished_model_is_tuned_to_damage(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    char more[2 * PATH_BYTES];
+    size_t size;
+    make_set(scratch);
+    run(scratch, "first", NULL, 0, "model: done");
+    snprintf(more, sizeof more,
+             "start: %s\ndamage: {factors: [1, 2], bitrate_min_kbps: 20, bitrate_max_kbps: 80}\n",
+             scratch_path(scratch, "first/model"));
+    say_more(scratch, more);
+    run(scratch, "straight", NULL, 0, "model: done");
+    start(&process, scratch, "broken", "loaders=2");
+    kill_behind(&process, scratch, "broken", 6);
+    assert_false(exists(scratch, checkpoint("broken", 60)));
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+    char *history = read_whole(scratch, "straight/history.csv", &size);
+    history[size] = '\0';
+    assert_non_null(strstr(history, "miou,miou_received\n"));
+    const char *last = history + size - 1;
+    double accuracies[2];
+    for (unsigned commas = 0; commas < 2; commas += *last == ',')
+        last--;
+    assert_int_equal(sscanf(last, ",%lf,%lf", &accuracies[0], &accuracies[1]), 2);
+    print_message("mean IoU %.3f of the source, %.3f of what is received\n", accuracies[0],
+                  accuracies[1]);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(accuracies[i] > 0 && accuracies[i] < 1);
+    free(history);
+    /* At a rate of nothing it stays the model that it was; averages would round. */
+    say_more(scratch, "optimiser: {average: 0}\n");
+    run(scratch, "still", "rate.0.k1=0", 0, "model: done");
+    expect_equal_files(scratch, "first/model/tiny.onnx", "still/model/tiny.onnx");
+    run(scratch, "other", "size=medium", 1, "is no model of this task and size: its down");
+}
+
 static void a_trained_model_can_serve(void **state)
 {
     const struct scratch *scratch = *state;
@@ -416,6 +457,7 @@ int main(void)
         TEST(killed_and_resumed_is_as_never_disturbed),
         TEST(a_restorer_learns_and_goes_on),
         TEST(restoring_for_a_frozen_network),
+        TEST(a_finished_model_is_tuned_to_damage),
         TEST(a_trained_model_can_serve),
         TEST(a_signal_ends_with_a_checkpoint),
         TEST(a_loss_that_is_no_number_is_told),
