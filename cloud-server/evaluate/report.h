@@ -47,7 +47,7 @@ struct report {
 int report_open(struct report **report, const struct report_plan *plan, struct error *err);
 void report_close(struct report **report); /* takes NULL */
 
-/* Three tables for people: figures, classes, comparisons. */
+/* Three tables for people: figures, classes, comparisons (of the means and tails, without intervals). */
 void report_add_table(const struct report *report, struct text *text);
 /* A line per arm, under a line of names. Empty where not known. */
 void report_add_csv(const struct report *report, struct text *text);

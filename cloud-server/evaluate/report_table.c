@@ -151,33 +151,33 @@ static void add_classes(const struct report *report, struct text *cells)
     }
 }
 
-static void add_comparison(struct text *cells, const struct comparison *made)
+/* The difference, and what may be said of it. */
+static void add_comparison(struct text *cells, const struct report_row *row, enum score_figure which)
 {
-    add_cell(cells, "%s", interval_verdict(&made->difference));
-    add_cell(cells, "%+.4f", made->difference.value);
-    add_cell(cells, "%+.4f .. %+.4f", made->difference.low, made->difference.high);
-    add_cell(cells, "%+.1f %%", 100 * made->gain.value);
-    add_cell(cells, "%+.1f .. %+.1f %%", 100 * made->gain.low, 100 * made->gain.high);
+    const struct interval *difference = &row->comparisons[which].difference;
+    if (row->compared[which])
+        add_cell(cells, "%+.4f %-7s", difference->value, interval_verdict(difference));
+    else
+        add_cell(cells, "unknown");
 }
 
+/* A line for each arm; intervals, gains and the rest of the figures are in the files. */
 static void add_comparisons(const struct report *report, struct text *cells)
 {
-    static const char *const heads[] = { "arm",        "against", "figure", "verdict",
-                                         "difference", "95 %",    "gain",   "95 %" };
+    static const char *const heads[] = { "arm", "against", "mean", "tail90", "tail99", "class tail" };
+    static const enum score_figure shown[] = { SCORE_MEAN, SCORE_TAIL90, SCORE_TAIL99,
+                                               SCORE_CLASS_TAIL };
     const struct report_plan *plan = &report->plan;
     for (size_t i = 0; i < plan->arm_count; i++) {
-        for (int which = 0; which < SCORE_FIGURE_COUNT && plan->versus[i] != i; which++) {
-            if (cells->size == 0)
-                add_heads(cells, heads, sizeof heads / sizeof *heads);
-            add_cell(cells, "%s", plan->arms[i]->name);
-            add_cell(cells, "%s", plan->arms[plan->versus[i]]->name);
-            add_cell(cells, "%s", score_figure_words[which]);
-            if (report->rows[i].compared[which])
-                add_comparison(cells, &report->rows[i].comparisons[which]);
-            else
-                add_cell(cells, "unknown");
-            end_row(cells);
-        }
+        if (plan->versus[i] == i)
+            continue;
+        if (cells->size == 0)
+            add_heads(cells, heads, sizeof heads / sizeof *heads);
+        add_cell(cells, "%s", plan->arms[i]->name);
+        add_cell(cells, "%s", plan->arms[plan->versus[i]]->name);
+        for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+            add_comparison(cells, &report->rows[i], shown[k]);
+        end_row(cells);
     }
 }
 
@@ -219,7 +219,7 @@ void report_add_table(const struct report *report, struct text *text)
     text_add(text, "\n", 1);
     add_comparisons(report, &cells);
     bool has_comparisons = cells.size > 0;
-    add_table(text, &cells, 4);
+    add_table(text, &cells, 2);
     text_add(text, "\n", has_comparisons);
     add_notes(report, text);
     text_finish(&cells);
