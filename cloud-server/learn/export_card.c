@@ -46,6 +46,12 @@ static void add_summary(struct text *text, const struct train *train)
     else
         text_printf(text, "%s network for %ux%u", net_size_words[config->size], config->width,
                     config->height);
+    for (uint32_t i = 0; i < damage->drawn_count; i++)
+        text_printf(text, "%s%u",
+                    i > 0 ? ", " : " that learnt from pictures sent with sides less by ",
+                    damage->drawn[i]);
+    if (damage->drawn_count > 0)
+        text_printf(text, " at %u to %u kbit/s", damage->bitrate_min_kbps, damage->bitrate_max_kbps);
     if (*config->analytics.model)
         text_printf(text, " for %s", train->analytics.card->name);
     text_printf(text, ", trained on %zu pictures of %s", train->learnt.count, config->data.pictures);
