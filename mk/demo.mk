@@ -13,7 +13,7 @@ demo-restore: deps-build ## stream a clip without and with restoration: an MP4 o
 	@$(MAKE) --no-print-directory all $(B)/test/demo/restore_pair
 	@B=$(B) CLIP='$(CLIP)' RUNG='$(RUNG)' KBPS='$(KBPS)' NETWORKS='$(NETWORKS)' mk/demo-restore.sh
 
-$(B)/obj/tests/demo/%.o: CPPFLAGS += -Icloud-server -Itests/demo
+$(B)/obj/tests/demo/%.o: CPPFLAGS += -Icloud-server
 
 $(B)/test/demo/restore_pair: $(patsubst %,$(B)/obj/tests/demo/%.o,restore_pair answers_file pair_picture) \
 		$(call archives,cloud-server)

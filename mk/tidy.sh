@@ -10,6 +10,7 @@ case $file in
 edge-agent/* | tests/unit/edge-agent/*) folder=-Iedge-agent ;;
 cloud-server/* | tests/unit/cloud-server/* | tests/fuzz/labels_fuzz.c) folder=-Icloud-server ;;
 tests/bench/*) folder="-Itests/pipeline -Icloud-server" ;;
+tests/demo/*) folder=-Icloud-server ;;
 tests/pipeline/*) folder=-Itests/pipeline ;;
 *) folder= ;;
 esac
