@@ -20,13 +20,14 @@
 struct layout {
     const struct eval_arms_config *config;
     struct eval_arms *arms;
-    uint64_t common;                   /* what the results of all arms hang on */
-    uint64_t files[EVAL_RESTORES_MAX]; /* the networks' */
-    struct graph *analytics;           /* NULL: there are no networks */
-    bool fitted[EVAL_RESTORES_MAX];    /* at one size at least */
-    struct error misfit;               /* why one did not */
+    uint64_t common;               /* what the results of all arms hang on */
+    uint64_t files[EVAL_WAYS_MAX]; /* the networks' */
+    struct graph *analytics;       /* NULL: there are no networks */
+    bool fitted[EVAL_WAYS_MAX];    /* at one size at least */
+    struct error misfit;           /* why one did not */
 };
 
+static int list_ways(struct layout *layout, struct error *err);
 static int hash_common(struct layout *layout, struct error *err);
 static int hash_networks(struct layout *layout, struct error *err);
 static int lay_out(struct layout *layout, struct error *err);
@@ -38,11 +39,12 @@ int eval_arms_open(struct eval_arms *arms, const struct eval_arms_config *config
     const struct eval_config *keys = config->config;
     struct layout layout = { .config = config, .arms = arms };
     size_t rungs = keys->codecs.count * keys->sizes.count * keys->bitrates.count;
-    *arms = (struct eval_arms){
-        .rungs = calloc(rungs, sizeof *arms->rungs),
-        .items = calloc(rungs * keys->restore.count, sizeof *arms->items),
-    };
-    int failed = 0;
+    *arms = (struct eval_arms){ 0 };
+    int failed = list_ways(&layout, err);
+    if (failed)
+        return failed;
+    arms->rungs = calloc(rungs, sizeof *arms->rungs);
+    arms->items = calloc(rungs * arms->way_count, sizeof *arms->items);
     if (!arms->rungs || !arms->items)
         failed = error_set(err, ERROR_MEMORY, "eval", "no room for %zu rungs", rungs);
     if (!failed)
@@ -82,6 +84,31 @@ int eval_arms_make_folder(const char *out, struct error *err)
     if (!failed && access(folder, W_OK | X_OK) != 0)
         failed = error_set_errno(err, errno, folder, "cannot write into the folder for results");
     return failed ? error_wrap(err, "out") : 0;
+}
+
+/* The ways to restore as the configuration has them, with the networks of the model's card in place of
+ * the word for them: files of one name. */
+static int list_ways(struct layout *layout, struct error *err)
+{
+    const struct eval_config *keys = layout->config->config;
+    const struct card *card = layout->config->card;
+    struct eval_arms *arms = layout->arms;
+    for (size_t i = 0; i < keys->restore.count; i++) {
+        const struct eval_restore *restore = &keys->restore_list[i];
+        if (!eval_restore_is_card(restore)) {
+            arms->ways[arms->way_count++] = *restore;
+            continue;
+        }
+        if (card->restore.count == 0)
+            return error_set(err, ERROR_CONFIG, "restore",
+                             EVAL_RESTORE_CARD ": %s/" CARD_FILE_NAME " names no networks",
+                             card->folder);
+        for (size_t k = 0; k < card->restore.count; k++) {
+            arms->ways[arms->way_count] = *restore;
+            arms->ways[arms->way_count++].file = card->restore_paths[k];
+        }
+    }
+    return 0;
 }
 
 /* What is measured */
@@ -138,13 +165,13 @@ static int hash_common(struct layout *layout, struct error *err)
 
 static int hash_networks(struct layout *layout, struct error *err)
 {
-    const struct eval_config *keys = layout->config->config;
+    const struct eval_arms *arms = layout->arms;
     int failed = 0;
-    for (size_t i = 0; !failed && i < keys->restore.count; i++) {
-        if (keys->restore_list[i].kind != RESTORE_NETWORK)
+    for (size_t i = 0; !failed && i < arms->way_count; i++) {
+        if (arms->ways[i].kind != RESTORE_NETWORK)
             continue;
         layout->files[i] = HASH_START;
-        failed = eval_hash_path(&layout->files[i], keys->restore_list[i].file, err);
+        failed = eval_hash_path(&layout->files[i], arms->ways[i].file, err);
         if (!failed && !layout->analytics)
             failed = onnx_read_file(&layout->analytics, layout->config->card->file_path, err);
     }
@@ -176,8 +203,7 @@ static bool network_fits(struct layout *layout, const struct eval_restore *resto
 /* At full size the filters have nothing to do, and stand for none. */
 static bool restore_applies(struct layout *layout, size_t index, const struct eval_rung *rung)
 {
-    const struct eval_config *keys = layout->config->config;
-    const struct eval_restore *restore = &keys->restore_list[index];
+    const struct eval_restore *restore = &layout->arms->ways[index];
     if (restore->kind != RESTORE_NETWORK)
         return !rung->full || restore->kind == RESTORE_NONE;
     bool fits = network_fits(layout, restore, &rung->rung);
@@ -209,17 +235,16 @@ static bool has_arm(const struct eval_arms *arms, const struct eval_rung *rung, 
 static void add_arms(struct layout *layout, struct eval_rung *rung)
 {
     static const struct eval_restore none = { .name = "none", .kind = RESTORE_NONE };
-    const struct eval_config *keys = layout->config->config;
+    struct eval_arms *arms = layout->arms;
     bool filters = false; /* any way without a network */
-    rung->first = layout->arms->count;
-    for (size_t i = 0; i < keys->restore.count; i++)
-        filters = filters || keys->restore_list[i].kind != RESTORE_NETWORK;
+    rung->first = arms->count;
+    for (size_t i = 0; i < arms->way_count; i++)
+        filters = filters || arms->ways[i].kind != RESTORE_NETWORK;
     if (rung->full && filters)
-        add_arm(layout->arms, rung, &none);
-    for (size_t i = 0; i < keys->restore.count; i++)
-        if (restore_applies(layout, i, rung) &&
-            !has_arm(layout->arms, rung, keys->restore_list[i].name))
-            add_arm(layout->arms, rung, &keys->restore_list[i]);
+        add_arm(arms, rung, &none);
+    for (size_t i = 0; i < arms->way_count; i++)
+        if (restore_applies(layout, i, rung) && !has_arm(arms, rung, arms->ways[i].name))
+            add_arm(arms, rung, &arms->ways[i]);
 }
 
 static int resolve_size(const struct layout *layout, const struct eval_size *size,
@@ -273,14 +298,24 @@ static int lay_out(struct layout *layout, struct error *err)
     return 0;
 }
 
+/* Of the card's networks one is enough: nobody chose them for these sizes. */
+static bool has_fitted(const struct layout *layout, size_t index)
+{
+    const struct eval_arms *arms = layout->arms;
+    bool fitted = layout->fitted[index];
+    for (size_t i = 0; i < arms->way_count && eval_restore_is_card(&arms->ways[index]); i++)
+        fitted = fitted || (layout->fitted[i] && eval_restore_is_card(&arms->ways[i]));
+    return fitted;
+}
+
 static int check_fitted(const struct layout *layout, struct error *err)
 {
-    const struct eval_config *keys = layout->config->config;
-    for (size_t i = 0; i < keys->restore.count; i++)
-        if (keys->restore_list[i].kind == RESTORE_NETWORK && !layout->fitted[i]) {
+    const struct eval_arms *arms = layout->arms;
+    for (size_t i = 0; i < arms->way_count; i++)
+        if (arms->ways[i].kind == RESTORE_NETWORK && !has_fitted(layout, i)) {
             if (err)
                 *err = layout->misfit;
-            return error_wrap(err, "restore %s: fits none of the sizes", keys->restore_list[i].name);
+            return error_wrap(err, "restore %s: fits none of the sizes", arms->ways[i].name);
         }
     if (layout->arms->count == 0)
         return error_set(err, ERROR_CONFIG, "restore", "leaves no arm at these sizes");
@@ -293,10 +328,9 @@ static void write_recipe(const struct layout *layout, const struct eval_arm *arm
                          size_t bytes)
 {
     const struct eval_rung *rung = &layout->arms->rungs[arm->rung];
-    const struct eval_config *keys = layout->config->config;
     uint64_t file = 0;
-    for (size_t i = 0; i < keys->restore.count; i++)
-        if (&keys->restore_list[i] == arm->restore)
+    for (size_t i = 0; i < layout->arms->way_count; i++)
+        if (&layout->arms->ways[i] == arm->restore)
             file = layout->files[i];
     snprintf(recipe, bytes,
              "program, data and models %016" PRIx64

@@ -3,6 +3,7 @@
 #ifndef RUNESPOOR_EVALUATE_EVAL_ARMS_H
 #define RUNESPOOR_EVALUATE_EVAL_ARMS_H
 
+#include "analyse/card.h"
 #include "evaluate/eval_classes.h"
 #include "evaluate/eval_config.h"
 #include "evaluate/eval_frames.h"
@@ -15,23 +16,29 @@ struct eval_rung {
     size_t first, count; /* its arms */
 };
 
+/* One word of the configuration stands for all networks that the model's card may name. */
+#define EVAL_WAYS_MAX (EVAL_RESTORES_MAX + CARD_NETWORKS_MAX)
+
 struct eval_arm {
     size_t rung;
-    const struct eval_restore *restore; /* borrowed from the config */
+    const struct eval_restore *restore; /* one of the ways, or none */
     char name[96];                      /* "h264-240x180-45-bicubic" */
     char *path;                         /* where its results are kept */
     struct arm *result;                 /* with all its frames once done */
     bool done;
 };
 
+/* Does not move while it is open: arms point into ways. */
 struct eval_arms {
+    struct eval_restore ways[EVAL_WAYS_MAX]; /* files and names are borrowed from config and card */
+    size_t way_count;
     struct eval_rung *rungs;
     struct eval_arm *items;
     size_t rung_count, count, done_count;
     size_t reused_count; /* of the done ones, those that were on file */
 };
 
-/* All are borrowed for the call, config for as long as the arms live. */
+/* All are borrowed for the call, config and card for as long as the arms live. */
 struct eval_arms_config {
     const struct eval_config *config;
     const struct eval_classes *classes;

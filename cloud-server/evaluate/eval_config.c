@@ -22,7 +22,7 @@ static const char *const precision_words[] = { [EVAL_PRECISION_CARD] = "card",
                                                [EVAL_PRECISION_BF16X3] = "bf16x3",
                                                NULL };
 static const char *const restore_words[] = {
-    [RESTORE_NONE] = "none", [RESTORE_BILINEAR] = "bilinear", [RESTORE_BICUBIC] = "bicubic", NULL
+    [RESTORE_NONE] = "none", [RESTORE_BILINEAR] = "bilinear", [RESTORE_BICUBIC] = "bicubic", [RESTORE_NETWORK] = EVAL_RESTORE_CARD, NULL
 };
 
 #define STRINGS_WITH_DEFAULT(field, def, hi, text)                                                  \
@@ -59,8 +59,9 @@ const struct option_spec eval_options[] = {
     STRINGS_WITH_DEFAULT(
         restore, "none,bicubic", EVAL_RESTORES_MAX,
         "ways back to full size, each an arm: none (the model scales for itself), "
-        "bilinear, bicubic, or NAME=FILE.onnx; files of one NAME are for different "
-        "sizes, and each is taken where it fits"),
+        "bilinear, bicubic, card (the networks that the model's card names), or "
+        "NAME=FILE.onnx; files of one NAME are for different sizes, and each is taken where it "
+        "fits"),
     OPTION_STRING(eval_config, baseline, "bicubic",
                   "the one of these that the others are compared with; at full size it is none"),
     OPTION_F64(eval_config, fps, "0", 0, 240, "1/s", "most pictures to send each second; 0: all"),
@@ -113,6 +114,11 @@ int eval_config_load(struct config **loaded, struct eval_config *config, const c
     if (config_problem_count(*loaded) == 0)
         return 0;
     return error_set(err, ERROR_CONFIG, path ? path : "eval", "%s", config_problem(*loaded, 0));
+}
+
+bool eval_restore_is_card(const struct eval_restore *restore)
+{
+    return strcmp(restore->name, EVAL_RESTORE_CARD) == 0;
 }
 
 /* Names an element of a list: "sizes.2". */
@@ -260,7 +266,8 @@ static void read_network(struct config *loaded, const char *key, const char *wor
 {
     const char *equals = strchr(word, '=');
     if (!equals) {
-        refuse_word(loaded, key, word, "none, bilinear, bicubic or NAME=FILE.onnx", restore_words);
+        refuse_word(loaded, key, word, "none, bilinear, bicubic, card or NAME=FILE.onnx",
+                    restore_words);
         return;
     }
     size_t bytes = (size_t)(equals - word);

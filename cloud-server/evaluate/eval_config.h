@@ -21,8 +21,12 @@ struct eval_size {
 struct eval_restore {
     char name[EVAL_NAME_BYTES];
     int kind;         /* enum restore_kind */
-    const char *file; /* RESTORE_NETWORK: the ONNX file */
+    const char *file; /* RESTORE_NETWORK: the ONNX file; in config NULL for those of the card */
 };
+
+/* The word for the networks of the model's card, and the name of the arms that they restore for. */
+#define EVAL_RESTORE_CARD "card"
+bool eval_restore_is_card(const struct eval_restore *restore);
 
 struct eval_group {
     char *name;

@@ -249,6 +249,58 @@ static void results_on_other_pictures_are_not_taken_over(void **state)
     }
 }
 
+static void run_card(struct process *process, const struct scratch *scratch, const char *model,
+                     const char *sizes)
+{
+    char pictures[600], out[600], of_model[600], of_sizes[64];
+    snprintf(pictures, sizeof pictures, "data.pictures=%s", scratch_path(scratch, "clip.mp4"));
+    snprintf(out, sizeof out, "out=%s", scratch_path(scratch, "out"));
+    snprintf(of_model, sizeof of_model, "model=%s", model);
+    snprintf(of_sizes, sizeof of_sizes, "sizes=%s", sizes);
+    const char *const arguments[] = { program_path("cloud-server"),
+                                      "eval",
+                                      "-s",
+                                      pictures,
+                                      "-s",
+                                      out,
+                                      "-s",
+                                      of_model,
+                                      "-s",
+                                      of_sizes,
+                                      "-s",
+                                      "bitrates=100",
+                                      "-s",
+                                      "restore=bicubic,card",
+                                      NULL };
+    process_start(process, scratch, "eval", arguments);
+}
+
+/* An x2, which fits one of the sizes. */
+static void the_networks_of_a_card_are_a_way(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    char network[512];
+    const char *data = getenv("TEST_DATA");
+    snprintf(network, sizeof network, "%s/models/fsrcnn_x2.onnx", data ? data : "../shared/data");
+    if (access(network, R_OK) != 0) {
+        fprintf(stderr, "SKIP REASON: the_networks_of_a_card_are_a_way: no %s\n", network);
+        skip();
+    }
+    clip_make(scratch_path(scratch, "clip.mp4"), 8, 320, 256);
+    model_copy(scratch, "model", network);
+    run_card(&process, scratch, scratch_path(scratch, "model"), "1/2,1/4");
+    expect_status(&process, 0, "eval: arms=3 reused=0 frames=8 baseline=bicubic");
+    struct json_object *report = read_json(scratch, "out", "report.json");
+    assert_true(number(find_arm(report, "h264-160x128-100-card"), "ms") > 0);
+    json_object_put(report);
+
+    run_card(&process, scratch, scratch_path(scratch, "model"), "1/4");
+    expect_status(&process, 1, "restore card: fits none of the sizes");
+    run_card(&process, scratch, "models/street_det", "1/2");
+    expect_status(&process, 1, "restore: card: models/street_det/card.yaml names no networks");
+}
+
 static void run_file(struct process *process, const struct scratch *scratch, const char *yaml)
 {
     const char *path = scratch_path(scratch, "eval.yaml");
@@ -311,6 +363,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_interrupted_run_says_how_it_goes_on, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(results_on_other_pictures_are_not_taken_over, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(the_networks_of_a_card_are_a_way, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(all_mistakes_are_named_with_their_lines, scratch_setup,
                                         scratch_teardown),

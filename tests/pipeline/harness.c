@@ -450,3 +450,39 @@ void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t heigh
     if (record_close(&record, &err) != 0)
         fail_msg("%s", err.text);
 }
+
+void file_copy(const char *from, const char *to)
+{
+    char block[65536];
+    size_t count;
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    if (!in || !out)
+        fail_msg("cannot copy %s to %s", from, to);
+    while ((count = fread(block, 1, sizeof block, in)) > 0)
+        assert_int_equal(fwrite(block, 1, count, out), count);
+    assert_int_equal(fclose(out), 0);
+    fclose(in);
+}
+
+void model_copy(const struct scratch *scratch, const char *name, const char *network)
+{
+    static const char *const files[] = { "card.yaml", "street_det.onnx", "sample.jpg" };
+    const char *slash = strrchr(network, '/'), *base = slash ? slash + 1 : network;
+    char from[64], folder[512], path[1024];
+    snprintf(folder, sizeof folder, "%s", scratch_path(scratch, name));
+    snprintf(path, sizeof path, "%s/restore", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(from, sizeof from, "models/street_det/%s", files[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        file_copy(from, path);
+    }
+    snprintf(path, sizeof path, "%s/restore/%s", folder, base);
+    file_copy(network, path);
+    snprintf(path, sizeof path, "%s/card.yaml", folder);
+    FILE *card = fopen(path, "a");
+    assert_non_null(card);
+    assert_true(fprintf(card, "\nrestore: [restore/%s]\n", base) > 0);
+    assert_int_equal(fclose(card), 0);
+}

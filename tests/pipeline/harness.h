@@ -72,6 +72,11 @@ double summary_value(const struct process *process, const char *key);
 /* A playable clip of the test picture. */
 void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height);
 
+void file_copy(const char *from, const char *to);
+/* The shipped detector again, in FOLDER/NAME, with a network (an ONNX file) in its folder restore/ and
+ * in its card. */
+void model_copy(const struct scratch *scratch, const char *name, const char *network);
+
 /* The program under test: $B/bin/NAME. */
 const char *program_path(const char *name);
 

@@ -11,13 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #define CLIP "clips/person-bicycle-car-detection.mp4"
 #define NETWORK "models/fsrcnn_x2.onnx"
-#define MODEL "models/street_det"
 #define CAMERA_WIDTH 768
 #define CAMERA_HEIGHT 432
 #define FRAMES 167u
@@ -172,37 +170,10 @@ static void every_rung_says_what_was_done(void **state)
     assert_true(other_recall > 0.7);
 }
 
-static void copy_file(const char *from, const char *to)
+static void make_model(const struct scratch *scratch)
 {
-    char block[65536];
-    size_t count;
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    if (!in || !out)
-        fail_msg("cannot copy %s to %s", from, to);
-    while ((count = fread(block, 1, sizeof block, in)) > 0)
-        assert_int_equal(fwrite(block, 1, count, out), count);
-    assert_int_equal(fclose(out), 0);
-    fclose(in);
-}
-
-/* The shipped model again, with restore/fsrcnn_x2.onnx in its folder and in its card. */
-static void make_model(struct scratch *scratch)
-{
-    static const char *const names[] = { "card.yaml", "street_det.onnx", "sample.jpg" };
+    model_copy(scratch, "model", strchr(network_set, '=') + 1);
     snprintf(model_set, sizeof model_set, "models.0.folder=%s", scratch_path(scratch, "model"));
-    assert_int_equal(mkdir(strchr(model_set, '=') + 1, 0700), 0);
-    assert_int_equal(mkdir(scratch_path(scratch, "model/restore"), 0700), 0);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char from[100], to[100];
-        snprintf(from, sizeof from, MODEL "/%s", names[i]);
-        snprintf(to, sizeof to, "model/%s", names[i]);
-        copy_file(from, scratch_path(scratch, to));
-    }
-    copy_file(strchr(network_set, '=') + 1, scratch_path(scratch, "model/restore/fsrcnn_x2.onnx"));
-    FILE *card = fopen(scratch_path(scratch, "model/card.yaml"), "a");
-    assert_non_null(card);
-    assert_true(fputs("\nrestore: [restore/fsrcnn_x2.onnx]\n", card) >= 0);
-    assert_int_equal(fclose(card), 0);
 }
 
 static void networks_come_with_the_model(void **state)
@@ -254,7 +225,8 @@ static void a_bad_network_of_the_card_does_so_too(void **state)
     if (!find_data("a_bad_network_of_the_card_does_so_too"))
         skip();
     make_model(scratch);
-    copy_file(MODEL "/street_det.onnx", scratch_path(scratch, "model/restore/fsrcnn_x2.onnx"));
+    file_copy("models/street_det/street_det.onnx",
+              scratch_path(scratch, "model/restore/fsrcnn_x2.onnx"));
     server_start(&server, scratch, (const char *const[]){ "models.0.name=det", model_set, NULL });
     assert_int_equal(process_wait(&server, 60000), 1);
     process_expect(&server, "model det: restore: restore.0 of ", 1);

@@ -116,6 +116,11 @@ static void networks_have_names(void **state)
     assert_string_equal(config.restore_list[1].file, "a/x2.onnx");
     assert_string_equal(config.restore_list[2].name, "mine");
     assert_string_equal(config.restore_list[3].file, "b=c.onnx");
+    load_well("restore=bicubic,card");
+    assert_int_equal(config.restore_list[1].kind, RESTORE_NETWORK);
+    assert_true(eval_restore_is_card(&config.restore_list[1]));
+    assert_null(config.restore_list[1].file);
+    expect_problem("restore=bicubic,card=x.onnx", "restore.1", "name of its own");
     expect_problem("restore=bicubic,bicubc", "restore.1", "did you mean \"bicubic\"?");
     expect_problem("restore=bicubic,=x.onnx", "restore.1", "not a name");
     expect_problem("restore=bicubic,../x=x.onnx", "restore.1", "not a name");
