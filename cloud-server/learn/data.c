@@ -10,27 +10,42 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const struct option_spec data_options[] = {
-    OPTION_STRING(data_config, pictures, "",
-                  "a folder of pictures (taken in the order of their names), or a video file"),
-    OPTION_STRING(data_config, labels, "",
-                  "their labels: a folder with a file of the same name for each picture, or one "
-                  "file; without it a model answers for them"),
-    OPTION_ENUM(data_config, form, "auto", data_form_words,
-                "how labels are written: PNG label maps, or boxes as of MOTChallenge, YOLO, COCO "
-                "or Pascal VOC; auto: by the files' endings"),
-    OPTION_STRING(data_config, classes, "",
-                  "a file with the names of the classes, one a line, from class 0; coco and mot "
-                  "can do without"),
-    OPTION_STRING(data_config, ignore, "",
-                  "a class that counts for nothing, by name; of label maps also a value that is "
-                  "none of the classes"),
-    OPTION_STRING(data_config, box_class, "person", "form mot: the class of all its boxes"),
-    OPTION_F64(data_config, fps, "15", 0.01, 1000, "1/s",
-               "how fast a folder's pictures follow each other; a video knows for itself"),
-    OPTION_STRINGS(data_config, clips, 0, DATA_CLIPS_MAX,
-                   "pictures of a folder, without their ending, with which a new clip begins; "
-                   "without it, by the names: the part before the last _, and gaps in the numbers"),
+/* What all tables of sets have. */
+#define SET_OPTIONS                                                                              \
+    OPTION_STRING(data_config, pictures, "",                                                     \
+                  "a folder of pictures (taken in the order of their names), or a video file"),  \
+        OPTION_STRING(                                                                           \
+            data_config, labels, "",                                                             \
+            "their labels: a folder with a file of the same name for each picture, or one "      \
+            "file; without it a model answers for them"),                                        \
+        OPTION_ENUM(                                                                             \
+            data_config, form, "auto", data_form_words,                                          \
+            "how labels are written: PNG label maps, or boxes as of MOTChallenge, YOLO, COCO "   \
+            "or Pascal VOC; auto: by the files' endings"),                                       \
+        OPTION_STRING(                                                                           \
+            data_config, classes, "",                                                            \
+            "a file with the names of the classes, one a line, from class 0; coco and mot "      \
+            "can do without"),                                                                   \
+        OPTION_STRING(                                                                           \
+            data_config, ignore, "",                                                             \
+            "a class that counts for nothing, by name; of label maps also a value that is "      \
+            "none of the classes"),                                                              \
+        OPTION_STRING(data_config, box_class, "person", "form mot: the class of all its boxes"), \
+        OPTION_F64(data_config, fps, "15", 0.01, 1000, "1/s",                                    \
+                   "how fast a folder's pictures follow each other; a video knows for itself"),  \
+        OPTION_STRINGS(                                                                          \
+            data_config, clips, 0, DATA_CLIPS_MAX,                                               \
+            "pictures of a folder, without their ending, with which a new clip begins; "         \
+            "without it, by the names: the part before the last _, and gaps in the numbers")
+
+const struct option_spec data_options[] = { SET_OPTIONS, OPTION_END };
+
+const struct option_spec data_options_to_learn[] = {
+    SET_OPTIONS,
+    OPTION_U32(
+        data_config, every, "1", 1, 100000, "pictures",
+        "takes each so many-th picture of a clip; where pictures are damaged, those of a video "
+        "are still sent behind the frames before them"),
     OPTION_END,
 };
 

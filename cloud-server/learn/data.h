@@ -26,8 +26,9 @@ struct data_config {
     char *classes, *ignore, *box_class;
     double fps;
     struct option_strings clips;
+    uint32_t every; /* of data_options_to_learn only: who learns picks them, here they are all */
 };
-extern const struct option_spec data_options[];
+extern const struct option_spec data_options[], data_options_to_learn[];
 
 enum data_labels { DATA_LABELS_NONE, DATA_LABELS_MAPS, DATA_LABELS_BOXES };
 

@@ -13,8 +13,6 @@
 
 #define ENCODE_THREADS 1u /* the agent's default; more would cut pictures into slices */
 
-/* The rate control has found its level by then, and what the first keyframe took is paid back. */
-#define PAN_FRAMES 12u
 /* Fastest moves from one picture to the next, as parts of the picture. Faster than cameras turn, for
  * a still that moves as a whole is easier to predict than a street. */
 #define PAN_ACROSS_MAX (1.0 / 16)
@@ -138,11 +136,11 @@ static struct motion choose_motion(const struct degrade_config *config, uint64_t
     };
 }
 
-/* Pictures of a pan, the still included. The last one is no keyframe, but where all are. */
-static uint32_t pan_frames(const struct degrade *degrade)
+/* Pictures of a short video. The last one is no keyframe, but where all are. */
+static uint32_t clip_frames(const struct degrade *degrade)
 {
     double interval = rung_encoder_fps(degrade->encoder) * degrade_rung(degrade)->keyframe_s;
-    return interval < PAN_FRAMES ? (uint32_t)fmax(1, floor(interval)) : PAN_FRAMES;
+    return interval < DEGRADE_CLIP_FRAMES ? (uint32_t)fmax(1, floor(interval)) : DEGRADE_CLIP_FRAMES;
 }
 
 int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
@@ -152,7 +150,7 @@ int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
     const struct motion motion = choose_motion(&degrade->config, seed);
     int failed = 0;
     degrade_restart(degrade);
-    const uint32_t before = pan_frames(degrade) - 1;
+    const uint32_t before = clip_frames(degrade) - 1;
     double zoom = 1;
     for (uint32_t i = 0; i < before; i++)
         zoom /= motion.zoom;
@@ -168,6 +166,24 @@ int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
     }
     if (!failed)
         failed = degrade_picture(degrade, still, received, bytes, err);
+    degrade_restart(degrade);
+    return failed;
+}
+
+int degrade_clip(struct degrade *degrade, struct picture *const *pictures, size_t count,
+                 struct picture **received, size_t *bytes, struct error *err)
+{
+    assert(degrade && pictures && count > 0 && received && bytes);
+    const size_t most = clip_frames(degrade);
+    int failed = 0;
+    degrade_restart(degrade);
+    for (size_t i = count > most ? count - most : 0; i + 1 < count && !failed; i++) {
+        struct picture *unused = NULL;
+        failed = degrade_picture(degrade, pictures[i], &unused, bytes, err);
+        picture_unref(&unused);
+    }
+    if (!failed)
+        failed = degrade_picture(degrade, pictures[count - 1], received, bytes, err);
     degrade_restart(degrade);
     return failed;
 }

@@ -8,6 +8,9 @@
 
 /* Received pictures that may be kept at a time: they lie in the decoder's pool. */
 #define DEGRADE_KEPT_MAX 8u
+/* Pictures of a short video. The rate control has found its level by its end, and what the first keyframe
+ * took is paid back. */
+#define DEGRADE_CLIP_FRAMES 12u
 
 struct degrade_config {
     struct rung rung; /* as an agent is given it: zeros mean the camera's */
@@ -33,6 +36,11 @@ int degrade_picture(struct degrade *degrade, struct picture *source, struct pict
  * *bytes are those of the last packet, the still's own. The next picture begins a new video. */
 int degrade_pan(struct degrade *degrade, struct picture *still, uint64_t seed,
                 struct picture **received, size_t *bytes, struct error *err);
+/* Sends the last of count pictures that follow each other in a video as the end of a short video of its
+ * own: of DEGRADE_CLIP_FRAMES pictures where there are as many, of fewer where keyframes are closer. *bytes
+ * are those of the last packet. The next picture begins a new video. */
+int degrade_clip(struct degrade *degrade, struct picture *const *pictures, size_t count,
+                 struct picture **received, size_t *bytes, struct error *err);
 /* What was sent last; borrowed until the next call, NULL before the first. */
 const struct packet *degrade_last_packet(const struct degrade *degrade);
 

@@ -79,12 +79,12 @@ static int write_ppm(const struct train *train, struct picture *picture, const c
 
 static int write_sample(const struct train *train, char *name, size_t name_bytes, struct error *err)
 {
-    const struct train_set *set = train->measured->count > 0 ? train->measured : &train->learnt;
+    const struct samples_set *set = train->measured->count > 0 ? train->measured : &train->learnt;
     struct picture *picture = NULL;
     if (*train->config->model.sample)
         return copy_sample(train, name, name_bytes, err);
     snprintf(name, name_bytes, SAMPLE ".ppm");
-    int rc = data_picture(set->data, set->numbers[0], &picture, err);
+    int rc = data_picture(samples_set_source(set, 0)->data, set->pictures[0].number, &picture, err);
     if (rc == 0)
         rc = write_ppm(train, picture, name, err);
     picture_unref(&picture);

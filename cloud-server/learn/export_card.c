@@ -17,6 +17,15 @@ static void add_quoted(struct text *text, const char *value)
     text_finish(&quoted);
 }
 
+/* Where labels are no labels but answers. */
+static void add_golden(struct text *text, const struct train *train, const struct samples_set *set)
+{
+    size_t count = train_golden_count(set);
+    if (count > 0)
+        text_printf(text, " (labels of %zu of them: answers of the golden model %s)", count,
+                    train->golden->name);
+}
+
 /* What was measured last; a training of no epoch measures nothing. */
 static void add_accuracy(struct text *text, const struct train *train)
 {
@@ -31,8 +40,11 @@ static void add_accuracy(struct text *text, const struct train *train)
     }
     if (*separator == ',')
         text_printf(text, " on %zu pictures of %s", train->measured->count,
-                    train->validation ? train->config->validation.pictures
-                                      : "the same set, held back");
+                    train->measured == &train->validated ? train->config->validation.pictures
+                    : train->learnt_count > 1            ? "the same sets, held back"
+                                                         : "the same set, held back");
+    if (*separator == ',')
+        add_golden(text, train, train->measured);
 }
 
 static void add_summary(struct text *text, const struct train *train)
@@ -55,6 +67,10 @@ static void add_summary(struct text *text, const struct train *train)
     if (*config->analytics.model)
         text_printf(text, " for %s", train->analytics.card->name);
     text_printf(text, ", trained on %zu pictures of %s", train->learnt.count, config->data.pictures);
+    if (train->learnt_count > 1)
+        text_printf(text, " and %zu more set%s", train->learnt_count - 1,
+                    train->learnt_count > 2 ? "s" : "");
+    add_golden(text, train, &train->learnt);
     text_printf(text, " (licence of the data: %s)",
                 *config->model.licence ? config->model.licence : "not given");
     text_printf(text, ", %llu steps of %u, seed %u, program of commit %s",

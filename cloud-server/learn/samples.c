@@ -56,11 +56,11 @@ static int open_loader(struct samples *samples, struct loader *loader, uint64_t 
                        struct error *err);
 static void drop(void *item);
 
-int samples_open(struct samples **samples, struct data *data, const size_t *pictures, size_t count,
+int samples_open(struct samples **samples, const struct samples_set *set,
                  const struct samples_config *config, uint64_t first_step, struct error *err)
 {
-    assert(count > 0 && config->batch > 0 && config->crops > 0 && config->loaders > 0);
-    if ((uint64_t)count * config->crops > SAMPLES_EPOCH_MAX)
+    assert(set->count > 0 && config->batch > 0 && config->crops > 0 && config->loaders > 0);
+    if ((uint64_t)set->count * config->crops > SAMPLES_EPOCH_MAX)
         return error_set(err, ERROR_LIMIT, "samples", "an epoch has more than %u crops",
                          SAMPLES_EPOCH_MAX);
     struct samples *fresh = calloc(1, sizeof *fresh);
@@ -71,7 +71,7 @@ int samples_open(struct samples **samples, struct data *data, const size_t *pict
     fresh->loaders = calloc(config->loaders, sizeof *fresh->loaders);
     int rc = fresh->loaders ? 0 : error_set(err, ERROR_MEMORY, "samples", "no room for loaders");
     if (rc == 0)
-        rc = sample_pictures_open(&fresh->pictures, data, pictures, count, &fresh->config, err);
+        rc = sample_pictures_open(&fresh->pictures, set, &fresh->config, err);
     for (uint32_t i = 0; rc == 0 && i < config->loaders; i++)
         rc = open_loader(fresh, &fresh->loaders[(first_step + i) % config->loaders], first_step + i,
                          err);
@@ -167,7 +167,8 @@ static int open_loader(struct samples *samples, struct loader *loader, uint64_t 
     loader->samples = samples;
     loader->step = step;
     loader->epoch = UINT64_MAX;
-    loader->order = calloc(samples->pictures.count * samples->config.crops, sizeof *loader->order);
+    loader->order =
+        calloc(samples->pictures.set->count * samples->config.crops, sizeof *loader->order);
     if (!loader->order)
         return error_set(err, ERROR_MEMORY, "samples", "no room for the order of an epoch");
     int rc = sample_view_open(&loader->view, &samples->config, err);
@@ -184,11 +185,11 @@ static int open_loader(struct samples *samples, struct loader *loader, uint64_t 
 static void shuffle(struct loader *loader, uint64_t epoch)
 {
     const struct samples *samples = loader->samples;
-    size_t count = samples->pictures.count * samples->config.crops;
+    size_t count = samples->pictures.set->count * samples->config.crops;
     struct random_state random;
     random_seed(&random, samples_chance(samples->config.seed, CHANCE_ORDER, epoch, 0));
     for (size_t i = 0; i < count; i++)
-        loader->order[i] = (uint32_t)(i % samples->pictures.count);
+        loader->order[i] = (uint32_t)(i % samples->pictures.set->count);
     for (size_t i = count; i > 1; i--) {
         size_t other = (size_t)(random_next_u64(&random) % i);
         uint32_t swapped = loader->order[i - 1];
@@ -202,7 +203,7 @@ static int fill(struct loader *loader, struct sample_batch *batch)
 {
     struct samples *samples = loader->samples;
     const struct samples_config *config = &samples->config;
-    uint64_t each = samples->pictures.count * config->crops;
+    uint64_t each = samples->pictures.set->count * config->crops;
     for (uint32_t slot = 0; slot < config->batch; slot++) {
         uint64_t number = batch->step * config->batch + slot;
         struct random_state random;
@@ -225,9 +226,9 @@ static int take_memory(const struct samples_config *config, struct sample_batch 
     batch->source = malloc(3 * pixels * sizeof *batch->source);
     if (shrink > 0)
         batch->received = malloc(3 * pixels / shrink * sizeof *batch->received);
-    if (config->classes)
+    if (config->labelled)
         batch->labels = malloc(pixels * sizeof *batch->labels);
-    if (batch->source && (shrink == 0 || batch->received) && (!config->classes || batch->labels))
+    if (batch->source && (shrink == 0 || batch->received) && (!config->labelled || batch->labels))
         return 0;
     return error_set(&batch->err, ERROR_MEMORY, "samples", "no room for a batch of %u crops",
                      config->batch);

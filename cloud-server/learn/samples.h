@@ -4,10 +4,9 @@
 #ifndef RUNESPOOR_LEARN_SAMPLES_H
 #define RUNESPOOR_LEARN_SAMPLES_H
 
-#include "learn/data.h"
+#include "learn/samples_set.h"
 #include "media/encode.h"
 
-#define SAMPLES_IGNORE 255u /* a label that counts for nothing */
 #define SAMPLES_LOADERS_MAX 64u
 #define SAMPLES_BATCH_MAX 4096u
 #define SAMPLES_EPOCH_MAX 100000000u /* crops of an epoch */
@@ -40,14 +39,14 @@ struct samples_config {
     uint32_t width, height;           /* pictures are brought to this size */
     uint32_t crop_width, crop_height; /* of it; multiples of factor, if any */
     uint32_t batch;
-    uint32_t crops;         /* of each picture in an epoch */
-    const uint8_t *classes; /* borrowed: a class or SAMPLES_IGNORE for each value of label maps; NULL:
-                               no labels */
+    uint32_t crops; /* of each picture in an epoch */
+    bool labelled;  /* batches have labels */
     struct samples_augment augment;
     struct samples_damage damage; /* with factor scale has to be 1 */
     uint64_t seed;
     uint32_t loaders;
     uint64_t cache_bytes; /* of decoded pictures, beyond what is being worked on */
+    bool once;            /* each is looked at once: only those of videos are kept */
 };
 
 /* RGB in 0..1. */
@@ -62,10 +61,10 @@ struct sample_batch {
 
 struct samples;
 
-/* Batches from first_step on, of the count pictures of data listed. data is borrowed until
- * samples_close, pictures for the call. The pictures of a video are decoded now and must fit into the
+/* Batches from first_step on, of the pictures of set, which is borrowed until samples_close. Those of
+ * videos are decoded now, with the frames before them that they are sent behind, and must fit into the
  * cache together. */
-int samples_open(struct samples **samples, struct data *data, const size_t *pictures, size_t count,
+int samples_open(struct samples **samples, const struct samples_set *set,
                  const struct samples_config *config, uint64_t first_step, struct error *err);
 /* The batch of the next step, the caller's until it is given back. */
 int samples_take(struct samples *samples, struct sample_batch **batch, struct error *err);

@@ -1,9 +1,11 @@
 /* samples_parts: what the files of samples share: samples.c has threads and batches, samples_pictures.c
- * decoded and damaged pictures, samples_crop.c what is cut out of them. Nobody else includes this. */
+ * decoded and damaged pictures, samples_video.c the frames of videos, samples_crop.c what is cut out of
+ * them. Nobody else includes this. */
 #ifndef RUNESPOOR_LEARN_SAMPLES_PARTS_H
 #define RUNESPOOR_LEARN_SAMPLES_PARTS_H
 
 #include "base/random.h"
+#include "learn/degrade.h"
 #include "learn/enlarge.h"
 #include "learn/samples.h"
 #include "media/scale.h"
@@ -27,12 +29,20 @@ struct kept {
     uint64_t epoch;
 };
 
-struct sample_pictures {
-    struct data *data;
-    const struct samples_config *config;
-    size_t *numbers; /* in data, `count` of them */
+/* What is kept of a source that is a video: constant once it is open. */
+struct sample_video {
+    struct picture **frames; /* by number, each NULL where not needed; NULL: the source is a folder */
+    bool *needed;            /* by number */
     size_t count;
-    struct kept *kept;
+    uint32_t stride; /* from one frame that is sent to the next */
+    double fps;      /* at which those are sent */
+};
+
+struct sample_pictures {
+    const struct samples_set *set;
+    const struct samples_config *config;
+    struct kept *kept;           /* by index in the set; nothing of videos */
+    struct sample_video *videos; /* by source */
     uint64_t bytes_left;
     pthread_mutex_t lock; /* guards kept and bytes_left */
 };
@@ -46,8 +56,8 @@ struct sample_view {
     uint8_t *labels;                                  /* width * height, classes */
 };
 
-int sample_pictures_open(struct sample_pictures *pictures, struct data *data, const size_t *numbers,
-                         size_t count, const struct samples_config *config, struct error *err);
+int sample_pictures_open(struct sample_pictures *pictures, const struct samples_set *set,
+                         const struct samples_config *config, struct error *err);
 void sample_pictures_finish(struct sample_pictures *pictures);
 int sample_view_open(struct sample_view *view, const struct samples_config *config,
                      struct error *err);
@@ -56,6 +66,14 @@ void sample_view_finish(struct sample_view *view);
  * a view of its own. */
 int sample_view_fill(struct sample_view *view, struct sample_pictures *pictures, size_t index,
                      uint64_t epoch, struct error *err);
+
+/* Decodes the frames of all videos of the set. */
+int sample_videos_open(struct sample_pictures *pictures, struct error *err);
+void sample_videos_finish(struct sample_pictures *pictures);
+/* Picture `index` of the list, which is of a video, behind those that were sent before it; gives their
+ * number. */
+size_t sample_video_clip(const struct sample_pictures *pictures, size_t index,
+                         struct picture *clip[DEGRADE_CLIP_FRAMES]);
 
 /* Cuts sample `slot` of a batch out of the view, by chance from random. */
 void sample_cut(const struct sample_view *view, const struct samples_config *config,

@@ -1,6 +1,5 @@
 /* samples_pictures: pictures are decoded once where the cache has room for them. It keeps those that came
  * first: an epoch shows every picture alike, so none is better to keep than another. */
-#include "learn/degrade.h"
 #include "learn/samples_parts.h"
 
 #include <assert.h>
@@ -10,44 +9,36 @@
 
 static int decode(struct sample_pictures *pictures, struct sample_view *view, size_t index,
                   struct picture **picture, struct error *err);
-static int read_labels(struct sample_pictures *pictures, size_t index, struct picture *picture,
-                       uint8_t *labels, struct error *err);
-static int keep_video(struct sample_pictures *pictures, struct error *err);
 static int receive(struct sample_pictures *pictures, struct sample_view *view, size_t index,
                    uint64_t epoch, struct picture *picture, const struct planes *received,
                    struct error *err);
 static size_t area(const struct samples_config *config);
 
-int sample_pictures_open(struct sample_pictures *pictures, struct data *data, const size_t *numbers,
-                         size_t count, const struct samples_config *config, struct error *err)
+int sample_pictures_open(struct sample_pictures *pictures, const struct samples_set *set,
+                         const struct samples_config *config, struct error *err)
 {
-    struct data_info info;
-    *pictures = (struct sample_pictures){ .config = config,
-                                          .count = count,
-                                          .bytes_left = config->cache_bytes };
+    *pictures = (struct sample_pictures){ .config = config, .bytes_left = config->cache_bytes };
     int failed = pthread_mutex_init(&pictures->lock, NULL);
     if (failed)
         return error_set_errno(err, failed, "samples", "cannot make a lock");
-    pictures->data = data; /* from here on there is something to finish */
-    pictures->numbers = malloc(count * sizeof *pictures->numbers);
-    pictures->kept = calloc(count, sizeof *pictures->kept);
-    if (!pictures->numbers || !pictures->kept)
-        return error_set(err, ERROR_MEMORY, "samples", "no room for %zu pictures", count);
-    memcpy(pictures->numbers, numbers, count * sizeof *numbers);
-    data_get_info(data, &info);
-    return info.is_video ? keep_video(pictures, err) : 0;
+    pictures->set = set; /* from here on there is something to finish */
+    pictures->kept = calloc(set->count, sizeof *pictures->kept);
+    pictures->videos = calloc(set->source_count, sizeof *pictures->videos);
+    if (!pictures->kept || !pictures->videos)
+        return error_set(err, ERROR_MEMORY, "samples", "no room for %zu pictures", set->count);
+    return sample_videos_open(pictures, err);
 }
 
 void sample_pictures_finish(struct sample_pictures *pictures)
 {
-    if (!pictures->data)
+    if (!pictures->set)
         return;
-    for (size_t i = 0; pictures->kept && i < pictures->count; i++) {
+    for (size_t i = 0; pictures->kept && i < pictures->set->count; i++) {
         picture_unref(&pictures->kept[i].picture);
         free(pictures->kept[i].labels);
         free(pictures->kept[i].received.bytes);
     }
-    free(pictures->numbers);
+    sample_videos_finish(pictures);
     free(pictures->kept);
     pthread_mutex_destroy(&pictures->lock);
 }
@@ -98,17 +89,26 @@ static int to_planes(struct scaler *scaler, struct picture *picture, const struc
                                 err);
 }
 
+/* Golden labels lie in memory already. */
+static bool is_golden(const struct sample_pictures *pictures, size_t index)
+{
+    return samples_set_source(pictures->set, index)->golden.maps != NULL;
+}
+
 /* Keeps the picture and its labels, if there is room. */
 static void keep(struct sample_pictures *pictures, size_t index, struct picture *picture,
                  const uint8_t *labels)
 {
     const struct samples_config *config = pictures->config;
     struct kept *kept = &pictures->kept[index];
+    if (config->once)
+        return;
     assert(area(config) > 0);
-    uint64_t bytes = area(config) * (config->classes ? 5 : 3) / 2;
-    uint8_t *copy = config->classes ? malloc(area(config)) : NULL;
+    bool labelled = config->labelled && !is_golden(pictures, index);
+    uint64_t bytes = area(config) * (labelled ? 5 : 3) / 2;
+    uint8_t *copy = labelled ? malloc(area(config)) : NULL;
     pthread_mutex_lock(&pictures->lock);
-    if (!kept->picture && bytes <= pictures->bytes_left && (copy || !config->classes)) {
+    if (!kept->picture && bytes <= pictures->bytes_left && (copy || !labelled)) {
         kept->picture = picture_ref(picture);
         if (copy)
             memcpy(copy, labels, area(config));
@@ -124,14 +124,21 @@ static void keep(struct sample_pictures *pictures, size_t index, struct picture 
 static int get_picture(struct sample_view *view, struct sample_pictures *pictures, size_t index,
                        struct picture **picture, struct error *err)
 {
+    const struct samples_picture *place = &pictures->set->pictures[index];
+    const struct sample_video *video = &pictures->videos[place->source];
+    const struct samples_config *config = pictures->config;
     struct kept *kept = &pictures->kept[index];
     pthread_mutex_lock(&pictures->lock);
-    *picture = kept->picture ? picture_ref(kept->picture) : NULL;
+    struct picture *there = video->frames ? video->frames[place->number] : kept->picture;
+    *picture = there ? picture_ref(there) : NULL;
     pthread_mutex_unlock(&pictures->lock);
-    if (!*picture)
+    if (!there)
         return decode(pictures, view, index, picture, err);
     if (kept->labels) /* what is kept stays as it is */
-        memcpy(view->labels, kept->labels, area(pictures->config));
+        memcpy(view->labels, kept->labels, area(config));
+    else if (config->labelled)
+        return samples_set_labels(pictures->set, index, NULL, config->width, config->height,
+                                  view->labels, err);
     return 0;
 }
 
@@ -148,9 +155,7 @@ int sample_view_fill(struct sample_view *view, struct sample_pictures *pictures,
     if (rc == 0 && damage->drawn_count > 0)
         rc = receive(pictures, view, index, epoch, picture, &view->source, err);
     picture_unref(&picture);
-    return rc < 0
-               ? error_wrap(err, "%s", data_picture_name(pictures->data, pictures->numbers[index]))
-               : 0;
+    return rc < 0 ? error_wrap(err, "%s", samples_set_name(pictures->set, index)) : 0;
 }
 
 static int decode(struct sample_pictures *pictures, struct sample_view *view, size_t index,
@@ -158,57 +163,17 @@ static int decode(struct sample_pictures *pictures, struct sample_view *view, si
 {
     const struct samples_config *config = pictures->config;
     struct picture *decoded = NULL;
-    int rc = data_picture(pictures->data, pictures->numbers[index], &decoded, err);
-    if (rc == 0 && config->classes)
-        rc = read_labels(pictures, index, decoded, view->labels, err);
+    struct samples_window window;
+    int rc = samples_set_picture(pictures->set, index, config->width, config->height, &decoded,
+                                 &window, err);
+    if (rc == 0 && config->labelled)
+        rc = samples_set_labels(pictures->set, index, &window, config->width, config->height,
+                                view->labels, err);
     if (rc == 0)
         rc = scaler_to_picture(view->scaler, decoded, config->width, config->height, picture, err);
     if (rc == 0)
         keep(pictures, index, *picture, view->labels);
     picture_unref(&decoded);
-    return rc;
-}
-
-/* At the size of config, by nearest neighbour, as classes. */
-static int read_labels(struct sample_pictures *pictures, size_t index, struct picture *picture,
-                       uint8_t *labels, struct error *err)
-{
-    const struct samples_config *config = pictures->config;
-    struct picture_view view;
-    picture_get_view(picture, &view);
-    uint8_t *values = malloc((size_t)view.width * view.height);
-    if (!values)
-        return error_set(err, ERROR_MEMORY, "samples", "no room for labels");
-    int rc = data_map(pictures->data, pictures->numbers[index], view.width, view.height, values, err);
-    for (uint32_t y = 0; rc == 0 && y < config->height; y++) {
-        const uint8_t *row = values + (2 * (uint64_t)y + 1) * view.height /
-                                          (2 * (uint64_t)config->height) * view.width;
-        for (uint32_t x = 0; x < config->width; x++)
-            labels[(size_t)y * config->width + x] =
-                config->classes[row[(2 * (uint64_t)x + 1) * view.width / (2 * (uint64_t)config->width)]];
-    }
-    free(values);
-    return rc;
-}
-
-/* Pictures of a video come in order only, so all of them are taken now. */
-static int keep_video(struct sample_pictures *pictures, struct error *err)
-{
-    struct sample_view view = { 0 };
-    int rc = sample_view_open(&view, pictures->config, err);
-    for (size_t i = 0; rc == 0 && i < pictures->count; i++) {
-        struct picture *picture = NULL;
-        rc = decode(pictures, &view, i, &picture, err);
-        picture_unref(&picture);
-        if (rc == 0 && !pictures->kept[i].picture)
-            rc = error_set(
-                err, ERROR_LIMIT, "cache_mib",
-                "too little for the %zu pictures of a video: %llu MiB would do, or a "
-                "folder of pictures",
-                pictures->count,
-                (unsigned long long)((area(pictures->config) * 5 / 2 * pictures->count >> 20) + 1));
-    }
-    sample_view_finish(&view);
     return rc;
 }
 
@@ -231,19 +196,33 @@ static int take_received(struct sample_view *view, struct picture *got, uint32_t
     return rc < 0 ? rc : enlarge_run(*enlarge, view->sent.bytes, received->bytes, err);
 }
 
-static int degrade_one(const struct samples_config *config, uint64_t chance, struct picture *picture,
-                       struct sample_view *view, const struct planes *received, struct error *err)
+/* A picture of a video is sent behind those before it, a still as the end of a pan over itself. */
+static int send(struct degrade *degrade, const struct sample_pictures *pictures, size_t index,
+                struct picture *picture, uint64_t seed, struct picture **got, struct error *err)
 {
+    struct picture *clip[DEGRADE_CLIP_FRAMES];
+    size_t bytes;
+    if (!pictures->videos[pictures->set->pictures[index].source].frames)
+        return degrade_pan(degrade, picture, seed, got, &bytes, err);
+    size_t count = sample_video_clip(pictures, index, clip);
+    return degrade_clip(degrade, clip, count, got, &bytes, err);
+}
+
+static int degrade_one(const struct sample_pictures *pictures, size_t index, uint64_t chance,
+                       struct picture *picture, struct sample_view *view,
+                       const struct planes *received, struct error *err)
+{
+    const struct samples_config *config = pictures->config;
+    const struct sample_video *video = &pictures->videos[pictures->set->pictures[index].source];
     const struct samples_damage *damage = &config->damage;
     struct degrade_config way = { .rung = damage->rung,
-                                  .fps = damage->fps,
+                                  .fps = video->frames ? video->fps : damage->fps,
                                   .codec = VIDEO_H264,
                                   .camera_width = config->width,
                                   .camera_height = config->height };
     struct degrade *degrade = NULL;
     struct picture *got = NULL;
     struct random_state random;
-    size_t bytes;
     random_seed(&random, chance);
     double low = damage->bitrate_min_kbps, high = damage->bitrate_max_kbps;
     way.rung.bitrate_kbps = (uint32_t)lround(low * pow(high / low, random_next_unit(&random)));
@@ -254,7 +233,7 @@ static int degrade_one(const struct samples_config *config, uint64_t chance, str
     way.rung.height = received->height / factor;
     int rc = degrade_open(&degrade, &way, err);
     if (rc == 0)
-        rc = degrade_pan(degrade, picture, motion, &got, &bytes, err);
+        rc = send(degrade, pictures, index, picture, motion, &got, err);
     if (rc == 0)
         rc = take_received(view, got, factor, received, err);
     picture_unref(&got);
@@ -300,9 +279,10 @@ static int receive(struct sample_pictures *pictures, struct sample_view *view, s
 {
     if (find_received(pictures, index, epoch, received))
         return 0;
-    uint64_t chance =
-        samples_chance(pictures->config->seed, CHANCE_DAMAGE, epoch, pictures->numbers[index]);
-    int rc = degrade_one(pictures->config, chance, picture, view, received, err);
+    const struct samples_picture *place = &pictures->set->pictures[index];
+    uint64_t chance = samples_chance(pictures->config->seed, CHANCE_DAMAGE, epoch,
+                                     (uint64_t)place->source << 32 | place->number);
+    int rc = degrade_one(pictures, index, chance, picture, view, received, err);
     if (rc == 0 && pictures->config->crops > 1)
         keep_received(pictures, index, epoch, received);
     return rc;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define STEPS_MAX 1000000000u
+#define MORE_MAX 64u
 #define SIDE_MIN 32u
 #define SIDE_MAX 8192u
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -76,12 +77,18 @@ const struct option_spec train_options[] = {
     OPTION_ENUM(
         train_config, task, "segment", task_words,
         "what is trained: a segmenter, or a network that restores pictures (super-resolution)"),
-    OPTION_SECTION(train_config, data, data_options, "pictures and labels to learn from"),
-    OPTION_SECTION(train_config, validation, data_options,
+    OPTION_SECTION(train_config, data, data_options_to_learn, "pictures and labels to learn from"),
+    OPTION_LIST(train_config, more, data_config, data_options_to_learn, 0, MORE_MAX,
+                "further such sets, learnt from together with data"),
+    OPTION_SECTION(train_config, validation, data_options_to_learn,
                    "pictures to measure on after each epoch, never learnt from; without any, those "
                    "that are held back"),
     OPTION_F64(train_config, held_back, "0.1", 0, 0.5, "",
-               "part of each clip of data, its end, that is not learnt from"),
+               "part of each clip of data and more, its end, that is not learnt from"),
+    OPTION_STRING(train_config, golden, "",
+                  "folder of a segmenter whose answers on the source pictures are the labels of "
+                  "sets without any, where labels are needed; empty: with analytics.loss labels "
+                  "the analytics model itself"),
     OPTION_ENUM(train_config, size, "medium", net_size_words, "of the network"),
     OPTION_U32(train_config, width, "480", SIDE_MIN, SIDE_MAX, "px",
                "pictures are brought to this size, which is what the network will read"),
@@ -134,6 +141,7 @@ const struct option_spec train_options[] = {
 static void check(struct config *loaded, struct train_config *config);
 static void read_factors(struct config *loaded, struct train_config *config);
 static void check_damage(struct config *loaded, const struct train_config *config);
+static void check_sets(struct config *loaded, const struct train_config *config);
 static void check_segment(struct config *loaded, const struct train_config *config);
 static void check_superres(struct config *loaded, const struct train_config *config);
 static int write_recipe(const struct config *loaded, struct train_config *config, struct error *err);
@@ -159,8 +167,7 @@ void train_config_free(struct config **loaded, struct train_config *config)
 
 static void check(struct config *loaded, struct train_config *config)
 {
-    if (!*config->data.pictures)
-        config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
+    check_sets(loaded, config);
     if (config->weights == WEIGHTS_TAIL && config->held_back <= 0)
         config_add_problem(loaded, "held_back", "must be above 0 for weights tail");
     read_factors(loaded, config);
@@ -188,12 +195,46 @@ static void check(struct config *loaded, struct train_config *config)
                            config->augment.scale_min, config->augment.scale_max);
 }
 
+/* One of data, more and validation; gives whether it is there and without labels. */
+static bool check_set(struct config *loaded, const struct train_config *config,
+                      const struct data_config *set, const char *name)
+{
+    char key[48];
+    if (*set->labels || (set == &config->validation && !*set->pictures))
+        return false;
+    snprintf(key, sizeof key, "%s.labels", name);
+    if (config->task == TRAIN_SEGMENT && !*config->golden)
+        config_add_problem(
+            loaded,
+            key, "is required: a segmenter learns from label maps, or from the answers of a golden model");
+    return true;
+}
+
+static void check_sets(struct config *loaded, const struct train_config *config)
+{
+    const struct data_config *more = config->more.items;
+    bool labels = config->task == TRAIN_SEGMENT ||
+                  (*config->analytics.model && config->analytics.loss == ANALYTICS_LABELS);
+    if (!*config->data.pictures)
+        config_add_problem(loaded, "data.pictures", "is required: a folder of pictures, or a video");
+    bool lacking = check_set(loaded, config, &config->data, "data");
+    lacking |= check_set(loaded, config, &config->validation, "validation");
+    for (size_t i = 0; i < config->more.count; i++) {
+        char name[32], key[48];
+        snprintf(name, sizeof name, "more.%zu", i);
+        snprintf(key, sizeof key, "%s.pictures", name);
+        if (!*more[i].pictures)
+            config_add_problem(loaded, key, "is required: a folder of pictures, or a video");
+        lacking |= check_set(loaded, config, &more[i], name);
+    }
+    if (*config->golden && !labels)
+        config_add_problem(loaded, "golden", "is for labels, which only analytics.loss labels needs");
+    else if (*config->golden && !lacking)
+        config_add_problem(loaded, "golden", "answers for sets without labels, but all have some");
+}
+
 static void check_segment(struct config *loaded, const struct train_config *config)
 {
-    if (!*config->data.labels)
-        config_add_problem(loaded, "data.labels", "is required: a segmenter learns from label maps");
-    if (*config->validation.pictures && !*config->validation.labels)
-        config_add_problem(loaded, "validation.labels", "is required where there are pictures");
     if (*config->analytics.model)
         config_add_problem(loaded, "analytics.model",
                            "is for superres: nothing is behind a segmenter");
@@ -202,12 +243,6 @@ static void check_segment(struct config *loaded, const struct train_config *conf
 static void check_superres(struct config *loaded, const struct train_config *config)
 {
     uint32_t factor = config->damage.factor;
-    if (*config->analytics.model && config->analytics.loss == ANALYTICS_LABELS) {
-        if (!*config->data.labels)
-            config_add_problem(loaded, "data.labels", "is required by analytics.loss labels");
-        if (*config->validation.pictures && !*config->validation.labels)
-            config_add_problem(loaded, "validation.labels", "is required by analytics.loss labels");
-    }
     if (config->damage.factors.count != 1)
         config_add_problem(loaded, "damage.factors", "must be one number: 1 to %u", NET_FACTOR_MAX);
     else if (factor > 0 && (config->crop_width % factor || config->crop_height % factor))

@@ -40,8 +40,10 @@ struct train_model {
 struct train_config {
     int task; /* enum train_task */
     struct data_config data, validation;
+    struct option_list more; /* struct data_config, each learnt from as data is */
     double held_back;
-    int size; /* enum net_size */
+    char *golden; /* folder of the model that labels what has none; empty: see train.md */
+    int size;     /* enum net_size */
     uint32_t width, height, crop_width, crop_height;
     uint32_t batch, crops, epochs, steps, measure_epochs;
     struct samples_augment augment;

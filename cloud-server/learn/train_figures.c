@@ -30,21 +30,17 @@ void train_figures_clear(struct train_figures *figures)
         figures->classes[k] = (double)NAN;
 }
 
-int train_open_whole(const struct train *train, const struct train_set *set,
+int train_open_whole(const struct train *train, const struct samples_set *set,
                      struct samples **samples, struct error *err)
 {
     struct samples_config config = train->samples;
-    struct data_info info;
     config.crop_width = config.width;
     config.crop_height = config.height;
     config.batch = config.crops = 1;
     config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
     config.seed = 0;
-    data_get_info(set->data, &info);
-    if (!info.is_video)
-        config.cache_bytes = 0; /* each is looked at once */
-    config.classes = train->samples.classes ? set->classes : NULL;
-    return samples_open(samples, set->data, set->numbers, set->count, &config, 0, err);
+    config.once = true;
+    return samples_open(samples, set, &config, 0, err);
 }
 
 void train_figures_of_scores(struct train_figures *figures, size_t figure, const struct scores *scores)

@@ -13,13 +13,6 @@
 #include "learn/train_config.h"
 #include "learn/train_history.h"
 
-/* Some pictures of a data set. */
-struct train_set {
-    struct data *data; /* borrowed */
-    size_t *numbers, count;
-    uint8_t classes[256]; /* the network's class of each label value, or SAMPLES_IGNORE */
-};
-
 /* The frozen network behind a restorer; NULL where there is none. */
 struct train_analytics {
     struct card *card;
@@ -38,10 +31,13 @@ struct train_figures {
 
 struct train {
     const struct train_config *config;
-    struct data *data, *validation; /* validation: NULL where there is none of its own */
-    /* held: of data, never learnt from; empty where nobody needs it. */
-    struct train_set learnt, held, validated;
-    const struct train_set *measured; /* validated, or held where there is no validation */
+    /* Owned with their data: data, those of more, and behind them validation, where there is one. */
+    struct samples_source *sources;
+    size_t source_count, learnt_count; /* learnt_count: without validation */
+    /* held: of the sources to learn from, never learnt from; empty where nobody needs it. */
+    struct samples_set learnt, held, validated;
+    const struct samples_set *measured; /* validated, or held where there is no validation */
+    struct card *golden; /* of the model that labels what has none; NULL: nothing has to be */
     struct train_analytics analytics;
     uint32_t class_count;
     const char *class_names[ANALYSIS_AREAS_MAX]; /* borrowed from data, or from the card */
@@ -75,8 +71,8 @@ struct train_task_ops {
     /* Fills the inputs of the plan. */
     void (*fill)(const struct train *train, const struct sample_batch *batch);
     /* How good the folded network is over a set. */
-    int (*measure)(struct train *train, const struct train_set *set, struct train_figures *figures,
-                   struct error *err);
+    int (*measure)(struct train *train, const struct samples_set *set,
+                   struct train_figures *figures, struct error *err);
     const char *output; /* name */
     bool begins;        /* what it is before the first step is worth a row of the history */
 };
@@ -89,7 +85,7 @@ bool train_is_labelled(const struct train *train);
 const char *train_figure_name(const struct train *train, size_t figure);
 void train_figures_clear(struct train_figures *figures); /* nothing measured */
 /* Whole pictures of the set one by one, each once, with the same damage every time. */
-int train_open_whole(const struct train *train, const struct train_set *set,
+int train_open_whole(const struct train *train, const struct samples_set *set,
                      struct samples **samples, struct error *err);
 /* Accuracy of classes, and as the given figure their mean. */
 void train_figures_of_scores(struct train_figures *figures, size_t figure,
@@ -98,10 +94,24 @@ void train_figures_of_scores(struct train_figures *figures, size_t figure,
 /* train_data.c */
 int train_data_open(struct train *train, struct error *err);
 void train_data_close(struct train *train);
+/* What a set is called in the configuration. */
+struct train_key {
+    char text[32];
+};
+struct train_key train_source_key(const struct train *train, size_t source);
 /* By how many pixels each class has among the pictures to learn from. */
 int train_weigh_classes(struct train *train, struct error *err);
 /* By how well each was found; systems of weights are relative to the mean over classes. */
 void train_weigh_tail(struct train *train, const struct train_figures *figures);
+
+/* train_golden.c */
+/* Reads the card of the model that labels, if one has to; sources are open. */
+int train_golden_open(struct train *train, struct error *err);
+/* Labels all pictures of the sets that have no labels of their own. The device is open. */
+int train_golden_label(struct train *train, struct error *err);
+/* How many pictures of a set have labels from that model. */
+size_t train_golden_count(const struct samples_set *set);
+void train_golden_close(struct train *train);
 
 /* train_state.c */
 /* Goes on from the newest checkpoint of the out folder, where there is one. */

@@ -18,14 +18,23 @@ void train_progress_start(struct train_progress *progress, const struct train *t
                                          .loss = (double)NAN };
 }
 
+struct bar {
+    char text[BAR_LETTERS + 1];
+};
+
+static struct bar bar_of(uint64_t done, uint64_t all)
+{
+    struct bar bar = { "" };
+    for (unsigned i = 0; i < BAR_LETTERS; i++)
+        bar.text[i] = i < BAR_LETTERS * done / all ? '#' : '.';
+    return bar;
+}
+
 static void draw(const struct train_progress *progress, const struct train *train, double rate,
                  uint64_t now_ns)
 {
     const struct train_history *history = &train->history;
-    char bar[BAR_LETTERS + 1], measured[48] = "";
-    for (unsigned i = 0; i < BAR_LETTERS; i++)
-        bar[i] = i < BAR_LETTERS * train->step / train->steps ? '#' : '.';
-    bar[BAR_LETTERS] = '\0';
+    char measured[48] = "";
     size_t figure = train_figure_name(train, 1) ? 1 : 0; /* the one that it is about */
     size_t row = history->count;
     while (row > 0 && !isfinite(history->rows[row - 1].figures[figure]))
@@ -39,9 +48,9 @@ static void draw(const struct train_progress *progress, const struct train *trai
     fprintf(
         stderr,
         "\r[%s] step %llu of %llu, loss %.4f%s, rate %.2g, %.2f steps/s, %llu:%02u:%02u left\033[K",
-        bar, (unsigned long long)train->step, (unsigned long long)train->steps, progress->loss,
-        measured, rate, 1 / each_s, (unsigned long long)(left_s / 3600),
-        (unsigned)(left_s / 60 % 60), (unsigned)(left_s % 60));
+        bar_of(train->step, train->steps).text, (unsigned long long)train->step,
+        (unsigned long long)train->steps, progress->loss, measured, rate, 1 / each_s,
+        (unsigned long long)(left_s / 3600), (unsigned)(left_s / 60 % 60), (unsigned)(left_s % 60));
     fflush(stderr);
 }
 
@@ -55,6 +64,17 @@ void train_progress_step(struct train_progress *progress, const struct train *tr
         return;
     progress->drawn_ns = now_ns;
     draw(progress, train, rate, now_ns);
+}
+
+void train_progress_pictures(struct train_progress *progress, const char *what, size_t done,
+                             size_t all)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (!progress->shown || (now_ns - progress->drawn_ns < DRAW_NS && done < all))
+        return;
+    progress->drawn_ns = now_ns;
+    fprintf(stderr, "\r[%s] %s, picture %zu of %zu\033[K", bar_of(done, all).text, what, done, all);
+    fflush(stderr);
 }
 
 void train_progress_clear(struct train_progress *progress)

@@ -14,6 +14,9 @@ void train_progress_start(struct train_progress *progress, const struct train *t
 /* After a step, with its loss and rate. */
 void train_progress_step(struct train_progress *progress, const struct train *train, double loss,
                          double rate);
+/* Before the steps, where many pictures are looked at. */
+void train_progress_pictures(struct train_progress *progress, const char *what, size_t done,
+                             size_t all);
 /* Takes the line away, before anything else is printed. */
 void train_progress_clear(struct train_progress *progress);
 

@@ -103,6 +103,8 @@ static int open_parts(struct train *train, struct error *err)
     if (rc == 0)
         rc = open_device(train, err);
     if (rc == 0)
+        rc = train_golden_label(train, err);
+    if (rc == 0)
         rc = make_graphs(train, err);
     return rc < 0 ? rc : make_plan(train, err);
 }
@@ -117,7 +119,7 @@ static void set_samples(struct train *train)
         .crop_height = config->crop_height,
         .batch = config->batch,
         .crops = config->crops,
-        .classes = train_is_labelled(train) ? train->learnt.classes : NULL,
+        .labelled = train_is_labelled(train),
         .augment = config->augment,
         .damage = config->damage,
         .seed = config->seed,
@@ -235,8 +237,7 @@ static int learn(struct train *train, const volatile sig_atomic_t *stop, struct 
         train->config->checkpoint_steps ? train->config->checkpoint_steps : train->epoch_steps;
     struct samples *samples = NULL;
     struct train_progress progress;
-    int rc = samples_open(&samples, train->data, train->learnt.numbers, train->learnt.count,
-                          &train->samples, train->step, err);
+    int rc = samples_open(&samples, &train->learnt, &train->samples, train->step, err);
     train_progress_start(&progress, train);
     for (bool stopped = false; rc == 0 && train->step < train->steps && !stopped;) {
         rc = take_step(train, samples, &progress, err);

@@ -46,7 +46,7 @@ static void fill(const struct train *train, const struct sample_batch *batch)
 
 struct measuring {
     const struct train *train;
-    const struct train_set *set;
+    const struct samples_set *set;
     struct plan *plan;
     struct scaler *scaler;
     struct scores *scores, *received_scores;
@@ -68,25 +68,25 @@ static int find_labels(const struct measuring *measuring, struct error *err)
     return rc;
 }
 
-/* Found labels laid over those of the picture by nearest neighbour. */
-static int score(const struct measuring *measuring, size_t number, const struct picture_view *view,
-                 struct error *err)
+/* Found labels laid over those of the picture's window by nearest neighbour. */
+static int score(const struct measuring *measuring, size_t index,
+                 const struct samples_window *window, struct error *err)
 {
     const struct train *train = measuring->train;
+    const struct picture_part *part = &window->part;
     uint32_t width = train->config->width, height = train->config->height;
-    size_t pixels = (size_t)view->width * view->height;
+    size_t pixels = (size_t)part->width * part->height;
     uint8_t *values = malloc(2 * pixels), *found = values + pixels;
     if (!values)
         return error_set(err, ERROR_MEMORY, "validation", "no room for labels");
-    int rc = data_map(measuring->set->data, number, view->width, view->height, values, err);
-    for (uint32_t y = 0; rc == 0 && y < view->height; y++) {
+    int rc =
+        samples_set_labels(measuring->set, index, window, part->width, part->height, values, err);
+    for (uint32_t y = 0; rc == 0 && y < part->height; y++) {
         const uint8_t *row =
-            measuring->found + (2 * (uint64_t)y + 1) * height / (2 * (uint64_t)view->height) * width;
-        for (uint32_t x = 0; x < view->width; x++) {
-            size_t at = (size_t)y * view->width + x;
-            values[at] = measuring->set->classes[values[at]];
-            found[at] = row[(2 * (uint64_t)x + 1) * width / (2 * (uint64_t)view->width)];
-        }
+            measuring->found + (2 * (uint64_t)y + 1) * height / (2 * (uint64_t)part->height) * width;
+        for (uint32_t x = 0; x < part->width; x++)
+            found[(size_t)y * part->width + x] =
+                row[(2 * (uint64_t)x + 1) * width / (2 * (uint64_t)part->width)];
     }
     if (rc == 0)
         rc = scores_add_labels(measuring->scores, found, values, pixels, SAMPLES_IGNORE, NULL, err);
@@ -94,7 +94,7 @@ static int score(const struct measuring *measuring, size_t number, const struct 
     return rc == -ERROR_UNSUPPORTED ? 0 : rc; /* a picture without a pixel that counts */
 }
 
-static int measure_picture(const struct measuring *measuring, size_t number, struct error *err)
+static int measure_picture(const struct measuring *measuring, size_t index, struct error *err)
 {
     const struct train *train = measuring->train;
     uint32_t width = train->config->width, height = train->config->height;
@@ -103,7 +103,8 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
                               measuring->pixels + 2 * plane };
     struct picture *picture = NULL;
     struct picture_view view;
-    int rc = data_picture(measuring->set->data, number, &picture, err);
+    struct samples_window window;
+    int rc = samples_set_picture(measuring->set, index, width, height, &picture, &window, err);
     if (rc < 0)
         return rc;
     picture_get_view(picture, &view);
@@ -114,7 +115,7 @@ static int measure_picture(const struct measuring *measuring, size_t number, str
         rc = find_labels(measuring, err);
     }
     if (rc == 0)
-        rc = score(measuring, number, &view, err);
+        rc = score(measuring, index, &window, err);
     picture_unref(&picture);
     return rc;
 }
@@ -140,7 +141,7 @@ static int measure_received(const struct measuring *measuring, const struct samp
 static int measure_all_received(struct measuring *measuring, struct train_figures *figures,
                                 struct error *err)
 {
-    const struct train_set *set = measuring->set;
+    const struct samples_set *set = measuring->set;
     struct samples *samples = NULL;
     int rc =
         scores_open(&measuring->received_scores, SCORE_LABELS, measuring->train->class_count, err);
@@ -162,19 +163,19 @@ static int measure_all_received(struct measuring *measuring, struct train_figure
 
 static int measure_all(struct measuring *measuring, struct train_figures *figures, struct error *err)
 {
-    const struct train_set *set = measuring->set;
+    const struct samples_set *set = measuring->set;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < set->count; i++) {
-        rc = measure_picture(measuring, set->numbers[i], err);
+        rc = measure_picture(measuring, i, err);
         if (rc < 0)
-            error_wrap(err, "validation: %s", data_picture_name(set->data, set->numbers[i]));
+            error_wrap(err, "validation: %s", samples_set_name(set, i));
     }
     train_figures_of_scores(figures, 0, measuring->scores);
     return rc;
 }
 
-static int measure(struct train *train, const struct train_set *set, struct train_figures *figures,
-                   struct error *err)
+static int measure(struct train *train, const struct samples_set *set,
+                   struct train_figures *figures, struct error *err)
 {
     struct measuring measuring = { .train = train, .set = set };
     const struct plan_options options = { .precision = train->precision };

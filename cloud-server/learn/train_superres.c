@@ -198,7 +198,7 @@ static int open_measuring(struct measuring *measuring, struct error *err)
     return scores_open(&measuring->scores, SCORE_LABELS, train->class_count, err);
 }
 
-static int measure_all(struct measuring *measuring, const struct train_set *set,
+static int measure_all(struct measuring *measuring, const struct samples_set *set,
                        struct samples *samples, struct train_figures *figures, struct error *err)
 {
     int rc = 0;
@@ -218,8 +218,8 @@ static int measure_all(struct measuring *measuring, const struct train_set *set,
     return rc;
 }
 
-static int measure(struct train *train, const struct train_set *set, struct train_figures *figures,
-                   struct error *err)
+static int measure(struct train *train, const struct samples_set *set,
+                   struct train_figures *figures, struct error *err)
 {
     struct measuring measuring = { .train = train };
     struct samples *samples = NULL;

@@ -3,7 +3,9 @@
  * read it, with its labels; an epoch shows each picture equally often; crops stay with their labels and
  * with what was received of them; a broken picture ends it with an error. */
 #include "analyse/prepare.h"
+#include "learn/degrade.h"
 #include "learn/samples.h"
+#include "media/scale.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -21,8 +23,7 @@
 #define VOID 11
 #define PICTURES 5u
 
-static uint8_t classes[256];
-static const size_t numbers[PICTURES] = { 3, 60, 100, 200, 300 };
+static const uint32_t numbers[PICTURES] = { 3, 60, 100, 200, 300 };
 static struct option_strings no_clips;
 
 static const char *test_data(const char *name)
@@ -52,9 +53,29 @@ static struct data *open_data(const char *pictures, const char *labels)
                                         .clips = no_clips };
     if (data_open(&data, &config, &err))
         fail_msg("%s", err.text);
-    for (int i = 0; i < 256; i++)
-        classes[i] = i == VOID ? SAMPLES_IGNORE : (uint8_t)i;
     return data;
+}
+
+static uint8_t class_of(uint8_t value)
+{
+    return value == VOID ? SAMPLES_IGNORE : value;
+}
+
+/* The first count of numbers, of one set of data. */
+static struct samples_set *set_of(struct data *data, const uint32_t *which, size_t count)
+{
+    static struct samples_source sources[2];
+    static struct samples_picture pictures[2][PICTURES];
+    static struct samples_set sets[2];
+    static unsigned used;
+    unsigned i = used++ % 2;
+    sources[i] = (struct samples_source){ .data = data };
+    for (int value = 0; value < 256; value++)
+        sources[i].classes[value] = class_of((uint8_t)value);
+    for (size_t p = 0; p < count; p++)
+        pictures[i][p] = (struct samples_picture){ 0, which[p] };
+    sets[i] = (struct samples_set){ &sources[i], 1, pictures[i], count };
+    return &sets[i];
 }
 
 static struct data *open_camvid(void)
@@ -71,7 +92,7 @@ static struct samples_config some_config(void)
         .crop_height = 48,
         .batch = 3,
         .crops = 2,
-        .classes = classes,
+        .labelled = true,
         .seed = 7,
         .loaders = 1,
         .cache_bytes = 1u << 30,
@@ -84,7 +105,7 @@ static struct samples *open_samples(struct data *data, const struct samples_conf
 {
     struct error err;
     struct samples *samples;
-    if (samples_open(&samples, data, numbers, PICTURES, config, step, &err))
+    if (samples_open(&samples, set_of(data, numbers, PICTURES), config, step, &err))
         fail_msg("%s", err.text);
     return samples;
 }
@@ -212,7 +233,7 @@ static void whole_pictures_are_those_of_the_set(void **state)
         seen[--which]++;
         assert_int_equal(data_map(data, numbers[which], WIDTH, HEIGHT, map, &err), 0);
         for (size_t p = 0; p < area; p++)
-            assert_int_equal(batch->labels[p], classes[map[p]]);
+            assert_int_equal(batch->labels[p], class_of(map[p]));
         sample_batch_free(&batch);
     }
     for (size_t i = 0; i < PICTURES; i++) {
@@ -359,20 +380,207 @@ static void videos_have_to_fit(void **state)
     struct error err;
     struct samples *samples;
     struct data *data = open_data(test_data("clips/bikes.mp4"), "");
-    const size_t early[PICTURES] = { 1, 3, 4, 10, 20 };
-    config.classes = NULL;
+    const uint32_t early[PICTURES] = { 1, 3, 4, 10, 20 };
+    config.labelled = false;
     config.width = 64;
     config.height = 48;
-    if (samples_open(&samples, data, early, PICTURES, &config, 0, &err))
+    if (samples_open(&samples, set_of(data, early, PICTURES), &config, 0, &err))
         fail_msg("%s", err.text);
     struct sample_batch *batch = take(samples);
     assert_null(batch->labels);
     sample_batch_free(&batch);
     samples_close(&samples);
     config.cache_bytes = 10000;
-    assert_int_equal(samples_open(&samples, data, early, PICTURES, &config, 0, &err), -ERROR_LIMIT);
-    assert_non_null(strstr(err.text, "cache_mib"));
+    assert_int_equal(samples_open(&samples, set_of(data, early, PICTURES), &config, 0, &err),
+                     -ERROR_LIMIT);
+    assert_non_null(strstr(err.text, "cache_mib: too little for the 5 frames of videos"));
+    config.damage = some_damage(2);
+    assert_int_equal(samples_open(&samples, set_of(data, early, PICTURES), &config, 0, &err),
+                     -ERROR_LIMIT);
+    /* and at 12.5 a second all even ones up to 20 and the odd ones up to 3 */
+    assert_non_null(strstr(err.text, "cache_mib: too little for the 13 frames of videos"));
     data_close(&data);
+}
+
+/* Grey, brighter by one with each column, of 300x120. */
+static void write_wide(const char *folder, const char *name)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s.ppm", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fputs("P6\n300 120\n255\n", file);
+    for (unsigned i = 0; i < 300 * 120; i++)
+        for (unsigned c = 0; c < 3; c++)
+            fputc((int)(i % 300 * 255 / 299), file);
+    fclose(file);
+}
+
+/* CamVid, wide pictures and a video, as one. */
+struct mixed {
+    char folder[32];
+    struct samples_source sources[3];
+    struct samples_picture pictures[6];
+    struct samples_set set;
+};
+
+static void open_mixed(struct mixed *mixed)
+{
+    *mixed =
+        (struct mixed){ .folder = "/tmp/samples_test_XXXXXX",
+                        .pictures = { { 0, 3 }, { 1, 0 }, { 2, 0 }, { 2, 7 }, { 1, 1 }, { 2, 40 } } };
+    mixed->set = (struct samples_set){ mixed->sources, 3, mixed->pictures, 6 };
+    mixed->sources[0].data = open_data(test_data("camvid/train/images"), "");
+    mixed->sources[2].data = open_data(test_data("clips/bikes.mp4"), "");
+    assert_non_null(mkdtemp(mixed->folder));
+    write_wide(mixed->folder, "a");
+    write_wide(mixed->folder, "b");
+    mixed->sources[1].data = open_data(mixed->folder, "");
+}
+
+static void close_mixed(struct mixed *mixed)
+{
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < 3; i++)
+        data_close(&mixed->sources[i].data);
+    snprintf(path, sizeof path, "%s/a.ppm", mixed->folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/b.ppm", mixed->folder);
+    unlink(path);
+    rmdir(mixed->folder);
+}
+
+static void open_of_mixed(struct samples **samples, const struct mixed *mixed,
+                          const struct samples_config *config)
+{
+    struct error err;
+    if (samples_open(samples, &mixed->set, config, 0, &err))
+        fail_msg("%s", err.text);
+}
+
+static void several_sets_are_one(void **state)
+{
+    (void)state;
+    static struct mixed mixed;
+    struct samples_config config = some_config(), other;
+    struct samples *a, *b;
+    open_mixed(&mixed);
+    config.labelled = false;
+    config.width = 160;
+    config.height = 120;
+    config.damage = some_damage(2);
+    config.augment.scale_min = config.augment.scale_max = 1;
+    other = config;
+    other.loaders = 3;
+    other.once = true;
+    open_of_mixed(&a, &mixed, &config);
+    open_of_mixed(&b, &mixed, &other);
+    size_t floats = 3 * pixels_of(&config);
+    for (unsigned step = 0; step < 6; step++) { /* one epoch and a half */
+        struct sample_batch *left = take(a), *right = take(b);
+        assert_memory_equal(left->source, right->source, floats * sizeof(float));
+        assert_memory_equal(left->received, right->received, floats / 4 * sizeof(float));
+        sample_batch_free(&left);
+        sample_batch_free(&right);
+    }
+    samples_close(&a);
+    samples_close(&b);
+    close_mixed(&mixed);
+}
+
+/* What is wide loses its sides: 70 columns of 300 on each. */
+static void nothing_is_squeezed(void **state)
+{
+    (void)state;
+    static struct mixed mixed;
+    struct samples_config config = some_config();
+    struct samples *samples;
+    open_mixed(&mixed);
+    mixed.set.pictures = &mixed.pictures[1];
+    mixed.set.count = 1;
+    config.labelled = false;
+    config.width = config.crop_width = 160;
+    config.height = config.crop_height = 120;
+    config.batch = 1;
+    config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
+    open_of_mixed(&samples, &mixed, &config);
+    struct sample_batch *batch = take(samples);
+    for (uint32_t i = 0; i < 160 * 120; i++)
+        assert_float_equal(batch->source[i], (70 + i % 160) / 299.0, 0.02);
+    sample_batch_free(&batch);
+    samples_close(&samples);
+    close_mixed(&mixed);
+}
+
+/* Frame `number` of the video as it is learnt from. */
+static struct picture *frame_of(struct mixed *mixed, struct scaler *scaler, uint32_t number)
+{
+    struct error err;
+    struct samples_window window;
+    struct picture *whole, *scaled;
+    assert_int_equal(
+        samples_source_picture(&mixed->sources[2], number, WIDTH, HEIGHT, &whole, &window, &err), 0);
+    assert_int_equal(scaler_to_picture(scaler, whole, WIDTH, HEIGHT, &scaled, &err), 0);
+    picture_unref(&whole);
+    return scaled;
+}
+
+/* A picture of a video of 25 a second, sent at 12.5: behind each second one of those before it. */
+static void videos_are_sent_as_they_were(void **state)
+{
+    (void)state;
+    static struct mixed mixed;
+    struct samples_config config = some_config();
+    struct samples *samples;
+    struct error err;
+    struct degrade *degrade;
+    struct scaler *scaler;
+    struct picture *got = NULL;
+    size_t bytes, area = (size_t)WIDTH * HEIGHT / 4;
+    open_mixed(&mixed);
+    mixed.set.pictures = &mixed.pictures[5];
+    mixed.set.count = 1;
+    config.labelled = false;
+    config.crop_width = WIDTH;
+    config.crop_height = HEIGHT;
+    config.batch = 1;
+    config.augment = (struct samples_augment){ .scale_min = 1, .scale_max = 1 };
+    config.damage = some_damage(2);
+    config.damage.bitrate_max_kbps = config.damage.bitrate_min_kbps;
+    open_of_mixed(&samples, &mixed, &config);
+    struct sample_batch *batch = take(samples);
+
+    struct degrade_config way = { .rung = config.damage.rung,
+                                  .fps = 12.5,
+                                  .codec = VIDEO_H264,
+                                  .camera_width = WIDTH,
+                                  .camera_height = HEIGHT };
+    way.rung.width = WIDTH / 2;
+    way.rung.height = HEIGHT / 2;
+    way.rung.bitrate_kbps = config.damage.bitrate_min_kbps;
+    assert_int_equal(degrade_open(&degrade, &way, &err), 0);
+    assert_int_equal(scaler_create(&scaler, &err), 0);
+    for (uint32_t number = 40 - 2 * (DEGRADE_CLIP_FRAMES - 1); number <= 40; number += 2) {
+        struct picture *frame = frame_of(&mixed, scaler, number);
+        picture_unref(&got);
+        assert_int_equal(degrade_picture(degrade, frame, &got, &bytes, &err), 0);
+        picture_unref(&frame);
+    }
+    uint8_t *planes = malloc(3 * area);
+    uint8_t *const rgb[3] = { planes, planes + area, planes + 2 * area };
+    struct picture_view view;
+    picture_get_view(got, &view);
+    assert_int_equal(
+        scaler_to_rgb_planes(scaler, &view, WIDTH / 2, HEIGHT / 2, rgb, WIDTH / 2, &err), 0);
+    for (size_t i = 0; i < 3 * area; i++)
+        assert_float_equal(batch->received[i], planes[i] / 255.0, 1e-5);
+    free(planes);
+    picture_unref(&got);
+    scaler_destroy(&scaler);
+    degrade_close(&degrade);
+    sample_batch_free(&batch);
+    samples_close(&samples);
+    close_mixed(&mixed);
 }
 
 static void a_broken_picture_is_told(void **state)
@@ -383,7 +591,7 @@ static void a_broken_picture_is_told(void **state)
     struct error err = { 0 };
     struct sample_batch *batch;
     struct samples *samples;
-    const size_t number = 0;
+    const uint32_t number = 0;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/broken.jpg", folder);
     FILE *file = fopen(path, "wb");
@@ -391,9 +599,9 @@ static void a_broken_picture_is_told(void **state)
     fputs("no picture", file);
     fclose(file);
     struct data *data = open_data(folder, "");
-    config.classes = NULL;
+    config.labelled = false;
     config.loaders = 2;
-    assert_int_equal(samples_open(&samples, data, &number, 1, &config, 0, &err), 0);
+    assert_int_equal(samples_open(&samples, set_of(data, &number, 1), &config, 0, &err), 0);
     assert_true(samples_take(samples, &batch, &err) < 0);
     assert_non_null(strstr(err.text, "broken"));
     samples_close(&samples);
@@ -413,6 +621,9 @@ int main(void)
         cmocka_unit_test(factors_are_drawn),
         cmocka_unit_test(outside_of_the_picture_nothing_counts),
         cmocka_unit_test(videos_have_to_fit),
+        cmocka_unit_test(several_sets_are_one),
+        cmocka_unit_test(nothing_is_squeezed),
+        cmocka_unit_test(videos_are_sent_as_they_were),
         cmocka_unit_test(a_broken_picture_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,10 @@ static void mistakes_are_named(void **state)
     expect_mistake("data.pictures=", NULL, "data.pictures: is required");
     expect_mistake("data.labels=", NULL, "data.labels: is required");
     expect_mistake("validation.pictures=v", NULL, "validation.labels: is required");
+    expect_mistake("more.0.pictures=p", NULL, "more.0.labels: is required");
+    expect_mistake("more.0.labels=l", NULL, "more.0.pictures: is required");
+    expect_mistake("data.every=0", NULL, "data.every");
+    expect_mistake("golden=m", NULL, "golden: answers for sets without labels, but all have some");
     expect_mistake("crop_width=500", NULL, "crop_width: a crop of 500x240 is larger than");
     expect_mistake("augment.scale_min=2", NULL, "augment.scale_min: 2 is above");
     expect_mistake("out=", NULL, "out: is empty");
@@ -103,8 +107,8 @@ static void mistakes_of_restoring_are_named(void **state)
         { "damage.bitrate_min_kbps=300", "300 is above bitrate_max_kbps 200" },
         { "damage.rung.width=120", "damage.rung.width: follows" },
         { "damage.rung.mode=quality", "damage.rung.mode: must be bitrate" },
-        { "data.labels=", "data.labels: is required by analytics.loss labels" },
-        { "validation.pictures=v", "validation.labels: is required by analytics.loss" },
+        { "golden=m", "golden: answers for sets without labels, but all have some" },
+        { "more.0.labels=l", "more.0.pictures: is required" },
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         const char *const sets[] = { "task=superres",     "damage.factors=4",      "crop_width=240",
@@ -118,6 +122,33 @@ static void mistakes_of_restoring_are_named(void **state)
     }
 }
 
+/* Somebody has to say what the pictures show: labels, a golden model, or the network that is restored for. */
+static void labels_may_be_golden(void **state)
+{
+    (void)state;
+    static const char *const superres[] = { "task=superres",     "damage.factors=2",
+                                            "data.labels=",      "more.0.pictures=q",
+                                            "analytics.model=m", "analytics.loss=labels" };
+    static const char *const distant[] = { "task=superres", "damage.factors=2",
+                                           "data.labels=", "golden=m" };
+    static const char *const segment[] = { "data.labels=", "validation.pictures=v",
+                                           "more.0.pictures=q", "golden=m" };
+    struct train_config config;
+    struct config *loaded;
+    assert_int_equal(load(&loaded, &config, superres, 6), 0);
+    train_config_free(&loaded, &config);
+    assert_int_equal(load(&loaded, &config, segment, 4), 0);
+    assert_int_equal(config.more.count, 1);
+    assert_int_equal(((const struct data_config *)config.more.items)[0].every, 1);
+    train_config_free(&loaded, &config);
+    assert_int_equal(load(&loaded, &config, segment, 3), -ERROR_CONFIG);
+    assert_int_equal(config_problem_count(loaded), 3); /* data, validation, more */
+    train_config_free(&loaded, &config);
+    assert_int_equal(load(&loaded, &config, distant, 4), -ERROR_CONFIG);
+    assert_non_null(strstr(config_problem(loaded, 0), "golden: is for labels"));
+    train_config_free(&loaded, &config);
+}
+
 static char *recipe_of(const char *set)
 {
     struct train_config config;
@@ -128,15 +159,29 @@ static char *recipe_of(const char *set)
     return recipe;
 }
 
+static void the_recipe_has_all_sets(void **state)
+{
+    (void)state;
+    static const char *const sets[] = { "more.0.pictures=street.mp4", "more.0.every=7",
+                                        "more.0.labels=none", "seed=3" };
+    struct train_config config;
+    struct config *loaded;
+    assert_int_equal(load(&loaded, &config, sets, 4), 0);
+    assert_non_null(strstr(config.recipe, "street.mp4\n"));
+    assert_non_null(strstr(config.recipe, "    every: 7\n"));
+    assert_non_null(strstr(config.recipe, "\ngolden: "));
+    train_config_free(&loaded, &config);
+}
+
 static void the_recipe_is_what_counts(void **state)
 {
     (void)state;
     static const char *const same[] = { "out=elsewhere",      "loaders=3",        "cache_mib=1",
                                         "checkpoint_steps=7", "model.name=other", "seed=1" };
-    static const char *const different[] = { "seed=2",           "batch=9",
-                                             "augment.jitter=0", "size=large",
-                                             "threads=2",        "rate.0.k1=0.1",
-                                             "optimiser.clip=2", "damage.factors=2" };
+    static const char *const different[] = {
+        "seed=2",        "batch=9",          "augment.jitter=0", "size=large",  "threads=2",
+        "rate.0.k1=0.1", "optimiser.clip=2", "damage.factors=2", "data.every=2"
+    };
     char *plain = recipe_of(NULL);
     assert_non_null(strstr(plain, "\nseed: 1\n"));
     assert_null(strstr(plain, "#"));
@@ -162,7 +207,9 @@ int main(void)
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(factors_mean_what_the_task_needs),
         cmocka_unit_test(mistakes_of_restoring_are_named),
+        cmocka_unit_test(labels_may_be_golden),
         cmocka_unit_test(the_recipe_is_what_counts),
+        cmocka_unit_test(the_recipe_has_all_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
