@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREFIX_BYTES 64
+
 static int check_labelled(const struct train *train, struct error *err);
 
 int train_analytics_open(struct train *train, struct error *err)
@@ -29,6 +31,11 @@ int train_analytics_open(struct train *train, struct error *err)
                        analytics->graph->input_count);
     if (rc == 0 && train_is_labelled(train))
         rc = check_labelled(train, err);
+    if (rc == 0 && train->config->analytics.loss == ANALYTICS_ANSWERS &&
+        !train_answers_known(analytics->card->head.kind))
+        rc = error_set(err, ERROR_UNSUPPORTED, folder,
+                       "answers of head.kind %s are not compared; take analytics.loss l2",
+                       head_words[analytics->card->head.kind]);
     return rc < 0 ? error_wrap(err, "analytics.model") : 0;
 }
 
@@ -130,22 +137,95 @@ static void embed(const struct train *train, struct compose *c, const struct gra
     free(all);
 }
 
+/* Many detectors are written for one picture: reshaped to a fixed first dimension, several become a jumble. */
+static bool takes_batches(const struct graph *inferred, int64_t batch)
+{
+    bool takes = true;
+    for (int i = 0; i < inferred->output_count; i++) {
+        const struct shape *shape = &inferred->values[inferred->outputs[i]].shape;
+        takes = takes && shape->rank > 0 && shape->dim[0] == batch;
+    }
+    return takes;
+}
+
+static int picture_of(struct compose *c, int pictures, int64_t index)
+{
+    const int64_t next = index + 1, axis = 0;
+    const int inputs[] = { pictures, compose_ints(c, &index, 1), compose_ints(c, &next, 1),
+                           compose_ints(c, &axis, 1) };
+    return compose_node(c, "Slice", inputs, 4, NULL);
+}
+
+static int concat(struct compose *c, const int *values, int count)
+{
+    const struct attribute axis[] = { COMPOSE_INT("axis", 0), { 0 } };
+    return compose_node(c, "Concat", values, count, axis);
+}
+
+/* The network once for each picture, and what they say one behind the other. */
+static void embed_each(const struct train *train, struct compose *c, const struct graph *copy,
+                       const char *prefix, int fitted, int outputs[HEAD_OUTPUTS_MAX])
+{
+    size_t count = train_analytics_outputs(train);
+    int batch = (int)compose_shape(c, fitted)->dim[0];
+    int *says = calloc((size_t)batch * count, sizeof *says);
+    if (!says) {
+        c->rc = error_set(c->err, ERROR_MEMORY, "analytics", "no room for outputs");
+        return;
+    }
+    for (int k = 0; !c->rc && k < batch; k++) {
+        char name[PREFIX_BYTES];
+        int own[HEAD_OUTPUTS_MAX] = { 0 };
+        snprintf(name, sizeof name, "%s%d/", prefix, k);
+        embed(train, c, copy, name, picture_of(c, fitted, k), own);
+        for (size_t i = 0; i < count; i++)
+            says[i * (size_t)batch + (size_t)k] = own[i];
+    }
+    for (size_t i = 0; !c->rc && i < count; i++)
+        outputs[i] = concat(c, says + i * (size_t)batch, batch);
+    free(says);
+}
+
 void train_analytics_add(const struct train *train, struct compose *c, int pictures,
                          const char *prefix, int outputs[HEAD_OUTPUTS_MAX])
 {
     struct card_input input = input_for(train, compose_shape(c, pictures));
     int fitted = restore_fit(c, &input, pictures);
-    const struct shape shape = *compose_shape(c, fitted);
+    struct shape shape = *compose_shape(c, fitted);
     struct graph *copy = NULL;
     if (c->rc)
         return;
     c->rc = infer_for(train, &shape, &copy, c->err);
-    if (!c->rc)
+    if (!c->rc && takes_batches(copy, shape.dim[0])) {
         embed(train, c, copy, prefix, fitted, outputs);
+    } else if (!c->rc) {
+        graph_free(&copy);
+        shape.dim[0] = 1;
+        c->rc = infer_for(train, &shape, &copy, c->err);
+        if (!c->rc)
+            embed_each(train, c, copy, prefix, fitted, outputs);
+    }
     graph_free(&copy);
 }
 
 /* ---- losses ---- */
+
+static int apart(const struct train *train, struct compose *c, int restored, int source)
+{
+    int value;
+    switch (train->config->analytics.loss) {
+    case ANALYTICS_ANSWERS:
+        return train_answers_apart(train, c, restored, source);
+    case ANALYTICS_L1:
+        value = loss_l1(c->graph, restored, source, c->err);
+        break;
+    default:
+        value = loss_l2(c->graph, restored, source, c->err);
+    }
+    if (value < 0)
+        c->rc = value;
+    return value;
+}
 
 /* Mean over the outputs. */
 int train_analytics_distance(const struct train *train, struct compose *c, const int *restored,
@@ -154,12 +234,8 @@ int train_analytics_distance(const struct train *train, struct compose *c, const
     size_t count = train_analytics_outputs(train);
     int sum = -1;
     for (size_t i = 0; !c->rc && i < count; i++) {
-        int apart = train->config->analytics.loss == ANALYTICS_L1
-                        ? loss_l1(c->graph, restored[i], source[i], c->err)
-                        : loss_l2(c->graph, restored[i], source[i], c->err);
-        if (apart < 0)
-            c->rc = apart;
-        sum = sum < 0 ? apart : compose_op(c, "Add", sum, apart);
+        int value = apart(train, c, restored[i], source[i]);
+        sum = sum < 0 ? value : compose_op(c, "Add", sum, value);
     }
     return compose_op(c, "Mul", sum, compose_scalar(c, 1.0 / (double)count));
 }

@@ -27,7 +27,8 @@ static const char *const weights_words[] = {
     [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", [WEIGHTS_TAIL] = "tail", NULL
 };
 static const char *const analytics_words[] = {
-    [ANALYTICS_L2] = "l2", [ANALYTICS_L1] = "l1", [ANALYTICS_LABELS] = "labels", NULL
+    [ANALYTICS_L2] = "l2", [ANALYTICS_L1] = "l1", [ANALYTICS_LABELS] = "labels",
+    [ANALYTICS_ANSWERS] = "answers", NULL
 };
 static const char *const pixel_words[] = {
     [PIXEL_CHARBONNIER] = "charbonnier", [PIXEL_L1] = "l1", NULL
@@ -57,7 +58,8 @@ static const struct option_spec analytics_options[] = {
         "empty: pixels alone count"),
     OPTION_ENUM(train_analytics_config, loss, "l2", analytics_words,
                 "how well: l2 and l1, distance between what it says of restored and of source "
-                "pictures; labels, cross-entropy with data's labels (of a segmenter)"),
+                "pictures; answers, the same in the terms of its head, as docs/train.md says; labels, "
+                "cross-entropy with data's labels (of a segmenter)"),
     OPTION_F64(train_analytics_config, share, "0.1", 0, 1e6, "",
                "of it in the loss, beside the pixels'"),
     OPTION_END,

@@ -19,7 +19,7 @@ enum train_weights {
 };
 
 /* What a frozen network has to say of restored pictures. */
-enum train_analytics_loss { ANALYTICS_L2, ANALYTICS_L1, ANALYTICS_LABELS };
+enum train_analytics_loss { ANALYTICS_L2, ANALYTICS_L1, ANALYTICS_LABELS, ANALYTICS_ANSWERS };
 
 struct train_analytics_config {
     char *model; /* folder; empty: none */

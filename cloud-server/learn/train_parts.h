@@ -136,6 +136,11 @@ int train_analytics_distance(const struct train *train, struct compose *c, const
                              const int *source);
 int train_analytics_cross_entropy(struct compose *c, int scores, int labels, int weights);
 
+/* train_answers.c */
+bool train_answers_known(int head_kind);
+/* One output of restored pictures, and of their sources. */
+int train_answers_apart(const struct train *train, struct compose *c, int says, int wanted);
+
 /* The plan's input of that name, which there is. */
 const struct tensor *train_input(const struct train *train, const char *name);
 /* Brings model and folded up to date with what was learnt. */
