@@ -253,6 +253,9 @@ static int take_done(struct worker_link *link, const struct reply_done *reply, s
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is done, but was not at work",
                          (unsigned long long)reply->job);
     struct job *job = link->jobs[0];
+    if (reply->restored == RESTORE_NETWORK && pool->models[job->stream->model].network_count == 0)
+        return error_set(err, ERROR_FORMAT, "orders",
+                         "network %s restored for a model that has none", reply->network);
     if (!reply->failed) {
         int failed =
             orders_copy_analysis(&link->results[job->result],

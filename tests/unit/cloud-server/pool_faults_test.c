@@ -70,8 +70,9 @@ static void fake_job(int fd, const char *kind, const struct order_job *job, stru
     if (strcmp(kind, "prepares-for-ever") == 0)
         pause();
     if (strcmp(kind, "unknown-network") == 0)
-        fake_reply(fd, REPLY_DONE,
-                   &(struct reply_done){ .job = job->job, .restored = RESTORE_NETWORK });
+        fake_reply(
+            fd, REPLY_DONE,
+            &(struct reply_done){ .job = job->job, .restored = RESTORE_NETWORK, .network = "x2" });
     bool fails = strcmp(kind, "fails") == 0;
     fake_done(fd, job->job, fails, fails ? "too dark" : "");
 }
@@ -207,7 +208,7 @@ static void test_at_work(void **state)
         { "ready-again", "protocol", "came while the worker was ready" },
         { "prepares-twice", "protocol", "is prepared out of turn" },
         { "prepares-other", "protocol", "is prepared out of turn" },
-        { "unknown-network", "protocol", "network 0 is none of the model's" },
+        { "unknown-network", "protocol", "network x2 restored for a model that has none" },
         { "prepares-for-ever", "hang", "no answer within 200 ms" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
