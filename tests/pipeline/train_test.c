@@ -357,6 +357,59 @@ static void a_finished_model_is_tuned_to_damage(void **state)
     run(scratch, "other", "size=medium", 1, "is no model of this task and size: its down");
 }
 
+static void expect_said(const struct scratch *scratch, const char *name, const char *words)
+{
+    size_t size;
+    char *text = read_whole(scratch, name, &size);
+    text[size] = '\0';
+    if (!strstr(text, words))
+        fail_msg("%s does not say \"%s\": %s", name, words, text);
+    free(text);
+}
+
+/* Pictures and a video of another shape together, without labels: the network that is restored for answers in
+ * their place, killed in between or not. Then a segmenter that learns from another one's answers. */
+static void sets_without_labels_are_learnt_from_together(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    char more[3 * PATH_BYTES], golden[2 * PATH_BYTES];
+    const char *base = getenv("TEST_DATA");
+    make_set(scratch);
+    run(scratch, "segmenter", NULL, 0, "model: done");
+    snprintf(golden, sizeof golden, "golden=%s", scratch_path(scratch, "segmenter/model"));
+    restore_instead(scratch, pictures_of(scratch));
+    snprintf(more, sizeof more,
+             "more: [{pictures: %s/clips/bikes.mp4, every: 50}]\n"
+             "analytics: {model: %s, loss: labels, share: 0.1}\n",
+             base ? base : "../shared/data", scratch_path(scratch, "segmenter/model"));
+    say_more(scratch, more);
+    run(scratch, "straight", NULL, 0, "model: done");
+    start(&process, scratch, "broken", "loaders=2");
+    kill_behind(&process, scratch, "broken", 9);
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_said(scratch, "straight/model/CARD.md", "trained on 8 pictures of ");
+    expect_said(scratch, "straight/model/CARD.md",
+                " and 1 more set (labels of 8 of them: answers of the golden model tiny)");
+    expect_said(scratch, "straight/model/CARD.md", "    every: 50\n");
+    run(scratch, "no", "cache_mib=1", 1, "cache_mib: too little for the");
+
+    FILE *file = fopen(scratch_path(scratch, "train.yaml"), "w");
+    assert_non_null(file);
+    fprintf(
+        file,
+        "data: {pictures: %s/images}\nheld_back: 0.34\nsize: small\nwidth: 96\nheight: 72\n"
+        "crop_width: 64\ncrop_height: 48\nbatch: 2\nsteps: 6\nthreads: 1\nmodel: {name: pupil}\n",
+        scratch->folder);
+    fclose(file);
+    run(scratch, "pupil", NULL, 1, "data.labels: is required");
+    run(scratch, "pupil", golden, 0, "model: done");
+    expect_said(scratch, "pupil/model/card.yaml",
+                "(labels of 4 of them: answers of the golden model tiny)");
+    expect_said(scratch, "pupil/model/card.yaml", "bicyclist");
+}
+
 static void a_trained_model_can_serve(void **state)
 {
     const struct scratch *scratch = *state;
@@ -458,6 +511,7 @@ int main(void)
         TEST(a_restorer_learns_and_goes_on),
         TEST(restoring_for_a_frozen_network),
         TEST(a_finished_model_is_tuned_to_damage),
+        TEST(sets_without_labels_are_learnt_from_together),
         TEST(a_trained_model_can_serve),
         TEST(a_signal_ends_with_a_checkpoint),
         TEST(a_loss_that_is_no_number_is_told),
