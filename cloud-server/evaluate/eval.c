@@ -11,7 +11,8 @@
 /* What one evaluation holds. */
 struct eval {
     const struct eval_config *config;
-    struct card *card, *golden_card; /* golden_card: NULL where labels are the truth */
+    struct eval_models models;
+    struct card *golden_card; /* NULL where labels are the truth */
     struct data *data;
     struct data_info info;
     struct eval_frames frames;
@@ -64,24 +65,24 @@ int eval_all(const struct eval_config *config, const volatile sig_atomic_t *stop
     return failed;
 }
 
-static int read_card(struct card **card, const char *key, const char *folder, struct error *err)
+/* The analytics model's. */
+static const struct card *model_card_of(const struct eval *eval)
 {
-    int failed = card_read(card, folder, err);
-    return failed ? error_wrap(err, "%s", key) : 0;
+    return eval->models.items[0].card;
 }
 
 /* Without labels somebody has to answer for the source: by default the model itself. */
 static int open_cards(struct eval *eval, struct error *err)
 {
     const struct eval_config *config = eval->config;
-    int failed = read_card(&eval->card, "model", config->model, err);
+    int failed = eval_models_read(&eval->models, config, err);
     if (failed || *config->data.labels)
         return failed;
-    failed = read_card(&eval->golden_card, "golden",
-                       *config->golden ? config->golden : config->model, err);
+    failed = card_read(&eval->golden_card, *config->golden ? config->golden : config->model, err);
     if (failed)
-        return failed;
-    if (head_finds_areas(eval->card->head.kind) != head_finds_areas(eval->golden_card->head.kind))
+        return error_wrap(err, "golden");
+    if (head_finds_areas(model_card_of(eval)->head.kind) !=
+        head_finds_areas(eval->golden_card->head.kind))
         return error_set(err, ERROR_CONFIG, "golden", "%s finds %s, which the model does not",
                          eval->golden_card->name,
                          head_finds_areas(eval->golden_card->head.kind) ? "areas" : "boxes");
@@ -119,11 +120,12 @@ static int names_of_card(const struct card *card, struct eval_names *names, stru
 
 static int check_labels(const struct eval *eval, struct error *err)
 {
-    bool areas = head_finds_areas(eval->card->head.kind);
+    bool areas = head_finds_areas(model_card_of(eval)->head.kind);
     if (areas == (eval->info.labels == DATA_LABELS_MAPS))
         return 0;
     return error_set(err, ERROR_CONFIG, "data.labels", "are %s, but the model %s finds %s",
-                     areas ? "boxes" : "label maps", eval->card->name, areas ? "areas" : "boxes");
+                     areas ? "boxes" : "label maps", model_card_of(eval)->name,
+                     areas ? "areas" : "boxes");
 }
 
 static int open_classes(struct eval *eval, struct error *err)
@@ -131,7 +133,7 @@ static int open_classes(struct eval *eval, struct error *err)
     struct eval_names model, truth = { .ignore = -1 };
     const char **names = NULL;
     data_get_info(eval->data, &eval->info);
-    int failed = names_of_card(eval->card, &model, err);
+    int failed = names_of_card(model_card_of(eval), &model, err);
     if (!failed && eval->golden_card) {
         failed = names_of_card(eval->golden_card, &truth, err);
     } else if (!failed) {
@@ -146,11 +148,14 @@ static int open_classes(struct eval *eval, struct error *err)
                                      .ignore = eval->info.ignore };
     }
     if (!failed)
-        failed = eval_classes_open(
-            &eval->classes, head_finds_areas(eval->card->head.kind) ? SCORE_LABELS : SCORE_BOXES,
-            &model, &truth, &eval->config->groups, &eval->note, err);
+        failed = eval_classes_open(&eval->classes,
+                                   head_finds_areas(model_card_of(eval)->head.kind) ? SCORE_LABELS
+                                                                                    : SCORE_BOXES,
+                                   &model, &truth, &eval->config->groups, &eval->note, err);
     free(names);
-    return failed;
+    return failed ? failed
+                  : eval_models_map(&eval->models, &eval->classes, &eval->config->groups,
+                                    &eval->note, err);
 }
 
 /* Measuring */
@@ -191,7 +196,7 @@ static int open_arms(struct eval *eval, struct error *err)
     const struct eval_arms_config config = { .config = eval->config,
                                              .classes = &eval->classes,
                                              .frames = &eval->frames,
-                                             .card = eval->card,
+                                             .models = &eval->models,
                                              .golden = eval->golden_card ? eval->golden_card->folder
                                                                          : NULL,
                                              .note = &eval->note };
@@ -241,7 +246,7 @@ static void close_eval(struct eval *eval)
     eval_classes_finish(&eval->classes);
     eval_frames_finish(&eval->frames);
     data_close(&eval->data);
-    card_free(&eval->card);
+    eval_models_finish(&eval->models);
     card_free(&eval->golden_card);
     device_close(&eval->device);
     text_finish(&eval->note);

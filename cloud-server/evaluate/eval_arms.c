@@ -20,16 +20,18 @@
 struct layout {
     const struct eval_arms_config *config;
     struct eval_arms *arms;
-    uint64_t common;               /* what the results of all arms hang on */
-    uint64_t files[EVAL_WAYS_MAX]; /* the networks' */
-    struct graph *analytics;       /* NULL: there are no networks */
-    bool fitted[EVAL_WAYS_MAX];    /* at one size at least */
-    struct error misfit;           /* why one did not */
+    uint64_t common;                  /* what the results of all arms hang on */
+    uint64_t files[EVAL_WAYS_MAX];    /* the networks' */
+    struct graph *analytics;          /* NULL: there are no networks */
+    bool fitted[EVAL_WAYS_MAX];       /* at one size at least */
+    struct error misfit;              /* why one did not */
+    uint64_t models[EVAL_MODELS_MAX]; /* files and classes of each; 0: the first, which is in common */
 };
 
 static int list_ways(struct layout *layout, struct error *err);
 static int hash_common(struct layout *layout, struct error *err);
 static int hash_networks(struct layout *layout, struct error *err);
+static int hash_models(struct layout *layout, struct error *err);
 static int lay_out(struct layout *layout, struct error *err);
 static int check_fitted(const struct layout *layout, struct error *err);
 static int open_arm(struct layout *layout, struct eval_arm *arm, struct error *err);
@@ -39,18 +41,20 @@ int eval_arms_open(struct eval_arms *arms, const struct eval_arms_config *config
     const struct eval_config *keys = config->config;
     struct layout layout = { .config = config, .arms = arms };
     size_t rungs = keys->codecs.count * keys->sizes.count * keys->bitrates.count;
-    *arms = (struct eval_arms){ 0 };
+    *arms = (struct eval_arms){ .models = config->models };
     int failed = list_ways(&layout, err);
     if (failed)
         return failed;
     arms->rungs = calloc(rungs, sizeof *arms->rungs);
-    arms->items = calloc(rungs * arms->way_count, sizeof *arms->items);
+    arms->items = calloc(rungs * arms->way_count * config->models->count, sizeof *arms->items);
     if (!arms->rungs || !arms->items)
         failed = error_set(err, ERROR_MEMORY, "eval", "no room for %zu rungs", rungs);
     if (!failed)
         failed = hash_common(&layout, err);
     if (!failed)
         failed = hash_networks(&layout, err);
+    if (!failed)
+        failed = hash_models(&layout, err);
     if (!failed)
         failed = lay_out(&layout, err);
     if (!failed)
@@ -86,12 +90,18 @@ int eval_arms_make_folder(const char *out, struct error *err)
     return failed ? error_wrap(err, "out") : 0;
 }
 
+/* The analytics model's. */
+static const struct card *model_card_of(const struct layout *layout)
+{
+    return layout->config->models->items[0].card;
+}
+
 /* The ways to restore as the configuration has them, with the networks of the model's card in place of
  * the word for them: files of one name. */
 static int list_ways(struct layout *layout, struct error *err)
 {
     const struct eval_config *keys = layout->config->config;
-    const struct card *card = layout->config->card;
+    const struct card *card = model_card_of(layout);
     struct eval_arms *arms = layout->arms;
     for (size_t i = 0; i < keys->restore.count; i++) {
         const struct eval_restore *restore = &keys->restore_list[i];
@@ -173,7 +183,20 @@ static int hash_networks(struct layout *layout, struct error *err)
         layout->files[i] = HASH_START;
         failed = eval_hash_path(&layout->files[i], arms->ways[i].file, err);
         if (!failed && !layout->analytics)
-            failed = onnx_read_file(&layout->analytics, layout->config->card->file_path, err);
+            failed = onnx_read_file(&layout->analytics, model_card_of(layout)->file_path, err);
+    }
+    return failed;
+}
+
+static int hash_models(struct layout *layout, struct error *err)
+{
+    const struct eval_models *models = layout->config->models;
+    int failed = 0;
+    for (size_t i = 1; !failed && i < models->count; i++) {
+        const struct card *card = models->items[i].card;
+        layout->models[i] = hash_bytes(HASH_START, models->items[i].of_class,
+                                       card->classes.count * sizeof *models->items[i].of_class);
+        failed = eval_hash_path(&layout->models[i], card->folder, err);
     }
     return failed;
 }
@@ -194,7 +217,7 @@ static bool network_fits(struct layout *layout, const struct eval_restore *resto
                                            .camera_height = frames->height };
     struct graph *whole = NULL;
     struct card_input input;
-    int failed = restore_embed(&whole, layout->analytics, layout->config->card, &config, &input,
+    int failed = restore_embed(&whole, layout->analytics, model_card_of(layout), &config, &input,
                                &layout->misfit);
     graph_free(&whole);
     return !failed;
@@ -211,40 +234,49 @@ static bool restore_applies(struct layout *layout, size_t index, const struct ev
     return fits;
 }
 
-static struct eval_arm *add_arm(struct eval_arms *arms, struct eval_rung *rung,
-                                const struct eval_restore *restore)
+static void add_arm(struct eval_arms *arms, struct eval_rung *rung, const struct eval_model *model,
+                    const struct eval_restore *restore)
 {
     struct eval_arm *arm = &arms->items[arms->count++];
     arm->rung = (size_t)(rung - arms->rungs);
+    arm->model = model;
     arm->restore = restore;
-    snprintf(arm->name, sizeof arm->name, "%s-%ux%u-%u-%s", eval_codec_words[rung->codec],
-             rung->rung.width, rung->rung.height, rung->rung.bitrate_kbps, restore->name);
+    snprintf(arm->name, sizeof arm->name, "%s-%ux%u-%u-%s%s%s", eval_codec_words[rung->codec],
+             rung->rung.width, rung->rung.height, rung->rung.bitrate_kbps,
+             model->name ? model->name : "", model->name ? "+" : "", restore->name);
     rung->count++;
-    return arm;
 }
 
 /* Of files of one name, the first that fits. */
-static bool has_arm(const struct eval_arms *arms, const struct eval_rung *rung, const char *name)
+static bool has_arm(const struct eval_arms *arms, const struct eval_rung *rung,
+                    const struct eval_model *model, const char *name)
 {
     for (size_t i = rung->first; i < rung->first + rung->count; i++)
-        if (strcmp(arms->items[i].restore->name, name) == 0)
+        if (arms->items[i].model == model && strcmp(arms->items[i].restore->name, name) == 0)
             return true;
     return false;
 }
 
+/* Of every model the same. */
 static void add_arms(struct layout *layout, struct eval_rung *rung)
 {
     static const struct eval_restore none = { .name = "none", .kind = RESTORE_NONE };
+    const struct eval_models *models = layout->config->models;
     struct eval_arms *arms = layout->arms;
-    bool filters = false; /* any way without a network */
+    bool filters = false, applies[EVAL_WAYS_MAX]; /* filters: any way without a network */
     rung->first = arms->count;
-    for (size_t i = 0; i < arms->way_count; i++)
+    for (size_t i = 0; i < arms->way_count; i++) {
         filters = filters || arms->ways[i].kind != RESTORE_NETWORK;
-    if (rung->full && filters)
-        add_arm(arms, rung, &none);
-    for (size_t i = 0; i < arms->way_count; i++)
-        if (restore_applies(layout, i, rung) && !has_arm(arms, rung, arms->ways[i].name))
-            add_arm(arms, rung, &arms->ways[i]);
+        applies[i] = restore_applies(layout, i, rung);
+    }
+    for (size_t m = 0; m < models->count; m++) {
+        const struct eval_model *model = &models->items[m];
+        if (rung->full && filters)
+            add_arm(arms, rung, model, &none);
+        for (size_t i = 0; i < arms->way_count; i++)
+            if (applies[i] && !has_arm(arms, rung, model, arms->ways[i].name))
+                add_arm(arms, rung, model, &arms->ways[i]);
+    }
 }
 
 static int resolve_size(const struct layout *layout, const struct eval_size *size,
@@ -329,16 +361,20 @@ static void write_recipe(const struct layout *layout, const struct eval_arm *arm
 {
     const struct eval_rung *rung = &layout->arms->rungs[arm->rung];
     uint64_t file = 0;
+    char tuned[64] = "";
     for (size_t i = 0; i < layout->arms->way_count; i++)
         if (&layout->arms->ways[i] == arm->restore)
             file = layout->files[i];
+    if (arm->model->name)
+        snprintf(tuned, sizeof tuned, "; %s %016" PRIx64, arm->model->name,
+                 layout->models[arm->model - layout->config->models->items]);
     snprintf(recipe, bytes,
              "program, data and models %016" PRIx64
              "; %s %ux%u at %g fps, %u kbit/s, vbv %u ms, preset %d, "
-             "keyframe %u s; %s %016" PRIx64,
+             "keyframe %u s; %s %016" PRIx64 "%s",
              layout->common, eval_codec_words[rung->codec], rung->rung.width, rung->rung.height,
              layout->config->frames->sent_fps, rung->rung.bitrate_kbps, rung->rung.vbv_ms,
-             rung->rung.preset, rung->rung.keyframe_s, arm->restore->name, file);
+             rung->rung.preset, rung->rung.keyframe_s, arm->restore->name, file, tuned);
 }
 
 /* A file that does not fit is measured anew and then replaced; *taken says whether it fits. */

@@ -7,6 +7,7 @@
 #include "evaluate/eval_classes.h"
 #include "evaluate/eval_config.h"
 #include "evaluate/eval_frames.h"
+#include "evaluate/eval_models.h"
 #include "evaluate/report_arm.h"
 
 struct eval_rung {
@@ -22,15 +23,17 @@ struct eval_rung {
 struct eval_arm {
     size_t rung;
     const struct eval_restore *restore; /* one of the ways, or none */
-    char name[96];                      /* "h264-240x180-45-bicubic" */
-    char *path;                         /* where its results are kept */
-    struct arm *result;                 /* with all its frames once done */
+    const struct eval_model *model;     /* borrowed */
+    char name[128];     /* "h264-240x180-45-bicubic", "h264-240x180-45-tuned+bicubic" */
+    char *path;         /* where its results are kept */
+    struct arm *result; /* with all its frames once done */
     bool done;
 };
 
 /* Does not move while it is open: arms point into ways. */
 struct eval_arms {
-    struct eval_restore ways[EVAL_WAYS_MAX]; /* files and names are borrowed from config and card */
+    const struct eval_models *models;        /* borrowed */
+    struct eval_restore ways[EVAL_WAYS_MAX]; /* files are borrowed from config and card */
     size_t way_count;
     struct eval_rung *rungs;
     struct eval_arm *items;
@@ -38,14 +41,14 @@ struct eval_arms {
     size_t reused_count; /* of the done ones, those that were on file */
 };
 
-/* All are borrowed for the call, config and card for as long as the arms live. */
+/* All are borrowed for the call, config and models for as long as the arms live. */
 struct eval_arms_config {
     const struct eval_config *config;
     const struct eval_classes *classes;
     const struct eval_frames *frames;
-    const struct card *card; /* of the analytics model */
-    const char *golden;      /* folder; NULL: labels are the truth */
-    struct text *note;       /* gets a line for each file that is not taken over */
+    const struct eval_models *models;
+    const char *golden; /* folder; NULL: labels are the truth */
+    struct text *note;  /* gets a line for each file that is not taken over */
 };
 
 /* The folder for results, where it is not there yet. */

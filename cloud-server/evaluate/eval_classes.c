@@ -61,6 +61,45 @@ int eval_classes_open(struct eval_classes *classes, enum score_kind kind,
     return 0;
 }
 
+/* Whether a class of that name is in scored class k. */
+static bool is_in(const struct eval_classes *classes, uint32_t k, const char *name,
+                  const struct option_list *groups)
+{
+    const struct eval_group *group = groups->items;
+    if ((int)k == classes->other)
+        return false; /* even if it is called so */
+    if (groups->count == 0)
+        return strcasecmp(classes->names[k], name) == 0;
+    for (size_t i = 0; i < group[k].classes.count; i++)
+        if (strcasecmp(group[k].classes.items[i], name) == 0)
+            return true;
+    return false;
+}
+
+int eval_classes_find(const struct eval_classes *classes, const struct eval_names *model,
+                      const struct option_list *groups, int **of, struct error *err)
+{
+    int *found = no_classes(model->count);
+    bool any = false;
+    if (!found)
+        return error_set(err, ERROR_MEMORY, "classes", "no room for %zu", model->count);
+    for (size_t i = 0; i < model->count; i++) {
+        for (uint32_t k = 0; found[i] == EVAL_CLASS_NONE && k < classes->count; k++)
+            if (is_in(classes, k, model->names[i], groups))
+                found[i] = (int)k;
+        any = any || found[i] != EVAL_CLASS_NONE;
+        if (found[i] == EVAL_CLASS_NONE && classes->other >= 0)
+            found[i] = classes->other;
+    }
+    if (!any) {
+        free(found);
+        return error_set(err, ERROR_CONFIG, "classes",
+                         "it has none of those that are scored: %s, …", classes->names[0]);
+    }
+    *of = found;
+    return 0;
+}
+
 void eval_classes_finish(struct eval_classes *classes)
 {
     free(classes->names);

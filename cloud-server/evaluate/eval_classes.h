@@ -34,6 +34,10 @@ struct eval_classes {
 int eval_classes_open(struct eval_classes *classes, enum score_kind kind,
                       const struct eval_names *model, const struct eval_names *truth,
                       const struct option_list *groups, struct text *note, struct error *err);
+/* The same of a further model: *of gets, by its class ids, the scored class or EVAL_CLASS_NONE, and is the
+ * caller's to free. Refuses a model that has none of the scored classes. groups: as at opening. */
+int eval_classes_find(const struct eval_classes *classes, const struct eval_names *model,
+                      const struct option_list *groups, int **of, struct error *err);
 void eval_classes_finish(struct eval_classes *classes); /* all-zero is harmless */
 
 #endif

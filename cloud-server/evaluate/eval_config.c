@@ -62,6 +62,9 @@ const struct option_spec eval_options[] = {
         "bilinear, bicubic, card (the networks that the model's card names), or "
         "NAME=FILE.onnx; files of one NAME are for different sizes, and each is taken where it "
         "fits"),
+    OPTION_STRINGS(eval_config, tuned, 0, EVAL_TUNED_MAX,
+                   "further models, NAME=FOLDER, measured behind each of these ways on the same "
+                   "received pictures: to compare restoring for the model with tuning it"),
     OPTION_STRING(eval_config, baseline, "bicubic",
                   "the one of these that the others are compared with; at full size it is none"),
     OPTION_F64(eval_config, fps, "0", 0, 240, "1/s", "most pictures to send each second; 0: all"),
@@ -86,6 +89,7 @@ static void read_sizes(struct config *loaded, struct eval_config *config);
 static void read_bitrates(struct config *loaded, struct eval_config *config);
 static void read_codecs(struct config *loaded, struct eval_config *config);
 static void read_restores(struct config *loaded, struct eval_config *config);
+static void read_tuned(struct config *loaded, struct eval_config *config);
 static void check_baseline(struct config *loaded, const struct eval_config *config);
 static void check_groups(struct config *loaded, const struct eval_config *config);
 
@@ -109,6 +113,7 @@ int eval_config_load(struct config **loaded, struct eval_config *config, const c
     read_bitrates(*loaded, config);
     read_codecs(*loaded, config);
     read_restores(*loaded, config);
+    read_tuned(*loaded, config);
     check_baseline(*loaded, config);
     check_groups(*loaded, config);
     if (config_problem_count(*loaded) == 0)
@@ -261,6 +266,21 @@ static bool is_name(const char *name, size_t bytes)
     return bytes > 0 && bytes < EVAL_NAME_BYTES && name[0] != '.';
 }
 
+static bool take_name(struct config *loaded, const char *key, const char *word, const char *end,
+                      char name[EVAL_NAME_BYTES])
+{
+    size_t bytes = (size_t)(end - word);
+    if (!is_name(word, bytes)) {
+        config_add_problem(loaded, key,
+                           "\"%.*s\" is not a name of up to %u letters, digits, '_', '-' and '.'",
+                           bytes < 60 ? (int)bytes : 60, word, EVAL_NAME_BYTES - 1);
+        return false;
+    }
+    memcpy(name, word, bytes);
+    name[bytes] = '\0';
+    return true;
+}
+
 static void read_network(struct config *loaded, const char *key, const char *word,
                          struct eval_restore *restore)
 {
@@ -270,17 +290,10 @@ static void read_network(struct config *loaded, const char *key, const char *wor
                     restore_words);
         return;
     }
-    size_t bytes = (size_t)(equals - word);
     restore->kind = RESTORE_NETWORK;
     restore->file = equals + 1;
-    if (!is_name(word, bytes)) {
-        config_add_problem(loaded, key,
-                           "\"%.*s\" is not a name of up to %u letters, digits, '_', '-' and '.'",
-                           bytes < 60 ? (int)bytes : 60, word, EVAL_NAME_BYTES - 1);
+    if (!take_name(loaded, key, word, equals, restore->name))
         return;
-    }
-    memcpy(restore->name, word, bytes);
-    restore->name[bytes] = '\0';
     if (find_word(restore->name, restore_words) >= 0)
         config_add_problem(loaded, key, "%s is a name of its own; call the network otherwise",
                            restore->name);
@@ -303,6 +316,23 @@ static void read_restores(struct config *loaded, struct eval_config *config)
             if (strcmp(word, config->restore.items[j]) == 0)
                 config_add_problem(loaded, element("restore", i).text, "\"%.60s\" is there twice",
                                    word);
+    }
+}
+
+static void read_tuned(struct config *loaded, struct eval_config *config)
+{
+    for (size_t i = 0; i < config->tuned.count && i < EVAL_TUNED_MAX; i++) {
+        struct eval_tuned *tuned = &config->tuned_list[i];
+        const char *word = config->tuned.items[i], *equals = strchr(word, '=');
+        *tuned = (struct eval_tuned){ .folder = equals ? equals + 1 : "" };
+        if (!equals || !*tuned->folder)
+            config_add_problem(loaded, element("tuned", i).text,
+                               "\"%.100s\" is not NAME=FOLDER of a model", word);
+        else if (take_name(loaded, element("tuned", i).text, word, equals, tuned->name))
+            for (size_t j = 0; j < i; j++)
+                if (strcmp(tuned->name, config->tuned_list[j].name) == 0)
+                    config_add_problem(loaded, element("tuned", i).text,
+                                       "%s is the name of tuned.%zu, too", tuned->name, j);
     }
 }
 

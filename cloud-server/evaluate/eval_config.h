@@ -10,7 +10,8 @@
 #define EVAL_CODECS_MAX 3u
 #define EVAL_RESTORES_MAX 12u
 #define EVAL_GROUPS_MAX 64u
-#define EVAL_NAME_BYTES 33u /* of a way to restore: it becomes part of file names */
+#define EVAL_TUNED_MAX 8u
+#define EVAL_NAME_BYTES 33u /* of a way to restore or a model: it becomes part of file names */
 
 /* As config says it; 0 means that the camera's size decides. */
 struct eval_size {
@@ -28,6 +29,12 @@ struct eval_restore {
 #define EVAL_RESTORE_CARD "card"
 bool eval_restore_is_card(const struct eval_restore *restore);
 
+/* A further model. */
+struct eval_tuned {
+    char name[EVAL_NAME_BYTES];
+    const char *folder;
+};
+
 struct eval_group {
     char *name;
     struct option_strings classes;
@@ -44,7 +51,7 @@ struct eval_config {
     struct data_config data;
     char *model, *golden;
     struct option_list groups; /* struct eval_group */
-    struct option_strings sizes, bitrates, codecs, restore;
+    struct option_strings sizes, bitrates, codecs, restore, tuned;
     char *baseline, *preset;
     double fps;
     uint32_t score_every;
@@ -57,6 +64,7 @@ struct eval_config {
     uint32_t bitrate_list[EVAL_BITRATES_MAX];
     enum video_codec codec_list[EVAL_CODECS_MAX];
     struct eval_restore restore_list[EVAL_RESTORES_MAX];
+    struct eval_tuned tuned_list[EVAL_TUNED_MAX];
     struct rung rung; /* an agent's defaults, with fps and preset */
 };
 extern const struct option_spec eval_options[];

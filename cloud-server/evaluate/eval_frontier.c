@@ -70,36 +70,57 @@ int eval_frontiers(const struct eval_config *config, const struct eval_arms *arm
     return failed;
 }
 
-/* The first is what all others are measured against. A set without arms is left out, but the first. */
+static struct eval_set make_set(enum video_codec codec, const struct eval_model *model,
+                                const struct eval_restore *network)
+{
+    struct eval_set set = { .codec = codec, .model = model, .network = network ? network->name : NULL };
+    snprintf(set.name, sizeof set.name, "%s %s%s%s", eval_codec_words[codec],
+             model->name ? model->name : "", model->name ? network ? "+" : " " : "",
+             network ? network->name : "without restoration");
+    return set;
+}
+
+/* The first is what all others are measured against: it stays also without arms. */
+static void add_set(const struct eval_arms *arms, struct eval_set set, struct eval_set *sets,
+                    size_t *count)
+{
+    bool any = *count == 0;
+    for (size_t i = 0; !any && i < arms->count; i++)
+        any = eval_set_has(&set, arms, i);
+    if (any)
+        sets[(*count)++] = set;
+}
+
+/* Files of one name are one network. */
+static bool is_new_network(const struct eval_config *config, size_t index)
+{
+    const struct eval_restore *restore = config->restore_list;
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(restore[i].name, restore[index].name) == 0)
+            return false;
+    return restore[index].kind == RESTORE_NETWORK;
+}
+
 static size_t make_sets(const struct eval_config *config, const struct eval_arms *arms,
                         struct eval_set sets[EVAL_SETS_MAX])
 {
     size_t count = 0;
-    for (size_t c = 0; c < config->codecs.count; c++) {
-        for (size_t r = 0; r <= config->restore.count; r++) {
-            /* 0: none of the networks; files of one name are one set. */
-            const struct eval_restore *network = r > 0 ? &config->restore_list[r - 1] : NULL;
-            bool wanted = !network || network->kind == RESTORE_NETWORK;
-            for (size_t i = 0; wanted && network && i + 1 < r; i++)
-                wanted = strcmp(config->restore_list[i].name, network->name) != 0;
-            struct eval_set set = { .codec = config->codec_list[c],
-                                    .network = network ? network->name : NULL };
-            snprintf(set.name, sizeof set.name, "%s %s", eval_codec_words[set.codec],
-                     network ? network->name : "without restoration");
-            bool any = false;
-            for (size_t i = 0; i < arms->count; i++)
-                any = any || eval_set_has(&set, arms, i);
-            if (wanted && (any || count == 0))
-                sets[count++] = set;
+    for (size_t c = 0; c < config->codecs.count; c++)
+        for (size_t m = 0; m < arms->models->count; m++) {
+            const struct eval_model *model = &arms->models->items[m];
+            add_set(arms, make_set(config->codec_list[c], model, NULL), sets, &count);
+            for (size_t r = 0; r < config->restore.count; r++)
+                if (is_new_network(config, r))
+                    add_set(arms, make_set(config->codec_list[c], model, &config->restore_list[r]),
+                            sets, &count);
         }
-    }
     return count;
 }
 
 bool eval_set_has(const struct eval_set *set, const struct eval_arms *arms, size_t arm)
 {
     const struct eval_restore *restore = arms->items[arm].restore;
-    if (arms->rungs[arms->items[arm].rung].codec != set->codec)
+    if (arms->rungs[arms->items[arm].rung].codec != set->codec || arms->items[arm].model != set->model)
         return false;
     return set->network ? strcmp(restore->name, set->network) == 0 : restore->kind != RESTORE_NETWORK;
 }
@@ -168,8 +189,11 @@ static int compare_sets(struct saving *saving, struct outcome *outcome, struct e
 static void add_last(const struct saving *saving, const struct outcome *outcome, struct text *last)
 {
     const struct eval_set *set = saving->ours;
-    text_printf(last, " bits_saved_%s_%s%s%s=", score_figure_words[saving->figure],
-                eval_codec_words[set->codec], set->network ? "_" : "",
+    const char *model = set->model->name;
+    text_printf(last, " bits_saved_%s_%s", score_figure_words[saving->figure],
+                eval_codec_words[set->codec]);
+    text_printf(last, "%s%s", model ? "_" : "", model ? model : "");
+    text_printf(last, "%s%s=", set->network ? model ? "+" : "_" : "",
                 set->network ? set->network : "");
     if (outcome->known)
         text_printf(last, "%.3f", outcome->saved.value);

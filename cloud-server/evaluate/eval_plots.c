@@ -1,11 +1,15 @@
 /* eval_plots: see the header. */
 #include "evaluate/eval_plots.h"
+#include "analyse/restore.h"
 #include "evaluate/frontier.h"
 #include "evaluate/plot.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* An arm is on one line and one frontier, or, at full size, on that of each filter. */
+#define ARM_SERIES_MAX ((size_t)RESTORE_NETWORK)
 
 struct drawing {
     const struct eval_arms *arms;
@@ -19,37 +23,80 @@ struct drawing {
     size_t used, room;
 };
 
+/* Whether an arm belongs to what the arm `first` stands for. */
+typedef bool belongs_fn(const struct eval_arms *arms, size_t first, size_t arm);
+
 static int add_frontier(struct drawing *drawing, const struct eval_set *set, struct error *err);
+static int add_best(struct drawing *drawing, size_t first, struct error *err);
 static void add_line(struct drawing *drawing, size_t first);
 static int save(struct drawing *drawing, const char *out, struct error *err);
 
-static bool same_line(const struct eval_arms *arms, size_t a, size_t b)
+/* One way to restore for one codec and model, whatever the size. */
+static bool same_way(const struct eval_arms *arms, size_t first, size_t arm)
 {
-    const struct eval_rung *left = &arms->rungs[arms->items[a].rung];
-    const struct eval_rung *right = &arms->rungs[arms->items[b].rung];
-    return left->codec == right->codec && left->rung.width == right->rung.width &&
-           left->rung.height == right->rung.height &&
-           strcmp(arms->items[a].restore->name, arms->items[b].restore->name) == 0;
+    const struct eval_arm *a = &arms->items[first], *b = &arms->items[arm];
+    return arms->rungs[a->rung].codec == arms->rungs[b->rung].codec && a->model == b->model &&
+           strcmp(a->restore->name, b->restore->name) == 0;
 }
 
-static bool begins_line(const struct eval_arms *arms, size_t arm)
+static bool same_line(const struct eval_arms *arms, size_t first, size_t arm)
+{
+    const struct rung *a = &arms->rungs[arms->items[first].rung].rung;
+    const struct rung *b = &arms->rungs[arms->items[arm].rung].rung;
+    return same_way(arms, first, arm) && a->width == b->width && a->height == b->height;
+}
+
+/* At full size `none` stands for all filters, too. */
+static bool same_best(const struct eval_arms *arms, size_t first, size_t arm)
+{
+    const struct eval_arm *a = &arms->items[first], *b = &arms->items[arm];
+    bool filters = a->restore->kind != RESTORE_NETWORK && b->restore->kind == RESTORE_NONE;
+    return same_way(arms, first, arm) ||
+           (filters && arms->rungs[b->rung].full && a->model == b->model &&
+            arms->rungs[a->rung].codec == arms->rungs[b->rung].codec);
+}
+
+static bool is_first(const struct eval_arms *arms, size_t arm, belongs_fn *belongs)
 {
     for (size_t i = 0; i < arm; i++)
-        if (same_line(arms, i, arm))
+        if (belongs(arms, i, arm))
             return false;
     return true;
+}
+
+static size_t count_firsts(const struct eval_arms *arms, belongs_fn *belongs)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < arms->count; i++)
+        count += is_first(arms, i, belongs);
+    return count;
+}
+
+/* Whole ways only: what a plot cannot hold even so (of three codecs and eight models) is left out. */
+static int draw_best(struct drawing *drawing, struct error *err)
+{
+    int failed = 0;
+    for (size_t i = 0; !failed && i < drawing->arms->count && drawing->count < PLOT_SERIES_MAX; i++)
+        if (is_first(drawing->arms, i, same_way))
+            failed = add_best(drawing, i, err);
+    return failed;
 }
 
 static int draw(struct drawing *drawing, const struct eval_set *sets, size_t set_count,
                 const char *out, struct error *err)
 {
+    const struct eval_arms *arms = drawing->arms;
     int failed = 0;
     drawing->count = drawing->used = 0;
-    for (size_t i = 0; !failed && i < set_count && drawing->count < PLOT_SERIES_MAX; i++)
-        failed = add_frontier(drawing, &sets[i], err);
-    for (size_t i = 0; !failed && i < drawing->arms->count && drawing->count < PLOT_SERIES_MAX; i++)
-        if (begins_line(drawing->arms, i))
-            add_line(drawing, i);
+    if (set_count + count_firsts(arms, same_line) > PLOT_SERIES_MAX) {
+        failed = draw_best(drawing, err);
+    } else {
+        for (size_t i = 0; !failed && i < set_count; i++)
+            failed = add_frontier(drawing, &sets[i], err);
+        for (size_t i = 0; !failed && i < arms->count; i++)
+            if (is_first(arms, i, same_line))
+                add_line(drawing, i);
+    }
     return failed ? failed : save(drawing, out, err);
 }
 
@@ -65,7 +112,7 @@ int eval_plots(const struct eval_config *config, const struct eval_arms *arms,
         return error_set(err, ERROR_MEMORY, "plot", "no room for one");
     *drawing = (struct drawing){ .arms = arms, .report = report };
     drawing->points = calloc(arms->count, sizeof *drawing->points);
-    drawing->room = 4 * arms->count; /* each arm is on one line and, may be, on one frontier */
+    drawing->room = 2 * ARM_SERIES_MAX * arms->count;
     drawing->numbers = calloc(drawing->room, sizeof *drawing->numbers);
     if (!drawing->points || !drawing->numbers)
         failed = error_set(err, ERROR_MEMORY, "plot", "no room for %zu arms", arms->count);
@@ -103,22 +150,41 @@ static void add_point(struct drawing *drawing, size_t arm, size_t *count)
             (struct frontier_point){ drawing->report->rows[arm].kbps, accuracy };
 }
 
-static int add_frontier(struct drawing *drawing, const struct eval_set *set, struct error *err)
+/* Of the first count points, under the name that stands there. */
+static int add_frontier_of(struct drawing *drawing, size_t count, enum plot_style style,
+                           struct error *err)
 {
     struct frontier frontier = { 0 };
+    if (count == 0)
+        return 0;
+    int failed = frontier_init(&frontier, drawing->points, count, err);
+    if (!failed)
+        add_series(drawing, frontier.points, frontier.count, style);
+    frontier_finish(&frontier);
+    return failed;
+}
+
+static int add_frontier(struct drawing *drawing, const struct eval_set *set, struct error *err)
+{
     size_t count = 0;
     for (size_t i = 0; i < drawing->arms->count; i++)
         if (eval_set_has(set, drawing->arms, i))
             add_point(drawing, i, &count);
-    if (count == 0)
-        return 0;
-    int failed = frontier_init(&frontier, drawing->points, count, err);
-    if (failed)
-        return failed;
     snprintf(drawing->names[drawing->count], sizeof *drawing->names, "best of %s", set->name);
-    add_series(drawing, frontier.points, frontier.count, PLOT_LINE);
-    frontier_finish(&frontier);
-    return 0;
+    return add_frontier_of(drawing, count, PLOT_LINE, err);
+}
+
+static int add_best(struct drawing *drawing, size_t first, struct error *err)
+{
+    const struct eval_arm *arm = &drawing->arms->items[first];
+    const char *model = arm->model->name;
+    size_t count = 0;
+    for (size_t i = 0; i < drawing->arms->count; i++)
+        if (same_best(drawing->arms, first, i))
+            add_point(drawing, i, &count);
+    snprintf(drawing->names[drawing->count], sizeof *drawing->names, "%.16s %s%s%s, best size",
+             arm->result->codec, model ? model : "", model ? "+" : "", arm->restore->name);
+    return add_frontier_of(drawing, count, PLOT_LINE_AND_POINTS, err);
 }
 
 static int by_kbps(const void *left, const void *right)
@@ -130,13 +196,15 @@ static int by_kbps(const void *left, const void *right)
 static void add_line(struct drawing *drawing, size_t first)
 {
     const struct arm *arm = drawing->arms->items[first].result;
+    const char *model = drawing->arms->items[first].model->name;
     size_t count = 0;
     for (size_t i = first; i < drawing->arms->count; i++)
         if (same_line(drawing->arms, first, i))
             add_point(drawing, i, &count);
     qsort(drawing->points, count, sizeof *drawing->points, by_kbps);
-    snprintf(drawing->names[drawing->count], sizeof *drawing->names, "%.16s %ux%u %.40s",
-             arm->codec, arm->width, arm->height, drawing->arms->items[first].restore->name);
+    snprintf(drawing->names[drawing->count], sizeof *drawing->names, "%.16s %ux%u %s%s%s",
+             arm->codec, arm->width, arm->height, model ? model : "", model ? "+" : "",
+             drawing->arms->items[first].restore->name);
     if (count > 0)
         add_series(drawing, drawing->points, count, PLOT_LINE_AND_POINTS);
 }

@@ -52,6 +52,8 @@ static size_t baseline_of(const struct eval_config *config, const struct eval_ar
     size_t none = SIZE_MAX;
     for (size_t i = place->first; i < place->first + place->count; i++) {
         const char *name = arms->items[i].restore->name;
+        if (arms->items[i].model->name)
+            continue; /* tuned models are what is compared */
         if (strcmp(name, config->baseline) == 0)
             return i;
         if (place->full && strcmp(name, "none") == 0)

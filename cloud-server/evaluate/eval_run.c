@@ -78,7 +78,7 @@ static int open_lane(struct rung_run *rung, struct lane *lane, struct error *err
                                             .keep = true };
     enum precision precision = precision_of(run->config);
     int failed =
-        model_open_restored(&lane->model, run->config->model, run->device, &restore,
+        model_open_restored(&lane->model, lane->arm->model->card->folder, run->device, &restore,
                             run->config->precision == EVAL_PRECISION_CARD ? NULL : &precision, err);
     return failed ? error_wrap(err, "%s", lane->arm->name) : 0;
 }
@@ -217,14 +217,15 @@ static int add_score(struct rung_run *rung, struct lane *lane, size_t frame,
 {
     const struct eval_run *run = rung->run;
     const struct eval_classes *classes = run->classes;
+    const int *of_class = lane->arm->model->of_class;
     struct scores *scores = lane->arm->result->scores;
     if (classes->kind == SCORE_BOXES) {
         struct score_box boxes[ANALYSIS_OBJECTS_MAX];
-        size_t wanted, found = eval_answer_boxes(rung->analysis, classes->of_model, sides, boxes);
+        size_t wanted, found = eval_answer_boxes(rung->analysis, of_class, sides, boxes);
         const struct score_box *references = eval_reference_boxes(run->reference, frame, &wanted);
         return scores_add_boxes(scores, boxes, found, references, wanted, cost, err);
     }
-    eval_answer_labels(lane->model, classes->of_model, classes->other, sides, rung->prediction);
+    eval_answer_labels(lane->model, of_class, classes->other, sides, rung->prediction);
     return scores_add_labels(scores, rung->prediction, rung->reference,
                              (size_t)sides->to_width * sides->to_height, (int)EVAL_LABEL_IGNORE,
                              cost, err);

@@ -6,12 +6,14 @@
 
 #include <dirent.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -35,8 +37,9 @@ static const char *find_clip(void)
     return NULL;
 }
 
-/* out: a folder's name in scratch. */
-static void eval_start(struct process *process, const struct scratch *scratch, const char *out)
+/* out: a folder's name in scratch; set: one more KEY=VALUE, or NULL. */
+static void eval_start_with(struct process *process, const struct scratch *scratch, const char *out,
+                            const char *set)
 {
     char pictures[600], folder[600];
     snprintf(pictures, sizeof pictures, "data.pictures=%s", find_clip());
@@ -59,8 +62,15 @@ static void eval_start(struct process *process, const struct scratch *scratch, c
                                       "fps=2.5",
                                       "-s",
                                       "block_frames=4",
+                                      set ? "-s" : NULL,
+                                      set,
                                       NULL };
     process_start(process, scratch, out, arguments);
+}
+
+static void eval_start(struct process *process, const struct scratch *scratch, const char *out)
+{
+    eval_start_with(process, scratch, out, NULL);
 }
 
 /* Arms on file. */
@@ -218,6 +228,75 @@ static void an_interrupted_run_says_how_it_goes_on(void **state)
     assert_int_equal(count_arms(scratch, "out"), 1);
 }
 
+static void append(const char *path, const char *line)
+{
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    assert_true(fputs(line, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The shipped detector, in FOLDER/again. */
+static void copy_model(const struct scratch *scratch)
+{
+    static const char *const files[] = { "card.yaml", "street_det.onnx", "sample.jpg" };
+    assert_int_equal(mkdir(scratch_path(scratch, "again"), 0700), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char from[64], to[64];
+        snprintf(from, sizeof from, "models/street_det/%s", files[i]);
+        snprintf(to, sizeof to, "again/%s", files[i]);
+        file_copy(from, scratch_path(scratch, to));
+    }
+    char networks[PATH_MAX]; /* that its card may name */
+    if (realpath("models/street_det/restore", networks))
+        assert_int_equal(symlink(networks, scratch_path(scratch, "again/restore")), 0);
+}
+
+static void check_tuned(struct json_object *report, struct json_object *saved)
+{
+    struct json_object *tuned = find_arm(report, "h264-320x136-200-again+bicubic");
+    struct json_object *plain = find_arm(report, "h264-320x136-200-bicubic");
+    find_arm(report, "h264-320x136-200-again+none");
+    assert_true(number(tuned, "mean") == number(plain, "mean"));
+    assert_true(number(tuned, "kbps") == number(plain, "kbps"));
+    assert_string_equal(json_object_get_string(get(tuned, "versus")), "h264-320x136-200-bicubic");
+    assert_string_equal(
+        json_object_get_string(get(find_arm(report, "h264-640x272-200-again+none"), "versus")),
+        "h264-640x272-200-none");
+    struct json_object *first = json_object_array_get_idx(saved, 0);
+    assert_string_equal(json_object_get_string(get(first, "ours")),
+                        "h264 again without restoration");
+    assert_string_equal(json_object_get_string(get(first, "theirs")), "h264 without restoration");
+}
+
+/* The same model under another name answers the same, and has arms, bits saved and results on file of its
+ * own: those that hang on its files. */
+static void a_further_model_has_arms_of_its_own(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    char set[600], card[600];
+    copy_model(scratch);
+    snprintf(set, sizeof set, "tuned=again=%s", scratch_path(scratch, "again"));
+    snprintf(card, sizeof card, "%s/card.yaml", scratch_path(scratch, "again"));
+    eval_start(&process, scratch, "out");
+    expect_status(&process, 0, "eval: arms=3 reused=0");
+    eval_start_with(&process, scratch, "out", set);
+    expect_status(&process, 0, "eval: arms=6 reused=3");
+    process_expect(&process, "bits_saved_mean_h264_again=", 0);
+    struct json_object *report = read_json(scratch, "out", "report.json");
+    struct json_object *saved = read_json(scratch, "out", "bits_saved.json");
+    check_tuned(report, saved);
+    json_object_put(report);
+    json_object_put(saved);
+    append(card, "# another card\n");
+    eval_start_with(&process, scratch, "out", set);
+    expect_status(&process, 0, "eval: arms=6 reused=3");
+    process_expect(&process, "measured anew", 0);
+    eval_start_with(&process, scratch, "out", "tuned=lost=/nowhere");
+    expect_status(&process, 1, "tuned lost: ");
+}
+
 /* Another clip in place of the first, under its name: nothing may be taken over. */
 static void results_on_other_pictures_are_not_taken_over(void **state)
 {
@@ -361,6 +440,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finished_arms_are_kept_whatever_happens, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(an_interrupted_run_says_how_it_goes_on, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_further_model_has_arms_of_its_own, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(results_on_other_pictures_are_not_taken_over, scratch_setup,
                                         scratch_teardown),

@@ -56,6 +56,42 @@ static void common_names_are_scored_and_the_rest_is_said(void **state)
                                    "not scored of the truth: pedestrian\n");
 }
 
+/* A further model answers for the same classes, whatever their order in it. */
+static void a_further_model_is_scored_by_its_own_names(void **state)
+{
+    static const char *const names[] = { "CAR", "tree", "person", "truck", "other" };
+    static const char *const strange[] = { "tree", "lamp post" };
+    const struct eval_names further = { names, COUNT(names), -1, false };
+    const struct eval_names stranger = { strange, COUNT(strange), -1, false };
+    const struct option_list none = { 0 };
+    struct error err;
+    int *of = NULL;
+    (void)state;
+    assert_int_equal(open_them(SCORE_BOXES, &model, &truth, NULL, 0, &err), 0);
+    assert_int_equal(eval_classes_find(&classes, &further, &none, &of, &err), 0);
+    const int boxes[] = { 1, EVAL_CLASS_NONE, EVAL_CLASS_NONE, 0, EVAL_CLASS_NONE };
+    assert_memory_equal(of, boxes, sizeof boxes);
+    free(of);
+    assert_int_equal(open_them(SCORE_LABELS, &model, &truth, NULL, 0, &err), 0);
+    assert_int_equal(eval_classes_find(&classes, &further, &none, &of, &err), 0);
+    const int areas[] = { 1, 2, 2, 0, 2 };
+    assert_memory_equal(of, areas, sizeof areas);
+    free(of);
+    assert_int_equal(eval_classes_find(&classes, &stranger, &none, &of, &err), -ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "none of those that are scored: Truck"));
+
+    char *wheels[] = { (char *)"car", (char *)"Truck" };
+    char *people[] = { (char *)"person", (char *)"pedestrian" };
+    const struct eval_group groups[] = { { (char *)"people", { people, COUNT(people) } },
+                                         { (char *)"wheels", { wheels, COUNT(wheels) } } };
+    const struct option_list list = { (void *)groups, COUNT(groups) };
+    assert_int_equal(open_them(SCORE_BOXES, &model, &truth, groups, COUNT(groups), &err), 0);
+    assert_int_equal(eval_classes_find(&classes, &further, &list, &of, &err), 0);
+    const int grouped[] = { 1, EVAL_CLASS_NONE, 0, 1, EVAL_CLASS_NONE };
+    assert_memory_equal(of, grouped, sizeof grouped);
+    free(of);
+}
+
 /* Every pixel is of something; but what is to be ignored stays out. */
 static void the_rest_of_label_maps_is_a_class(void **state)
 {
@@ -178,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(common_names_are_scored_and_the_rest_is_said, teardown),
         cmocka_unit_test_teardown(the_rest_of_label_maps_is_a_class, teardown),
+        cmocka_unit_test_teardown(a_further_model_is_scored_by_its_own_names, teardown),
         cmocka_unit_test_teardown(gaps_alone_make_the_rest, teardown),
         cmocka_unit_test_teardown(groups_take_classes_together, teardown),
         cmocka_unit_test_teardown(groups_that_cannot_be_scored_are_refused, teardown),

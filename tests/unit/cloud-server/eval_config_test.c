@@ -130,6 +130,20 @@ static void networks_have_names(void **state)
     expect_problem("restore=none", "baseline", "one of the names in restore");
 }
 
+static void tuned_models_have_names(void **state)
+{
+    (void)state;
+    load_well("tuned=tuned=build/tune/model,b2=c=d");
+    assert_int_equal(config.tuned.count, 2);
+    assert_string_equal(config.tuned_list[0].name, "tuned");
+    assert_string_equal(config.tuned_list[0].folder, "build/tune/model");
+    assert_string_equal(config.tuned_list[1].folder, "c=d");
+    expect_problem("tuned=models/x", "tuned.0", "is not NAME=FOLDER");
+    expect_problem("tuned=a=b,x=", "tuned.1", "is not NAME=FOLDER");
+    expect_problem("tuned=a+b=c", "tuned.0", "not a name");
+    expect_problem("tuned=a=b,a=c", "tuned.1", "a is the name of tuned.0, too");
+}
+
 static void contradictions_are_named(void **state)
 {
     struct error err;
@@ -179,7 +193,8 @@ static void the_shipped_file_shows_the_defaults(void **state)
     const struct option_strings *lists[][2] = { { &shipped.sizes, &all.sizes },
                                                 { &shipped.bitrates, &all.bitrates },
                                                 { &shipped.codecs, &all.codecs },
-                                                { &shipped.restore, &all.restore } };
+                                                { &shipped.restore, &all.restore },
+                                                { &shipped.tuned, &all.tuned } };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         assert_int_equal(lists[i][0]->count, lists[i][1]->count);
         for (size_t k = 0; k < lists[i][0]->count; k++)
@@ -213,6 +228,7 @@ int main(void)
         cmocka_unit_test_teardown(sizes_have_three_forms, teardown),
         cmocka_unit_test_teardown(numbers_and_words_are_checked, teardown),
         cmocka_unit_test_teardown(networks_have_names, teardown),
+        cmocka_unit_test_teardown(tuned_models_have_names, teardown),
         cmocka_unit_test_teardown(contradictions_are_named, teardown),
         cmocka_unit_test(the_shipped_file_shows_the_defaults),
     };
