@@ -59,7 +59,7 @@ static const struct option_spec analytics_options[] = {
     OPTION_ENUM(train_analytics_config, loss, "l2", analytics_words,
                 "how well: l2 and l1, distance between what it says of restored and of source "
                 "pictures; answers, the same in the terms of its head, as docs/train.md says; labels, "
-                "cross-entropy with data's labels (of a segmenter)"),
+                "cross-entropy with data's labels, or golden ones (of a segmenter)"),
     OPTION_F64(train_analytics_config, share, "0.1", 0, 1e6, "",
                "of it in the loss, beside the pixels'"),
     OPTION_END,
