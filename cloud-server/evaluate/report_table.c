@@ -151,12 +151,12 @@ static void add_classes(const struct report *report, struct text *cells)
     }
 }
 
-/* The difference, and what may be said of it. */
+/* What may be said of the difference, and the difference. */
 static void add_comparison(struct text *cells, const struct report_row *row, enum score_figure which)
 {
     const struct interval *difference = &row->comparisons[which].difference;
     if (row->compared[which])
-        add_cell(cells, "%+.4f %-7s", difference->value, interval_verdict(difference));
+        add_cell(cells, "%s %+.4f", interval_verdict(difference), difference->value);
     else
         add_cell(cells, "unknown");
 }

@@ -347,8 +347,8 @@ static void the_table_is_aligned_and_complete(void **state)
         "240x180",
         "108.0",
         "against",
-        " better ",
-        "+0.0000 unclear",
+        "  better +",
+        "unclear +0.0000\n",
         "0.2227",
         "class tail: car, \"red\" (worst quarter of bicubic)\n",
     };
