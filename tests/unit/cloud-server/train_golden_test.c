@@ -21,6 +21,7 @@
 #define HEIGHT 120u
 #define AREA ((size_t)WIDTH * HEIGHT)
 
+static const char set_golden[] = "golden=" GOLDEN;
 static const char *const names[] = { "0001TP_006690", "0016E5_00390" };
 static char folder[] = "/tmp/train_golden_test_XXXXXX", base[PATH_BYTES];
 
@@ -146,7 +147,7 @@ static void answers_are_the_labels(void **state)
     (void)state;
     static struct opened opened;
     static uint8_t map[AREA];
-    const char *const more[] = { "golden=" GOLDEN };
+    const char *const more[] = { set_golden };
     open_sets(&opened, more, 1);
     const struct train *train = &opened.train;
     assert_int_equal(train->class_count, 11); /* those of its card */
@@ -174,7 +175,7 @@ static void classes_go_by_name(void **state)
     assert_non_null(file);
     fputs("sky\nhouse\npole\ncar\nstreet\ntree\nsign\nfence\nroad\nperson\nbicyclist\nvoid\n", file);
     fclose(file);
-    const char *const more[] = { "golden=" GOLDEN,
+    const char *const more[] = { set_golden,
                                  set("validation.pictures", base, "/camvid/val/images"),
                                  set("validation.labels", base, "/camvid/val/labels"),
                                  set("validation.classes", classes, ""),
@@ -271,8 +272,7 @@ static void who_cannot_answer_is_refused(void **state)
     assert_non_null(file);
     fputs("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nvoid\n", file);
     fclose(file);
-    const char *const strange[] = { "golden=" GOLDEN,
-                                    set("more.0.pictures", base, "/camvid/val/images"),
+    const char *const strange[] = { set_golden, set("more.0.pictures", base, "/camvid/val/images"),
                                     set("more.0.labels", base, "/camvid/val/labels"),
                                     set("more.0.classes", classes, ""), "more.0.ignore=void" };
     expect_refused(strange, 5, "knows none of the classes to learn, such as 'a'");
