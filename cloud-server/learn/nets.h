@@ -28,8 +28,9 @@ int net_segmenter(struct compose *c, int pictures, const struct net_config *conf
                   uint32_t class_count);
 
 /* What is missing in a bicubically enlarged picture (factor 1: in the picture itself), added to it: 3x3
- * convolutions at the size that came, and a pixel shuffle. Gives pictures of factor times the size. Its
- * nodes hold for any size, not only the one that it was made for. */
+ * convolutions at the size that came (factor 1: at half of it, so sides must be even), and a pixel shuffle.
+ * Gives pictures of factor times the size. Its nodes hold for any size, not only the one that it was made
+ * for. */
 int net_restorer(struct compose *c, int pictures, const struct net_config *config, uint32_t factor);
 
 /* Lets a graph with one network hold for any height and width, which are open then: a segmenter's is made

@@ -1,5 +1,5 @@
 /* nets_restore: the restorer. All of its work is done at the size that came, so a network for x4 costs a
- * sixteenth of one for x1. */
+ * quarter of one for x2; that for x1 works at half the size, and costs what x2 does. */
 #include "learn/nets_parts.h"
 
 #include <stdio.h>
@@ -37,8 +37,10 @@ int net_restorer(struct compose *c, int pictures, const struct net_config *confi
 {
     struct net net = { .c = c, .config = *config };
     int64_t channels = sizes[config->size].channels;
-    int first = net_add_relu(
-        &net, net_add_parallel(&net, pictures, &(struct net_conv){ "first", channels, 3, 1, 1 }));
+    uint32_t shrinks = factor == 1 ? 2 : 1, grows = factor * shrinks;
+    const struct net_conv entry = { "first", channels, 3, shrinks, 1 };
+    int first = net_add_relu(&net, factor == 1 ? net_add_conv(&net, pictures, &entry)
+                                               : net_add_parallel(&net, pictures, &entry));
     int x = first;
     for (int i = 0; i < sizes[config->size].layers; i++) {
         char name[NET_NAME_BYTES];
@@ -48,9 +50,7 @@ int net_restorer(struct compose *c, int pictures, const struct net_config *confi
     }
     x = compose_op(c, "Add", x, first);
     /* Nothing is added at first. */
-    const struct net_conv last = { "last", COLOURS * (int64_t)factor * factor, 3, 1, 0 };
-    x = net_add_conv(&net, x, &last);
-    if (factor == 1)
-        return compose_op(c, "Add", x, pictures);
-    return compose_op(c, "Add", compose_pixel_shuffle(c, x, factor), enlarge(c, pictures, factor));
+    const struct net_conv last = { "last", COLOURS * (int64_t)grows * grows, 3, 1, 0 };
+    x = compose_pixel_shuffle(c, net_add_conv(&net, x, &last), grows);
+    return compose_op(c, "Add", x, factor == 1 ? pictures : enlarge(c, pictures, factor));
 }

@@ -112,9 +112,9 @@ static void check_folding(uint32_t factor, int size)
 {
     struct error err;
     struct net_config config = { .size = size, .form = NET_TRAINED, .seed = 3 };
-    struct graph *trained = make(&config, factor, 45, 61);
+    struct graph *trained = make(&config, factor, 46, 62);
     config.form = NET_FOLDED;
-    struct graph *folded = make(&config, factor, 45, 61);
+    struct graph *folded = make(&config, factor, 46, 62);
     disturb(trained);
     if (net_fold(trained, folded, &err))
         fail_msg("%s", err.text);
