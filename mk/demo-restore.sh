@@ -17,7 +17,8 @@ set -eu
 
 MODEL=models/street_det
 SECONDS_MAX=80      # of a clip; the sample video has 79.5
-STREAM_SECONDS=600  # most for one stream: the agent waits for ever for a server that did not come up
+READY_SECONDS=60    # most that the server may take to load and check its model
+STREAM_SECONDS=600  # most for one stream
 SCORED_PICTURES=100 # of the clip, about, for each point of the plot
 KBPS_LEAST=16       # that a rung may have
 PNG_WIDTH=960
@@ -42,11 +43,13 @@ say() {
     echo "demo-restore: $1"
 }
 
-fail() {
-    for log in "$folder"/*.log; do
-        [ -s "$log" ] && tail -n 5 "$log" >&2
+fail() { # MESSAGE, then the logs that tell more, in $folder
+    message=$1
+    shift
+    for log in "$@"; do
+        tail -n 5 "$folder/$log" >&2
     done
-    say "$1" >&2
+    say "$message" >&2
     exit 1
 }
 
@@ -68,13 +71,13 @@ find_clip() { # leaves $clip and $rung
     size=$(probe stream=width,height)
     case $size in
     *[0-9]' '[0-9]*) ;;
-    *) fail "CLIP: no video can be read from $clip" ;;
+    *) fail "CLIP: no video can be read from $clip" ffmpeg.log ;;
     esac
     rung=${RUNG:-$(quarter "${size% *}")x$(quarter "${size#* }")}
     if probe format=duration | awk -v max=$SECONDS_MAX '{ exit !($1 > max) }'; then
         say "of $clip the first $SECONDS_MAX seconds"
         ffmpeg -nostdin -v error -i "$clip" -t $SECONDS_MAX -map 0:v:0 -c copy \
-            "$folder/clip.${clip##*.}" 2>>"$folder/ffmpeg.log" || fail "CLIP: cannot cut $clip"
+            "$folder/clip.${clip##*.}" 2>>"$folder/ffmpeg.log" || fail "CLIP: cannot cut $clip" ffmpeg.log
         clip=$folder/clip.${clip##*.}
     fi
 }
@@ -92,6 +95,16 @@ make_keys() {
         "$build/bin/cloud-server" keys allow edge "$keys/edge.pub" --allow "$keys/allow" --stream street
 }
 
+wait_ready() { # NAME of the stream
+    tries=0
+    until grep -q 'module=server msg=ready' "$folder/$1-cloud-server.log"; do
+        kill -0 "$server" 2>/dev/null || fail "cloud-server ended" "$1-cloud-server.log"
+        tries=$((tries + 1))
+        [ $tries -lt $((READY_SECONDS * 5)) ] || fail "cloud-server is not ready" "$1-cloud-server.log"
+        sleep 0.2
+    done
+}
+
 stream() { # NAME, then what to set at the server
     name=$1
     shift
@@ -105,6 +118,7 @@ stream() { # NAME, then what to set at the server
         --set "keys.allow=$keys/allow" --set "models.0.folder=$MODEL" "$@" \
         2>"$folder/$name-cloud-server.log" &
     server=$!
+    wait_ready "$name"
     timeout --foreground -k 10 $STREAM_SECONDS "$build/bin/edge-agent" run \
         --config deploy/edge-agent.yaml \
         --set "server.address=tcp://127.0.0.1:$port" --set "server.key=$keys/server.pub" \
@@ -113,7 +127,8 @@ stream() { # NAME, then what to set at the server
         --set cameras.0.rung.fps=0 --set "cameras.0.rung.bitrate_kbps=$kbps" \
         --set "cameras.0.rung.width=${rung%x*}" --set "cameras.0.rung.height=${rung#*x}" \
         --set "answers.path=$folder/$name.jsonl" --summary "$folder/$name-summary.txt" \
-        2>"$folder/$name-edge-agent.log" || fail "edge-agent failed, or took longer than $STREAM_SECONDS s"
+        2>"$folder/$name-edge-agent.log" ||
+        fail "edge-agent failed, or took longer than $STREAM_SECONDS s" "$name-edge-agent.log"
     stop_server
 }
 
@@ -132,12 +147,13 @@ plot() { # PICTURES of the clip, NETWORK
         cp "$folder/eval/tail90.svg" "$folder/tail90.svg"
 }
 
-draw_readme() { # FRAME of pair.mp4
+draw_readme() { # FRAME of pair.mp4, in few colours: half the bytes
     ffmpeg -nostdin -v error -i "$folder/pair.mp4" -i "$folder/tail90.svg" -filter_complex "
-        [0:v]select=eq(n\,$1),scale=$PNG_WIDTH:-2:flags=area[pair];
+        [0:v]select=eq(n\,$1),scale=$PNG_WIDTH:-2:flags=area,split[pair][same];
+        [same]palettegen[palette];
+        [pair][palette]paletteuse=dither=none,format=rgb24[small];
         [1:v]scale=$PNG_WIDTH:-2:flags=area,format=rgb24[plot];
-        [pair][plot]vstack,split[whole][same];
-        [same]palettegen[palette];[whole][palette]paletteuse=dither=none" \
+        [small][plot]vstack" \
         -frames:v 1 "$folder/readme.png" 2>>"$folder/ffmpeg.log"
 }
 
@@ -149,7 +165,7 @@ rm -rf "$folder"
 mkdir -p "$folder"
 find_networks
 find_clip
-make_keys >"$folder/keys.log" 2>&1 || fail "no keys could be made"
+make_keys >"$folder/keys.log" 2>&1 || fail "no keys could be made" keys.log
 rm "$folder/keys.log"
 
 say "$clip at $rung, $kbps kbit/s, without restoration"
@@ -162,11 +178,11 @@ say "what the detector says of the source, and both pictures side by side"
 # shellcheck disable=SC2086
 GOMP_SPINCOUNT=1000 "$build/test/demo/restore_pair" "$folder/pair.mp4" "$MODEL" "$clip" "$rung" "$kbps" \
     "$folder/without.jsonl" "$folder/with.jsonl" $files \
-    >"$folder/figures.txt" 2>"$folder/pair.log" || fail "the streams cannot be compared"
+    >"$folder/figures.txt" 2>"$folder/pair.log" || fail "the streams cannot be compared" pair.log
 
 say "the same at other bitrates"
-plot "$(value frames)" "$(value network)" || fail "cloud-server eval failed"
-draw_readme "$(value tail_frame)" || fail "readme.png cannot be drawn"
+plot "$(value frames)" "$(value network)" || fail "cloud-server eval failed" eval.log
+draw_readme "$(value tail_frame)" || fail "readme.png cannot be drawn" ffmpeg.log
 
 echo
 echo "both streams side by side:  $folder/pair.mp4"
