@@ -236,6 +236,51 @@ static void append(const char *path, const char *line)
     assert_int_equal(fclose(file), 0);
 }
 
+/* 26 lines and 2 frontiers are more than a plot can show: then each way to restore has one line, which knows
+ * no size. */
+static void many_lines_become_the_best_of_all_sizes(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process process;
+    char pictures[600], folder[600];
+    size_t size = 0;
+    const char *clip = scratch_path(scratch, "clip.mp4");
+    clip_make(clip, 4, 160, 128);
+    snprintf(pictures, sizeof pictures, "data.pictures=%s", clip);
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, "out"));
+    const char *const arguments[] = { program_path("cloud-server"),
+                                      "eval",
+                                      "-s",
+                                      pictures,
+                                      "-s",
+                                      folder,
+                                      "-s",
+                                      "model=models/street_det",
+                                      "-s",
+                                      "sizes=full,120x96,96x80,80x64,64x48",
+                                      "-s",
+                                      "bitrates=100",
+                                      "-s",
+                                      "codecs=h264,h265",
+                                      "-s",
+                                      "restore=none,bilinear,bicubic",
+                                      "-s",
+                                      "score_every=4",
+                                      NULL };
+    process_start(&process, scratch, "eval", arguments);
+    expect_status(&process, 0, "eval: arms=26 ");
+    FILE *file = fopen(scratch_path(scratch, "out/mean.svg"), "r");
+    static char plot[65536];
+    assert_non_null(file);
+    size = fread(plot, 1, sizeof plot - 1, file);
+    assert_int_equal(fclose(file), 0);
+    plot[size] = '\0';
+    assert_non_null(strstr(plot, ">h264 bicubic, best size<"));
+    assert_non_null(strstr(plot, ">h265 none, best size<"));
+    assert_null(strstr(plot, "best of"));
+    assert_null(strstr(plot, "120x96"));
+}
+
 /* The shipped detector, in FOLDER/again. */
 static void copy_model(const struct scratch *scratch)
 {
@@ -440,6 +485,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finished_arms_are_kept_whatever_happens, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(an_interrupted_run_says_how_it_goes_on, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(many_lines_become_the_best_of_all_sizes, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_further_model_has_arms_of_its_own, scratch_setup,
                                         scratch_teardown),
