@@ -1,6 +1,7 @@
 /* Proves that degrade sends what an agent sends, byte for byte: the agent's own camera runs over real
  * clips at several rungs, and degrade over the same pictures. Then, for each codec, that every picture
- * comes back as itself and the bitrate is held; and what a pan makes of a still. */
+ * comes back as itself and the bitrate is held; what a pan makes of a still, and that the
+ * end of a video is sent as a video of its own. */
 #include "../media/testing.h"
 
 #include "../../../edge-agent/camera.h"
@@ -404,6 +405,49 @@ static void where_every_picture_is_a_keyframe_so_is_a_still(void **state)
     picture_unref(&still);
 }
 
+/* Of 14 pictures the last twelve, or at five a second with a keyframe each second the last five, go as a video of their
+ * own, whatever was sent before. */
+static void the_end_of_a_video_is_sent_alone(void **state)
+{
+    struct error err;
+    (void)state;
+    enum { GIVEN = DEGRADE_CLIP_FRAMES + 2 };
+    const uint32_t sent[] = { DEGRADE_CLIP_FRAMES, 5 };
+    struct picture *pictures[GIVEN];
+    for (unsigned i = 0; i < GIVEN; i++)
+        pictures[i] = testing_picture(160, 96, 0, 2 * i, i);
+    for (unsigned run = 0; run < 2; run++) {
+        struct degrade_config config = { plain_rung, run == 0 ? 10 : 5, VIDEO_H264, 160, 96 };
+        struct degrade *clips = NULL, *frames = NULL;
+        struct picture *wanted = NULL, *got = NULL;
+        size_t wanted_bytes = 0, bytes = 0;
+        config.rung.keyframe_s = run == 0 ? 10 : 1;
+        assert_ok(degrade_open(&clips, &config, &err), &err);
+        assert_ok(degrade_open(&frames, &config, &err), &err);
+        for (unsigned i = GIVEN - sent[run]; i < GIVEN; i++) {
+            picture_unref(&wanted);
+            assert_ok(degrade_picture(frames, pictures[i], &wanted, &wanted_bytes, &err), &err);
+        }
+        for (unsigned again = 0; again < 2; again++) {
+            picture_unref(&got);
+            assert_ok(degrade_clip(clips, pictures, GIVEN, &got, &bytes, &err), &err);
+            assert_false(packet_is_keyframe(degrade_last_packet(clips)));
+            assert_int_equal(bytes, wanted_bytes);
+            expect_same_bytes(degrade_last_packet(frames), degrade_last_packet(clips), again);
+            assert_true(distance(got, wanted) > 90);
+        }
+        picture_unref(&got);
+        assert_ok(degrade_clip(clips, pictures, 1, &got, &bytes, &err), &err);
+        assert_true(packet_is_keyframe(degrade_last_packet(clips)));
+        picture_unref(&got);
+        picture_unref(&wanted);
+        degrade_close(&clips);
+        degrade_close(&frames);
+    }
+    for (unsigned i = 0; i < GIVEN; i++)
+        picture_unref(&pictures[i]);
+}
+
 static void what_is_wrong_is_said(void **state)
 {
     struct error err;
@@ -440,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_restart_begins_anew),
         cmocka_unit_test(as_many_may_be_kept_as_is_said),
         cmocka_unit_test(where_every_picture_is_a_keyframe_so_is_a_still),
+        cmocka_unit_test(the_end_of_a_video_is_sent_alone),
         cmocka_unit_test(what_is_wrong_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
