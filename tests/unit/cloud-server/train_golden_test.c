@@ -21,7 +21,7 @@
 #define HEIGHT 120u
 #define AREA ((size_t)WIDTH * HEIGHT)
 
-static const char set_golden[] = "golden=" GOLDEN;
+static const char set_golden[] = "golden=" GOLDEN, set_model[] = "analytics.model=" GOLDEN;
 static const char *const names[] = { "0001TP_006690", "0016E5_00390" };
 static char folder[] = "/tmp/train_golden_test_XXXXXX", base[PATH_BYTES];
 
@@ -210,7 +210,7 @@ static void samples_carry_them(void **state)
     static uint8_t maps[2][AREA];
     struct error err;
     struct samples *samples;
-    const char *const more[] = { "task=superres", "damage.factors=2", "analytics.model=" GOLDEN,
+    const char *const more[] = { "task=superres", "damage.factors=2", set_model,
                                  "analytics.loss=labels" };
     open_sets(&opened, more, 4);
     ask(&opened.train, 0, maps[0]);
