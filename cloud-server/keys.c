@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #define ALLOW_FOLDER "keys/allow"
@@ -27,12 +28,13 @@ const struct cli_flag server_keys_flags[] = {
     { NULL, 0, NULL, false, NULL },
 };
 
-/* KEY is the key itself or the file it is in. */
+/* KEY is the file that the key is in, or the key itself: a path can be as long as a key, and look like one. */
 static int read_key(const char *given, char public_text[KEY_TEXT_BYTES], struct error *err)
 {
     uint8_t bytes[32];
 
-    if (strlen(given) == KEY_TEXT_BYTES - 1 && zmq_z85_decode(bytes, given)) {
+    if (access(given, F_OK) != 0 && strlen(given) == KEY_TEXT_BYTES - 1 &&
+        zmq_z85_decode(bytes, given)) {
         memcpy(public_text, given, KEY_TEXT_BYTES);
         return 0;
     }

@@ -208,21 +208,35 @@ static void mistakes_name_what_is_nearest(void **state)
 
 /* "edge-agent run --live" for each flag that the tests below use. */
 static const char *const used_flags[] = {
-    "edge-agent run --config",      "edge-agent run --set",
-    "edge-agent run --live",        "edge-agent run --seconds",
-    "edge-agent run --summary",     "edge-agent run --print-config",
+    "edge-agent run --config",
+    "edge-agent run --set",
+    "edge-agent run --live",
+    "edge-agent run --seconds",
+    "edge-agent run --summary",
+    "edge-agent run --print-config",
     "edge-agent check --config", /* accepted beside FILE, which counts */
-    "edge-agent check --set",       "edge-agent inspect --config",
-    "edge-agent inspect --set",     "edge-agent keys --folder",
-    "edge-agent keys --name",       "cloud-server run --config",
-    "cloud-server run --set",       "cloud-server run --print-config",
-    "cloud-server check --set",     "cloud-server keys --folder",
-    "cloud-server keys --name",     "cloud-server keys --allow",
-    "cloud-server keys --stream",   "cloud-server model --runs",
-    "cloud-server model --threads", "cloud-server model --precision",
-    "cloud-server model --shape",   "cloud-server worker --fd",
-    "cloud-server eval --config",   "cloud-server eval --set",
-    "cloud-server train --config",  "cloud-server train --set",
+    "edge-agent check --set",
+    "edge-agent inspect --config",
+    "edge-agent inspect --set",
+    "edge-agent keys --folder",
+    "edge-agent keys --name",
+    "cloud-server run --config",
+    "cloud-server run --set",
+    "cloud-server run --print-config",
+    "cloud-server check --set",
+    "cloud-server keys --folder",
+    "cloud-server keys --name",
+    "cloud-server keys --allow",
+    "cloud-server keys --stream",
+    "cloud-server model --runs",
+    "cloud-server model --threads",
+    "cloud-server model --precision",
+    "cloud-server model --shape",
+    "cloud-server worker --fd",
+    "cloud-server eval --config",
+    "cloud-server eval --set",
+    "cloud-server train --config",
+    "cloud-server train --set",
     "cloud-server train --print-config",
 };
 #define USED_FLAGS (sizeof used_flags / sizeof *used_flags)
@@ -328,6 +342,31 @@ static void keys_are_made_shown_and_let_in(void **state)
     assert_int_equal(access(scratch_path(scratch, "fresh/main.key"), R_OK), 0);
 }
 
+/* A path of forty characters could be a key by its looks. */
+static void a_file_comes_before_a_key(void **state)
+{
+    struct scratch *scratch = *state;
+    const char *folder = scratch_path(scratch, "long"), *allow = scratch_path(scratch, "long/in");
+    char name[41], file[512], public[1024];
+    size_t begun = (size_t)snprintf(file, sizeof file, "%s/", folder);
+    if (begun > 36) {
+        fprintf(stderr, "SKIP REASON: a_file_comes_before_a_key: %s is too long a path\n", folder);
+        skip();
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(36 - begun), "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk");
+    snprintf(public, sizeof public, "%s%s.pub", file, name);
+    assert_int_equal(strlen(public), 40);
+    free(run(scratch, 0, "edge-agent", "keys", "new", "-d", folder, "-n", name, NULL));
+    free(run(scratch, 0, "cloud-server", "keys", "allow", "box", public, "--allow", allow, "-s",
+             "gate", NULL));
+    char *key = read_whole(public),
+         *allowed = read_whole(scratch_path(scratch, "long/in/box.yaml"));
+    key[40] = 0;
+    assert_non_null(strstr(allowed, key));
+    free(key);
+    free(allowed);
+}
+
 static void a_model_is_timed_by_its_flags(void **state)
 {
     expect_text(run(*state, 0, "cloud-server", "model", "bench", "models/street_det", "--runs", "2",
@@ -425,6 +464,7 @@ int main(void)
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(keys_are_made_shown_and_let_in, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_file_comes_before_a_key, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_model_is_timed_by_its_flags, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(mistakes_of_an_evaluation_are_named, scratch_setup,
