@@ -223,12 +223,21 @@ static bool network_fits(struct layout *layout, const struct eval_restore *resto
     return !failed;
 }
 
+/* Streams carry the first codec; the others are there to compare their bits, for which networks and tuned
+ * models would only take time. */
+static bool is_first_codec(const struct layout *layout, const struct eval_rung *rung)
+{
+    return rung->codec == layout->config->config->codec_list[0];
+}
+
 /* At full size the filters have nothing to do, and stand for none. */
 static bool restore_applies(struct layout *layout, size_t index, const struct eval_rung *rung)
 {
     const struct eval_restore *restore = &layout->arms->ways[index];
     if (restore->kind != RESTORE_NETWORK)
         return !rung->full || restore->kind == RESTORE_NONE;
+    if (!is_first_codec(layout, rung))
+        return false;
     bool fits = network_fits(layout, restore, &rung->rung);
     layout->fitted[index] = layout->fitted[index] || fits;
     return fits;
@@ -269,7 +278,7 @@ static void add_arms(struct layout *layout, struct eval_rung *rung)
         filters = filters || arms->ways[i].kind != RESTORE_NETWORK;
         applies[i] = restore_applies(layout, i, rung);
     }
-    for (size_t m = 0; m < models->count; m++) {
+    for (size_t m = 0; m < (is_first_codec(layout, rung) ? models->count : 1); m++) {
         const struct eval_model *model = &models->items[m];
         if (rung->full && filters)
             add_arm(arms, rung, model, &none);

@@ -395,11 +395,13 @@ static void run_card(struct process *process, const struct scratch *scratch, con
                                       "bitrates=100",
                                       "-s",
                                       "restore=bicubic,card",
+                                      "-s",
+                                      "codecs=h264,h265",
                                       NULL };
     process_start(process, scratch, "eval", arguments);
 }
 
-/* An x2, which fits one of the sizes. */
+/* An x2, which fits one of the sizes, and is measured with the first codec alone. */
 static void the_networks_of_a_card_are_a_way(void **state)
 {
     struct scratch *scratch = *state;
@@ -414,7 +416,7 @@ static void the_networks_of_a_card_are_a_way(void **state)
     clip_make(scratch_path(scratch, "clip.mp4"), 8, 320, 256);
     model_copy(scratch, "model", network);
     run_card(&process, scratch, scratch_path(scratch, "model"), "1/2,1/4");
-    expect_status(&process, 0, "eval: arms=3 reused=0 frames=8 baseline=bicubic");
+    expect_status(&process, 0, "eval: arms=5 reused=0 frames=8 baseline=bicubic");
     struct json_object *report = read_json(scratch, "out", "report.json");
     assert_true(number(find_arm(report, "h264-160x128-100-card"), "ms") > 0);
     json_object_put(report);
