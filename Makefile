@@ -20,6 +20,7 @@ include mk/demo.mk
 include mk/docs.mk
 include mk/bench.mk
 include mk/train.mk
+include mk/restore.mk
 include mk/install.mk
 
 .PHONY: help clean
