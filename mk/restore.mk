@@ -1,0 +1,15 @@
+# What restoration saves and brings back, with the networks that are shipped; and the same with networks that
+# have not seen what they are measured on.
+
+PACKAGES_RESTORE = ffmpeg python3
+
+$(B)/obj/tests/bench/restore_cost.o: CPPFLAGS += -Icloud-server
+$(B)/test/bench/restore_cost: $(B)/obj/tests/bench/restore_cost.o $(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-restore
+bench-restore: deps-test ## what restoration saves in bits and brings back in accuracy, on the CamVid video
+	@mk/deps.sh $(PACKAGES_RESTORE)
+	@$(MAKE) --no-print-directory all $(B)/test/bench/restore_cost
+	@B=$(B) TEST_DATA=$(TEST_DATA) tests/bench/restore.sh
