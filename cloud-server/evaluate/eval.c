@@ -42,7 +42,7 @@ int eval_all(const struct eval_config *config, const volatile sig_atomic_t *stop
     if (!failed)
         failed = data_open(&eval.data, &config->data, err);
     if (!failed)
-        failed = eval_frames_open(&eval.frames, eval.data, config->fps, config->score_every, err);
+        failed = eval_frames_open(&eval.frames, eval.data, config, err);
     if (!failed)
         failed = open_classes(&eval, err);
     /* Label maps say which pictures count at all, also for arms that are on file. */

@@ -170,6 +170,8 @@ static int hash_common(struct layout *layout, struct error *err)
     snprintf(numbers, sizeof numbers, "%d %d %.17g %.17g", keys->data.form, keys->precision,
              layout->config->frames->source_fps, layout->config->frames->sent_fps);
     hash_text(&layout->common, numbers);
+    if (keys->stills) /* otherwise seed is of intervals alone, which are made anew each time */
+        layout->common = hash_bytes(layout->common, &keys->seed, sizeof keys->seed);
     return 0;
 }
 

@@ -67,10 +67,18 @@ const struct option_spec eval_options[] = {
                    "received pictures: to compare restoring for the model with tuning it"),
     OPTION_STRING(eval_config, baseline, "bicubic",
                   "the one of these that the others are compared with; at full size it is none"),
-    OPTION_F64(eval_config, fps, "0", 0, 240, "1/s", "most pictures to send each second; 0: all"),
+    OPTION_BOOL(eval_config, stills, "false",
+                "pictures that make no video, as they are seconds apart: each is sent as the end "
+                "of a short pan "
+                "over itself, at data.fps (at fps where that is less), and kbit/s are those of its "
+                "own packet"),
+    OPTION_F64(eval_config, fps, "0", 0, 240, "1/s",
+               "most pictures to send each second; 0: all. Of stills none is left out"),
     OPTION_STRING(eval_config, preset, "veryfast", "effort of the encoder, as an agent's rung has it"),
     OPTION_U32(eval_config, score_every, "1", 1, 100000, "pictures",
-               "1 scores every picture that is sent, 5 every fifth; all of them are encoded"),
+               "1 scores every picture that is sent, 5 every fifth; all of them are encoded, but "
+               "of stills "
+               "only those that are scored"),
     OPTION_STRING(eval_config, out, "build/eval",
                   "folder for the results; what is finished in it is not measured again"),
     OPTION_STRING(eval_config, device, "cpu", "what computes: cpu, or cpu:threads=2"),
@@ -80,7 +88,8 @@ const struct option_spec eval_options[] = {
     OPTION_U32(eval_config, block_frames, "10", 1, 1000000, "pictures",
                "scored pictures in a row that intervals take as one piece, as neighbours resemble "
                "each other"),
-    OPTION_U32(eval_config, seed, "1", 0, UINT32_MAX, "", "where the draws for intervals begin"),
+    OPTION_U32(eval_config, seed, "1", 0, UINT32_MAX, "",
+               "where the draws for intervals begin, and the pans over stills"),
     OPTION_END,
 };
 

@@ -53,6 +53,7 @@ struct eval_config {
     struct option_list groups; /* struct eval_group */
     struct option_strings sizes, bitrates, codecs, restore, tuned;
     char *baseline, *preset;
+    bool stills;
     double fps;
     uint32_t score_every;
     char *out, *device;

@@ -29,8 +29,24 @@ static void choose(struct eval_frames *frames, const struct data *data, size_t c
     }
 }
 
-int eval_frames_open(struct eval_frames *frames, struct data *data, double cap_fps,
-                     uint32_t score_every, struct error *err)
+/* Each is sent for itself, so what is not scored need not be. Clips count on as one: theirs may well be of
+ * a picture or two. */
+static void choose_stills(struct eval_frames *frames, const struct data *data, size_t clip_count,
+                          uint32_t score_every)
+{
+    for (size_t c = 0; c < clip_count; c++) {
+        struct data_clip clip;
+        data_get_clip(data, c, &clip);
+        for (size_t i = clip.first; i < clip.first + clip.count; i++)
+            if (i % score_every == 0)
+                frames->items[frames->count++] = (struct eval_frame){
+                    .picture = (uint32_t)i, .clip = (uint32_t)c, .starts_clip = true, .scored = true
+                };
+    }
+}
+
+int eval_frames_open(struct eval_frames *frames, struct data *data,
+                     const struct eval_config *config, struct error *err)
 {
     struct data_info info;
     struct picture *first = NULL;
@@ -42,15 +58,19 @@ int eval_frames_open(struct eval_frames *frames, struct data *data, double cap_f
     if (failed)
         return failed;
     picture_get_view(first, &view);
+    double sent_fps = rung_sent_fps(info.fps, config->fps);
     *frames = (struct eval_frames){ .items = calloc(info.picture_count, sizeof *frames->items),
-                                    .source_fps = info.fps,
-                                    .sent_fps = rung_sent_fps(info.fps, cap_fps),
+                                    .source_fps = config->stills ? sent_fps : info.fps,
+                                    .sent_fps = sent_fps,
                                     .width = view.width,
                                     .height = view.height };
     picture_unref(&first);
     if (!frames->items)
         return error_set(err, ERROR_MEMORY, "data", "no room for %zu pictures", info.picture_count);
-    choose(frames, data, info.clip_count, score_every);
+    if (config->stills)
+        choose_stills(frames, data, info.clip_count, config->score_every);
+    else
+        choose(frames, data, info.clip_count, config->score_every);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void write_title(const struct eval_config *config, char *title, size_t bytes);
 static int fill_plan(const struct eval_config *config, const struct eval_arms *arms,
                      const struct eval_frames *frames, struct report_plan *plan, struct error *err);
 static void finish_plan(struct report_plan *plan);
@@ -18,11 +19,11 @@ static int write_files(const struct eval_config *config, const struct report *re
 int eval_report(const struct eval_config *config, const struct eval_arms *arms,
                 const struct eval_frames *frames, const char *truth, struct error *err)
 {
-    const char *slash = strrchr(config->data.pictures, '/');
-    struct report_plan plan = { .title = slash && slash[1] ? slash + 1 : config->data.pictures,
-                                .reference = truth };
+    char title[PATH_MAX];
+    struct report_plan plan = { .title = title, .reference = truth };
     struct report *report = NULL;
     struct text text = { 0 }, last = { 0 };
+    write_title(config, title, sizeof title);
     int failed = fill_plan(config, arms, frames, &plan, err);
     if (!failed)
         failed = report_open(&report, &plan, err);
@@ -43,6 +44,14 @@ int eval_report(const struct eval_config *config, const struct eval_arms *arms,
     text_finish(&text);
     text_finish(&last);
     return failed;
+}
+
+/* The bits of stills are not those of a video: whoever reads the report should know. */
+static void write_title(const struct eval_config *config, char *title, size_t bytes)
+{
+    const char *slash = strrchr(config->data.pictures, '/');
+    snprintf(title, bytes, "%s%s", slash && slash[1] ? slash + 1 : config->data.pictures,
+             config->stills ? " as stills" : "");
 }
 
 /* The arm of a rung that the others are compared with; SIZE_MAX: none. */

@@ -1,6 +1,7 @@
 /* eval_run: see the header. */
 #include "evaluate/eval_run.h"
 #include "analyse/restore.h"
+#include "base/hash.h"
 #include "learn/degrade.h"
 #include <assert.h>
 #include <math.h>
@@ -126,18 +127,44 @@ static void close_rung(struct rung_run *rung)
     free(rung->luma);
 }
 
+/* By its name, so that a still is damaged the same way in whatever set it is. All pictures of a video have
+ * one name. */
+static uint64_t seed_of_pan(const struct eval_run *run, size_t picture)
+{
+    struct data_info info;
+    const char *name = data_picture_name(run->data, picture);
+    uint64_t number = picture;
+    uint64_t seed = hash_bytes(HASH_START, &run->config->seed, sizeof run->config->seed);
+    data_get_info(run->data, &info);
+    seed = hash_bytes(seed, name, strlen(name));
+    return info.is_video ? hash_bytes(seed, &number, sizeof number) : seed;
+}
+
+static int send_picture(struct rung_run *rung, const struct eval_frame *place,
+                        struct picture *source, struct picture **received, struct error *err)
+{
+    size_t bytes = 0;
+    int failed;
+    if (rung->run->config->stills) {
+        failed = degrade_pan(rung->degrade, source, seed_of_pan(rung->run, place->picture),
+                             received, &bytes, err);
+    } else {
+        if (place->starts_clip)
+            degrade_restart(rung->degrade);
+        failed = degrade_picture(rung->degrade, source, received, &bytes, err);
+    }
+    rung->stream_bytes += bytes;
+    return failed;
+}
+
 static int send_one(struct rung_run *rung, size_t frame, struct error *err)
 {
     const struct eval_run *run = rung->run;
     const struct eval_frame *place = &run->frames->items[frame];
     struct picture *source = NULL, *received = NULL;
-    size_t bytes = 0;
     int failed = eval_frames_picture(run->frames, run->data, frame, &source, err);
-    if (!failed && place->starts_clip)
-        degrade_restart(rung->degrade);
     if (!failed)
-        failed = degrade_picture(rung->degrade, source, &received, &bytes, err);
-    rung->stream_bytes += bytes;
+        failed = send_picture(rung, place, source, &received, err);
     if (!failed && place->scored && run->classes->kind == SCORE_LABELS)
         eval_reference_labels(run->reference, frame, rung->reference);
     for (size_t i = 0; !failed && place->scored && i < rung->lane_count; i++)

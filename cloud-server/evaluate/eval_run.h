@@ -1,7 +1,7 @@
 /* eval_run: measures the arms of a rung. Every picture is encoded and decoded once, and what was
  * received goes through all arms before the next one is sent: so all arms of a rung see the same
  * damage and cost the same bits whatever the encoder does, the slow encoders run once, and no more
- * than one picture is in memory. The price: their models are open side by side, with
+ * than one picture is in memory (of stills, the pan over one as well). The price: their models are open side by side, with
  * the memory of each. */
 #ifndef RUNESPOOR_EVALUATE_EVAL_RUN_H
 #define RUNESPOOR_EVALUATE_EVAL_RUN_H

@@ -1,7 +1,7 @@
 /* eval: the real program on a real clip. What it reports is there and plausible; a second run measures
  * nothing anew; runs that were killed or interrupted go on and give the same figures; mistakes are named.
  *
- * 25 pictures of the clip, at two sizes and one bitrate: three arms. */
+ * 25 pictures of the clip, at two sizes and one bitrate: three arms. Then pictures that are no video. */
 #include "harness.h"
 
 #include <dirent.h>
@@ -427,6 +427,119 @@ static void the_networks_of_a_card_are_a_way(void **state)
     expect_status(&process, 1, "restore: card: models/street_det/card.yaml names no networks");
 }
 
+/* Every step-th of eight pictures of CamVid, 1 Hz, as links in a folder of scratch; false: there are none. */
+static bool link_stills(const struct scratch *scratch, const char *name, unsigned step)
+{
+    const char *data = getenv("TEST_DATA");
+    assert_int_equal(mkdir(scratch_path(scratch, name), 0700), 0);
+    for (unsigned number = 6690; number < 6690 + 8 * 30; number += step * 30) {
+        char from[512], to[64], whole[PATH_MAX];
+        snprintf(from, sizeof from, "%s/camvid/train/images/0001TP_%06u.jpg",
+                 data ? data : "../shared/data", number);
+        snprintf(to, sizeof to, "%s/0001TP_%06u.jpg", name, number);
+        if (!realpath(from, whole)) {
+            fprintf(stderr, "SKIP REASON: stills: no %s\n", from);
+            return false;
+        }
+        assert_int_equal(symlink(whole, scratch_path(scratch, to)), 0);
+    }
+    return true;
+}
+
+/* pictures, out: names in scratch; the sets end with NULL. */
+static void run_stills(struct process *process, const struct scratch *scratch, const char *pictures,
+                       const char *out, const char *const *sets)
+{
+    char of_pictures[600], of_out[600];
+    const char *arguments[32] = { program_path("cloud-server"),
+                                  "eval",
+                                  "-s",
+                                  of_pictures,
+                                  "-s",
+                                  of_out,
+                                  "-s",
+                                  "model=models/street_det",
+                                  "-s",
+                                  "sizes=1/2",
+                                  "-s",
+                                  "bitrates=60",
+                                  "-s",
+                                  "restore=bicubic" };
+    size_t count = 14;
+    snprintf(of_pictures, sizeof of_pictures, "data.pictures=%s", scratch_path(scratch, pictures));
+    snprintf(of_out, sizeof of_out, "out=%s", scratch_path(scratch, out));
+    for (; *sets; sets++) {
+        arguments[count++] = "-s";
+        arguments[count++] = *sets;
+    }
+    process_start(process, scratch, "eval", arguments);
+}
+
+/* Of H.264, how far each restored picture is from its source. */
+static size_t read_errors(const struct scratch *scratch, const char *out, uint64_t errors[8])
+{
+    struct json_object *arm = read_json(scratch, out, "arms/h264-240x180-60-bicubic.json");
+    struct json_object *frames = get(arm, "frames");
+    size_t count = json_object_array_length(frames);
+    assert_true(count <= 8);
+    for (size_t i = 0; i < count; i++)
+        errors[i] =
+            json_object_get_uint64(get(json_object_array_get_idx(frames, i), "squared_error"));
+    json_object_put(arm);
+    return count;
+}
+
+/* A still is damaged by its name and seed alone: among half of the pictures, or where half are scored, just as
+ * among all. */
+static void stills_are_sent_each_for_itself(void **state)
+{
+    static const char *const stills[] = { "stills=true", "codecs=h264,h265,av1", NULL };
+    static const char *const every_other[] = { "stills=true", "score_every=2", NULL };
+    static const char *const other_seed[] = { "stills=true", "seed=2", NULL };
+    static const char *const video[] = { NULL };
+    static const char *const codecs[] = { "h264", "h265", "av1" };
+    struct scratch *scratch = *state;
+    struct process process;
+    uint64_t all[8], half[8], scored[8], reseeded[8], sent[8];
+    if (!link_stills(scratch, "all", 1) || !link_stills(scratch, "half", 2))
+        skip();
+    run_stills(&process, scratch, "all", "out", stills);
+    expect_status(&process, 0, "eval: arms=3 reused=0 frames=8");
+    process_expect(&process, "all as stills: 8 frames", 0);
+    struct json_object *report = read_json(scratch, "out", "report.json");
+    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s-240x180-60-bicubic", codecs[i]);
+        double kbps = number(find_arm(report, name), "kbps");
+        assert_true(kbps > 10 && kbps < 120); /* the packets at the ends of pans, 15 a second */
+        assert_true(number(find_arm(report, name), "psnr_db") > 20);
+    }
+    json_object_put(report);
+    assert_int_equal(read_errors(scratch, "out", all), 8);
+
+    run_stills(&process, scratch, "half", "half-out", video);
+    expect_status(&process, 0, "eval: arms=1 reused=0 frames=4");
+    run_stills(&process, scratch, "half", "half-out", stills);
+    expect_status(&process, 0, "eval: arms=3 reused=0 frames=4");
+    process_expect(&process, "measured anew", 0);
+    assert_int_equal(read_errors(scratch, "half-out", half), 4);
+    run_stills(&process, scratch, "all", "scored", every_other);
+    expect_status(&process, 0, "eval: arms=1 reused=0 frames=4");
+    assert_int_equal(read_errors(scratch, "scored", scored), 4);
+    run_stills(&process, scratch, "all", "out", other_seed);
+    expect_status(&process, 0, "eval: arms=1 reused=0 frames=8");
+    assert_int_equal(read_errors(scratch, "out", reseeded), 8);
+    run_stills(&process, scratch, "all", "sent", video);
+    expect_status(&process, 0, "eval: arms=1 reused=0 frames=8");
+    assert_int_equal(read_errors(scratch, "sent", sent), 8);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(half[i], all[2 * i]);
+        assert_int_equal(scored[i], all[2 * i]);
+    }
+    assert_memory_not_equal(reseeded, all, sizeof all);
+    assert_memory_not_equal(sent, all, sizeof all);
+}
+
 static void run_file(struct process *process, const struct scratch *scratch, const char *yaml)
 {
     const char *path = scratch_path(scratch, "eval.yaml");
@@ -495,6 +608,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(results_on_other_pictures_are_not_taken_over, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(the_networks_of_a_card_are_a_way, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(stills_are_sent_each_for_itself, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(all_mistakes_are_named_with_their_lines, scratch_setup,
                                         scratch_teardown),

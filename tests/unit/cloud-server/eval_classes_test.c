@@ -173,6 +173,8 @@ static void a_cap_leaves_pictures_out_evenly(void **state)
     struct data_config config = {
         .pictures = folder, .labels = "", .classes = "", .ignore = "", .box_class = "person", .fps = 30
     };
+    struct eval_config cap = { .fps = 12, .score_every = 2 };
+    const struct eval_config all = { .score_every = 1 };
     struct eval_frames frames;
     struct data *data = NULL;
     struct error err;
@@ -187,7 +189,7 @@ static void a_cap_leaves_pictures_out_evenly(void **state)
     }
     if (data_open(&data, &config, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(eval_frames_open(&frames, data, 12, 2, &err), 0);
+    assert_int_equal(eval_frames_open(&frames, data, &cap, &err), 0);
     const uint32_t sent[] = { 0, 3, 5, 8 };
     assert_int_equal(frames.count, COUNT(sent));
     for (size_t i = 0; i < COUNT(sent); i++) {
@@ -198,8 +200,15 @@ static void a_cap_leaves_pictures_out_evenly(void **state)
     assert_true(frames.sent_fps == 12);
     assert_int_equal(eval_frames_scored(&frames), 2);
     eval_frames_finish(&frames);
-    assert_int_equal(eval_frames_open(&frames, data, 0, 1, &err), 0);
+    assert_int_equal(eval_frames_open(&frames, data, &all, &err), 0);
     assert_int_equal(eval_frames_scored(&frames), 10);
+    eval_frames_finish(&frames);
+    cap.stills = true; /* none is left out for the rate; those that are not scored are not sent */
+    assert_int_equal(eval_frames_open(&frames, data, &cap, &err), 0);
+    assert_int_equal(frames.count, 5);
+    assert_int_equal(eval_frames_scored(&frames), 5);
+    assert_int_equal(frames.items[4].picture, 8);
+    assert_true(frames.items[4].starts_clip && frames.source_fps == 12 && frames.sent_fps == 12);
     eval_frames_finish(&frames);
     data_close(&data);
     for (unsigned i = 0; i < 10; i++) {
