@@ -42,18 +42,18 @@ $(B)/lib/%.a:
 $(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
-$(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/pool_gradient.o $(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: CFLAGS += -O3
-$(B)/obj/kernels/cpu/row_norm.o: CFLAGS += -O3
+$(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/pool_gradient.o $(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: private OWN_CFLAGS += -O3
+$(B)/obj/kernels/cpu/row_norm.o: private OWN_CFLAGS += -O3
 # A loop with sqrtf in it only where errno may stay as it was.
-$(B)/obj/kernels/cpu/optimise.o: CFLAGS += -O3 -fno-math-errno
+$(B)/obj/kernels/cpu/optimise.o: private OWN_CFLAGS += -O3 -fno-math-errno
 # Written for one kind of processor; elsewhere it says that it is not available.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-$(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+$(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: private OWN_CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
 endif
 # Selections instead of branches, and roots, only where nobody asks for traps or errno.
-$(B)/obj/kernels/cpu/lanes.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(B)/obj/kernels/cpu/lanes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 # Threads are shared with oneDNN by way of OpenMP, in this one place. clang's would be others.
-$(B)/obj/kernels/cpu/parallel.o: CFLAGS += $(if $(findstring clang,$(CC)),,-fopenmp)
+$(B)/obj/kernels/cpu/parallel.o: private OWN_CFLAGS += $(if $(findstring clang,$(CC)),,-fopenmp)
 
 # What checks share: comparisons, gradients against differences, and the op table with double elements
 # (kernels/ops/real.h), one object that shows two names. The doubles run in one thread, and the same
@@ -64,7 +64,7 @@ DOUBLES = $(B)/obj/f64/ops.o $(patsubst %,$(B)/obj/kernels/lab/%.o,compare deriv
 $(B)/obj/f64/%.o: kernels/%.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (double)"
-	@$(CC) $(CPPFLAGS) -DOPS_F64 $(CFLAGS) \
+	@$(CC) $(CPPFLAGS) -DOPS_F64 $(ALL_CFLAGS) \
 		$(if $(findstring =thread,$(SANITIZE)),-fno-sanitize=thread) -MMD -MP -c -o $@ $<
 
 $(B)/obj/f64/ops.o: $(patsubst kernels/%.c,$(B)/obj/f64/%.o,$(wildcard kernels/ops/*.c))
@@ -74,12 +74,12 @@ $(B)/obj/f64/ops.o: $(patsubst kernels/%.c,$(B)/obj/f64/%.o,$(wildcard kernels/o
 $(B)/obj/%.o: %.c $(B)/flags | $(PROTO_C)
 	@mkdir -p $(@D)
 	@echo "  CC $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Generated code is not held to our warnings.
 $(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
 	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(filter-out -W%,$(ALL_CFLAGS)) -MMD -MP -c -o $@ $<
 
 $(B)/gen/onnx.pb-c.c: /usr/include/onnx/onnx.proto
 	@mkdir -p $(@D)
@@ -102,7 +102,7 @@ $(B)/bin/%:
 # Everything is compiled again when the flags change.
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS) $(VERSION)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(VERSION)' > $@
+	@echo '$(CC) $(ALL_CFLAGS) $(VERSION)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(VERSION)' > $@
 .PHONY: FORCE
 FORCE:
 

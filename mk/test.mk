@@ -61,7 +61,7 @@ fuzz_MODULE_labels = cloud-server
 
 $(B)/obj/tests/fuzz/replay-%.o: tests/fuzz/replay.c $(B)/flags
 	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -DCORPUS='"tests/fuzz/corpus/$*"' -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DCORPUS='"tests/fuzz/corpus/$*"' -c -o $@ $<
 
 define fuzz_rule
 $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/replay-$(1).o \
