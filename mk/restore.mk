@@ -8,8 +8,13 @@ $(B)/test/bench/restore_cost: $(B)/obj/tests/bench/restore_cost.o $(call archive
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$(B)/test/bench/restore_stream: $(B)/obj/tests/bench/restore_stream.o \
+		$(B)/obj/tests/pipeline/harness.o $(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
 .PHONY: bench-restore
 bench-restore: deps-test ## what restoration saves in bits and brings back in accuracy, on the CamVid video
 	@mk/deps.sh $(PACKAGES_RESTORE)
-	@$(MAKE) --no-print-directory all $(B)/test/bench/restore_cost
+	@$(MAKE) --no-print-directory all $(B)/test/bench/restore_cost $(B)/test/bench/restore_stream
 	@B=$(B) TEST_DATA=$(TEST_DATA) tests/bench/restore.sh
