@@ -5,7 +5,7 @@ PACKAGES_BENCH = ffmpeg
 $(B)/obj/tests/bench/%.o: CPPFLAGS += -Itests/pipeline -Icloud-server
 
 $(B)/test/bench/pipeline_bench: $(B)/obj/tests/bench/pipeline_bench.o \
-		$(B)/obj/tests/pipeline/harness.o $(call archives,media) $(call archives,net)
+		$(B)/obj/tests/pipeline/harness.o $(call archives,cloud-server)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
 
