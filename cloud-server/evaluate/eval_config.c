@@ -69,16 +69,14 @@ const struct option_spec eval_options[] = {
                   "the one of these that the others are compared with; at full size it is none"),
     OPTION_BOOL(eval_config, stills, "false",
                 "pictures that make no video, as they are seconds apart: each is sent as the end "
-                "of a short pan "
-                "over itself, at data.fps (at fps where that is less), and kbit/s are those of its "
-                "own packet"),
+                "of a short pan over itself, at data.fps (at fps where that is less), and kbit/s "
+                "are those of its own packet"),
     OPTION_F64(eval_config, fps, "0", 0, 240, "1/s",
                "most pictures to send each second; 0: all. Of stills none is left out"),
     OPTION_STRING(eval_config, preset, "veryfast", "effort of the encoder, as an agent's rung has it"),
     OPTION_U32(eval_config, score_every, "1", 1, 100000, "pictures",
                "1 scores every picture that is sent, 5 every fifth; all of them are encoded, but "
-               "of stills "
-               "only those that are scored"),
+               "of stills only those that are scored"),
     OPTION_STRING(eval_config, out, "build/eval",
                   "folder for the results; what is finished in it is not measured again"),
     OPTION_STRING(eval_config, device, "cpu", "what computes: cpu, or cpu:threads=2"),
