@@ -3,8 +3,10 @@
 #include "analyse/head.h"
 #include "analyse/model.h"
 #include "analyse/model_networks.h"
+#include "analyse/restore_try.h"
 #include "base/clock.h"
 #include "media/record.h"
+#include "media/scale.h"
 #include "onnx/onnx.h"
 #include <errno.h>
 #include <stdio.h>
@@ -33,13 +35,16 @@ const char model_command_more[] =
     "that\n"
     "         has no card.\n"
     "run      prints what the model finds in PICTURE (the sample when none is given), as JSON\n"
-    "bench    times --runs runs on the sample picture\n"
+    "bench    times --runs runs on the sample picture; with --restore on a smaller one, which a\n"
+    "         network restores to the size of --camera first: what each frame of such a stream "
+    "costs\n"
     "\n"
     "  cloud-server model check models/street_det\n"
     "  cloud-server model show models/street_det --threads 1\n"
     "  cloud-server model show network.onnx --shape 1x3x224x224 --precision bf16\n"
     "  cloud-server model run models/street_det yard.jpg\n"
-    "  cloud-server model bench models/street_det --runs 200 --threads 2\n";
+    "  cloud-server model bench models/street_det --runs 200 --threads 2\n"
+    "  cloud-server model bench models/street_det --restore x2.onnx --camera 768x432\n";
 
 const struct cli_flag model_command_flags[] = {
     { .name = "runs", .value = "N", .help = "bench: how often (100); show: for each step's time (20)" },
@@ -51,6 +56,10 @@ const struct cli_flag model_command_flags[] = {
       .value = "SHAPE",
       .repeats = true,
       .help = "show FILE: of its input, where the file leaves sizes open" },
+    { .name = "restore",
+      .value = "FILE",
+      .help = "bench: a network (ONNX) that restores pictures in front of the model" },
+    { .name = "camera", .value = "WIDTHxHEIGHT", .help = "bench: to this size; goes with --restore" },
     { 0 },
 };
 
@@ -58,6 +67,7 @@ const struct cli_flag model_command_flags[] = {
 struct session {
     const char *folder, *picture_path; /* picture_path: NULL for the sample */
     const char *threads, *precision, *runs_text;
+    const char *restore, *camera; /* a file and a size, both or none */
     const char *const *shapes;
     size_t shape_count;
     uint32_t runs;
@@ -65,6 +75,7 @@ struct session {
     struct model *model;
     struct picture *picture;
     struct analysis *analysis;
+    uint32_t received_width, received_height; /* of pictures to restore */
 };
 
 static int verb_check(struct session *session, struct error *err);
@@ -90,7 +101,11 @@ static bool is_file(const char *path);
 static int read_runs(struct session *session, uint32_t fallback, uint32_t max, struct error *err);
 static int session_open(struct session *session, struct error *err);
 static int session_open_device(struct session *session, enum precision *precision, struct error *err);
+static int session_open_restored(struct session *session, const enum precision *precision,
+                                 struct error *err);
+static int read_camera(const char *text, struct restore_config *config, struct error *err);
 static int session_load_picture(struct session *session, struct error *err);
+static int session_shrink_picture(struct session *session, struct error *err);
 static void session_close(struct session *session);
 static int read_number(const char *text, const char *flag, uint32_t max, uint32_t *number,
                        struct error *err);
@@ -112,7 +127,14 @@ int model_command(const struct cli_values *values)
                                .picture_path = count > 2 ? arguments[2] : NULL,
                                .threads = cli_flag(values, "threads"),
                                .precision = cli_flag(values, "precision"),
-                               .runs_text = cli_flag(values, "runs") };
+                               .runs_text = cli_flag(values, "runs"),
+                               .restore = cli_flag(values, "restore"),
+                               .camera = cli_flag(values, "camera") };
+    if ((session.restore || session.camera) &&
+        !(session.restore && session.camera && verb->run == verb_bench)) {
+        fprintf(stderr, "cloud-server model: --restore and --camera go together, with bench\n");
+        return 2;
+    }
     session.shapes = cli_flag_all(values, "shape", &session.shape_count);
     struct error err = { 0 };
     int result = verb->run(&session, &err);
@@ -393,6 +415,8 @@ static int verb_bench(struct session *session, struct error *err)
         result = session_open(session, err);
     if (result == 0)
         result = session_load_picture(session, err);
+    if (result == 0 && session->restore)
+        result = session_shrink_picture(session, err);
     if (result < 0)
         return result;
     picture_get_view(session->picture, &view);
@@ -431,6 +455,8 @@ static int session_open(struct session *session, struct error *err)
     int result = session_open_device(session, &precision, err);
     if (result < 0)
         return result;
+    if (session->restore)
+        return session_open_restored(session, session->precision ? &precision : NULL, err);
     if (session->precision)
         return model_open_in(&session->model, session->folder, session->device, precision, err);
     return model_open(&session->model, session->folder, session->device, err);
@@ -453,11 +479,63 @@ static int session_open_device(struct session *session, enum precision *precisio
     return device_open(&session->device, spec, err);
 }
 
+static int session_open_restored(struct session *session, const enum precision *precision,
+                                 struct error *err)
+{
+    struct restore_config config = { .kind = RESTORE_NETWORK, .network = session->restore };
+    struct restore_network network;
+    int result = read_camera(session->camera, &config, err);
+    if (result == 0)
+        result = restore_try_network(&network, session->restore, err);
+    if (result < 0)
+        return result;
+    /* Where this leaves a rest, the network does not fit, and opening the model says so. */
+    session->received_width = config.width = config.camera_width / network.scale;
+    session->received_height = config.height = config.camera_height / network.scale;
+    result = model_open_restored(&session->model, session->folder, session->device, &config,
+                                 precision, err);
+    if (result == 0)
+        printf("restore %s: x%u, %ux%u to %ux%u; the plan of both has %.2f GFLOP\n",
+               session->restore, network.scale, config.width, config.height, config.camera_width,
+               config.camera_height, (double)plan_flop(model_plan(session->model)) / 1e9);
+    return result;
+}
+
+static int read_camera(const char *text, struct restore_config *config, struct error *err)
+{
+    struct shape size;
+    if (read_shape(text, &size, err) < 0 || size.rank != 2 || size.dim[0] > PICTURE_SIDE_MAX ||
+        size.dim[1] > PICTURE_SIDE_MAX)
+        return error_set(err, ERROR_CONFIG, "--camera",
+                         "\"%.60s\" is not a size of up to %u pixels a side, such as 768x432", text,
+                         PICTURE_SIDE_MAX);
+    config->camera_width = (uint32_t)size.dim[0];
+    config->camera_height = (uint32_t)size.dim[1];
+    return 0;
+}
+
 static int session_load_picture(struct session *session, struct error *err)
 {
     const char *path =
         session->picture_path ? session->picture_path : model_card(session->model)->picture_path;
     return picture_read_file(&session->picture, path, err);
+}
+
+/* To what a stream would bring, so that no run has to. */
+static int session_shrink_picture(struct session *session, struct error *err)
+{
+    struct scaler *scaler = NULL;
+    struct picture *received = NULL;
+    int result = scaler_create(&scaler, err);
+    if (result == 0)
+        result = scaler_to_picture(scaler, session->picture, session->received_width,
+                                   session->received_height, &received, err);
+    scaler_destroy(&scaler);
+    if (result < 0)
+        return result;
+    picture_unref(&session->picture);
+    session->picture = received;
+    return 0;
 }
 
 static void session_close(struct session *session)

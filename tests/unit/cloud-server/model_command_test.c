@@ -267,6 +267,38 @@ static void test_bench(void **state)
     assert_says("none of f32, bf16, bf16x3");
 }
 
+static void test_bench_restored(void **state)
+{
+    (void)state;
+    char file[128];
+    snprintf(file, sizeof file, "%s/x2.onnx", folder);
+    write_network(file, 2);
+    assert_int_equal(
+        run("bench", SHIPPED, "--runs", "1", "--restore", file, "--camera", "512x384", NULL), 0);
+    assert_says("/x2.onnx: x2, 256x192 to 512x384; the plan of both has 3.");
+    assert_says("bench: model=street_det ");
+    /* This network reads pictures of 256x192 alone. */
+    assert_int_equal(run("bench", SHIPPED, "--restore", file, "--camera", "480x360", NULL), 1);
+    assert_says("1x3x192x256 and reads nothing else, but pictures of 240x180 are received");
+    assert_int_equal(run("bench", SHIPPED, "--restore", file, "--camera", "513x384", NULL), 1);
+    assert_says("makes 512x384 of a received 256x192, but the camera's pictures are 513x384");
+    static const char *const wrong[] = { "512",   "512x",      "512x384x3",
+                                         "0x384", "16386x384", "512x16386" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(run("bench", SHIPPED, "--restore", file, "--camera", wrong[i], NULL), 1);
+        assert_says("--camera: ");
+        assert_says("is not a size of up to 16384 pixels a side");
+    }
+    assert_int_equal(
+        run("bench", SHIPPED, "--restore", "/nowhere.onnx", "--camera", "512x384", NULL), 1);
+    assert_says("/nowhere.onnx");
+    assert_int_equal(run("bench", SHIPPED, "--restore", file, NULL), 2);
+    assert_int_equal(run("bench", SHIPPED, "--camera", "512x384", NULL), 2);
+    assert_int_equal(run("run", SHIPPED, "--restore", file, "--camera", "512x384", NULL), 2);
+    assert_says("--restore and --camera go together, with bench");
+    unlink(file);
+}
+
 static void test_wrong_arguments(void **state)
 {
     (void)state;
@@ -287,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_bench_restored),
         cmocka_unit_test(test_wrong_arguments),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
