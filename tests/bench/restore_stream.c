@@ -45,7 +45,7 @@ struct answers {
 
 static struct scratch scratch;
 
-static void give_up(const char *what, const char *which)
+static _Noreturn void give_up(const char *what, const char *which)
 {
     fprintf(stderr, "restore_stream: %s%s%s\n", what, which[0] ? ": " : "", which);
     exit(1);
