@@ -1,6 +1,7 @@
 /* restorer: a table of plans, and how one is made: the networks in their order, bicubic, nothing. */
 #include "devices/restorer.h"
 
+#include "analyse/prepare.h"
 #include "analyse/restore_try.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +15,8 @@ struct restorer_model {
     char *folder; /* NULL: not added */
     struct restorer_network networks[POOL_NETWORKS_MAX];
     uint32_t network_count;
-    bool bicubic; /* for smaller pictures that no network fits */
+    struct card_input input; /* of the model */
+    bool bicubic;            /* for smaller pictures that no network fits */
 };
 
 struct restorer {
@@ -65,6 +67,7 @@ int restorer_add_model(struct restorer *restorer, const struct order_model *orde
         if (failed)
             return error_wrap(err, "restore");
     }
+    model->input = card->input;
     model->bicubic = order->fallback == FALLBACK_BICUBIC ||
                      (order->fallback == FALLBACK_AUTO && model->network_count > 0);
     return 0;
@@ -148,10 +151,20 @@ static void release_model(struct restorer_model *model)
 /* ---- for each picture ---- */
 
 /* Pictures of full size are for networks that keep it; a rung larger than the camera is nobody's. */
+/* What has more pixels than the model reads is made smaller for it anyway. */
+static bool model_reads_all(const struct restorer_model *model, const struct runner_picture *picture)
+{
+    struct placement placement;
+    prepare_place(&model->input, picture->camera.width, picture->camera.height, &placement);
+    return picture->view.width <= placement.inner_width ||
+           picture->view.height <= placement.inner_height;
+}
+
 static bool is_to_restore(const struct restorer_model *model, const struct runner_picture *picture)
 {
     uint32_t width = picture->view.width, height = picture->view.height;
-    if (width > picture->camera.width || height > picture->camera.height)
+    if (width > picture->camera.width || height > picture->camera.height ||
+        !model_reads_all(model, picture))
         return false;
     if (width < picture->camera.width || height < picture->camera.height)
         return model->bicubic || model->network_count > 0;

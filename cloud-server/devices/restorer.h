@@ -40,7 +40,8 @@ int restorer_add_model(struct restorer *restorer, const struct order_model *orde
                        const struct card *card, struct error *err);
 /* True when restorer_find would make a plan. */
 bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture);
-/* NULL: nothing is to be restored in this picture. Holds until the next call. What cannot be had is
+/* NULL: nothing is to be restored in this picture, as it has the camera's size (and no network is for
+ * that) or more than the model reads. Holds until the next call. What cannot be had is
  * replaced by the next best, down to the picture as it was received; fallback says why. */
 const struct restored_plan *restorer_find(struct restorer *restorer,
                                           const struct runner_picture *picture);
