@@ -28,7 +28,7 @@ static int reshape(struct compose *c, int value, const struct shape *shape);
 int restore_by_network(struct compose *c, const struct restore_config *config, int picture)
 {
     struct graph *network = NULL;
-    enum network_layout layout;
+    enum network_layout layout = NETWORK_RGB; /* for gcc, which at -O1 sees it unset */
     int restored = -1;
     if (c->rc)
         return -1;
