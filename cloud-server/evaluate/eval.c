@@ -2,6 +2,7 @@
  * results, models, data, classes, sizes; only then comes what takes time. */
 #include "evaluate/eval.h"
 #include "analyse/head.h"
+#include "base/file.h"
 #include "evaluate/eval_report.h"
 #include "evaluate/eval_run.h"
 #include "onnx/onnx.h"
@@ -35,8 +36,11 @@ static void close_eval(struct eval *eval);
 int eval_all(const struct eval_config *config, const volatile sig_atomic_t *stop, struct error *err)
 {
     struct eval eval = { .config = config };
+    int lock = -1; /* two would read each other's arms half done, and write one report */
     eval_progress_start(&eval.progress, stop);
     int failed = eval_arms_make_folder(config->out, err);
+    if (!failed && file_lock_folder(config->out, &lock, err) != 0)
+        failed = error_wrap(err, "out");
     if (!failed)
         failed = open_cards(&eval, err);
     if (!failed)
@@ -62,6 +66,7 @@ int eval_all(const struct eval_config *config, const volatile sig_atomic_t *stop
             "on from there",
             eval.arms.done_count, eval.arms.count, config->out);
     close_eval(&eval);
+    file_unlock(&lock);
     return failed;
 }
 

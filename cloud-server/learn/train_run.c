@@ -23,6 +23,7 @@
 #define RATE_SUPERRES 0.0005 /* without normalisation, more is too much */
 #define RATE_TUNING 0.0002   /* nor has it a finished model, which is not to be forgotten */
 
+static int open_folder(const char *out, int *lock, struct error *err);
 static int open_parts(struct train *train, struct error *err);
 static int open_device(struct train *train, struct error *err);
 static int make_graphs(struct train *train, struct error *err);
@@ -43,8 +44,11 @@ int train_run(const struct train_config *config, const volatile sig_atomic_t *st
               struct error *err)
 {
     struct train train = { .config = config };
+    int lock = -1; /* two would take each other's checkpoints away */
     *finished = false;
-    int rc = open_parts(&train, err);
+    int rc = open_folder(config->out, &lock, err);
+    if (rc == 0)
+        rc = open_parts(&train, err);
     if (rc == 0)
         rc = train_resume(&train, err);
     if (rc == 0 && train.step == 0)
@@ -56,6 +60,7 @@ int train_run(const struct train_config *config, const volatile sig_atomic_t *st
         *finished = rc == 0;
     }
     close_parts(&train);
+    file_unlock(&lock);
     return rc;
 }
 
@@ -86,12 +91,18 @@ int train_fold(struct train *train, struct error *err)
 
 /* ---- opening ---- */
 
+static int open_folder(const char *out, int *lock, struct error *err)
+{
+    int rc = file_make_folder(out, FOLDER_MODE, err);
+    if (rc == 0)
+        rc = file_lock_folder(out, lock, err);
+    return rc < 0 ? error_wrap(err, "out") : 0;
+}
+
 static int open_parts(struct train *train, struct error *err)
 {
-    int rc = file_make_folder(train->config->out, FOLDER_MODE, err);
     train->form = train_starts_from_model(train->config) ? NET_FOLDED : NET_TRAINED;
-    if (rc == 0)
-        rc = train_analytics_open(train, err);
+    int rc = train_analytics_open(train, err);
     if (rc == 0)
         rc = train_data_open(train, err);
     for (uint32_t k = 0; k < train->class_count; k++)

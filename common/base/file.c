@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FOLDER_ABOVE_MODE 0755
+#define LOCK_MODE 0644
 #define READ_BYTES 65536u
 
 static int fill(int file, const char *path, const void *bytes, size_t size, mode_t mode,
@@ -82,6 +84,36 @@ int file_make_folder(const char *path, mode_t mode, struct error *err)
     if (!S_ISDIR(info.st_mode))
         return error_set(err, ERROR_IO, path, "is not a folder");
     return 0;
+}
+
+/* The file is never taken away: another process could hold it open, and then two would have a lock. */
+int file_lock_folder(const char *folder, int *lock, struct error *err)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/" FILE_LOCK_NAME, folder);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return error_set(err, ERROR_CONFIG, "folder", "the path is longer than %d bytes", PATH_MAX);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, LOCK_MODE);
+    if (file < 0)
+        return error_set_errno(err, errno, path, "cannot open it");
+    if (flock(file, LOCK_EX | LOCK_NB) == 0) {
+        *lock = file;
+        return 0;
+    }
+    int rc = errno == EWOULDBLOCK
+                 ? error_set(err, ERROR_IO, folder,
+                             "another process is at work in this folder; wait for its end, or name "
+                             "another folder")
+                 : error_set_errno(err, errno, path, "cannot lock it");
+    close(file);
+    return rc;
+}
+
+void file_unlock(int *lock)
+{
+    if (*lock >= 0)
+        close(*lock);
+    *lock = -1;
 }
 
 /* Closes the file, too. */

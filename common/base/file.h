@@ -24,4 +24,12 @@ int file_read_text(const char *path, size_t bytes_max, struct text *text, struct
 /* Makes a folder and those above it; mode is for the last one, an existing one is left alone. */
 int file_make_folder(const char *path, mode_t mode, struct error *err);
 
+/* Keeps a folder that is there for one process alone: locks a file in it, FILE_LOCK_NAME, which stays
+ * there. The lock goes with file_unlock or with the process, however that ends; while another has it,
+ * this is ERROR_IO. *lock is written only on success. */
+#define FILE_LOCK_NAME ".lock"
+int file_lock_folder(const char *folder, int *lock, struct error *err);
+/* Does nothing to one that is -1. */
+void file_unlock(int *lock);
+
 #endif

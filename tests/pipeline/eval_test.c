@@ -228,6 +228,25 @@ static void an_interrupted_run_says_how_it_goes_on(void **state)
     assert_int_equal(count_arms(scratch, "out"), 1);
 }
 
+/* Two at once would read and write each other's arms. */
+static void a_folder_is_for_one_run_at_a_time(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process first, second;
+    char folder[600], told[700];
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, "out"));
+    snprintf(told, sizeof told, "out: %s: another process is at work", folder + strlen("out="));
+    eval_start(&first, scratch, "out");
+    wait_for_arm(&first, scratch, "out");
+    process_signal(&first, SIGSTOP);
+    eval_start_with(&second, scratch, "second", folder);
+    int status = process_wait(&second, WAIT_MS);
+    process_signal(&first, SIGCONT);
+    assert_int_equal(status, 1);
+    process_expect(&second, told, 0);
+    expect_status(&first, 0, "eval: arms=3 reused=0 frames=25");
+}
+
 static void append(const char *path, const char *line)
 {
     FILE *file = fopen(path, "a");
@@ -600,6 +619,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finished_arms_are_kept_whatever_happens, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(an_interrupted_run_says_how_it_goes_on, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_folder_is_for_one_run_at_a_time, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(many_lines_become_the_best_of_all_sizes, scratch_setup,
                                         scratch_teardown),

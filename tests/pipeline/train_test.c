@@ -443,6 +443,24 @@ static void a_signal_ends_with_a_checkpoint(void **state)
     run(scratch, "out", NULL, 1, "has checkpoints of another training");
 }
 
+/* Two at once would take each other's checkpoints away. */
+static void a_folder_is_for_one_training_at_a_time(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process first;
+    char told[PATH_BYTES];
+    make_set(scratch);
+    snprintf(told, sizeof told, "out: %s: another process is at work", scratch_path(scratch, "out"));
+    start(&first, scratch, "out", "steps=100000");
+    for (unsigned waited = 0; waited < WAIT_MS && !exists(scratch, checkpoint("out", 3)); waited++)
+        usleep(1000);
+    process_signal(&first, SIGSTOP);
+    run(scratch, "out", "steps=100000", 1, told);
+    process_signal(&first, SIGKILL);
+    process_wait(&first, WAIT_MS);
+    run(scratch, "out", NULL, 1, "has checkpoints of another training"); /* so it is open again */
+}
+
 static void a_loss_that_is_no_number_is_told(void **state)
 {
     const struct scratch *scratch = *state;
@@ -514,6 +532,7 @@ int main(void)
         TEST(sets_without_labels_are_learnt_from_together),
         TEST(a_trained_model_can_serve),
         TEST(a_signal_ends_with_a_checkpoint),
+        TEST(a_folder_is_for_one_training_at_a_time),
         TEST(a_loss_that_is_no_number_is_told),
         TEST(a_full_disk_is_told),
         TEST(damaged_checkpoints_are_passed_over),

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[PATH_MAX], path[PATH_MAX];
@@ -133,6 +134,52 @@ static void test_folders(void **state)
     assert_int_equal(file_make_folder("", 0755, &err), -ERROR_CONFIG);
 }
 
+static void test_lock(void **state)
+{
+    (void)state;
+    struct error err;
+    int mine = -1, other = -1;
+    assert_int_equal(file_lock_folder(folder, &mine, &err), 0);
+    assert_int_equal(file_lock_folder(folder, &other, &err), -ERROR_IO);
+    assert_int_equal(other, -1);
+    assert_non_null(strstr(err.text, folder));
+    assert_non_null(strstr(err.text, "another process"));
+    file_unlock(&mine);
+    assert_int_equal(mine, -1);
+    file_unlock(&mine); /* does nothing */
+    assert_int_equal(file_lock_folder(folder, &other, &err), 0);
+    file_unlock(&other);
+    assert_int_equal(file_lock_folder("/nowhere/at/all", &other, &err), -ERROR_IO);
+    snprintf(path, sizeof path, "%.4000s/" FILE_LOCK_NAME, folder); /* to be removed */
+}
+
+static void test_lock_of_the_killed(void **state)
+{
+    (void)state;
+    struct error err;
+    int locked[2], mine = -1;
+    char byte;
+    assert_int_equal(pipe(locked), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        byte = file_lock_folder(folder, &mine, &err) == 0;
+        if (write(locked[1], &byte, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(locked[0], &byte, 1), 1);
+    assert_int_equal(byte, 1);
+    assert_int_equal(file_lock_folder(folder, &mine, &err), -ERROR_IO);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(file_lock_folder(folder, &mine, &err), 0);
+    file_unlock(&mine);
+    close(locked[0]);
+    close(locked[1]);
+    snprintf(path, sizeof path, "%.4000s/" FILE_LOCK_NAME, folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +188,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_relative, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_folders, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_lock, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_lock_of_the_killed, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
