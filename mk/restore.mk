@@ -18,3 +18,9 @@ bench-restore: deps-test ## what restoration saves in bits and brings back in ac
 	@mk/deps.sh $(PACKAGES_RESTORE)
 	@$(MAKE) --no-print-directory all $(B)/test/bench/restore_cost $(B)/test/bench/restore_stream
 	@B=$(B) TEST_DATA=$(TEST_DATA) tests/bench/restore.sh
+
+.PHONY: bench-restore-folds
+bench-restore-folds: deps-test ## hours: the same on CamVid's sequences, by networks that have not seen them
+	@mk/deps.sh $(PACKAGES_RESTORE)
+	@$(MAKE) --no-print-directory all
+	@B=$(B) TEST_DATA=$(TEST_DATA) STEPS=$(STEPS) tests/bench/restore_folds.sh
