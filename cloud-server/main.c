@@ -108,13 +108,13 @@ static int example(const struct cli_values *values)
 static int manual(const struct cli_values *values)
 {
     (void)values;
-    config_write_markdown(server_options, "cloud-server", stdout);
+    config_write_markdown(server_options, "cloud-server", "cloud-server check FILE", stdout);
     fputc('\n', stdout);
-    config_write_markdown(card_options, "card.yaml", stdout);
+    config_write_markdown(card_options, "card.yaml", "cloud-server model check FOLDER", stdout);
     fputc('\n', stdout);
-    config_write_markdown(eval_options, "eval.yaml", stdout);
+    config_write_markdown(eval_options, "eval.yaml", "cloud-server eval -c FILE", stdout);
     fputc('\n', stdout);
-    config_write_markdown(train_options, "train.yaml", stdout);
+    config_write_markdown(train_options, "train.yaml", "cloud-server train -c FILE", stdout);
     return 0;
 }
 

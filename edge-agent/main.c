@@ -128,7 +128,7 @@ static int example(const struct cli_values *values)
 static int manual(const struct cli_values *values)
 {
     (void)values;
-    config_write_markdown(agent_options, "edge-agent", stdout);
+    config_write_markdown(agent_options, "edge-agent", "edge-agent check FILE", stdout);
     return 0;
 }
 

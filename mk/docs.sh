@@ -3,6 +3,8 @@
 # compares the page in the tree with this.
 set -eu
 build=${B:-build}
+agent=$("$build/bin/edge-agent" manual) # on its own, so that a failure ends this
+server=$("$build/bin/cloud-server" manual)
 
 cat <<'HEAD'
 # Configuration
@@ -25,10 +27,11 @@ Each daemon has one YAML file, given by `--config`. Every key has a working defa
 
 On SIGHUP a running edge-agent reads its file again and gives each camera its new rung
 (`cameras[].rung`); everything else, and every key of cloud-server, takes a restart.
+
+A model's card and what `cloud-server eval` and `cloud-server train` read (`deploy/eval.yaml`,
+`deploy/train.yaml`) are YAML of the same kind. `check FILE` and SIGHUP are not for them: those that read
+them name every mistake before they begin. eval and train know `--set`, too, and train `--print-config`.
 HEAD
 
 # One page, so each program's title becomes a section of it.
-echo
-"$build/bin/edge-agent" manual | sed 's/^#/##/'
-echo
-"$build/bin/cloud-server" manual | sed 's/^#/##/'
+printf '\n%s\n\n%s\n' "$agent" "$server" | sed 's/^#/##/'

@@ -140,9 +140,10 @@ void config_print(const struct config *config, FILE *out);
 
 void config_free(struct config **config);
 
-/* The manual, from the table alone: a commented YAML example, and Markdown for docs/configure.md.
- */
+/* The manual, from the table alone: a commented YAML example, and Markdown for docs/configure.md, whose
+ * told_by is the command that names mistakes in such a file. */
 void config_write_example(const struct option_spec *root, FILE *out);
-void config_write_markdown(const struct option_spec *root, const char *title, FILE *out);
+void config_write_markdown(const struct option_spec *root, const char *title, const char *told_by,
+                           FILE *out);
 
 #endif

@@ -30,14 +30,12 @@ void config_write_example(const struct option_spec *root, FILE *out)
     write_options(&place, root);
 }
 
-void config_write_markdown(const struct option_spec *root, const char *title, FILE *out)
+void config_write_markdown(const struct option_spec *root, const char *title, const char *told_by,
+                           FILE *out)
 {
     struct key_path path = { 0 };
     fprintf(out, "# %s\n\n", title);
-    fputs("A key that is not listed here is a mistake, and `check` says so. \"Reload\" is what a "
-          "change needs:\nlive, nothing stops; part, only the part it belongs to starts again; "
-          "daemon, a restart.\n",
-          out);
+    fprintf(out, "A key that is not listed here is a mistake, and `%s` says so.\n", told_by);
     write_tables(root, "Top level", NULL, &path, out);
 }
 
