@@ -35,6 +35,7 @@ $(B)/test/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $($(1)_EXTRA) $(call archive
 endef
 $(foreach m,$(MODULES),$(eval $(call unit_rule,$(m))))
 $(B)/test/unit/cloud-server/report_test: LDLIBS += -ljson-c
+$(B)/test/unit/cloud-server/samples_test: LDFLAGS += -Wl,--wrap=calloc
 
 # It runs the agent's camera beside the server's degrade.
 $(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degrade_test.o $(B)/lib/edge-agent.a \

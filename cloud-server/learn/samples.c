@@ -37,9 +37,10 @@ struct loader {
     struct samples *samples;
     struct queue *queue;
     struct sample_view view;
-    uint64_t step;   /* the next one */
-    uint32_t *order; /* of epoch: numbers of pictures */
-    uint64_t epoch;  /* UINT64_MAX: none yet */
+    uint64_t step;              /* the next one */
+    uint32_t *order;            /* of epoch: numbers of pictures */
+    uint64_t epoch;             /* UINT64_MAX: none yet */
+    struct sample_batch *spare; /* tells that there is no memory for another */
     pthread_t thread;
     bool runs;
 };
@@ -127,6 +128,7 @@ void samples_close(struct samples **samples)
             pthread_join(old->loaders[i].thread, NULL);
         queue_destroy(&old->loaders[i].queue, drop);
         sample_view_finish(&old->loaders[i].view);
+        sample_batch_free(&old->loaders[i].spare);
         free(old->loaders[i].order);
     }
     sample_pictures_finish(&old->pictures);
@@ -169,7 +171,8 @@ static int open_loader(struct samples *samples, struct loader *loader, uint64_t 
     loader->epoch = UINT64_MAX;
     loader->order =
         calloc(samples->pictures.set->count * samples->config.crops, sizeof *loader->order);
-    if (!loader->order)
+    loader->spare = calloc(1, sizeof *loader->spare);
+    if (!loader->order || !loader->spare)
         return error_set(err, ERROR_MEMORY, "samples", "no room for the order of an epoch");
     int rc = sample_view_open(&loader->view, &samples->config, err);
     if (rc == 0)
@@ -219,6 +222,12 @@ static int fill(struct loader *loader, struct sample_batch *batch)
     return 0;
 }
 
+static int no_room(const struct samples_config *config, struct sample_batch *batch)
+{
+    return error_set(&batch->err, ERROR_MEMORY, "samples", "no room for a batch of %u crops",
+                     config->batch);
+}
+
 static int take_memory(const struct samples_config *config, struct sample_batch *batch)
 {
     size_t pixels = (size_t)config->batch * config->crop_width * config->crop_height;
@@ -230,21 +239,32 @@ static int take_memory(const struct samples_config *config, struct sample_batch 
         batch->labels = malloc(pixels * sizeof *batch->labels);
     if (batch->source && (shrink == 0 || batch->received) && (!config->labelled || batch->labels))
         return 0;
-    return error_set(&batch->err, ERROR_MEMORY, "samples", "no room for a batch of %u crops",
-                     config->batch);
+    return no_room(config, batch);
 }
 
-/* A batch that could not be made tells why; the training ends with it. Without even the memory for that
- * there is nobody to tell. */
+/* The spare one, where there is no memory for another: that it fails is the end of this loader, so it is
+ * needed once at most. */
+static struct sample_batch *begin_batch(struct loader *loader)
+{
+    const struct samples_config *config = &loader->samples->config;
+    struct sample_batch *batch = calloc(1, sizeof *batch);
+    if (batch) {
+        batch->failed = take_memory(config, batch);
+    } else {
+        batch = loader->spare;
+        loader->spare = NULL;
+        batch->failed = no_room(config, batch);
+    }
+    batch->step = loader->step;
+    return batch;
+}
+
+/* A batch that could not be made tells why; the training ends with it. */
 static void *load(void *arg)
 {
     struct loader *loader = arg;
     for (bool failed = false; !failed; loader->step += loader->samples->config.loaders) {
-        struct sample_batch *batch = calloc(1, sizeof *batch);
-        if (!batch)
-            abort();
-        batch->step = loader->step;
-        batch->failed = take_memory(&loader->samples->config, batch);
+        struct sample_batch *batch = begin_batch(loader);
         if (!batch->failed)
             batch->failed = fill(loader, batch);
         failed = batch->failed != 0;

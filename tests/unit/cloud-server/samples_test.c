@@ -1,7 +1,8 @@
 /* Samples over CamVid's pictures: a batch follows from seed and step alone (any number of loaders, begun
  * anywhere, decoded once or each time); a whole picture without chance is the picture itself as networks
  * read it, with its labels; an epoch shows each picture equally often; crops stay with their labels and
- * with what was received of them; a broken picture ends it with an error. */
+ * with what was received of them; a broken picture ends it with an error, as does a lack of memory (mk/test.mk puts
+ * __wrap_calloc before calloc). */
 #include "analyse/prepare.h"
 #include "learn/degrade.h"
 #include "learn/samples.h"
@@ -9,6 +10,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -610,6 +612,43 @@ static void a_broken_picture_is_told(void **state)
     rmdir(folder);
 }
 
+/* The linker's names for calls of calloc, and for calloc. */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static atomic_bool no_batches;
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    bool batch = count == 1 && size == sizeof(struct sample_batch);
+    return batch && atomic_load(&no_batches) ? NULL : __real_calloc(count, size);
+}
+
+static void a_lack_of_memory_is_told(void **state)
+{
+    (void)state;
+    struct samples_config config = some_config();
+    struct error err = { 0 };
+    struct sample_batch *batch = NULL;
+    struct samples *samples;
+    struct data *data = open_data(test_data("camvid/train/images"), "");
+    config.labelled = false;
+    config.loaders = 2;
+    assert_int_equal(samples_open(&samples, set_of(data, numbers, PICTURES), &config, 0, &err), 0);
+    atomic_store(&no_batches, true);
+    int rc = 0;
+    while (rc == 0) { /* those that were ready */
+        rc = samples_take(samples, &batch, &err);
+        if (rc == 0)
+            sample_batch_free(&batch);
+    }
+    samples_close(&samples);
+    atomic_store(&no_batches, false);
+    assert_int_equal(rc, -ERROR_MEMORY);
+    assert_non_null(strstr(err.text, "no room for a batch"));
+    data_close(&data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,6 +664,7 @@ int main(void)
         cmocka_unit_test(nothing_is_squeezed),
         cmocka_unit_test(videos_are_sent_as_they_were),
         cmocka_unit_test(a_broken_picture_is_told),
+        cmocka_unit_test(a_lack_of_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
