@@ -240,15 +240,21 @@ int train_analytics_distance(const struct train *train, struct compose *c, const
     return compose_op(c, "Mul", sum, compose_scalar(c, 1.0 / (double)count));
 }
 
-int train_analytics_cross_entropy(struct compose *c, int scores, int labels, int weights)
+int train_analytics_labels(struct compose *c, int scores, const struct train_labels *wanted)
 {
-    const struct shape wanted = *compose_shape(c, labels), has = *compose_shape(c, scores);
-    if (has.dim[2] != wanted.dim[1] || has.dim[3] != wanted.dim[2])
-        scores = compose_resize(c, scores, wanted.dim[1], wanted.dim[2], "linear");
+    const struct shape labels = *compose_shape(c, wanted->labels), has = *compose_shape(c, scores);
+    if (has.dim[2] != labels.dim[1] || has.dim[3] != labels.dim[2])
+        scores = compose_resize(c, scores, labels.dim[1], labels.dim[2], "linear");
     if (c->rc)
         return -1;
-    int loss = loss_cross_entropy(c->graph, scores, labels, weights, SAMPLES_IGNORE, c->err);
-    if (loss < 0)
-        c->rc = loss;
-    return loss;
+    int entropy = loss_cross_entropy(c->graph, scores, wanted->labels, wanted->weights,
+                                     SAMPLES_IGNORE, c->err);
+    if (entropy < 0) {
+        c->rc = entropy;
+        return -1;
+    }
+    int overlap = loss_jaccard(c->graph, scores, wanted->maps, wanted->seen_weights, c->err);
+    if (overlap < 0)
+        c->rc = overlap;
+    return compose_op(c, "Add", entropy, overlap);
 }

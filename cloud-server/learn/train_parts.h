@@ -134,7 +134,12 @@ void train_analytics_add(const struct train *train, struct compose *c, int pictu
                          const char *prefix, int outputs[HEAD_OUTPUTS_MAX]);
 int train_analytics_distance(const struct train *train, struct compose *c, const int *restored,
                              const int *source);
-int train_analytics_cross_entropy(struct compose *c, int scores, int labels, int weights);
+/* Values of a graph: labels and a weight for each class, twice, as cross-entropy and soft IoU want them. */
+struct train_labels {
+    int labels, weights, maps, seen_weights;
+};
+/* Both together. */
+int train_analytics_labels(struct compose *c, int scores, const struct train_labels *wanted);
 
 /* train_answers.c */
 bool train_answers_known(int head_kind);

@@ -11,6 +11,10 @@
 #define SOURCE "source"
 #define LABELS "labels"
 #define CLASS_WEIGHTS "class_weights"
+/* The same labels as maps of 0 and 1, one for each class, and the weights of those that have some pixels. */
+#define LABEL_MAPS "label_maps"
+#define SEEN_WEIGHTS "seen_weights"
+#define SEEN_PIXELS_MIN 64        /* in a batch: of fewer, an IoU says little */
 #define CHARBONNIER_EPSILON 1e-3f /* as in LapSRN, of pixels in 0..1 */
 #define PSNR_MAX_DB 100.0
 
@@ -29,9 +33,20 @@ static int clip(struct compose *c, int pictures)
     return compose_node(c, "Clip", inputs, 3, NULL);
 }
 
-static int add_labels(struct compose *c, int64_t batch, int64_t height, int64_t width)
+/* Cross-entropy and soft IoU with labels of the size of pictures. The first says pixel by pixel what is
+ * wrong; the second counts a class as much as any other, however few its pixels, and what is wrongly found
+ * as what is missed: as mean IoU does. */
+static int labels_loss(const struct train *train, struct compose *c, int scores,
+                       const struct shape *pictures)
 {
-    return compose_input(c, LABELS, TENSOR_I64, COMPOSE_SHAPE(batch, height, width));
+    int64_t batch = pictures->dim[0], height = pictures->dim[2], width = pictures->dim[3];
+    int64_t classes = train->class_count;
+    int labels = compose_input(c, LABELS, TENSOR_I64, COMPOSE_SHAPE(batch, height, width));
+    int weights = compose_input(c, CLASS_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(classes));
+    int maps = compose_input(c, LABEL_MAPS, TENSOR_F32, COMPOSE_SHAPE(batch, classes, height, width));
+    int seen = compose_input(c, SEEN_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(classes));
+    const struct train_labels wanted = { labels, weights, maps, seen };
+    return train_analytics_labels(c, scores, &wanted);
 }
 
 /* What restored pictures are to the frozen network. */
@@ -44,9 +59,7 @@ static int analytics_loss(const struct train *train, struct compose *c, int rest
         train_analytics_add(train, c, source, TRAIN_FROZEN "source/", wanted);
         return train_analytics_distance(train, c, says, wanted);
     }
-    int labels = add_labels(c, shape.dim[0], shape.dim[2], shape.dim[3]);
-    int weights = compose_input(c, CLASS_WEIGHTS, TENSOR_F32, COMPOSE_SHAPE(train->class_count));
-    return train_analytics_cross_entropy(c, says[0], labels, weights);
+    return labels_loss(train, c, says[0], &shape);
 }
 
 static int loss(const struct train *train, struct compose *c)
@@ -71,6 +84,25 @@ static int loss(const struct train *train, struct compose *c)
     return c->rc ? c->rc : both;
 }
 
+static void fill_maps(const struct train *train, const int64_t *labels)
+{
+    const struct tensor *maps = train_input(train, LABEL_MAPS);
+    const int64_t *dim = maps->shape.dim, plane = dim[2] * dim[3];
+    float *map = maps->data, *weights = train_input(train, SEEN_WEIGHTS)->data;
+    int64_t seen[ANALYSIS_AREAS_MAX] = { 0 };
+    memset(map, 0, tensor_bytes(maps));
+    for (int64_t n = 0; n < dim[0]; n++)
+        for (int64_t i = 0; i < plane; i++) {
+            int64_t class = labels[n * plane + i];
+            if (class == SAMPLES_IGNORE)
+                continue;
+            map[(n * dim[1] + class) * plane + i] = 1;
+            seen[class]++;
+        }
+    for (int64_t k = 0; k < dim[1]; k++)
+        weights[k] = seen[k] >= SEEN_PIXELS_MIN ? train->class_weights[k] : 0;
+}
+
 static void fill(const struct train *train, const struct sample_batch *batch)
 {
     const struct tensor *received = train_input(train, NET_PICTURE);
@@ -83,6 +115,7 @@ static void fill(const struct train *train, const struct sample_batch *batch)
     const struct tensor *weights = train_input(train, CLASS_WEIGHTS);
     memcpy(labels->data, batch->labels, tensor_bytes(labels));
     memcpy(weights->data, train->class_weights, tensor_bytes(weights));
+    fill_maps(train, batch->labels);
 }
 
 /* ---- measuring ---- */

@@ -7,7 +7,9 @@
 
 #define AREA_MIN 1e-7    /* of boxes together, in whatever unit: no division by less */
 #define WEIGHT_MIN 1e-30 /* the same of a sum of weights */
-#define ODDS_MIN 1e-30   /* below it, powers less than 1 have slopes too steep for a float */
+#define PIXELS_MIN \
+    1.0 /* added to both sides of a soft IoU, which is 1 for a class that is nowhere */
+#define ODDS_MIN 1e-30 /* below it, powers less than 1 have slopes too steep for a float */
 
 static const struct node nobody = { .name = (char *)"loss" };
 
@@ -20,6 +22,7 @@ static int check_alike(struct gradient *g, int output, int target);
 static int difference(struct gradient *g, int output, int target);
 static int mean(struct gradient *g, int value);
 static int sum(struct gradient *g, int value);
+static int sum_over(struct gradient *g, int value, const int64_t *axes, size_t count, bool keep);
 static int finish(const struct gradient *g, int value);
 static int mix(struct gradient *g, const int shares[2], int first, int second);
 static int raise_to(struct gradient *g, int odds, float gamma);
@@ -61,6 +64,32 @@ int loss_cross_entropy(struct graph *graph, int logits, int labels, int weights,
                                                           GRADIENT_STRING("reduction", "mean"),
                                                           { 0 } },
                                     NULL, 1));
+}
+
+int loss_jaccard(struct graph *graph, int logits, int targets, int weights, struct error *err)
+{
+    static const int64_t classes[] = { 1 }, pixels[] = { 0, 2, 3 };
+    struct gradient g = BUILDER(graph, err);
+    const struct shape shape = *gradient_shape(&g, logits);
+    if (check_alike(&g, logits, targets))
+        return g.rc;
+    if (shape.rank != 4)
+        return error_set(err, ERROR_FORMAT, "loss", "images of scores have four dimensions");
+    if (!shape_equal(gradient_shape(&g, weights),
+                     &(struct shape){ .rank = 1, .dim = { shape.dim[1] } }))
+        return error_set(err, ERROR_FORMAT, "loss", "one weight for each class expected");
+    int said = gradient_node(&g, "Softmax", &logits, 1,
+                             (struct attribute[]){ GRADIENT_INT("axis", 1), { 0 } }, NULL, 1);
+    int counted = gradient_op(&g, "Mul", said, sum_over(&g, targets, classes, 1, true));
+    int both = sum_over(&g, gradient_op(&g, "Mul", said, targets), pixels, 3, false);
+    int either = gradient_op(&g, "Add", sum_over(&g, counted, pixels, 3, false),
+                             sum_over(&g, targets, pixels, 3, false));
+    int floor = gradient_scalar(&g, PIXELS_MIN);
+    int all = gradient_op(&g, "Add", gradient_op(&g, "Sub", either, both), floor);
+    int iou = gradient_op(&g, "Div", gradient_op(&g, "Add", both, floor), all);
+    int lost = gradient_op(&g, "Sub", gradient_scalar(&g, 1), iou);
+    int total = gradient_op(&g, "Max", sum(&g, weights), gradient_scalar(&g, WEIGHT_MIN));
+    return finish(&g, gradient_op(&g, "Div", sum(&g, gradient_op(&g, "Mul", lost, weights)), total));
 }
 
 /* With p = sigmoid(x): -log p = softplus(-x), -log (1 - p) = softplus(x), and 1 - p = sigmoid(-x), all
@@ -159,6 +188,13 @@ static int mean(struct gradient *g, int value)
 static int sum(struct gradient *g, int value)
 {
     return reduce(g, "ReduceSum", value);
+}
+
+static int sum_over(struct gradient *g, int value, const int64_t *axes, size_t count, bool keep)
+{
+    const int inputs[] = { value, gradient_ints(g, axes, count) };
+    return gradient_node(g, "ReduceSum", inputs, 2,
+                         (struct attribute[]){ GRADIENT_INT("keepdims", keep), { 0 } }, NULL, 1);
 }
 
 static int finish(const struct gradient *g, int value)

@@ -18,6 +18,12 @@ int loss_l2(struct graph *graph, int output, int target, struct error *err);
  * The mean is weighted, as in ONNX (SoftmaxCrossEntropyLoss) and PyTorch. */
 int loss_cross_entropy(struct graph *graph, int logits, int labels, int weights, int64_t ignore,
                        struct error *err);
+/* 1 - soft IoU of classes: softmax over dimension 1 of logits (batch x classes x rows x columns) against
+ * targets of the same shape, 1 at the class of each pixel and 0 elsewhere; pixels that are 0 everywhere do
+ * not count. Over all pixels of the batch together, as Rahman and Wang have it (ISVC 2016), and then the
+ * mean over classes, weighted by weights (one number for each; 0 leaves a class out, as one that the
+ * batch does not have). */
+int loss_jaccard(struct graph *graph, int logits, int targets, int weights, struct error *err);
 /* Sigmoid focal loss, Lin et al., ICCV 2017: -alpha_t (1 - p_t)^gamma log p_t, from logits and
  * targets in 0..1 of the same shape; mean over all. */
 int loss_focal(struct graph *graph, int logits, int targets, float alpha, float gamma,

@@ -430,6 +430,71 @@ static void test_cross_entropy(void **state)
     net_end(&net);
 }
 
+/* One class a pixel, some none; the last class is nowhere and does not count. */
+static void fill_maps(struct net *net, struct tensor *maps)
+{
+    const int64_t *dim = maps->shape.dim, plane = dim[2] * dim[3];
+    float *numbers = maps->data;
+    memset(numbers, 0, tensor_bytes(maps));
+    for (int64_t i = 0; i < dim[0] * plane; i++) {
+        int64_t class =
+            (int64_t)(random_next_unit(&net->random) * (double)dim[1]); /* dim[1] - 1: none */
+        if (class < dim[1] - 1)
+            numbers[(i / plane * dim[1] + class) * plane + i % plane] = 1;
+    }
+}
+
+static double jaccard(const struct tensor *scores, const struct tensor *maps,
+                      const struct tensor *weights)
+{
+    const int64_t *dim = scores->shape.dim, plane = dim[2] * dim[3];
+    double sum = 0, total = 0;
+    for (int64_t k = 0; k < dim[1]; k++) {
+        double both = 1, all = 1;
+        for (int64_t i = 0; i < dim[0] * plane; i++) {
+            int64_t first = i / plane * dim[1] * plane + i % plane;
+            double exps = 0, counts = 0;
+            for (int64_t j = 0; j < dim[1]; j++) {
+                exps += exp(element(scores, first + j * plane));
+                counts += element(maps, first + j * plane);
+            }
+            double said = exp(element(scores, first + k * plane)) / exps * counts;
+            double is = element(maps, first + k * plane);
+            both += said * is;
+            all += said + is - said * is;
+        }
+        sum += element(weights, k) * (1 - both / all);
+        total += element(weights, k);
+    }
+    return sum / total;
+}
+
+static void test_jaccard(void **state)
+{
+    struct net net;
+    struct tensor inputs[CHECK_INPUTS_MAX] = { 0 }, output = { 0 };
+    net_begin(&net, 25);
+    int scores = net_input(&net, SHAPE(2, 4, 5, 7));
+    int maps = net_constant(&net, SHAPE(2, 4, 5, 7), 0, 1),
+        weights = net_constant(&net, SHAPE(4), 0.5, 2);
+    fill_maps(&net, &net.graph->values[maps].constant);
+    ((float *)net.graph->values[weights].constant.data)[3] = 0;
+    infer_nodes(&net);
+    int loss = loss_jaccard(net.graph, scores, maps, weights, &net.err);
+    net_must(&net, loss);
+    net_output(&net, loss);
+    net_make_inputs(&net, inputs);
+    net_must(&net, graph_run_reference(net.graph, (const struct tensor *[]){ &inputs[0] }, &output,
+                                       &net.err));
+    compare("soft IoU", element(&output, 0),
+            jaccard(&inputs[0], &net.graph->values[maps].constant,
+                    &net.graph->values[weights].constant));
+    tensor_free(&output);
+    tensor_free(&inputs[0]);
+    gradient_check(&net, *state, "soft IoU");
+    net_end(&net);
+}
+
 /* ---- what must stay finite ---- */
 
 /* Loss and gradient of the input with the given content, on the interpreter and the device. */
@@ -565,11 +630,12 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entropy),      cmocka_unit_test(test_many),
-        cmocka_unit_test(test_all_ignored),  cmocka_unit_test(test_bad_label),
-        cmocka_unit_test(test_losses),       cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_large_logits), cmocka_unit_test(test_odd_boxes),
-        cmocka_unit_test(test_equal),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_entropy),     cmocka_unit_test(test_many),
+        cmocka_unit_test(test_all_ignored), cmocka_unit_test(test_bad_label),
+        cmocka_unit_test(test_losses),      cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_jaccard),     cmocka_unit_test(test_large_logits),
+        cmocka_unit_test(test_odd_boxes),   cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, start, finish);
 }
