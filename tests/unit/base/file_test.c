@@ -158,18 +158,18 @@ static void test_lock_of_the_killed(void **state)
     (void)state;
     struct error err;
     int locked[2], mine = -1;
-    char byte;
+    bool done;
     assert_int_equal(pipe(locked), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        byte = file_lock_folder(folder, &mine, &err) == 0;
-        if (write(locked[1], &byte, 1) == 1)
+        done = file_lock_folder(folder, &mine, &err) == 0;
+        if (write(locked[1], &done, sizeof done) == sizeof done)
             pause();
         _exit(1);
     }
-    assert_int_equal(read(locked[0], &byte, 1), 1);
-    assert_int_equal(byte, 1);
+    assert_int_equal(read(locked[0], &done, sizeof done), sizeof done);
+    assert_true(done);
     assert_int_equal(file_lock_folder(folder, &mine, &err), -ERROR_IO);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);

@@ -2,7 +2,7 @@
  * anywhere, decoded once or each time); a whole picture without chance is the picture itself as networks
  * read it, with its labels; an epoch shows each picture equally often; crops stay with their labels and
  * with what was received of them; a broken picture ends it with an error, as does a lack of memory (mk/test.mk puts
- * __wrap_calloc before calloc). */
+ * calloc_or_not before calloc). */
 #include "analyse/prepare.h"
 #include "learn/degrade.h"
 #include "learn/samples.h"
@@ -612,16 +612,16 @@ static void a_broken_picture_is_told(void **state)
     rmdir(folder);
 }
 
-/* The linker's names for calls of calloc, and for calloc. */
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
+/* By the linker's names for calloc, and for what is called instead. */
+void *real_calloc(size_t count, size_t size) __asm__("__real_calloc");
+void *calloc_or_not(size_t count, size_t size) __asm__("__wrap_calloc");
 
 static atomic_bool no_batches;
 
-void *__wrap_calloc(size_t count, size_t size)
+void *calloc_or_not(size_t count, size_t size)
 {
     bool batch = count == 1 && size == sizeof(struct sample_batch);
-    return batch && atomic_load(&no_batches) ? NULL : __real_calloc(count, size);
+    return batch && atomic_load(&no_batches) ? NULL : real_calloc(count, size);
 }
 
 static void a_lack_of_memory_is_told(void **state)
