@@ -519,7 +519,7 @@ static void stills_are_sent_each_for_itself(void **state)
     static const char *const codecs[] = { "h264", "h265", "av1" };
     struct scratch *scratch = *state;
     struct process process;
-    uint64_t all[8], half[8], scored[8], reseeded[8], sent[8];
+    uint64_t all[8] = { 0 }, half[8] = { 0 }, scored[8] = { 0 }, reseeded[8] = { 0 }, sent[8] = { 0 };
     if (!link_stills(scratch, "all", 1) || !link_stills(scratch, "half", 2))
         skip();
     run_stills(&process, scratch, "all", "out", stills);
