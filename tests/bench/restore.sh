@@ -1,17 +1,17 @@
 #!/bin/sh
 # What restoration for an analytics network brings, with the networks that are shipped, on the CamVid
-# validation video (101 frames, 15 a second, encoded by the product's own encoder): the segmenter against labels;
-# two detectors and a network for lanes against what they say of the source. Then what the networks cost, and a
-# stream in real time. Started by make bench-restore; the tables go to $B/bench-restore. Last line:
+# validation video (101 frames, 15 a second, encoded by the product's own encoder): the segmenter against labels,
+# the detector against what it says of the source. Then what the networks cost, and streams in real time. Started by
+# make bench-restore; reports and plots go to $B/bench-restore. Last line:
 #     restore: bits_saved_mean=… bits_saved_tail90=… class_tail_x4=… tail90_x4=… tail99_x4=… miou_x4=…
 #     bits_saved_detect=…
 set -eu
 
 build=$B
 out=$build/bench-restore
-video=$TEST_DATA/camvid/val/images
-generic=models/restore
+generic=models/restore/generic_
 case $TEST_DATA in /*) data=$TEST_DATA ;; *) data=$PWD/$TEST_DATA ;; esac
+video=$data/camvid/val/images
 
 if [ ! -d "$video" ]; then
     echo "bench-restore: $video is missing (the CamVid validation video); set TEST_DATA" >&2
@@ -19,41 +19,43 @@ if [ ! -d "$video" ]; then
 fi
 mkdir -p "$out"
 
-# A model folder of a third party's network: our card beside a link to it.
-make_model() { # NAME
-    mkdir -p "$out/models/$1"
-    ln -sf "$data/models/$1.onnx" "$out/models/$1/$1.onnx"
-    cp "tests/bench/restore/$1.card.yaml" "$out/models/$1/card.yaml"
-}
-
-# The networks of a folder as one way to restore: NAME=FILE for each.
-networks() { # NAME PREFIX
+# The networks of a folder as one way to restore.
+way() { # NAME PREFIX
     for file in "$2"x[1-4].onnx; do
         printf ',%s=%s' "$1" "$file"
     done
 }
 
-evaluate() { # NAME CONFIG MODEL PREFIX, then more for eval
-    name=$1 config=$2 model=$3 prefix=$4
-    shift 4
-    echo
-    echo "== $name =="
-    "$build/bin/cloud-server" eval -c "tests/bench/restore/$config" -s "data.pictures=$video" \
-        -s "model=$model" -s "restore=bicubic$(networks generic $generic/generic_)$(networks aware "$prefix")" \
+# Twice, as an arm is compared with one other: with generic restoration, of which only comparisons are printed,
+# and with bicubic, from the same results.
+evaluate() { # NAME CONFIG, then more for eval
+    name=$1 config=$2
+    shift 2
+    set -- -c "tests/bench/restore/$config" -s "data.pictures=$video" -s "model=models/$name" \
+        -s "restore=bicubic$(way generic $generic)$(way aware "models/$name/restore/")" \
         -s "out=$out/$name" "$@"
+    printf '\n== %s: restored for it, beside generic restoration of the same size ==\n' "$name"
+    "$build/bin/cloud-server" eval "$@" -s baseline=generic >"$out/$name-generic.txt"
+    grep -E '^(arm +against|h264-[0-9x]+-[0-9]+-aware .* (better|unclear|worse))' "$out/$name-generic.txt"
+    printf '\n== %s ==\n' "$name"
+    "$build/bin/cloud-server" eval "$@"
 }
 
-make_model yolox_nano
-make_model twinlitenet
+evaluate camvid_segment segment.yaml -s "data.labels=$data/camvid/val/labels" \
+    -s "data.classes=$data/camvid/classes.txt"
+evaluate street_det detect.yaml
 
-evaluate segment segment.yaml models/camvid_segment models/camvid_segment/restore/ \
-    -s "data.labels=$data/camvid/val/labels" -s "data.classes=$data/camvid/classes.txt"
-evaluate street_det detect.yaml models/street_det models/street_det/restore/
-evaluate yolox_nano detect.yaml "$out/models/yolox_nano" $generic/yolox_nano_
-evaluate twinlitenet areas.yaml "$out/models/twinlitenet" $generic/twinlitenet_
+printf '\n== cost ==\n'
+for model in camvid_segment street_det; do
+    "$build/test/bench/restore_cost" 480x360 models/$model models/$model/restore/*.onnx
+done
 
-echo
-"$build/test/bench/restore_cost" 480x360 models/camvid_segment models/camvid_segment/restore/*.onnx
-"$build/test/bench/restore_cost" 480x360 models/street_det models/street_det/restore/*.onnx
+printf '\n== streams, x2 in real time ==\n'
+streams=0
+for model in camvid_segment street_det; do
+    "$build/test/bench/restore_stream" card models/$model || streams=1
+done
 
+printf '\n'
 python3 tests/bench/restore_figures.py "$out"
+exit $streams

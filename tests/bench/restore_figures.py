@@ -27,7 +27,7 @@ def bits_saved(folder, name, figure):
 
 
 def gain_x4(folder, figure):
-    arms = {arm["name"]: arm for arm in read(folder, "segment", "report.json")["arms"]}
+    arms = {arm["name"]: arm for arm in read(folder, "camvid_segment", "report.json")["arms"]}
     return min(
         arms[f"h264-{X4}-{kbps}-aware"]["comparisons"][figure]["gain"]["value"] for kbps in X4_BITRATES
     )
@@ -35,8 +35,8 @@ def gain_x4(folder, figure):
 
 def main(folder):
     figures = {
-        "bits_saved_mean": bits_saved(folder, "segment", "mean"),
-        "bits_saved_tail90": bits_saved(folder, "segment", "tail90"),
+        "bits_saved_mean": bits_saved(folder, "camvid_segment", "mean"),
+        "bits_saved_tail90": bits_saved(folder, "camvid_segment", "tail90"),
         "class_tail_x4": gain_x4(folder, "class_tail"),
         "tail90_x4": gain_x4(folder, "tail90"),
         "tail99_x4": gain_x4(folder, "tail99"),
