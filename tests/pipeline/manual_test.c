@@ -232,6 +232,8 @@ static const char *const used_flags[] = {
     "cloud-server model --threads",
     "cloud-server model --precision",
     "cloud-server model --shape",
+    "cloud-server model --restore",
+    "cloud-server model --camera",
     "cloud-server worker --fd",
     "cloud-server eval --config",
     "cloud-server eval --set",
@@ -375,6 +377,9 @@ static void a_model_is_timed_by_its_flags(void **state)
     expect_text(run(*state, 1, "cloud-server", "model", "bench", "models/street_det", "--threads",
                     "none", NULL),
                 "--threads");
+    expect_text(run(*state, 0, "cloud-server", "model", "bench", "models/street_det", "--runs", "2",
+                    "--restore", "models/restore/generic_x4.onnx", "--camera", "480x360", NULL),
+                "x4, 120x90 to 480x360");
     expect_text(run(*state, 0, "cloud-server", "model", "show", "models/street_det/street_det.onnx",
                     "--shape", "1x3x64x64", "--runs", "1", NULL),
                 "input images f32 1x3x64x64");
