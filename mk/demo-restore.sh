@@ -1,11 +1,11 @@
 #!/bin/sh
 # Streams a clip twice at a low rung through cloud-server and edge-agent on loopback, with the shipped
-# configurations: once analysed as it is received, once restored before by the network of the detector's card
-# that fits. Started by make demo-restore.
+# configurations: once analysed as it is received, once restored before by a network that learnt for the
+# detector. Started by make demo-restore.
 #   CLIP=street.mp4   any clip, of a long one the first SECONDS_MAX; without it the sample video
-#   RUNG=192x144      the size that is sent; without it a quarter of each side
+#   RUNG=256x192      the size that is sent; without it a third of each side
 #   KBPS=30           at which bitrate
-#   NETWORKS=a,b      networks (ONNX files) to restore with, in place of those of the card
+#   NETWORKS=a,b      networks (ONNX files) to restore with; without it the detector's x3
 # Leaves in build/demo-restore:
 #   pair.mp4          both beside each other: what was found, over what is found in the source (thin, white)
 #   tail90.svg        the accuracy that 90 % of frames reach, over the bitrate, by cloud-server eval
@@ -28,6 +28,7 @@ folder=$build/demo-restore
 keys=$folder/keys
 port=${DEMO_PORT:-5572}
 kbps=${KBPS:-30}
+networks=${NETWORKS:-$MODEL/restore/x3.onnx} # not in the card: docs/restoration.md says why
 server=
 
 stop_server() {
@@ -58,8 +59,8 @@ probe() { # ENTRIES: of the clip's video, with spaces between
         head -n 1 | tr ',' ' '
 }
 
-quarter() { # PIXELS: rounded down to an even number
-    echo $(($1 / 4 & ~1))
+third() { # PIXELS: rounded down to an even number
+    echo $(($1 / 3 & ~1))
 }
 
 find_clip() { # leaves $clip and $rung
@@ -73,7 +74,7 @@ find_clip() { # leaves $clip and $rung
     *[0-9]' '[0-9]*) ;;
     *) fail "CLIP: no video can be read from $clip" ffmpeg.log ;;
     esac
-    rung=${RUNG:-$(quarter "${size% *}")x$(quarter "${size#* }")}
+    rung=${RUNG:-$(third "${size% *}")x$(third "${size#* }")}
     if probe format=duration | awk -v max=$SECONDS_MAX '{ exit !($1 > max) }'; then
         say "of $clip the first $SECONDS_MAX seconds"
         ffmpeg -nostdin -v error -i "$clip" -t $SECONDS_MAX -map 0:v:0 -c copy \
@@ -83,7 +84,7 @@ find_clip() { # leaves $clip and $rung
 }
 
 find_networks() { # leaves $files, one word each
-    files=$(echo "${NETWORKS:-$(echo $MODEL/restore/*.onnx)}" | tr ',' ' ')
+    files=$(echo "$networks" | tr ',' ' ')
     for file in $files; do
         [ -r "$file" ] || fail "no restoration network $file: name one, NETWORKS=FILE.onnx"
     done
@@ -171,7 +172,7 @@ rm "$folder/keys.log"
 say "$clip at $rung, $kbps kbit/s, without restoration"
 stream without models.0.restore.networks= models.0.restore.fallback=none
 say "the same with restoration"
-stream with ${NETWORKS:+"models.0.restore.networks=$NETWORKS"}
+stream with "models.0.restore.networks=$networks"
 
 say "what the detector says of the source, and both pictures side by side"
 # About GOMP_SPINCOUNT see calm_threads in cloud-server/main.c.
