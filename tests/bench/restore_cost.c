@@ -134,7 +134,7 @@ static void print_cost(const struct cost *cost)
 static int print_row(const struct place *place, const char *folder, const char *file,
                      struct error *err)
 {
-    struct cost alone, whole;
+    struct cost alone = { 0 }, whole = { 0 };
     uint32_t scale = 1, made;
     int rc = file ? find_scale(place, file, &scale, err) : 0;
     if (rc == 0 && file)

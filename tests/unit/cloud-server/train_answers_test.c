@@ -40,17 +40,18 @@ static void fill(struct sides *sides, uint64_t seed)
 static double apart(int head_kind, const struct sides *sides)
 {
     struct card card = { .head = { .kind = head_kind } };
-    static struct train train;
+    struct train *train = calloc(1, sizeof *train); /* large */
     struct device *device = NULL;
     struct plan *plan = NULL;
     struct compose c;
     struct error err = { 0 };
     const struct plan_options options = { .precision = PRECISION_F32 };
-    train.analytics.card = &card;
+    assert_non_null(train);
+    train->analytics.card = &card;
     assert_int_equal(compose_start(&c, "answers", &err), 0);
     int says = compose_input(&c, "says", TENSOR_F32, &sides->shape);
     int wanted = compose_input(&c, "wanted", TENSOR_F32, &sides->shape);
-    compose_output(&c, train_answers_apart(&train, &c, says, wanted), "apart");
+    compose_output(&c, train_answers_apart(train, &c, says, wanted), "apart");
     if (c.rc || device_open(&device, "cpu:threads=1", &err) ||
         device_compile(device, c.graph, &options, &plan, &err))
         fail_msg("%s", err.text);
@@ -61,6 +62,7 @@ static double apart(int head_kind, const struct sides *sides)
     plan_free(&plan);
     device_close(&device);
     graph_free(&c.graph);
+    free(train);
     return value;
 }
 
