@@ -232,6 +232,19 @@ static void read_accuracies(const struct scratch *scratch, const char *out, doub
     free(text);
 }
 
+/* Killed on its way and run again, it ends with the weights of one that was left alone. */
+static void expect_to_go_on_alike(const struct scratch *scratch)
+{
+    struct process process;
+    run(scratch, "straight", NULL, 0, "model: done");
+    start(&process, scratch, "broken", "loaders=2");
+    kill_behind(&process, scratch, "broken", 6);
+    assert_false(exists(scratch, checkpoint("broken", 60))); /* or it would prove nothing */
+    run(scratch, "broken", NULL, 0, "model: done");
+    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+}
+
 static void a_restorer_learns_and_goes_on(void **state)
 {
     const struct scratch *scratch = *state;
@@ -239,13 +252,7 @@ static void a_restorer_learns_and_goes_on(void **state)
     double accuracies[2];
     make_set(scratch);
     restore_instead(scratch, pictures_of(scratch));
-    run(scratch, "straight", NULL, 0, "model: done");
-    start(&process, scratch, "broken", "loaders=2");
-    kill_behind(&process, scratch, "broken", 6);
-    assert_false(exists(scratch, checkpoint("broken", 60)));
-    run(scratch, "broken", NULL, 0, "model: done");
-    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
-    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+    expect_to_go_on_alike(scratch);
     read_accuracies(scratch, "straight", accuracies);
     print_message("from %.2f dB, bicubic, to %.2f dB\n", accuracies[0], accuracies[1]);
     assert_true(accuracies[0] > 20 && accuracies[1] > accuracies[0]);
@@ -269,7 +276,6 @@ static void a_restorer_learns_and_goes_on(void **state)
 static void restoring_for_a_frozen_network(void **state)
 {
     const struct scratch *scratch = *state;
-    struct process process;
     char more[2 * PATH_BYTES], begin[PATH_BYTES];
     const char *base = getenv("TEST_DATA");
     double accuracies[2];
@@ -300,11 +306,7 @@ static void restoring_for_a_frozen_network(void **state)
     snprintf(more, sizeof more, "analytics: {model: %s, loss: labels, share: 0.1}\nweights: tail\n",
              scratch_path(scratch, "segmenter/model"));
     say_more(scratch, more);
-    run(scratch, "straight", NULL, 0, "model: done");
-    start(&process, scratch, "broken", "loaders=2");
-    kill_behind(&process, scratch, "broken", 9);
-    run(scratch, "broken", NULL, 0, "model: done");
-    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_to_go_on_alike(scratch);
     read_accuracies(scratch, "straight", accuracies);
     assert_true(accuracies[1] > 0 && accuracies[1] < 1); /* mean IoU */
     run(scratch, "plain", "weights=plain", 0, "model: done");
@@ -321,7 +323,6 @@ static void restoring_for_a_frozen_network(void **state)
 static void a_finished_model_is_tuned_to_damage(void **state)
 {
     const struct scratch *scratch = *state;
-    struct process process;
     char more[2 * PATH_BYTES];
     size_t size;
     make_set(scratch);
@@ -330,13 +331,7 @@ static void a_finished_model_is_tuned_to_damage(void **state)
              "start: %s\ndamage: {factors: [1, 2], bitrate_min_kbps: 20, bitrate_max_kbps: 80}\n",
              scratch_path(scratch, "first/model"));
     say_more(scratch, more);
-    run(scratch, "straight", NULL, 0, "model: done");
-    start(&process, scratch, "broken", "loaders=2");
-    kill_behind(&process, scratch, "broken", 6);
-    assert_false(exists(scratch, checkpoint("broken", 60)));
-    run(scratch, "broken", NULL, 0, "model: done");
-    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
-    expect_equal_files(scratch, "straight/model/tiny.onnx", "broken/model/tiny.onnx");
+    expect_to_go_on_alike(scratch);
     char *history = read_whole(scratch, "straight/history.csv", &size);
     history[size] = '\0';
     assert_non_null(strstr(history, "miou,miou_received\n"));
@@ -372,7 +367,6 @@ static void expect_said(const struct scratch *scratch, const char *name, const c
 static void sets_without_labels_are_learnt_from_together(void **state)
 {
     const struct scratch *scratch = *state;
-    struct process process;
     char more[3 * PATH_BYTES], golden[2 * PATH_BYTES];
     const char *base = getenv("TEST_DATA");
     make_set(scratch);
@@ -384,11 +378,7 @@ static void sets_without_labels_are_learnt_from_together(void **state)
              "analytics: {model: %s, loss: labels, share: 0.1}\n",
              base ? base : "../shared/data", scratch_path(scratch, "segmenter/model"));
     say_more(scratch, more);
-    run(scratch, "straight", NULL, 0, "model: done");
-    start(&process, scratch, "broken", "loaders=2");
-    kill_behind(&process, scratch, "broken", 9);
-    run(scratch, "broken", NULL, 0, "model: done");
-    expect_equal_files(scratch, checkpoint("straight", 60), checkpoint("broken", 60));
+    expect_to_go_on_alike(scratch);
     expect_said(scratch, "straight/model/CARD.md", "trained on 8 pictures of ");
     expect_said(scratch, "straight/model/CARD.md",
                 " and 1 more set (labels of 8 of them: answers of the golden model tiny)");
