@@ -20,6 +20,7 @@
 #include "media/encode_rung.h"
 #include "media/record.h"
 #include "media/scale.h"
+#include "net/wire.h"
 #include "pair_picture.h"
 #include <inttypes.h>
 #include <math.h>
@@ -197,11 +198,10 @@ static int find_network(struct pair *pair, struct error *err)
         return error_set(err, ERROR_CONFIG, pair->arguments->answers[WITHOUT],
                          "was restored by %s, too", pair->answers[WITHOUT].restored);
     for (int i = 0; i < pair->arguments->network_count; i++) {
-        const char *file = pair->arguments->networks[i], *slash = strrchr(file, '/');
-        const char *name = slash ? slash + 1 : file, *end = strrchr(name, '.');
-        size_t bytes = end ? (size_t)(end - name) : strlen(name);
-        if (strncmp(said, SAID, strlen(SAID)) == 0 && strlen(said) == strlen(SAID) + bytes &&
-            strncmp(said + strlen(SAID), name, bytes) == 0)
+        const char *file = pair->arguments->networks[i];
+        char name[WIRE_NAME_BYTES_MAX + 1];
+        card_name_network(file, name, sizeof name);
+        if (strncmp(said, SAID, strlen(SAID)) == 0 && strcmp(said + strlen(SAID), name) == 0)
             pair->network = file;
     }
     if (pair->network)
