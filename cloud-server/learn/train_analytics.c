@@ -137,7 +137,8 @@ static void embed(const struct train *train, struct compose *c, const struct gra
     free(all);
 }
 
-/* Many detectors are written for one picture: reshaped to a fixed first dimension, several become a jumble. */
+/* Many networks are written for one picture: reshaped to a fixed first dimension, several become a jumble, where
+ * they do not fail to fit. */
 static bool takes_batches(const struct graph *inferred, int64_t batch)
 {
     bool takes = true;
@@ -195,16 +196,18 @@ void train_analytics_add(const struct train *train, struct compose *c, int pictu
     struct graph *copy = NULL;
     if (c->rc)
         return;
-    c->rc = infer_for(train, &shape, &copy, c->err);
-    if (!c->rc && takes_batches(copy, shape.dim[0])) {
-        embed(train, c, copy, prefix, fitted, outputs);
-    } else if (!c->rc) {
+    int rc = infer_for(train, &shape, &copy, c->err);
+    bool together = rc == 0 && takes_batches(copy, shape.dim[0]);
+    if (!together && shape.dim[0] > 1) {
         graph_free(&copy);
         shape.dim[0] = 1;
-        c->rc = infer_for(train, &shape, &copy, c->err);
-        if (!c->rc)
-            embed_each(train, c, copy, prefix, fitted, outputs);
+        rc = infer_for(train, &shape, &copy, c->err);
     }
+    c->rc = rc;
+    if (!rc && together)
+        embed(train, c, copy, prefix, fitted, outputs);
+    else if (!rc)
+        embed_each(train, c, copy, prefix, fitted, outputs);
     graph_free(&copy);
 }
 

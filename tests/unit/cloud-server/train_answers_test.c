@@ -163,29 +163,31 @@ static float *answers(const struct train *train, const float *pictures, int64_t 
     return copy;
 }
 
-static void a_batch_is_no_jumble(void **state)
+/* The detector, behind what learns from pictures of the size that it reads. */
+static void open_detector(struct train *train, struct train_config *config)
 {
-    (void)state;
-    const size_t picture = 3 * (size_t)HEIGHT * WIDTH;
-    struct train_config config = { .task = TRAIN_SUPERRES,
-                                   .width = 512,
-                                   .height = 384 }; /* as the detector reads it */
-    struct train train = { .config = &config };
-    struct random_state random;
     struct error err = { 0 };
+    *config = (struct train_config){ .task = TRAIN_SUPERRES, .width = 512, .height = 384 };
+    config->analytics.model = (char *)DETECTOR;
+    config->analytics.loss = ANALYTICS_ANSWERS;
+    *train = (struct train){ .config = config };
+    if (train_analytics_open(train, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void assert_no_jumble(const struct train *train)
+{
+    const size_t picture = 3 * (size_t)HEIGHT * WIDTH;
     float *pictures = malloc(BATCH * picture * sizeof *pictures);
+    struct random_state random;
     size_t both_count, count;
     assert_non_null(pictures);
-    config.analytics.model = (char *)DETECTOR;
-    config.analytics.loss = ANALYTICS_ANSWERS;
     random_seed(&random, 4);
     for (size_t i = 0; i < BATCH * picture; i++)
         pictures[i] = (float)random_next_unit(&random);
-    if (train_analytics_open(&train, &err) < 0)
-        fail_msg("%s", err.text);
-    float *both = answers(&train, pictures, BATCH, &both_count);
+    float *both = answers(train, pictures, BATCH, &both_count);
     for (size_t n = 0; n < BATCH; n++) {
-        float *alone = answers(&train, pictures + n * picture, 1, &count);
+        float *alone = answers(train, pictures + n * picture, 1, &count);
         assert_int_equal(BATCH * count, both_count);
         for (size_t i = 0; i < count; i++)
             assert_true(fabsf(alone[i] - both[n * count + i]) <= 1e-4f * fmaxf(1, fabsf(alone[i])));
@@ -193,6 +195,43 @@ static void a_batch_is_no_jumble(void **state)
     }
     free(both);
     free(pictures);
+}
+
+static void a_batch_is_no_jumble(void **state)
+{
+    (void)state;
+    struct train train;
+    struct train_config config;
+    open_detector(&train, &config);
+    assert_no_jumble(&train);
+    train_analytics_close(&train);
+}
+
+/* A network that a batch does not fit at all, as it has the numbers of one picture written in it. */
+static struct graph *make_narrow(void)
+{
+    struct compose c;
+    struct error err = { 0 };
+    const int64_t flat[] = { 1, 3 * HEIGHT * WIDTH }, square[] = { 1, 3, HEIGHT, WIDTH };
+    assert_int_equal(compose_start(&c, "narrow", &err), 0);
+    int x = compose_input(&c, "picture", TENSOR_F32, COMPOSE_SHAPE(1, 3, HEIGHT, WIDTH));
+    x = compose_op(&c, "Reshape", x, compose_ints(&c, flat, 2));
+    x = compose_op(&c, "Reshape", x, compose_ints(&c, square, 4));
+    compose_output(&c, compose_op(&c, "Neg", x, -1), "output");
+    if (c.rc)
+        fail_msg("%s", err.text);
+    return c.graph;
+}
+
+static void what_takes_one_picture_gets_one_after_the_other(void **state)
+{
+    (void)state;
+    struct train train;
+    struct train_config config;
+    open_detector(&train, &config);
+    graph_free(&train.analytics.graph);
+    train.analytics.graph = make_narrow();
+    assert_no_jumble(&train);
     train_analytics_close(&train);
 }
 
@@ -203,6 +242,7 @@ int main(void)
         cmocka_unit_test(what_is_said_of_nothing_is_left_alone),
         cmocka_unit_test(areas_are_soft_labels),
         cmocka_unit_test(a_batch_is_no_jumble),
+        cmocka_unit_test(what_takes_one_picture_gets_one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
