@@ -7,6 +7,10 @@
 
 #define SCORE_FLOOR \
     1e-3 /* under probabilities, before their logarithm: what bf16 can still add to 0 */
+/* What a miss weighs beside a false alarm. With even weights a score becomes the probability that there was
+ * something; but a box raises F1 from a probability of F1 / 2 on (Lipton, Elkan and Naryanaswamy, 2014), which is
+ * less than the score at which cards let boxes count. */
+#define MISS_WEIGHT 1.5
 #define BOX_NUMBERS 4
 #define OBJECTNESS BOX_NUMBERS
 #define CLASSES (OBJECTNESS + 1)
@@ -36,7 +40,8 @@ static int log_above(struct compose *c, int probability)
 static int cross_entropy(struct compose *c, int says, int wanted)
 {
     int one = compose_scalar(c, 1);
-    int yes = compose_op(c, "Mul", wanted, log_above(c, says));
+    int yes = compose_op(c, "Mul", compose_op(c, "Mul", wanted, compose_scalar(c, MISS_WEIGHT)),
+                         log_above(c, says));
     int no = compose_op(c, "Mul", compose_op(c, "Sub", one, wanted),
                         log_above(c, compose_op(c, "Sub", one, says)));
     return compose_op(c, "Neg", compose_op(c, "Add", yes, no), -1);
