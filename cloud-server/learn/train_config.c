@@ -115,6 +115,8 @@ const struct option_spec train_options[] = {
     OPTION_STRING(train_config, start, "",
                   "folder of another training or of a model, with whose weights this one begins; a "
                   "model learns as it is, its normalisations folded in"),
+    OPTION_F64(train_config, start_share, "0", 0, 1, "",
+               "superres: of start's weights in those that are measured and written"),
     OPTION_LIST(train_config, rate, schedule_part, schedule_part_options, 0, SCHEDULE_PARTS_MAX,
                 "learning rates, one part after the other; when empty, cosine from 0.002 "
                 "(superres: 0.0005; behind a model: 0.0002) behind a warm-up over a twentieth of "
@@ -240,6 +242,9 @@ static void check_segment(struct config *loaded, const struct train_config *conf
     if (*config->analytics.model)
         config_add_problem(loaded, "analytics.model",
                            "is for superres: nothing is behind a segmenter");
+    if (config->start_share > 0)
+        config_add_problem(loaded, "start_share",
+                           "is for superres: statistics of normalisations are not to be mixed");
 }
 
 static void check_superres(struct config *loaded, const struct train_config *config)
@@ -250,6 +255,8 @@ static void check_superres(struct config *loaded, const struct train_config *con
     else if (factor > 0 && (config->crop_width % factor || config->crop_height % factor))
         config_add_problem(loaded, "crop_width", "%ux%u is no multiple of damage.factors %u",
                            config->crop_width, config->crop_height, factor);
+    if (config->start_share > 0 && !*config->start)
+        config_add_problem(loaded, "start_share", "is of start, which is empty");
 }
 
 /* The list means another thing to each task. */

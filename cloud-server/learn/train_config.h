@@ -54,6 +54,7 @@ struct train_config {
     int pixel_loss; /* enum train_pixel_loss */
     struct train_analytics_config analytics;
     char *start;
+    double start_share;
     uint32_t seed;
     int precision; /* enum precision */
     uint32_t threads;

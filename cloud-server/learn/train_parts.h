@@ -48,6 +48,7 @@ struct train {
     enum net_form form;   /* that learns: NET_FOLDED where a finished model is gone on from */
     struct graph *model;  /* that form, with the weights of the last train_fold */
     struct graph *folded; /* the same folded, for one whole picture */
+    struct graph *origin; /* as model, with the weights of start; NULL: none of them are kept */
     struct plan *plan;    /* of a step */
 
     struct samples_config samples;

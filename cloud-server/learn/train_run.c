@@ -28,6 +28,7 @@ static int open_parts(struct train *train, struct error *err);
 static int open_device(struct train *train, struct error *err);
 static int make_graphs(struct train *train, struct error *err);
 static int make_plan(struct train *train, struct error *err);
+static int make_origin(struct train *train, struct error *err);
 static void set_samples(struct train *train);
 static int set_schedule(struct train *train, struct error *err);
 static int learn(struct train *train, const volatile sig_atomic_t *stop, struct error *err);
@@ -82,10 +83,31 @@ const struct tensor *train_input(const struct train *train, const char *name)
     return plan_input(train->plan, i);
 }
 
+static bool is_averaged(const struct train *train)
+{
+    return train->config->optimiser.average > 0;
+}
+
+/* What was learnt, moved back towards what it began with. Both graphs are made alike. */
+static void mix_origin(const struct train *train)
+{
+    float share = (float)train->config->start_share;
+    for (int v = 0; v < train->model->value_count; v++) {
+        const struct tensor *learnt = &train->model->values[v].constant;
+        const struct tensor *origin = &train->origin->values[v].constant;
+        float *to = learnt->data;
+        const float *from = origin->data;
+        for (int64_t i = 0; to && learnt->type == TENSOR_F32 && i < shape_elements(&learnt->shape); i++)
+            if (to[i] != from[i])
+                to[i] = (1 - share) * to[i] + share * from[i];
+    }
+}
+
 int train_fold(struct train *train, struct error *err)
 {
-    bool averaged = train->config->optimiser.average > 0;
-    int rc = train_store(train->plan, train->model, "", averaged, err);
+    int rc = train_store(train->plan, train->model, "", is_averaged(train), err);
+    if (rc >= 0 && train->origin)
+        mix_origin(train);
     return rc < 0 ? rc : net_fold(train->model, train->folded, err);
 }
 
@@ -117,7 +139,9 @@ static int open_parts(struct train *train, struct error *err)
         rc = train_golden_label(train, err);
     if (rc == 0)
         rc = make_graphs(train, err);
-    return rc < 0 ? rc : make_plan(train, err);
+    if (rc == 0)
+        rc = make_plan(train, err);
+    return rc < 0 || train->config->start_share == 0 ? rc : make_origin(train, err);
 }
 
 static void set_samples(struct train *train)
@@ -229,9 +253,21 @@ static int make_plan(struct train *train, struct error *err)
     return rc;
 }
 
+/* Through the plan, whose states every beginning overwrites. */
+static int make_origin(struct train *train, struct error *err)
+{
+    int rc = train_start_from(train, train->config->start, err);
+    if (rc == 0)
+        rc = graph_clone(&train->origin, train->model, err);
+    if (rc == 0)
+        rc = train_store(train->plan, train->origin, "", is_averaged(train), err);
+    return rc < 0 ? rc : 0;
+}
+
 static void close_parts(struct train *train)
 {
     plan_free(&train->plan);
+    graph_free(&train->origin);
     graph_free(&train->model);
     graph_free(&train->folded);
     device_close(&train->device);

@@ -273,6 +273,15 @@ static void a_restorer_learns_and_goes_on(void **state)
 
 /* Behind a restorer stands the segmenter that was trained before, by its labels and by its distance from
  * what it says of the source; then a training that begins with what another one learnt. */
+static void expect_other_files(const struct scratch *scratch, const char *one, const char *other)
+{
+    size_t size;
+    char *a = read_whole(scratch, one, &size), *b = read_whole(scratch, other, &size);
+    assert_memory_not_equal(a, b, size);
+    free(a);
+    free(b);
+}
+
 static void restoring_for_a_frozen_network(void **state)
 {
     const struct scratch *scratch = *state;
@@ -297,6 +306,13 @@ static void restoring_for_a_frozen_network(void **state)
     read_accuracies(scratch, "distant", accuracies);
     assert_true(first > accuracies[1] - 0.0002 && first < accuracies[1] + 0.0002);
     run(scratch, "no", "start=/tmp", 1, "start: /tmp: has no checkpoint");
+    run(scratch, "no", "start_share=0.5", 1, "start_share: is of start, which is empty");
+    snprintf(more, sizeof more, "start: %s\nstart_share: 1\n", scratch_path(scratch, "distant"));
+    say_more(scratch, more);
+    run(scratch, "nothing", NULL, 0, "model: done");
+    expect_equal_files(scratch, "distant/model/tiny.onnx", "nothing/model/tiny.onnx");
+    run(scratch, "half", "start_share=0.5", 0, "model: done");
+    expect_other_files(scratch, "distant/model/tiny.onnx", "half/model/tiny.onnx");
 
     snprintf(
         more, sizeof more,
@@ -310,12 +326,7 @@ static void restoring_for_a_frozen_network(void **state)
     read_accuracies(scratch, "straight", accuracies);
     assert_true(accuracies[1] > 0 && accuracies[1] < 1); /* mean IoU */
     run(scratch, "plain", "weights=plain", 0, "model: done");
-    size_t size;
-    char *a = read_whole(scratch, "straight/model/tiny.onnx", &size);
-    char *b = read_whole(scratch, "plain/model/tiny.onnx", &size);
-    assert_memory_not_equal(a, b, size);
-    free(a);
-    free(b);
+    expect_other_files(scratch, "straight/model/tiny.onnx", "plain/model/tiny.onnx");
 }
 
 /* A segmenter learns from received pictures, from a finished model on; both accuracies are measured, and what
