@@ -5,7 +5,7 @@
 #   CLIP=street.mp4   any clip, of a long one the first SECONDS_MAX; without it the sample video
 #   RUNG=256x192      the size that is sent; without it a third of each side
 #   KBPS=30           at which bitrate
-#   NETWORKS=a,b      networks (ONNX files) to restore with; without it the detector's x3
+#   NETWORKS=a,b      networks (ONNX files) to restore with; without it the detector's own
 # Leaves in build/demo-restore:
 #   pair.mp4          both beside each other: what was found, over what is found in the source (thin, white)
 #   tail90.svg        the accuracy that 90 % of frames reach, over the bitrate, by cloud-server eval
@@ -28,7 +28,7 @@ folder=$build/demo-restore
 keys=$folder/keys
 port=${DEMO_PORT:-5572}
 kbps=${KBPS:-30}
-networks=${NETWORKS:-$MODEL/restore/x3.onnx} # not in the card: docs/restoration.md says why
+networks=${NETWORKS:-$MODEL/restore/x2.onnx,$MODEL/restore/x3.onnx,$MODEL/restore/x4.onnx} # those of its card
 server=
 
 stop_server() {

@@ -13,6 +13,11 @@ $(B)/test/bench/restore_stream: $(B)/obj/tests/bench/restore_stream.o \
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
 
+.PHONY: restore-models
+restore-models: deps-build ## folders of third-party models, to train restoration for them: build/models
+	@$(MAKE) --no-print-directory all
+	@B=$(B) TEST_DATA=$(TEST_DATA) tests/bench/restore_models.sh
+
 .PHONY: bench-restore
 bench-restore: deps-test ## what restoration saves in bits and brings back in accuracy, on the CamVid video
 	@mk/deps.sh $(PACKAGES_RESTORE)

@@ -44,8 +44,8 @@ $(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degra
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
-$(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o $(B)/obj/tests/fuzz/arm_fuzz.o: CPPFLAGS += -Icloud-server
-$(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline
+$(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o $(B)/obj/tests/fuzz/arm_fuzz.o: CPPFLAGS += -Icloud-server -Itests
+$(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline -Itests
 
 # Pipeline tests share one harness (start, wait, stop processes by id).
 $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harness.o $(B)/obj/tests/pipeline/client.o \

@@ -1,5 +1,6 @@
 /* bad input: what comes from outside may be anything; each case here goes through the real binaries.
  * Nothing crashes or hangs, the message says what, where and what to do, and other streams go on. */
+#include "card_text.h"
 #include "client.h"
 
 #include <fcntl.h>
@@ -265,11 +266,8 @@ static void make_model(const struct scratch *scratch, const char *name, const vo
     snprintf(folder, folder_bytes, "%s/%s", scratch->folder, name);
     assert_int_equal(mkdir(folder, 0700), 0);
     snprintf(path, sizeof path, "%s/card.yaml", folder);
-    FILE *card = fopen("models/street_det/card.yaml", "r");
-    assert_non_null(card);
-    size_t got = fread(bytes, 1, sizeof bytes, card);
-    fclose(card);
-    write_file(path, bytes, got);
+    assert_non_null(card_text_read("models/street_det/card.yaml", bytes, sizeof bytes));
+    write_file(path, bytes, strlen(bytes));
     char *key = NULL, *line = strtok_r(bytes, "\n", &key);
     while (line && strncmp(line, "file: ", 6) != 0)
         line = strtok_r(NULL, "\n", &key);
@@ -278,7 +276,7 @@ static void make_model(const struct scratch *scratch, const char *name, const vo
     write_file(path, onnx, size);
     FILE *sample = fopen("models/street_det/sample.jpg", "r");
     if (sample) {
-        got = fread(bytes, 1, sizeof bytes, sample);
+        size_t got = fread(bytes, 1, sizeof bytes, sample);
         fclose(sample);
         snprintf(path, sizeof path, "%s/sample.jpg", folder);
         write_file(path, bytes, got);

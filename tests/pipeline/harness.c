@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "base/clock.h"
+#include "card_text.h"
 #include "media/record.h"
 #include "net/keys.h"
 #include <arpa/inet.h>
@@ -466,9 +467,9 @@ void file_copy(const char *from, const char *to)
 
 void model_copy(const struct scratch *scratch, const char *name, const char *network)
 {
-    static const char *const files[] = { "card.yaml", "street_det.onnx", "sample.jpg" };
+    static const char *const files[] = { "street_det.onnx", "sample.jpg" };
     const char *slash = strrchr(network, '/'), *base = slash ? slash + 1 : network;
-    char from[64], folder[512], path[1024];
+    char from[64], folder[512], path[1024], text[8192];
     snprintf(folder, sizeof folder, "%s", scratch_path(scratch, name));
     snprintf(path, sizeof path, "%s/restore", folder);
     assert_int_equal(mkdir(folder, 0700), 0);
@@ -481,8 +482,9 @@ void model_copy(const struct scratch *scratch, const char *name, const char *net
     snprintf(path, sizeof path, "%s/restore/%s", folder, base);
     file_copy(network, path);
     snprintf(path, sizeof path, "%s/card.yaml", folder);
-    FILE *card = fopen(path, "a");
+    assert_non_null(card_text_read("models/street_det/card.yaml", text, sizeof text));
+    FILE *card = fopen(path, "w");
     assert_non_null(card);
-    assert_true(fprintf(card, "\nrestore: [restore/%s]\n", base) > 0);
+    assert_true(fprintf(card, "%s\nrestore: [restore/%s]\n", text, base) > 0);
     assert_int_equal(fclose(card), 0);
 }

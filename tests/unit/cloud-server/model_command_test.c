@@ -1,5 +1,6 @@
 /* `cloud-server model` through the command line's own parser: exit status and what is printed. */
 #include "analyse/model.h"
+#include "card_text.h"
 #include "graph/compose.h"
 #include "onnx/write.h"
 #include "ops/op.h"
@@ -191,7 +192,7 @@ static void write_network(const char *path, int64_t times)
     graph_free(&c.graph);
 }
 
-static void copy_file(const char *from, const char *to, const char *more)
+static void copy_file(const char *from, const char *to)
 {
     static char block[1u << 20];
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
@@ -199,9 +200,19 @@ static void copy_file(const char *from, const char *to, const char *more)
         fail_msg("cannot copy %s to %s", from, to);
     for (size_t count; (count = fread(block, 1, sizeof block, in)) > 0;)
         assert_int_equal(fwrite(block, 1, count, out), count);
-    assert_true(fputs(more, out) >= 0);
     assert_int_equal(fclose(out), 0);
     fclose(in);
+}
+
+/* The shipped card with networks of its own. */
+static void write_card(const char *path, const char *networks)
+{
+    char text[8192];
+    assert_non_null(card_text_read(SHIPPED "/card.yaml", text, sizeof text));
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_true(fprintf(out, "%s\nrestore: %s\n", text, networks) > 0);
+    assert_int_equal(fclose(out), 0);
 }
 
 /* The shipped model with networks in its card: one that can restore, and one that cannot. */
@@ -216,9 +227,9 @@ static void test_networks(void **state)
     assert_int_equal(mkdir(inner, 0700), 0);
     for (int i = 0; i < COUNT; i++)
         snprintf(paths[i], sizeof paths[i], "%s/%s", inner, names[i]);
-    copy_file(SHIPPED "/card.yaml", paths[CARD], "\nrestore: [x2.onnx]\n");
-    copy_file(SHIPPED "/street_det.onnx", paths[NETWORK], "");
-    copy_file(SHIPPED "/sample.jpg", paths[SAMPLE], "");
+    write_card(paths[CARD], "[x2.onnx]");
+    copy_file(SHIPPED "/street_det.onnx", paths[NETWORK]);
+    copy_file(SHIPPED "/sample.jpg", paths[SAMPLE]);
     write_network(paths[X2], 2);
     write_network(paths[X9], 9);
 
@@ -229,7 +240,7 @@ static void test_networks(void **state)
     assert_says("\nrestore x2.onnx: x2, 3 parameters, 256x192 to 512x384 in 0.00 GFLOP\n");
     assert_says("of peak");
 
-    copy_file(SHIPPED "/card.yaml", paths[CARD], "\nrestore: [x9.onnx, x2.onnx]\n");
+    write_card(paths[CARD], "[x9.onnx, x2.onnx]");
     assert_int_equal(run("check", inner, NULL), 1);
     assert_says("FAIL  restore x9.onnx: ");
     assert_says("/x9.onnx: of a picture of 256x192 it makes none that is 1 to 8 times");

@@ -4,6 +4,7 @@
  * by ONNX Runtime with another resizer, hence the tolerances. */
 #include "analyse/model.h"
 #include "analyse/prepare.h"
+#include "card_text.h"
 #include "media/record.h"
 #include <math.h>
 #include <setjmp.h>
@@ -53,10 +54,7 @@ static void write_card(const char *text)
 static void write_shipped_card(const char *from, const char *to)
 {
     static char card[CARD_BYTES], changed[CARD_BYTES];
-    FILE *in = fopen(SHIPPED "/" CARD_FILE_NAME, "r");
-    assert_non_null(in);
-    card[fread(card, 1, sizeof card - 1, in)] = '\0';
-    fclose(in);
+    assert_non_null(card_text_read(SHIPPED "/" CARD_FILE_NAME, card, sizeof card));
     const char *at = strstr(card, from);
     if (!at)
         fail_msg("the shipped card has no \"%s\"", from);

@@ -5,6 +5,7 @@
  * the model's card serve where the word for them stands. The model is this repository's, with another
  * card where the test is about cards, the x1 and x2 networks are written here, FSRCNN is another
  * maker's. */
+#include "card_text.h"
 #include "devices/restorer.h"
 #include "onnx/write.h"
 #include "restore_rig.h"
@@ -283,13 +284,7 @@ static void test_bad_networks_are_refused(void **state)
 static void write_model(const char *networks)
 {
     char card[4096], path[PATH_BYTES];
-    FILE *in = fopen(SHIPPED "/" CARD_FILE_NAME, "r");
-    assert_non_null(in);
-    card[fread(card, 1, sizeof card - 1, in)] = '\0';
-    fclose(in);
-    char *own = strstr(card, "\nrestore:"); /* a line with networks of its own gives way */
-    if (own)
-        memset(own + 1, ' ', strcspn(own + 1, "\n"));
+    assert_non_null(card_text_read(SHIPPED "/" CARD_FILE_NAME, card, sizeof card));
     copy_file(SHIPPED "/street_det.onnx", "street_det.onnx");
     in_folder(path, CARD_FILE_NAME);
     FILE *out = fopen(path, "w");
@@ -359,14 +354,23 @@ static void test_networks_of_the_card(void **state)
     expect_kind(RESTORE_NONE, "");
     close_runner(NULL);
 
-    /* The shipped card has none: the model gets what was received. */
+    /* The card names none: the model gets what was received. */
+    write_model("[]");
     start_well((const char *[]){ CARD, NULL }, FALLBACK_AUTO);
     assert_false(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_NONE, "");
     close_runner(NULL);
+    model_folder = folder;
     start_well((const char *[]){ CARD, NULL }, FALLBACK_BICUBIC);
     assert_true(run_picture(half, SAMPLE_WIDTH, SAMPLE_HEIGHT));
     expect_kind(RESTORE_BICUBIC, "");
+    close_runner(NULL);
+
+    /* The shipped model has its own. */
+    start_well((const char *[]){ CARD, NULL }, FALLBACK_AUTO);
+    assert_true(run_picture(quarter, SAMPLE_WIDTH, SAMPLE_HEIGHT));
+    expect_kind(RESTORE_NETWORK, "");
+    assert_string_equal(reply.network, "x4");
     picture_unref(&full);
     picture_unref(&half);
     picture_unref(&third);
