@@ -28,7 +28,7 @@ folder=$build/demo-restore
 keys=$folder/keys
 port=${DEMO_PORT:-5572}
 kbps=${KBPS:-30}
-networks=${NETWORKS:-$MODEL/restore/x2.onnx,$MODEL/restore/x3.onnx,$MODEL/restore/x4.onnx} # those of its card
+networks=${NETWORKS:-$(echo "$MODEL"/restore/*.onnx | tr ' ' ',')}
 server=
 
 stop_server() {
