@@ -8,7 +8,7 @@
  * all workers (20, 40 and 80 ms) the simulated throughput is the same to 0.1 %.
  *
  * A second job, see CHOOSE_SECOND_JOB_BELOW_NS: to the worker that is expected to be free first,
- * since the picture would go there anyway. */
+ * since the picture would go there anyway; behind an idle job only if that is done as soon. */
 #include "devices/choose.h"
 
 #include "devices/orders.h"
@@ -35,7 +35,8 @@ size_t choose_worker(const struct worker_load *loads, size_t count, size_t waiti
         return idle;
     size_t soon = soonest_free(loads, count, now_ns);
     if (soon != CHOOSE_NONE && loads[soon].jobs < WORKER_JOBS_MAX &&
-        loads[soon].mean_ns < CHOOSE_SECOND_JOB_BELOW_NS)
+        loads[soon].mean_ns < CHOOSE_SECOND_JOB_BELOW_NS &&
+        free_at_ns(&loads[soon], now_ns) < now_ns + CHOOSE_SECOND_JOB_BELOW_NS)
         return soon;
     return CHOOSE_NONE;
 }
@@ -114,12 +115,12 @@ static bool faster_ones_finish_all(const struct worker_load *loads, size_t count
 /* Busy, of known speed, and not so late that something must be wrong with it. */
 static bool is_predictable(const struct worker_load *load, uint64_t now_ns)
 {
-    return load->ready && load->jobs > 0 && load->mean_ns > 0 &&
-           now_ns <= load->begun_ns + 2 * load->mean_ns;
+    return load->ready && load->jobs > 0 && load->mean_ns > 0 && load->work_ns > 0 &&
+           now_ns <= load->begun_ns + 2 * load->work_ns;
 }
 
 static uint64_t free_at_ns(const struct worker_load *load, uint64_t now_ns)
 {
-    uint64_t end_ns = load->begun_ns + load->mean_ns;
+    uint64_t end_ns = load->begun_ns + load->work_ns;
     return (end_ns > now_ns ? end_ns : now_ns) + (load->jobs - 1) * load->mean_ns;
 }

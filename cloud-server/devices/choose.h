@@ -3,6 +3,7 @@
 #ifndef RUNESPOOR_DEVICES_CHOOSE_H
 #define RUNESPOOR_DEVICES_CHOOSE_H
 
+#include "devices/pool.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,11 +19,14 @@
 struct worker_load {
     bool ready;
     uint32_t jobs;     /* inside the worker */
-    uint64_t begun_ns; /* when the one at work began; jobs > 0 */
-    uint64_t mean_ns;  /* per picture, lately; 0: none finished yet */
+    bool idle;         /* the one at work is an idle job; this and the next two only if jobs > 0 */
+    uint64_t begun_ns; /* when it began */
+    uint64_t work_ns;  /* how long it should take; 0: nobody knows */
+    uint64_t mean_ns;  /* per live picture, lately; 0: none finished yet */
+    uint64_t idle_mean_ns[POOL_MODELS_MAX]; /* the same of idle jobs (idle.h), which are others */
 };
 
-/* The index of the worker to give the next of `waiting` (>= 1) pictures to, or CHOOSE_NONE: keep it.
+/* The index of the worker to give the next of `waiting` (>= 1) live pictures to, or CHOOSE_NONE: keep it.
  * room_left: no stream is at its limit, so that keeping a picture drops none. *again_ns is then the
  * time at which to ask again even if nothing has happened until then, or 0. */
 size_t choose_worker(const struct worker_load *loads, size_t count, size_t waiting, bool room_left,

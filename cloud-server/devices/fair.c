@@ -44,12 +44,16 @@ struct job *fair_take(struct fair *fair)
 {
     struct fair_queue *queue = fair_next(fair);
     assert(queue && queue->depth > 0);
-    struct job *job = remove_oldest(fair, queue);
-    if (queue->depth > 0) {
-        TAILQ_REMOVE(&fair->ring, queue, turn);
-        TAILQ_INSERT_TAIL(&fair->ring, queue, turn);
-    }
-    return job;
+    fair_pass(fair);
+    return remove_oldest(fair, queue);
+}
+
+void fair_pass(struct fair *fair)
+{
+    struct fair_queue *queue = fair_next(fair);
+    assert(queue);
+    TAILQ_REMOVE(&fair->ring, queue, turn);
+    TAILQ_INSERT_TAIL(&fair->ring, queue, turn);
 }
 
 struct job *fair_drop_oldest(struct fair *fair, struct fair_queue *queue)

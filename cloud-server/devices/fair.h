@@ -56,6 +56,8 @@ void fair_put_back(struct fair *fair, struct fair_queue *queue, struct job *job)
 struct fair_queue *fair_next(const struct fair *fair);
 /* Takes the oldest job of the queue whose turn it is, which ends its turn; not when nothing waits. */
 struct job *fair_take(struct fair *fair);
+/* Ends the turn of the queue whose turn it is, without taking anything; not when nothing waits. */
+void fair_pass(struct fair *fair);
 /* Takes the oldest job of one queue without ending a turn; NULL when it is empty. */
 struct job *fair_drop_oldest(struct fair *fair, struct fair_queue *queue);
 

@@ -1,5 +1,5 @@
 /* pool: streams, their jobs and whose turn it is. The workers are worker_link.c's, the rules are
- * fair.c's (which picture) and choose.c's (which worker).
+ * fair.c's (which picture), choose.c's (which worker) and idle.c's (when one may have an idle job).
  *
  * A job belongs to its stream's array and is in exactly one place: free, in the stream's queue, or
  * inside a worker. Callbacks may call anything of pool.h, so nothing is in between when one is
@@ -14,21 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int init_pool(struct pool *pool, const struct pool_config *config,
-                     const struct pool_model *models, size_t model_count, const char *program,
-                     struct error *err);
 #define NETWORK_WORD "network "
 #define RESTORED_BYTES (sizeof NETWORK_WORD + ORDER_NETWORK_BYTES)
 
-static void make_metrics(struct pool *pool);
-static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err);
-static int check_names(const struct pool *pool, struct error *err);
-static void free_pool(struct pool *pool);
+/* The worker for the next picture that waits, or CHOOSE_NONE, and when to ask again. */
+typedef size_t choose_fn(struct pool *pool, uint64_t *again_ns);
+
+static struct pool_turns *turns_of(struct pool_stream *stream);
+static int open_stream(struct pool_stream **out, const struct pool_stream *as, const char *name,
+                       size_t jobs, struct error *err);
+static void drop_beyond(struct pool_stream *stream, size_t depth);
 static int use_memory(struct pool_stream *stream, const struct picture *picture, struct error *err);
+static void leave_memory(struct pool_stream *stream);
 static void release_memory(struct pool *pool, struct shared_memory *memory);
 static void release_stream(struct pool_stream *stream);
 static void dispatch(struct pool *pool);
-static size_t choose(struct pool *pool, uint64_t *again_ns);
+static void give_out(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
+                     uint64_t *again_ns);
+static size_t choose_live(struct pool *pool, uint64_t *again_ns);
+static size_t choose_idle(struct pool *pool, uint64_t *again_ns);
+static void look_ahead(const struct pool *pool, struct idle_forecast *forecast, uint64_t now_ns);
 static void on_again(uv_timer_t *timer);
 static void tell(struct job *job, const struct job_result *result);
 static void finish_job(struct job *job, const struct job_result *result);
@@ -47,9 +52,9 @@ int pool_open(struct pool **out, uv_loop_t *loop, const struct pool_config *conf
         return error_set(err, ERROR_MEMORY, "pool", "no room for %zu bytes", sizeof *pool);
     pool->loop = loop;
     pool->metrics = metrics;
-    int failed = init_pool(pool, config, models, model_count, program, err);
+    int failed = pool_init(pool, config, models, model_count, program, err);
     if (failed) {
-        free_pool(pool);
+        pool_free(pool);
         return failed;
     }
     uv_timer_init(loop, &pool->again);
@@ -98,37 +103,23 @@ size_t pool_model_count(const struct pool *pool)
     return pool->model_count;
 }
 
-int pool_stream_open(struct pool *pool, struct pool_stream **out, const char *name, size_t model,
+int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err)
 {
-    assert(out && name && model < pool->model_count && done && !pool->closing);
-    if (pool->stream_count == POOL_STREAMS_MAX)
-        return error_set(err, ERROR_LIMIT, name, "%u streams are analysed already", POOL_STREAMS_MAX);
+    const struct pool_stream as = { .pool = pool, .model = model, .done = done, .arg = arg };
     /* Waiting ones, the one that pushes the oldest out, and those inside workers. */
-    size_t jobs = pool->queue_per_stream + 1 + WORKER_JOBS_MAX * pool->worker_count;
-    struct pool_stream *stream = calloc(1, sizeof *stream + jobs * sizeof stream->jobs[0]);
-    char *own_name = strdup(name);
-    if (!stream || !own_name) {
-        free(own_name);
-        free(stream);
-        return error_set(err, ERROR_MEMORY, name, "no room for %zu jobs", jobs);
-    }
-    stream->pool = pool;
-    stream->name = own_name;
-    stream->model = model;
-    stream->done = done;
-    stream->arg = arg;
-    stream->holds = 1;
-    fair_queue_init(&stream->queue);
-    TAILQ_INIT(&stream->free_jobs);
-    for (size_t i = 0; i < jobs; i++) {
-        stream->jobs[i].stream = stream;
-        TAILQ_INSERT_TAIL(&stream->free_jobs, &stream->jobs[i], link);
-    }
-    TAILQ_INSERT_TAIL(&pool->streams, stream, link);
-    pool->stream_count++;
-    *out = stream;
-    return 0;
+    return open_stream(stream, &as, name,
+                       pool->queue_per_stream + 1 + WORKER_JOBS_MAX * pool->worker_count, err);
+}
+
+int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                   pool_done_fn *done, void *arg, struct error *err)
+{
+    const struct pool_stream as = {
+        .pool = pool, .model = model, .idle = true, .done = done, .arg = arg
+    };
+    /* Waiting ones, and one inside each worker. */
+    return open_stream(stream, &as, name, POOL_IDLE_WAITING_MAX + pool->worker_count, err);
 }
 
 int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
@@ -137,11 +128,14 @@ int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *pic
     struct pool *pool = stream->pool;
     if (stream->closing)
         return error_set(err, ERROR_END, stream->name, "it is being closed");
+    if (stream->idle && pool->idle.fair.waiting >= POOL_IDLE_WAITING_MAX)
+        return error_set(err, ERROR_AGAIN, stream->name,
+                         "%zu pictures wait for an idle worker already", pool->idle.fair.waiting);
     int failed = use_memory(stream, picture, err);
     if (failed)
         return failed;
     struct job *job = TAILQ_FIRST(&stream->free_jobs);
-    assert(job); /* see pool_stream_open for their number */
+    assert(job); /* see pool_stream_open and pool_idle_open for their number */
     TAILQ_REMOVE(&stream->free_jobs, job, link);
     stream->holds++;
     stream->memory->users++;
@@ -151,14 +145,14 @@ int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *pic
                          .camera = camera,
                          .ticket = ticket,
                          .submitted_ns = clock_now_ns() };
-    fair_put(&pool->fair, &stream->queue, job);
+    fair_put(&turns_of(stream)->fair, &stream->queue, job);
+    if (stream->idle)
+        leave_memory(stream); /* a worker has no more than WORKER_POOLS_MAX */
+    else
+        idle_note_arrival(&stream->arrivals, job->submitted_ns);
     dispatch(pool);
-
-    stream->holds++; /* a callback may close the stream */
-    while (stream->queue.depth > pool->queue_per_stream)
-        drop_job(fair_drop_oldest(&pool->fair, &stream->queue), JOB_DROPPED_QUEUE,
-                 "a newer picture took its place");
-    release_stream(stream);
+    if (!stream->idle)
+        drop_beyond(stream, pool->queue_per_stream);
     return 0;
 }
 
@@ -178,10 +172,10 @@ void pool_stream_close(struct pool_stream **closed)
     assert(!stream->closing);
     stream->closing = true;
     TAILQ_REMOVE(&pool->streams, stream, link);
-    pool->stream_count--;
+    turns_of(stream)->stream_count--;
 
     struct job *job;
-    while ((job = fair_drop_oldest(&pool->fair, &stream->queue)))
+    while ((job = fair_drop_oldest(&turns_of(stream)->fair, &stream->queue)))
         drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
     for (size_t i = 0; i < pool->worker_count; i++)
         for (size_t j = 0; j < pool->workers[i].load->jobs; j++) {
@@ -191,9 +185,7 @@ void pool_stream_close(struct pool_stream **closed)
                                                 .reason = "the stream has ended",
                                                 .wait_us = waited_us(job, clock_now_ns()) });
         }
-    if (stream->memory)
-        release_memory(pool, stream->memory);
-    stream->memory = NULL;
+    leave_memory(stream);
     release_stream(stream);
 }
 
@@ -250,9 +242,10 @@ void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, 
                                  .worker = (uint32_t)link->index,
                                  .restored = restored,
                                  .fallback = reply->fallback };
-    if (analysis)
+    if (analysis && !job->stream->idle)
         metric_counter_add(served->by[reply->restored], 1);
-    metric_histogram_observe_us(pool->wait, result.wait_us);
+    if (!job->stream->idle)
+        metric_histogram_observe_us(pool->wait, result.wait_us);
     finish_job(job, &result);
 }
 
@@ -268,7 +261,7 @@ void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, 
         else if (job->tries == JOB_TRIES_MAX)
             given_up = job;
         else
-            fair_put_back(&pool->fair, &job->stream->queue, job);
+            fair_put_back(&turns_of(job->stream)->fair, &job->stream->queue, job);
     }
     char reason[ERROR_TEXT_BYTES];
     snprintf(reason, sizeof reason, "%u workers were lost over it, the last one: %s", JOB_TRIES_MAX,
@@ -292,107 +285,56 @@ void pool_handle_closed(struct pool *pool)
         return;
     void (*done)(void *arg) = pool->on_closed;
     void *arg = pool->closed_arg;
-    free_pool(pool);
+    pool_free(pool);
     done(arg);
 }
 
-/* Everything but what belongs to the loop. */
-static int init_pool(struct pool *pool, const struct pool_config *config,
-                     const struct pool_model *models, size_t model_count, const char *program,
-                     struct error *err)
+static struct pool_turns *turns_of(struct pool_stream *stream)
 {
-    TAILQ_INIT(&pool->streams);
-    fair_init(&pool->fair, config->queue_per_stream);
-    pool->queue_per_stream = config->queue_per_stream;
-    pool->round_robin = config->round_robin;
-    pool->program = strdup(program);
-    if (!pool->program)
-        return error_set(err, ERROR_MEMORY, "pool", "no room for the program's name");
-    if (model_count > POOL_MODELS_MAX)
-        return error_set(err, ERROR_LIMIT, "pool", "%zu models, at most %u can be served",
-                         model_count, POOL_MODELS_MAX);
-    for (; pool->model_count < model_count; pool->model_count++) {
-        size_t i = pool->model_count;
-        int failed = pool_served_init(&pool->models[i], &models[i], pool->metrics, err);
-        if (failed)
-            return failed; /* free_pool frees what there is of it */
-    }
-    make_metrics(pool);
-    return init_workers(pool, &config->devices, err);
+    return stream->idle ? &stream->pool->idle : &stream->pool->live;
 }
 
-static void make_metrics(struct pool *pool)
+/* Opens a stream with so many jobs; as tells the rest of it. */
+static int open_stream(struct pool_stream **out, const struct pool_stream *as, const char *name,
+                       size_t jobs, struct error *err)
 {
-    static const char *const words[] = {
-        [JOB_DONE] = "done",
-        [JOB_DROPPED_QUEUE] = "dropped_queue",
-        [JOB_DROPPED_WORKER] = "dropped_worker",
-        [JOB_DROPPED_CLOSED] = "dropped_closed",
-        [JOB_FAILED] = "failed",
-    };
-    pool->workers_ready = metrics_gauge(pool->metrics, "server_workers_ready",
-                                        "worker processes that take pictures", NULL, 0);
-    pool->queue_pictures = metrics_gauge(pool->metrics, "server_pool_queue_pictures",
-                                         "pictures of all streams that wait for a worker", NULL, 0);
-    pool->wait = metrics_histogram(pool->metrics, "server_pool_wait_seconds",
-                                   "time that a picture waited for a worker", NULL, 0);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        struct metric_label label = { "status", words[i] };
-        pool->jobs_ended[i] = metrics_counter(pool->metrics, "server_pool_jobs_total",
-                                              "pictures by what became of them", &label, 1);
+    struct pool *pool = as->pool;
+    assert(out && name && as->model < pool->model_count && as->done && !pool->closing);
+    struct pool_stream *stream = calloc(1, sizeof *stream + jobs * sizeof stream->jobs[0]);
+    char *own_name = strdup(name);
+    if (!stream || !own_name) {
+        free(own_name);
+        free(stream);
+        return error_set(err, ERROR_MEMORY, name, "no room for %zu jobs", jobs);
     }
-}
-
-static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err)
-{
-    static const struct device_config one_cpu = { .kind = DEVICE_CPU };
-    const struct device_config *list = devices->count > 0 ? devices->items : &one_cpu;
-    size_t count = devices->count > 0 ? devices->count : 1;
-    uint32_t threads[POOL_WORKERS_MAX];
-    if (count > POOL_WORKERS_MAX)
-        return error_set(err, ERROR_LIMIT, "pool.devices", "%zu, at most %u are possible", count,
-                         POOL_WORKERS_MAX);
-    pool->workers = calloc(count, sizeof *pool->workers);
-    if (!pool->workers)
-        return error_set(err, ERROR_MEMORY, "pool", "no room for %zu workers", count);
-    uint32_t processors = pool_count_processors(), sum = 0;
-    pool_share_threads(list, count, processors, threads);
-    for (; pool->worker_count < count; pool->worker_count++) {
-        size_t i = pool->worker_count;
-        int failed = worker_link_init(&pool->workers[i], pool, i, &list[i], threads[i], err);
-        if (failed)
-            return failed;
-        sum += threads[i];
+    *stream = *as;
+    if (turns_of(stream)->stream_count == POOL_STREAMS_MAX) {
+        free(own_name);
+        free(stream);
+        return error_set(err, ERROR_LIMIT, name, "%u streams are analysed already", POOL_STREAMS_MAX);
     }
-    if (sum > processors)
-        log_warn("pool", "cpu workers have more threads than there are processors",
-                 LOG_U64("threads", sum), LOG_U64("processors", processors));
-    return check_names(pool, err);
-}
-
-static int check_names(const struct pool *pool, struct error *err)
-{
-    for (size_t i = 0; i < pool->worker_count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(pool->workers[i].name, pool->workers[j].name) == 0)
-                return error_set(err, ERROR_CONFIG, "pool.devices",
-                                 "two of them are named %s: give each its own name",
-                                 pool->workers[i].name);
+    stream->name = own_name;
+    stream->holds = 1;
+    fair_queue_init(&stream->queue);
+    TAILQ_INIT(&stream->free_jobs);
+    for (size_t i = 0; i < jobs; i++) {
+        stream->jobs[i].stream = stream;
+        TAILQ_INSERT_TAIL(&stream->free_jobs, &stream->jobs[i], link);
+    }
+    TAILQ_INSERT_TAIL(&pool->streams, stream, link);
+    turns_of(stream)->stream_count++;
+    *out = stream;
     return 0;
 }
 
-static void free_pool(struct pool *pool)
+/* Drops the oldest of a stream's waiting pictures while there are more than depth. */
+static void drop_beyond(struct pool_stream *stream, size_t depth)
 {
-    for (size_t i = 0; i < pool->worker_count; i++)
-        worker_link_finish(&pool->workers[i]);
-    free(pool->workers);
-    for (size_t i = 0; i < POOL_MODELS_MAX; i++) {
-        pool_served_finish(&pool->models[i]);
-        free(pool->classes[i].block);
-        free(pool->classes[i].names);
-    }
-    free(pool->program);
-    free(pool);
+    stream->holds++; /* a callback may close the stream */
+    while (stream->queue.depth > depth)
+        drop_job(fair_drop_oldest(&turns_of(stream)->fair, &stream->queue), JOB_DROPPED_QUEUE,
+                 "a newer picture took its place");
+    release_stream(stream);
 }
 
 /* Makes stream->memory that of picture. */
@@ -409,10 +351,16 @@ static int use_memory(struct pool_stream *stream, const struct picture *picture,
     if (!memory)
         return error_set(err, ERROR_LIMIT, stream->name, "%u picture pools are in use already",
                          WORKER_POOLS_MAX);
-    if (stream->memory)
-        release_memory(stream->pool, stream->memory);
+    leave_memory(stream);
     stream->memory = memory;
     return 0;
+}
+
+static void leave_memory(struct pool_stream *stream)
+{
+    if (stream->memory)
+        release_memory(stream->pool, stream->memory);
+    stream->memory = NULL;
 }
 
 static void release_memory(struct pool *pool, struct shared_memory *memory)
@@ -438,15 +386,11 @@ static void release_stream(struct pool_stream *stream)
 static void dispatch(struct pool *pool)
 {
     uint64_t again_ns = 0;
-    while (pool->fair.waiting > 0) {
-        size_t index = choose(pool, &again_ns);
-        if (index == CHOOSE_NONE)
-            break;
-        struct job *job = fair_take(&pool->fair);
-        if (worker_link_give(&pool->workers[index], job))
-            fair_put_back(&pool->fair, &job->stream->queue, job); /* that worker is not ready now */
-    }
-    metric_gauge_set(pool->queue_pictures, (double)pool->fair.waiting);
+    give_out(pool, &pool->live, choose_live, &again_ns);
+    if (pool->live.fair.waiting == 0)
+        give_out(pool, &pool->idle, choose_idle, &again_ns);
+    metric_gauge_set(pool->live.waiting, (double)pool->live.fair.waiting);
+    metric_gauge_set(pool->idle.waiting, (double)pool->idle.fair.waiting);
     if (again_ns != 0) {
         uint64_t now_ns = clock_now_ns();
         uint64_t wait_ms = again_ns > now_ns ? (again_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
@@ -454,14 +398,59 @@ static void dispatch(struct pool *pool)
     }
 }
 
-static size_t choose(struct pool *pool, uint64_t *again_ns)
+/* Gives out what waits in these turns, to the workers that choose names, until it names none. */
+static void give_out(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
+                     uint64_t *again_ns)
 {
-    for (size_t i = 0; i < pool->worker_count; i++)
-        pool->loads[i].ready = worker_link_is_ready(&pool->workers[i]);
+    while (turns->fair.waiting > 0) {
+        for (size_t i = 0; i < pool->worker_count; i++)
+            pool->loads[i].ready = worker_link_is_ready(&pool->workers[i]);
+        size_t index = choose(pool, again_ns);
+        if (index == CHOOSE_NONE)
+            break;
+        struct job *job = fair_take(&turns->fair);
+        if (worker_link_give(&pool->workers[index], job))
+            fair_put_back(&turns->fair, &job->stream->queue, job); /* that worker is not ready now */
+    }
+}
+
+static size_t choose_live(struct pool *pool, uint64_t *again_ns)
+{
     if (pool->round_robin)
         return choose_in_turn(pool->loads, pool->worker_count, &pool->turn);
-    return choose_worker(pool->loads, pool->worker_count, pool->fair.waiting, pool->fair.full == 0,
-                         clock_now_ns(), again_ns);
+    return choose_worker(pool->loads, pool->worker_count, pool->live.fair.waiting,
+                         pool->live.fair.full == 0, clock_now_ns(), again_ns);
+}
+
+/* A stream whose next picture must wait lets the others go first: theirs may be for a faster model. */
+static size_t choose_idle(struct pool *pool, uint64_t *again_ns)
+{
+    struct fair *fair = &pool->idle.fair;
+    const struct fair_queue *first = fair_next(fair);
+    uint64_t now_ns = clock_now_ns();
+    struct idle_forecast forecast;
+    look_ahead(pool, &forecast, now_ns);
+    do {
+        const struct job *job = TAILQ_FIRST(&fair_next(fair)->jobs);
+        uint64_t ask_ns;
+        size_t index = idle_choose(pool->loads, pool->worker_count, job->stream->model, &forecast,
+                                   job->submitted_ns, now_ns, &ask_ns);
+        if (index != CHOOSE_NONE)
+            return index;
+        if (ask_ns != 0 && (*again_ns == 0 || ask_ns < *again_ns))
+            *again_ns = ask_ns;
+        fair_pass(fair);
+    } while (fair_next(fair) != first);
+    return CHOOSE_NONE;
+}
+
+/* In turn nothing is foreseen, so that any worker without a job will do for an idle one. */
+static void look_ahead(const struct pool *pool, struct idle_forecast *forecast, uint64_t now_ns)
+{
+    idle_forecast_init(forecast);
+    const struct pool_stream *stream = pool->round_robin ? NULL : TAILQ_FIRST(&pool->streams);
+    for (; stream; stream = TAILQ_NEXT(stream, link))
+        idle_forecast_add(forecast, &stream->arrivals, now_ns);
 }
 
 static void on_again(uv_timer_t *timer)
@@ -475,7 +464,7 @@ static void tell(struct job *job, const struct job_result *result)
     struct pool_stream *stream = job->stream;
     assert(!job->told);
     job->told = true;
-    metric_counter_add(stream->pool->jobs_ended[result->status], 1);
+    metric_counter_add(turns_of(stream)->ended[result->status], 1);
     stream->done(stream->arg, job->ticket, job->picture, result);
 }
 

@@ -3,10 +3,11 @@
  * Each worker is a child process (`cloud-server worker`, the same binary) that owns one device.
  * Pictures and analyses lie in shared memory, orders go over a socket pair. Jobs are served first
  * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
- * and a slow worker is spared what a faster one would finish sooner (choose.h). A worker that dies
- * or hangs is killed, its jobs go to others (JOB_TRIES_MAX times), and it is started again with
- * backoff. Everything here runs on the loop thread, which has to live as long as the pool: the
- * kernel kills a worker when the thread that started it ends. */
+ * and a slow worker is spared what a faster one would finish sooner (choose.h). Idle streams get what
+ * live ones do not miss (idle.h). A worker that dies or hangs is killed, its jobs go to others
+ * (JOB_TRIES_MAX times), and it is started again with backoff. Everything here runs on the loop
+ * thread, which has to live as long as the pool: the kernel kills a worker when the thread that
+ * started it ends. */
 #ifndef RUNESPOOR_DEVICES_POOL_H
 #define RUNESPOOR_DEVICES_POOL_H
 
@@ -18,9 +19,10 @@
 
 #define JOB_TRIES_MAX 2u
 #define POOL_WORKERS_MAX 64u
-#define POOL_STREAMS_MAX 1024u
+#define POOL_STREAMS_MAX 1024u /* live ones; and as many idle ones */
 #define POOL_MODELS_MAX 32u
-#define POOL_NETWORKS_MAX 8u /* that restore for one model */
+#define POOL_IDLE_WAITING_MAX 8u /* pictures of all idle streams; at 4K each has 12 MB */
+#define POOL_NETWORKS_MAX 8u     /* that restore for one model */
 #define POOL_NETWORKS_CARD "card"
 
 enum device_kind { DEVICE_CPU, DEVICE_SIMULATED };
@@ -109,11 +111,19 @@ void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg);
 const char *pool_class_name(const struct pool *pool, size_t model, uint32_t class_id);
 size_t pool_model_count(const struct pool *pool);
 
+/* A live stream. */
 int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err);
+/* An idle stream: a worker gets a picture of it only when no live one is expected to miss that worker
+ * meanwhile (idle.h), which may be never. All else is as with a live one, but its pictures do not
+ * push each other out: they wait in turn until the stream is closed, and pool_submit refuses those
+ * for which there is no room. They are counted apart: server_pool_idle_jobs_total. */
+int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                   pool_done_fn *done, void *arg, struct error *err);
 /* Takes its own reference of picture (which must lie in shared memory: picture_get_place). camera is
  * what the picture was before the sender scaled it. done is called later, never from inside this
- * call, except for a job that this one pushed out. */
+ * call, except for a job that this one pushed out. -ERROR_AGAIN for an idle stream while
+ * POOL_IDLE_WAITING_MAX pictures wait; then, as after any error, done is not called for it. */
 int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *picture,
                 struct camera_size camera, struct error *err);
 /* Pictures that wait for a worker; those inside workers do not count. */

@@ -1,7 +1,12 @@
-/* pool_options: the option tables of the pool, and how the processors are shared out. */
+/* pool_options: the option tables of the pool, how a pool is made as they say, and how the processors are
+ * shared out. */
 #include "devices/pool_parts.h"
 
+#include "base/log.h"
+
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const device_words[] = { "cpu", "simulated", NULL };
@@ -31,6 +36,50 @@ const struct option_spec pool_options[] = {
     OPTION_END,
 };
 
+static void make_metrics(struct pool *pool);
+static void count_ends(struct pool *pool, struct pool_turns *turns, const char *name,
+                       const char *help);
+static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err);
+static int check_names(const struct pool *pool, struct error *err);
+
+int pool_init(struct pool *pool, const struct pool_config *config, const struct pool_model *models,
+              size_t model_count, const char *program, struct error *err)
+{
+    TAILQ_INIT(&pool->streams);
+    fair_init(&pool->live.fair, config->queue_per_stream);
+    fair_init(&pool->idle.fair, POOL_IDLE_WAITING_MAX);
+    pool->queue_per_stream = config->queue_per_stream;
+    pool->round_robin = config->round_robin;
+    pool->program = strdup(program);
+    if (!pool->program)
+        return error_set(err, ERROR_MEMORY, "pool", "no room for the program's name");
+    if (model_count > POOL_MODELS_MAX)
+        return error_set(err, ERROR_LIMIT, "pool", "%zu models, at most %u can be served",
+                         model_count, POOL_MODELS_MAX);
+    for (; pool->model_count < model_count; pool->model_count++) {
+        size_t i = pool->model_count;
+        int failed = pool_served_init(&pool->models[i], &models[i], pool->metrics, err);
+        if (failed)
+            return failed; /* pool_free frees what there is of it */
+    }
+    make_metrics(pool);
+    return init_workers(pool, &config->devices, err);
+}
+
+void pool_free(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        worker_link_finish(&pool->workers[i]);
+    free(pool->workers);
+    for (size_t i = 0; i < POOL_MODELS_MAX; i++) {
+        pool_served_finish(&pool->models[i]);
+        free(pool->classes[i].block);
+        free(pool->classes[i].names);
+    }
+    free(pool->program);
+    free(pool);
+}
+
 void pool_share_threads(const struct device_config *devices, size_t count, uint32_t processors,
                         uint32_t *threads)
 {
@@ -58,4 +107,73 @@ uint32_t pool_count_processors(void)
         return (uint32_t)CPU_COUNT(&set);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (uint32_t)online : 1;
+}
+
+static void make_metrics(struct pool *pool)
+{
+    pool->workers_ready = metrics_gauge(pool->metrics, "server_workers_ready",
+                                        "worker processes that take pictures", NULL, 0);
+    pool->live.waiting = metrics_gauge(pool->metrics, "server_pool_queue_pictures",
+                                       "pictures of all streams that wait for a worker", NULL, 0);
+    pool->idle.waiting =
+        metrics_gauge(pool->metrics, "server_pool_idle_queue_pictures",
+                      "pictures that wait for a worker that live ones do not miss", NULL, 0);
+    pool->wait = metrics_histogram(pool->metrics, "server_pool_wait_seconds",
+                                   "time that a picture waited for a worker", NULL, 0);
+    count_ends(pool, &pool->live, "server_pool_jobs_total", "pictures by what became of them");
+    count_ends(pool, &pool->idle, "server_pool_idle_jobs_total",
+               "pictures for idle workers by what became of them");
+}
+
+static void count_ends(struct pool *pool, struct pool_turns *turns, const char *name, const char *help)
+{
+    static const char *const words[] = {
+        [JOB_DONE] = "done",
+        [JOB_DROPPED_QUEUE] = "dropped_queue",
+        [JOB_DROPPED_WORKER] = "dropped_worker",
+        [JOB_DROPPED_CLOSED] = "dropped_closed",
+        [JOB_FAILED] = "failed",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        struct metric_label label = { "status", words[i] };
+        turns->ended[i] = metrics_counter(pool->metrics, name, help, &label, 1);
+    }
+}
+
+static int init_workers(struct pool *pool, const struct option_list *devices, struct error *err)
+{
+    static const struct device_config one_cpu = { .kind = DEVICE_CPU };
+    const struct device_config *list = devices->count > 0 ? devices->items : &one_cpu;
+    size_t count = devices->count > 0 ? devices->count : 1;
+    uint32_t threads[POOL_WORKERS_MAX];
+    if (count > POOL_WORKERS_MAX)
+        return error_set(err, ERROR_LIMIT, "pool.devices", "%zu, at most %u are possible", count,
+                         POOL_WORKERS_MAX);
+    pool->workers = calloc(count, sizeof *pool->workers);
+    if (!pool->workers)
+        return error_set(err, ERROR_MEMORY, "pool", "no room for %zu workers", count);
+    uint32_t processors = pool_count_processors(), sum = 0;
+    pool_share_threads(list, count, processors, threads);
+    for (; pool->worker_count < count; pool->worker_count++) {
+        size_t i = pool->worker_count;
+        int failed = worker_link_init(&pool->workers[i], pool, i, &list[i], threads[i], err);
+        if (failed)
+            return failed;
+        sum += threads[i];
+    }
+    if (sum > processors)
+        log_warn("pool", "cpu workers have more threads than there are processors",
+                 LOG_U64("threads", sum), LOG_U64("processors", processors));
+    return check_names(pool, err);
+}
+
+static int check_names(const struct pool *pool, struct error *err)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(pool->workers[i].name, pool->workers[j].name) == 0)
+                return error_set(err, ERROR_CONFIG, "pool.devices",
+                                 "two of them are named %s: give each its own name",
+                                 pool->workers[i].name);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include "devices/child.h"
 #include "devices/choose.h"
 #include "devices/fair.h"
+#include "devices/idle.h"
 #include "devices/pool.h"
 #include "devices/share.h"
 
@@ -45,16 +46,26 @@ struct pool_served {
     struct metric_counter *by[RESTORE_NETWORK + 1]; /* enum restore_kind; none for bilinear */
 };
 
+/* The streams of one kind, live or idle: these take turns with each other. */
+struct pool_turns {
+    struct fair fair;
+    size_t stream_count;
+    struct metric_gauge *waiting;
+    struct metric_counter *ended[JOB_FAILED + 1];
+};
+
 struct pool_stream {
     struct pool *pool;
     TAILQ_ENTRY(pool_stream) link;
     char *name;
     size_t model;
+    bool idle;
     pool_done_fn *done;
     void *arg;
     bool closing;                 /* takes no more pictures */
     size_t holds;                 /* being open, each job that is not free, a call in progress */
-    struct shared_memory *memory; /* of the last picture; counted; NULL before the first */
+    struct shared_memory *memory; /* of the last picture; counted; NULL before the first, and idle */
+    struct idle_arrivals arrivals; /* of live pictures */
     struct fair_queue queue;
     struct job_list free_jobs;
     struct job jobs[]; /* all that this stream can ever have */
@@ -74,11 +85,10 @@ struct pool {
     struct worker_link *workers;
     size_t worker_count;
     struct worker_load loads[POOL_WORKERS_MAX]; /* ready is brought up to date before choosing */
-    struct fair fair;
+    struct pool_turns live, idle;
     struct share share;
     TAILQ_HEAD(, pool_stream) streams;
-    size_t stream_count;
-    uv_timer_t again;         /* a picture was kept for a worker that may be late */
+    uv_timer_t again;         /* a picture was kept, for a reason that time may end */
     struct analysis analysis; /* the one being handed over: checked, and out of the worker's reach */
 
     pool_change_fn *on_change;
@@ -88,9 +98,8 @@ struct pool {
     void (*on_closed)(void *arg);
     void *closed_arg;
 
-    struct metric_gauge *workers_ready, *queue_pictures;
-    struct metric_counter *jobs_ended[JOB_FAILED + 1];
-    struct metric_histogram *wait;
+    struct metric_gauge *workers_ready;
+    struct metric_histogram *wait; /* of live pictures */
 };
 
 /* worker_link.c */
@@ -132,6 +141,12 @@ int pool_served_init(struct pool_served *served, const struct pool_model *model,
 void pool_served_finish(struct pool_served *served);
 
 /* pool_options.c */
+
+/* Makes everything in a pool but what belongs to the loop; starts nothing. pool is all zeros but for
+ * metrics; after an error it is freed as it is. */
+int pool_init(struct pool *pool, const struct pool_config *config, const struct pool_model *models,
+              size_t model_count, const char *program, struct error *err);
+void pool_free(struct pool *pool);
 
 /* How many threads each device gets: its own number, or for 0 an even share of what the others
  * leave of the processors, at least 1. Devices other than cpu get 0. */

@@ -26,6 +26,8 @@ static int take_ready(struct worker_link *link, struct error *err);
 static int take_preparing(struct worker_link *link, const struct reply_preparing *reply,
                           struct error *err);
 static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err);
+static void note_begun(struct worker_link *link, uint64_t now_ns);
+static void note_took(struct worker_load *load, const struct pool_stream *stream, uint64_t took_ns);
 static bool is_at_work(const struct worker_link *link, uint64_t job);
 static void take_refusal(struct worker_link *link, const struct reply_refused *reply);
 static void on_lost(void *arg);
@@ -83,6 +85,7 @@ bool worker_link_is_ready(const struct worker_link *link)
 int worker_link_give(struct worker_link *link, struct job *job)
 {
     assert(worker_link_is_ready(link) && link->load->jobs < WORKER_JOBS_MAX);
+    assert(!job->stream->idle || link->load->jobs == 0); /* there it would keep live ones out */
     struct error err;
     int failed = tell_pool(link, job, &err);
     if (failed)
@@ -96,11 +99,11 @@ int worker_link_give(struct worker_link *link, struct job *job)
     if (failed)
         return failed;
     link->given++;
-    if (link->load->jobs == 0) {
-        link->load->begun_ns = now_ns;
+    link->jobs[link->load->jobs++] = job;
+    if (link->load->jobs == 1) {
+        note_begun(link, now_ns);
         child_expect(&link->child, true);
     }
-    link->jobs[link->load->jobs++] = job;
     return 0;
 }
 
@@ -241,6 +244,7 @@ static int take_preparing(struct worker_link *link, const struct reply_preparing
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is prepared out of turn",
                          (unsigned long long)reply->job);
     link->preparing = true;
+    link->load->work_ns = 0; /* nobody knows how long it takes now */
     child_expect_start(&link->child);
     return 0;
 }
@@ -267,14 +271,33 @@ static int take_done(struct worker_link *link, const struct reply_done *reply, s
     metric_counter_add(link->busy_us, (now_ns - begun_ns) / 1000);
     metric_counter_add(link->done, 1);
     if (!link->preparing) /* its time says nothing about the next ones */
-        load->mean_ns = choose_mean_ns(load->mean_ns, now_ns - begun_ns);
+        note_took(load, job->stream, now_ns - begun_ns);
     link->preparing = false;
-    load->begun_ns = now_ns;
     load->jobs--;
     memmove(&link->jobs[0], &link->jobs[1], load->jobs * sizeof link->jobs[0]);
+    if (load->jobs > 0)
+        note_begun(link, now_ns);
     child_expect(&link->child, load->jobs > 0);
     pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply);
     return 0;
+}
+
+/* The first of the jobs inside is at work from now on. */
+static void note_begun(struct worker_link *link, uint64_t now_ns)
+{
+    const struct pool_stream *stream = link->jobs[0]->stream;
+    struct worker_load *load = link->load;
+    load->idle = stream->idle;
+    load->begun_ns = now_ns;
+    load->work_ns = stream->idle ? load->idle_mean_ns[stream->model] : load->mean_ns;
+}
+
+static void note_took(struct worker_load *load, const struct pool_stream *stream, uint64_t took_ns)
+{
+    if (stream->idle)
+        load->idle_mean_ns[stream->model] = idle_mean_ns(load->idle_mean_ns[stream->model], took_ns);
+    else
+        load->mean_ns = choose_mean_ns(load->mean_ns, took_ns);
 }
 
 /* Jobs end in the order in which they were given. */

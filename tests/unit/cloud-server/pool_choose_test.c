@@ -83,6 +83,21 @@ static void test_drop_keeps_the_turn(void **state)
     assert_null(fair_next(&fair));
 }
 
+static void test_turns_may_pass(void **state)
+{
+    (void)state;
+    init_fair(9);
+    fair_put(&fair, &queues[0], &jobs[0]);
+    fair_put(&fair, &queues[0], &jobs[1]);
+    fair_put(&fair, &queues[1], &jobs[2]);
+    fair_pass(&fair);
+    assert_ptr_equal(fair_next(&fair), &queues[1]);
+    expect_turns((int[]){ 2, 0, 1 }, 3);
+    fair_put(&fair, &queues[2], &jobs[3]);
+    fair_pass(&fair); /* alone, it is its turn again */
+    expect_turns((int[]){ 3 }, 1);
+}
+
 static void test_full_queues_are_counted(void **state)
 {
     (void)state;
@@ -120,9 +135,20 @@ static struct worker_load idle(uint64_t mean_ms)
 
 static struct worker_load busy(uint64_t mean_ms, uint32_t jobs_inside, uint64_t begun_ms)
 {
-    return (struct worker_load){
-        .ready = true, .jobs = jobs_inside, .begun_ns = begun_ms * MS, .mean_ns = mean_ms * MS
-    };
+    return (struct worker_load){ .ready = true,
+                                 .jobs = jobs_inside,
+                                 .begun_ns = begun_ms * MS,
+                                 .work_ns = mean_ms * MS,
+                                 .mean_ns = mean_ms * MS };
+}
+
+/* With an idle job at work, which should take work_ms. */
+static struct worker_load probing(uint64_t mean_ms, uint64_t work_ms, uint64_t begun_ms)
+{
+    struct worker_load load = busy(mean_ms, 1, begun_ms);
+    load.idle = true;
+    load.work_ns = work_ms * MS;
+    return load;
 }
 
 static void test_free_workers(void **state)
@@ -182,6 +208,31 @@ static void test_second_jobs(void **state)
     assert_int_equal(choose(mixed, 2, 1, true, 101 * MS), CHOOSE_NONE);
     struct worker_load stuck[] = { busy(4, 1, 100) };
     assert_int_equal(choose(stuck, 1, 1, true, 109 * MS), CHOOSE_NONE); /* it looks hung */
+}
+
+/* What an idle job takes, not what a live one would, tells when the worker is free. */
+static void test_behind_an_idle_job(void **state)
+{
+    (void)state;
+    struct worker_load one[] = { probing(4, 50, 100) }; /* free at 150 */
+    assert_int_equal(choose(one, 1, 1, true, 101 * MS), CHOOSE_NONE);
+    assert_int_equal(choose(one, 1, 1, true, 140 * MS), CHOOSE_NONE);
+    assert_int_equal(choose(one, 1, 1, true, 141 * MS), 0); /* as soon as behind a live one */
+    one[0].jobs = 2;
+    assert_int_equal(choose(one, 1, 1, true, 141 * MS), CHOOSE_NONE);
+    struct worker_load two[] = { probing(4, 50, 100), busy(9, 1, 137) };
+    assert_int_equal(choose(two, 2, 1, true, 141 * MS), 1); /* free at 146 */
+    assert_int_equal(choose(two, 2, 1, true, 145 * MS), 1);
+    two[1].begun_ns = 144 * MS; /* free at 153 */
+    assert_int_equal(choose(two, 2, 1, true, 145 * MS), 0);
+    /* A fast worker, but it will be busy for longer than the slow one needs. */
+    struct worker_load slow[] = { probing(3, 80, 100), idle(60) };
+    assert_int_equal(choose(slow, 2, 1, true, 101 * MS), 1);
+    assert_int_equal(choose(slow, 2, 1, true, 125 * MS), CHOOSE_NONE);
+    assert_int_equal(again, 183 * MS);
+    slow[0].work_ns = 0; /* nobody knows how long */
+    assert_int_equal(choose(slow, 2, 1, true, 100 * MS), 1);
+    assert_int_equal(choose(slow, 2, 1, true, 125 * MS), 1);
 }
 
 static void test_in_turn(void **state)
@@ -274,11 +325,13 @@ int main(void)
         cmocka_unit_test(test_streams_take_turns),
         cmocka_unit_test(test_returned_jobs_come_first),
         cmocka_unit_test(test_drop_keeps_the_turn),
+        cmocka_unit_test(test_turns_may_pass),
         cmocka_unit_test(test_full_queues_are_counted),
         cmocka_unit_test(test_free_workers),
         cmocka_unit_test(test_slow_worker_is_spared),
         cmocka_unit_test(test_late_worker_is_not_counted_on),
         cmocka_unit_test(test_second_jobs),
+        cmocka_unit_test(test_behind_an_idle_job),
         cmocka_unit_test(test_in_turn),
         cmocka_unit_test(test_mean_follows),
         cmocka_unit_test(test_slots),

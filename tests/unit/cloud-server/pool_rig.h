@@ -45,6 +45,7 @@ struct rig {
     struct picture_pool *pictures;
     struct device_config devices[RIG_WORKERS_MAX];
     struct pool_config config;
+    size_t model_count; /* of rig_models; 1 */
     struct rig_stream streams[RIG_STREAMS_MAX];
     size_t stream_count;
     unsigned changes;
@@ -53,6 +54,12 @@ struct rig {
 };
 
 static char rig_program[4096];
+
+static const struct pool_model rig_models[] = {
+    { .name = "any", .folder = "nowhere" },
+    { .name = "golden", .folder = "nowhere" },
+    { .name = "large", .folder = "nowhere" },
+};
 
 /* Pixels that tell stream and ticket. */
 static inline void rig_paint(struct picture *picture, uint32_t stream, uint64_t ticket)
@@ -118,6 +125,7 @@ static inline struct rig *rig_new(const uint32_t *service_ms)
     rig->config = (struct pool_config){
         .devices.items = rig->devices, .hang_ms = 2000, .start_ms = 5000, .queue_per_stream = 2
     };
+    rig->model_count = 1;
     for (; service_ms[rig->config.devices.count]; rig->config.devices.count++)
         rig->devices[rig->config.devices.count] = (struct device_config){
             .name = "", .kind = DEVICE_SIMULATED, .service_ms = service_ms[rig->config.devices.count]
@@ -131,9 +139,8 @@ static inline struct rig *rig_new(const uint32_t *service_ms)
 
 static inline int rig_open_error(struct rig *rig, struct error *err)
 {
-    static const struct pool_model model = { .name = "any", .folder = "nowhere" };
-    int failed =
-        pool_open(&rig->pool, &rig->loop, &rig->config, &model, 1, rig->metrics, rig_program, err);
+    int failed = pool_open(&rig->pool, &rig->loop, &rig->config, rig_models, rig->model_count,
+                           rig->metrics, rig_program, err);
     if (!failed)
         pool_set_change(rig->pool, rig_change, rig);
     return failed;
@@ -150,6 +157,15 @@ static inline struct rig_stream *rig_add_stream(struct rig *rig)
     struct rig_stream *stream = &rig->streams[rig->stream_count++];
     stream->rig = rig;
     int failed = pool_stream_open(rig->pool, &stream->stream, "test", 0, rig_done, stream, NULL);
+    assert(!failed);
+    return stream;
+}
+
+static inline struct rig_stream *rig_add_idle_stream(struct rig *rig, size_t model)
+{
+    struct rig_stream *stream = &rig->streams[rig->stream_count++];
+    stream->rig = rig;
+    int failed = pool_idle_open(rig->pool, &stream->stream, "probes", model, rig_done, stream, NULL);
     assert(!failed);
     return stream;
 }
