@@ -483,11 +483,11 @@ static void check_coverage(const struct scenario *scenario, size_t frame_count, 
                      scenario->chances, scenario->relation, scenario->probes);
 }
 
-/* With 1,000 draws of each of these and of what lies between, in all 99 scenarios for the 90 % tail and 66
- * for that of 99 %, the intervals held: tail90 94.1 to 100 %, tail99 95.0 to 100, mean 94.2 to 100, class_tail
- * 94.1 to 99.2, precision 96.0 to 98.9, recall 94.6 to 99.6. Normal intervals held the mean of the accuracies
+/* With 1,000 draws of each of these and of what lies between (99 scenarios for tail90, 66 for tail99) the
+ * intervals held: tail90 94.1 to 100 %, tail99 95.0 to 100, mean 94.2 to 100, class_tail 94.1 to 99.2,
+ * precision 96.0 to 98.9, recall 94.6 to 99.6. Normal intervals held the mean of accuracies that are
  * PERFECT and the like 43 to 94 %. Chances that differ by 100 instead of 10 are too much for so few probes:
- * of 34 one or two are left to speak for four fifths of the frames, and 72 % is what can be had. */
+ * of 34, one or two are left to speak for four fifths of the frames, and 72 % is what can be had. */
 static void intervals_hold_the_truth(void **state)
 {
     (void)state;
