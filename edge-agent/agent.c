@@ -29,6 +29,7 @@ struct agent {
     struct metrics *metrics;
     struct key_pair keys;
     struct uplink *uplink;
+    struct probes *probes;
     struct sink *sink;
     struct stream *streams[AGENT_CAMERAS_MAX]; /* without those that could not be opened */
     size_t stream_count, finished_count;
@@ -256,6 +257,7 @@ static int open_streams(struct agent *agent, struct error *err)
         .agent_name = agent->config->name,
         .metrics = agent->metrics,
         .uplink = agent->uplink,
+        .probes = agent->probes,
         .sink = agent->sink,
         .finished = on_stream_finished,
         .arg = agent,
@@ -315,6 +317,9 @@ static int open_all(struct agent *agent, struct error *err)
         result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
                              &agent->keys, server_key, agent->metrics, &events, agent, err);
     if (result == 0)
+        result = probes_open(&agent->probes, &agent->loop, &config->probes, config->cameras.count,
+                             agent->uplink, agent->metrics, err);
+    if (result == 0)
         result = open_streams(agent, err);
     if (result == 0 && config->http.address[0])
         result = pages_open(&agent->pages, &agent->loop, config->http.address, agent->metrics,
@@ -337,6 +342,7 @@ static void close_all(struct agent *agent)
         stream_close(&agent->streams[i]);
     agent->stream_count = 0;
     pages_close(&agent->pages);
+    probes_close(&agent->probes);
     uplink_close(&agent->uplink);
     sink_close(&agent->sink);
     uv_close((uv_handle_t *)&agent->terminate, NULL);

@@ -41,6 +41,19 @@ static const struct option_spec agent_keys_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec probes_options[] = {
+    OPTION_F64(probes_config, share, "0.03", 0, 0.5, "",
+               "part of the bits sent that may go into probes: frames sent a second time at source quality, "
+               "from which the server tells what compression costs; 0: none"),
+    OPTION_F64(probes_config, unused_share, "0", 0, 1, "",
+               "and part of what uplink_kbps leaves unused"),
+    OPTION_U32(probes_config, uplink_kbps, "0", 0, 10000000, "kbit/s",
+               "what the uplink carries, for unused_share; 0: not known, nothing counts as unused"),
+    OPTION_F64(probes_config, quality, "14", 0, 30, "CRF",
+               "quality of a probe; lower is better and larger"),
+    OPTION_END,
+};
+
 static const struct option_spec sink_options[] = {
     OPTION_STRING(sink_config, path, "", "file for the answers as JSON lines, empty for none"),
     OPTION_END,
@@ -58,6 +71,8 @@ const struct option_spec agent_options[] = {
     OPTION_SECTION(agent_config, keys, agent_keys_options, "this box's CURVE keys"),
     OPTION_LIST(agent_config, cameras, camera_config, camera_options, 1, AGENT_CAMERAS_MAX,
                 "one entry per camera"),
+    OPTION_SECTION(agent_config, probes, probes_options,
+                   "what is sent for measuring; docs/tail.md says what that gives"),
     OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
     OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP"),
     OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug"),

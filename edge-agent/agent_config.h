@@ -30,6 +30,14 @@ struct agent_keys_config {
     char *folder, *name;
 };
 
+/* What frames are sent again at source quality, for measuring. */
+struct probes_config {
+    double share;         /* of the bits sent, 0..1; 0: none */
+    double unused_share;  /* of what uplink_kbps leaves, 0..1 */
+    uint32_t uplink_kbps; /* 0: not known */
+    double quality;       /* CRF */
+};
+
 struct sink_config {
     char *path;
 };
@@ -43,6 +51,7 @@ struct agent_config {
     struct server_link_config server;
     struct agent_keys_config keys;
     struct option_list cameras; /* struct camera_config */
+    struct probes_config probes;
     struct sink_config answers;
     struct http_config http;
     char *log;

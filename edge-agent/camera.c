@@ -35,7 +35,7 @@ struct camera {
     /* between the two */
     struct encoded_frame frames[FRAMES_MAX];
     struct queue *empty, *full;
-    atomic_bool stop, ended, keyframe_asked, rung_changed;
+    atomic_bool stop, ended, keyframe_asked, rung_changed, keeps_pictures;
     uv_mutex_t rung_mutex;
     struct rung rung_asked; /* as configured */
 
@@ -115,6 +115,7 @@ struct encoded_frame *camera_take(struct camera *camera)
 void camera_return(struct camera *camera, struct encoded_frame *frame)
 {
     packet_unref(&frame->packet);
+    picture_unref(&frame->picture);
     enum queue_result result = queue_put(camera->empty, frame, NULL);
     assert(result == QUEUE_OK); /* there are no more frames than places */
     (void)result;
@@ -143,6 +144,11 @@ bool camera_set_rung(struct camera *camera, const struct rung *rung)
     return true;
 }
 
+void camera_keep_pictures(struct camera *camera, bool keep)
+{
+    atomic_store(&camera->keeps_pictures, keep);
+}
+
 bool camera_ended(struct camera *camera, struct error *err)
 {
     if (!atomic_load(&camera->ended))
@@ -167,6 +173,7 @@ void camera_close(struct camera **camera_ptr)
     for (struct encoded_frame *frame; camera->full && (frame = camera_take(camera));) {
         figures_count_drops(camera->figures, DROP_STOPPED, 1);
         packet_unref(&frame->packet);
+        picture_unref(&frame->picture);
     }
     queue_destroy(&camera->full, NULL);
     queue_destroy(&camera->empty, NULL);
@@ -244,10 +251,11 @@ static int send_picture(struct camera *camera, struct picture *picture, uint64_t
         .capture_unix_us = clock_wall_us() - (now_ns - capture_ns) / 1000,
         .encode_us = (uint32_t)encode_us,
         .epoch = epoch,
-        .width = rung->width,
-        .height = rung->height,
+        .rung = *rung,
         .keyframe = packet_is_keyframe(packet),
+        .picture = atomic_load(&camera->keeps_pictures) ? picture_ref(picture) : NULL,
     };
+    frame->rung.fps = rung_encoder_fps(camera->encoder);
     metric_histogram_observe_us(camera->figures->encode_time, encode_us);
     queue_put(camera->full, frame, NULL);
     camera->wake(camera->wake_arg);

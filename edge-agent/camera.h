@@ -14,8 +14,9 @@ struct encoded_frame {
     uint64_t capture_ns, capture_unix_us;
     uint32_t encode_us;
     uint32_t epoch; /* of the session whose credit it uses */
-    uint32_t width, height;
+    struct rung rung; /* as it was sent, resolved, with the frames a second that are */
     bool keyframe;
+    struct picture *picture; /* before it was scaled; NULL unless camera_keep_pictures; owned */
 };
 
 struct camera;
@@ -40,6 +41,9 @@ void camera_ask_keyframe(struct camera *camera);
  * quality change inside the running encoder; anything else makes a new one, which begins with an
  * IDR. */
 bool camera_set_rung(struct camera *camera, const struct rung *rung);
+
+/* Loop: from about now on frames come with their pictures, or no longer do. */
+void camera_keep_pictures(struct camera *camera, bool keep);
 
 /* True when the thread has ended; then *err holds why (code NONE: regular end of the source). */
 bool camera_ended(struct camera *camera, struct error *err);

@@ -1,6 +1,7 @@
 /* figures: see the header. */
 #include "figures.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,8 @@ static void init_gauges(struct figures *figures, const struct metric_label *stre
         *queues[i].gauge = metrics_gauge(figures->metrics, "edge_queue_depth",
                                          "Frames waiting, by queue", labels, 2);
     }
+    figures->probes = metrics_gauge(figures->metrics, "edge_probes_in_window",
+                                    "Probes that the accuracies rest on", stream, 1);
     figures->state =
         metrics_gauge(figures->metrics, "edge_stream_state",
                       "0 waiting for a session, 1 streaming, 2 ended, 3 source failed", stream, 1);
@@ -65,7 +68,7 @@ static void init_gauges(struct figures *figures, const struct metric_label *stre
 void figures_init(struct figures *figures, struct metrics *metrics, const char *stream)
 {
     const struct metric_label label = { "stream", stream };
-    *figures = (struct figures){ .metrics = metrics };
+    *figures = (struct figures){ .metrics = metrics, .stream = stream };
     init_counters(figures, &label);
     init_gauges(figures, &label);
     figures->encode_time = metrics_histogram(metrics, "edge_encode_seconds",
@@ -99,6 +102,51 @@ void figures_count_objects(struct figures *figures, const Runespoor__Answer *ans
     metric_counter_add(figures->objects, answer->n_objects);
     for (size_t i = 0; i < answer->n_objects; i++)
         metric_counter_add(find_class(figures, answer->objects[i]), 1);
+}
+
+static struct metric_gauge *tail_gauge(struct figures *figures, const char *name, const char *bound)
+{
+    const struct metric_label labels[] = { { "stream", figures->stream },
+                                           { "figure", name },
+                                           { "bound", bound } };
+    return metrics_gauge(figures->metrics, "edge_accuracy",
+                         "What probes say of the answers' accuracy: value and 95 % interval; NaN: not known",
+                         labels, 3);
+}
+
+/* Its place in the list, where there is room for a new one. */
+static size_t find_tail(struct figures *figures, const char *name)
+{
+    size_t at = 0;
+    while (at < figures->tail_count && strcmp(figures->tails[at].name, name) != 0)
+        at++;
+    if (at < figures->tail_count || at == WIRE_FIGURES_MAX)
+        return at;
+    snprintf(figures->tails[at].name, sizeof figures->tails[at].name, "%s", name);
+    figures->tails[at].value = tail_gauge(figures, name, "value");
+    figures->tails[at].low = tail_gauge(figures, name, "low");
+    figures->tails[at].high = tail_gauge(figures, name, "high");
+    return figures->tail_count++;
+}
+
+static void set_tail(struct figures *figures, size_t at, double value, double low, double high)
+{
+    metric_gauge_set(figures->tails[at].value, value);
+    metric_gauge_set(figures->tails[at].low, low);
+    metric_gauge_set(figures->tails[at].high, high);
+}
+
+void figures_set_tail(struct figures *figures, const Runespoor__Tail *tail)
+{
+    for (size_t i = 0; i < figures->tail_count; i++)
+        set_tail(figures, i, (double)NAN, (double)NAN, (double)NAN);
+    for (size_t i = 0; i < tail->n_figures; i++) {
+        const Runespoor__TailFigure *figure = tail->figures[i];
+        size_t at = find_tail(figures, figure->name);
+        if (at < WIRE_FIGURES_MAX)
+            set_tail(figures, at, figure->value, figure->low, figure->high);
+    }
+    metric_gauge_set(figures->probes, tail->probes);
 }
 
 void figures_set_state(struct figures *figures, enum stream_state state)

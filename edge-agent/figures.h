@@ -29,6 +29,7 @@ enum stream_state { STREAM_WAITING, STREAM_STREAMING, STREAM_ENDED, STREAM_FAILE
 /* Each captured frame is, in the end, exactly one of answered, capped or dropped. */
 struct figures {
     struct metrics *metrics;
+    const char *stream; /* borrowed */
     struct metric_counter *captured, *capped, *dropped[DROP_REASON_COUNT], *answered;
     struct metric_counter *damaged, *sent, *sent_bytes, *objects, *keyframes_asked, *strays;
     struct metric_gauge *state, *in_flight, *outbox, *server_decode_queue, *server_device_queue;
@@ -37,6 +38,12 @@ struct figures {
         char name[WIRE_LABEL_BYTES_MAX + 1];
         struct metric_counter *objects; /* NULL: free */
     } classes[FIGURES_CLASSES];         /* by class id; the loop's */
+    struct {
+        char name[WIRE_LABEL_BYTES_MAX + 1];
+        struct metric_gauge *value, *low, *high;
+    } tails[WIRE_FIGURES_MAX]; /* the loop's */
+    size_t tail_count;
+    struct metric_gauge *probes;
 };
 
 void figures_init(struct figures *figures, struct metrics *metrics, const char *stream);
@@ -45,6 +52,8 @@ void figures_init(struct figures *figures, struct metrics *metrics, const char *
 void figures_count_drops(struct figures *figures, enum drop_reason reason, uint64_t count);
 /* Loop: the objects of an answer, all together and by class. */
 void figures_count_objects(struct figures *figures, const Runespoor__Answer *answer);
+/* Loop: what the server reports of the stream's accuracy; figures not in it are not known (NaN). */
+void figures_set_tail(struct figures *figures, const Runespoor__Tail *tail);
 void figures_set_state(struct figures *figures, enum stream_state state);
 
 /* What an AgentReport points at while it is packed. */

@@ -55,7 +55,7 @@ void messages_send_bye(struct uplink *uplink, uint64_t session, const char *reas
     send_control(uplink, &header);
 }
 
-int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence,
+int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence, bool receipt,
                         const struct source_info *info, struct encoded_frame *frame,
                         size_t *wire_bytes, struct error *err)
 {
@@ -67,13 +67,52 @@ int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequen
     packet.capture_unix_us = frame->capture_unix_us;
     packet.codec = RUNESPOOR__CODEC__CODEC_H264;
     packet.keyframe = frame->keyframe;
-    packet.width = frame->width;
-    packet.height = frame->height;
+    packet.width = frame->rung.width;
+    packet.height = frame->rung.height;
     packet.camera_width = info->width;
     packet.camera_height = info->height;
     packet.encode_us = frame->encode_us;
     packet.sequence = sequence;
+    packet.receipt = receipt;
     header.kind_case = RUNESPOOR__HEADER__KIND_PACKET;
     header.packet = &packet;
     return uplink_send(uplink, &header, &frame->packet, wire_bytes, err);
+}
+
+size_t messages_send_probe_start(struct uplink *uplink, uint64_t session, uint64_t frame,
+                                 const struct rung *rung, double probability)
+{
+    Runespoor__ProbeStart start = RUNESPOOR__PROBE_START__INIT;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    char words[RUNG_WORDS_BYTES];
+    size_t wire_bytes = 0;
+    struct error err;
+    rung_write_words(rung, VIDEO_H264, words);
+    start.session = session;
+    start.frame = frame;
+    start.probability = probability;
+    start.rung = words;
+    header.kind_case = RUNESPOOR__HEADER__KIND_PROBE_START;
+    header.probe_start = &start;
+    if (uplink_send(uplink, &header, NULL, &wire_bytes, &err) != 0) /* its slices are refused then */
+        log_debug("uplink", "message not sent", LOG_STR("kind", wire_kind_word(&header)),
+                  LOG_CAUSE(&err));
+    return wire_bytes;
+}
+
+int messages_send_slice(struct uplink *uplink, uint64_t session, uint64_t frame, uint32_t slice,
+                        const struct packet *packet, size_t first, size_t bytes,
+                        size_t *wire_bytes, struct error *err)
+{
+    Runespoor__ProbeSlice message = RUNESPOOR__PROBE_SLICE__INIT;
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    size_t all;
+    const uint8_t *data = packet_data(packet, &all);
+    message.session = session;
+    message.frame = frame;
+    message.slice = slice;
+    message.bytes = (uint32_t)all;
+    header.kind_case = RUNESPOOR__HEADER__KIND_PROBE_SLICE;
+    header.probe_slice = &message;
+    return uplink_send_bytes(uplink, &header, data + first, bytes, wire_bytes, err);
 }

@@ -21,6 +21,7 @@ struct stream {
     struct figures figures;
     struct credit credit;
     struct camera *camera;
+    struct probe_stream *probe; /* owned by the context's probes */
     uv_async_t wake;
     uv_timer_t hello_timer, report_timer;
     unsigned open_handles;
@@ -81,6 +82,7 @@ int stream_open(struct stream **out, const struct stream_context *context,
         return result;
     }
     init_handles(stream);
+    stream->probe = probes_add_stream(context->probes, config->name, camera_source_info(stream->camera));
     *out = stream;
     result = camera_start(stream->camera, err);
     if (result != 0)
@@ -176,8 +178,10 @@ static void end_session(struct stream *stream, enum drop_reason reason, const ch
     uv_timer_stop(&stream->report_timer);
     if (stream->session != 0 && bye)
         messages_send_bye(stream->context.uplink, stream->session, bye);
-    if (stream->session != 0)
+    if (stream->session != 0) {
+        probe_stream_end(stream->probe);
         uplink_end_session(stream->context.uplink);
+    }
     credit_end(&stream->credit);
     stream->session = 0;
     stream->epoch = 0;
@@ -222,6 +226,8 @@ static void on_welcome(struct stream *stream, const Runespoor__Welcome *welcome)
     uplink_begin_session(stream->context.uplink, welcome->report_ms);
     uv_timer_start(&stream->report_timer, on_report_timer, welcome->report_ms, welcome->report_ms);
     stream->epoch = credit_start(&stream->credit, welcome->credits);
+    camera_keep_pictures(stream->camera,
+                         probe_stream_begin(stream->probe, welcome->session, welcome->probes));
     figures_set_state(&stream->figures, STREAM_STREAMING);
     log_info("stream", "streaming", LOG_STR("stream", stream->config->name),
              LOG_STR("source", camera_source_info(stream->camera)->description),
@@ -260,6 +266,7 @@ static int send_frame(struct stream *stream, struct encoded_frame *frame, struct
 {
     size_t wire_bytes;
     int result = messages_send_frame(stream->context.uplink, stream->session, stream->sequence,
+                                     probes_wait(stream->context.probes),
                                      camera_source_info(stream->camera), frame, &wire_bytes, err);
     if (result != 0)
         return result;
@@ -268,6 +275,7 @@ static int send_frame(struct stream *stream, struct encoded_frame *frame, struct
                 &(struct flight){ frame->number, frame->capture_ns, clock_now_ns() });
     metric_counter_add(stream->figures.sent, 1);
     metric_counter_add(stream->figures.sent_bytes, wire_bytes);
+    probe_stream_on_sent(stream->probe, frame, wire_bytes);
     return 0;
 }
 
@@ -329,7 +337,9 @@ static void on_answer(struct stream *stream, const Runespoor__Answer *answer)
         credit_give(&stream->credit, stream->epoch);
     metric_gauge_set(figures->in_flight, (double)stream->flights.count);
 
-    if (answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK) {
+    bool analysed = answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK;
+    probe_stream_on_answer(stream->probe, answer->frame, analysed ? (double)answer->uncertainty : -1);
+    if (analysed) {
         metric_counter_add(figures->answered, 1);
         metric_histogram_observe_us(figures->age, age_us);
         figures_count_objects(figures, answer);
@@ -353,6 +363,8 @@ static void on_server_report(struct stream *stream, const Runespoor__ServerRepor
 {
     metric_gauge_set(stream->figures.server_decode_queue, report->decode_queue);
     metric_gauge_set(stream->figures.server_device_queue, report->device_queue);
+    if (report->tail)
+        figures_set_tail(&stream->figures, report->tail);
 }
 
 /* What belongs to a session. */
@@ -361,12 +373,14 @@ static bool on_session_message(struct stream *stream, const Runespoor__Header *h
     bool answer = header->kind_case == RUNESPOOR__HEADER__KIND_ANSWER;
     bool order = header->kind_case == RUNESPOOR__HEADER__KIND_ORDER;
     bool report = header->kind_case == RUNESPOOR__HEADER__KIND_SERVER_REPORT;
+    bool receipt = header->kind_case == RUNESPOOR__HEADER__KIND_RECEIPT;
     bool bye = header->kind_case == RUNESPOOR__HEADER__KIND_BYE;
-    uint64_t session = answer   ? header->answer->session
-                       : order  ? header->order->session
-                       : report ? header->server_report->session
-                       : bye    ? header->bye->session
-                                : 0;
+    uint64_t session = answer    ? header->answer->session
+                       : order   ? header->order->session
+                       : report  ? header->server_report->session
+                       : receipt ? header->receipt->session
+                       : bye     ? header->bye->session
+                                 : 0;
     if (session == 0 || session != stream->session)
         return false;
     if (answer)
@@ -375,6 +389,8 @@ static bool on_session_message(struct stream *stream, const Runespoor__Header *h
         on_order(stream, header->order);
     else if (report)
         on_server_report(stream, header->server_report);
+    else if (receipt)
+        probe_stream_on_receipt(stream->probe, header->receipt);
     else
         restart_session(stream, header->bye->reason, NULL);
     return true;

@@ -5,6 +5,7 @@
 
 #include "agent_config.h"
 #include "camera.h"
+#include "probes.h"
 #include "sink.h"
 #include "uplink.h"
 
@@ -16,6 +17,7 @@ struct stream_context {
     const char *agent_name;
     struct metrics *metrics;
     struct uplink *uplink;
+    struct probes *probes;
     struct sink *sink;
     /* Once for each stream: its source has ended and nothing is in flight. end says why (code NONE:
      * regularly). Must not close the stream. */

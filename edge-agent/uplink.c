@@ -90,6 +90,19 @@ int uplink_open(struct uplink **out, uv_loop_t *loop, const struct server_link_c
     return 0;
 }
 
+/* The header as the first part of a message. */
+static int pack_header(const struct uplink *uplink, const Runespoor__Header *header, zmq_msg_t *part,
+                       struct error *err)
+{
+    size_t bytes = wire_packed_size(header);
+    if (uplink->state != LINK_UP)
+        return error_set(err, ERROR_AGAIN, "uplink", "the link is not up");
+    if (zmq_msg_init_size(part, bytes) != 0)
+        return error_set(err, ERROR_MEMORY, "uplink", "no memory for %zu bytes", bytes);
+    wire_pack(header, zmq_msg_data(part));
+    return 0;
+}
+
 static void release_payload(void *bytes, void *packet)
 {
     (void)bytes;
@@ -104,17 +117,13 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
     struct packet *packet = payload ? *payload : NULL;
     if (payload)
         *payload = NULL;
-    if (uplink->state != LINK_UP) {
-        packet_unref(&packet);
-        return error_set(err, ERROR_AGAIN, "uplink", "the link is not up");
-    }
     zmq_msg_t parts[2];
-    size_t header_bytes = wire_packed_size(header), payload_bytes = 0;
-    if (zmq_msg_init_size(&parts[0], header_bytes) != 0) {
+    int result = pack_header(uplink, header, &parts[0], err);
+    if (result != 0) {
         packet_unref(&packet);
-        return error_set(err, ERROR_MEMORY, "uplink", "no memory for %zu bytes", header_bytes);
+        return result;
     }
-    wire_pack(header, zmq_msg_data(&parts[0]));
+    size_t header_bytes = zmq_msg_size(&parts[0]), payload_bytes = 0;
     if (packet) {
         void *bytes = (void *)(uintptr_t)packet_data(packet, &payload_bytes);
         HAND_OVER(packet);
@@ -124,10 +133,26 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
             return error_set(err, ERROR_MEMORY, "uplink", "no memory for a message");
         }
     }
-    int result = zmq_socket_send(uplink->socket, parts, packet ? 2 : 1, err);
+    result = zmq_socket_send(uplink->socket, parts, packet ? 2 : 1, err);
     if (result == 0 && wire_bytes)
         *wire_bytes = header_bytes + payload_bytes;
     return result;
+}
+
+int uplink_send_bytes(struct uplink *uplink, const Runespoor__Header *header, const void *payload,
+                      size_t payload_bytes, size_t *wire_bytes, struct error *err)
+{
+    zmq_msg_t parts[2];
+    int result = pack_header(uplink, header, &parts[0], err);
+    if (result != 0)
+        return result;
+    *wire_bytes = zmq_msg_size(&parts[0]) + payload_bytes;
+    if (zmq_msg_init_size(&parts[1], payload_bytes) != 0) {
+        zmq_msg_close(&parts[0]);
+        return error_set(err, ERROR_MEMORY, "uplink", "no memory for %zu bytes", payload_bytes);
+    }
+    memcpy(zmq_msg_data(&parts[1]), payload, payload_bytes);
+    return zmq_socket_send(uplink->socket, parts, 2, err);
 }
 
 void uplink_begin_session(struct uplink *uplink, uint32_t report_ms)

@@ -34,6 +34,10 @@ int uplink_open(struct uplink **uplink, uv_loop_t *loop, const struct server_lin
 int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct packet **payload,
                 size_t *wire_bytes, struct error *err);
 
+/* The same with a payload that is copied, for short ones. */
+int uplink_send_bytes(struct uplink *uplink, const Runespoor__Header *header, const void *payload,
+                      size_t payload_bytes, size_t *wire_bytes, struct error *err);
+
 /* A stream's session has begun or is over. While there is one the server reports every report_ms, and
  * three silent periods break the link. */
 void uplink_begin_session(struct uplink *uplink, uint32_t report_ms);

@@ -19,10 +19,11 @@ struct rung {
     uint32_t bitrate_kbps;  /* target (bitrate) and VBV maximum (both modes) */
     uint32_t vbv_ms;        /* VBV buffer as time at bitrate_kbps */
     double quality;         /* CRF 0..51, mode quality */
-    int preset;             /* x264's, ultrafast..medium; other codecs: of about that effort */
+    int preset; /* x264's, ultrafast (0) .. medium; other codecs: of about that effort */
     uint32_t keyframe_s;    /* longest time between IDRs */
 };
 extern const struct option_spec rung_options[];
+#define RUNG_PRESET_VERYFAST 2
 
 struct encoder_config {
     struct rung rung; /* width and height resolved: even, not 0 */
@@ -56,5 +57,9 @@ void encoder_close(struct encoder **encoder);
 
 /* Resolves the zeros of a rung against the camera's size; sizes become even and at least 16. */
 void rung_resolve(struct rung *rung, uint32_t camera_width, uint32_t camera_height);
+
+/* A resolved rung in words, as "240x180 15 fps h264 108 kbit/s". */
+#define RUNG_WORDS_BYTES 65u
+void rung_write_words(const struct rung *rung, enum video_codec codec, char words[RUNG_WORDS_BYTES]);
 
 #endif

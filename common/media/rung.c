@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 
 #define RUNG_SIDE_MIN 16u
 #define RUNG_SIDE_MAX 8192u /* of H.264's highest level, about */
@@ -33,6 +34,18 @@ const struct option_spec rung_options[] = {
     OPTION_U32(rung, keyframe_s, "10", 1, 600, "s", "longest time between two keyframes"),
     OPTION_END,
 };
+
+void rung_write_words(const struct rung *rung, enum video_codec codec, char words[RUNG_WORDS_BYTES])
+{
+    static const char *const codecs[] = { [VIDEO_H264] = "h264", [VIDEO_H265] = "h265", [VIDEO_AV1] = "av1" };
+    char rate[32];
+    if (rung->mode == RATE_BITRATE)
+        snprintf(rate, sizeof rate, "%u kbit/s", rung->bitrate_kbps);
+    else
+        snprintf(rate, sizeof rate, "quality %g", rung->quality);
+    snprintf(words, RUNG_WORDS_BYTES, "%ux%u %.4g fps %s %s", rung->width, rung->height, rung->fps,
+             codecs[codec], rate);
+}
 
 static uint32_t even_side(double side)
 {

@@ -17,6 +17,7 @@
 
 #define WIRE_HEADER_BYTES_MAX (256u << 10) /* an answer with its runs fits */
 #define WIRE_PAYLOAD_BYTES_MAX (8u << 20)    /* the largest keyframe; config may lower it */
+#define WIRE_SLICE_BYTES_MAX 1200u           /* of a probe: a short message on the slowest link */
 #define WIRE_NAME_BYTES_MAX 64u              /* stream, agent, model: [A-Za-z0-9._-], 1..64 */
 #define WIRE_TEXT_BYTES_MAX 512u             /* reasons and software: UTF-8 for people */
 #define WIRE_LABEL_BYTES_MAX 64u             /* class names, reasons of drops, error words: UTF-8 */
@@ -24,6 +25,8 @@
 #define WIRE_AREAS_MAX 256u
 #define WIRE_DROPS_MAX 32u
 #define WIRE_CODECS_MAX 16u
+#define WIRE_FIGURES_MAX 16u      /* of a tail */
+#define WIRE_PROBABILITY_MIN 1e-6 /* one so rare would weigh a million others */
 #define WIRE_SIDE_MAX 8192u       /* pixels */
 #define WIRE_CREDITS_MAX 1024u    /* frames in flight */
 #define WIRE_REPORT_MS_MAX 60000u /* between two reports */

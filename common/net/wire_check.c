@@ -14,6 +14,7 @@ enum rule_kind {
     RULE_U64,
     RULE_ENUM,
     RULE_REAL, /* float, finite */
+    RULE_DOUBLE, /* finite */
     RULE_NAME, /* empty only where min is 0 */
     RULE_TEXT, /* UTF-8 of at most max bytes */
 };
@@ -57,6 +58,8 @@ static const struct rule welcome_rules[] = {
     RULE(Welcome, session, U64, 1, INFINITY),
     RULE(Welcome, credits, U32, 1, WIRE_CREDITS_MAX),
     RULE(Welcome, report_ms, U32, 1, WIRE_REPORT_MS_MAX),
+    RULE(Welcome, probes, ENUM, RUNESPOOR__PROBE_ORDER__PROBES_NONE,
+         RUNESPOOR__PROBE_ORDER__PROBES_UNCERTAIN),
     RULE_END,
 };
 static const struct rule refuse_rules[] = {
@@ -86,6 +89,7 @@ static const struct rule answer_rules[] = {
     RULE(Answer, width, U32, 0, WIRE_SIDE_MAX),
     RULE(Answer, height, U32, 0, WIRE_SIDE_MAX),
     RULE(Answer, restored, TEXT, 0, WIRE_TEXT_BYTES_MAX),
+    RULE(Answer, uncertainty, REAL, 0, 1),
     RULE(Answer, n_objects, U64, 0, WIRE_OBJECTS_MAX),
     RULE(Answer, n_areas, U64, 0, WIRE_AREAS_MAX),
     RULE_END,
@@ -121,6 +125,39 @@ static const struct rule server_report_rules[] = {
     RULE(ServerReport, n_dropped, U64, 0, WIRE_DROPS_MAX),
     RULE_END,
 };
+static const struct rule tail_rules[] = {
+    RULE(Tail, rung, TEXT, 0, WIRE_LABEL_BYTES_MAX),
+    RULE(Tail, restored, TEXT, 0, WIRE_TEXT_BYTES_MAX),
+    RULE(Tail, model, NAME, 1, 0),
+    RULE(Tail, golden, NAME, 1, 0),
+    RULE(Tail, n_figures, U64, 0, WIRE_FIGURES_MAX),
+    RULE_END,
+};
+static const struct rule tail_figure_rules[] = {
+    RULE(TailFigure, name, TEXT, 1, WIRE_LABEL_BYTES_MAX),
+    RULE(TailFigure, value, DOUBLE, 0, 1),
+    RULE(TailFigure, low, DOUBLE, 0, 1),
+    RULE(TailFigure, high, DOUBLE, 0, 1),
+    RULE_END,
+};
+static const struct rule probe_start_rules[] = {
+    RULE(ProbeStart, session, U64, 1, INFINITY),
+    RULE(ProbeStart, probability, DOUBLE, WIRE_PROBABILITY_MIN, 1),
+    RULE(ProbeStart, rung, TEXT, 1, WIRE_LABEL_BYTES_MAX),
+    RULE_END,
+};
+static const struct rule probe_slice_rules[] = {
+    RULE(ProbeSlice, session, U64, 1, INFINITY),
+    RULE(ProbeSlice, slice, U32, 0, WIRE_PAYLOAD_BYTES_MAX),
+    RULE(ProbeSlice, bytes, U32, 1, WIRE_PAYLOAD_BYTES_MAX),
+    RULE_END,
+};
+static const struct rule receipt_rules[] = {
+    RULE(Receipt, session, U64, 1, INFINITY),
+    RULE(Receipt, slice, U32, 0, WIRE_PAYLOAD_BYTES_MAX),
+    RULE(Receipt, refused, TEXT, 0, WIRE_LABEL_BYTES_MAX),
+    RULE_END,
+};
 static const struct rule drop_rules[] = {
     RULE(DropCount, reason, TEXT, 1, WIRE_LABEL_BYTES_MAX),
     RULE_END,
@@ -133,12 +170,13 @@ static const struct rule bye_rules[] = {
 
 static int check_rules(const struct rule *rules, const void *message, struct error *err);
 static int check_number(const struct rule *rule, uint64_t value, struct error *err);
-static int check_real(const struct rule *rule, float value, struct error *err);
+static int check_real(const struct rule *rule, double value, struct error *err);
 static int check_text(const struct rule *rule, const char *text, struct error *err);
 static int check_hello(const void *message, struct error *err);
 static int check_answer(const void *message, struct error *err);
 static int check_agent_report(const void *message, struct error *err);
 static int check_server_report(const void *message, struct error *err);
+static int check_tail(const Runespoor__Tail *tail, struct error *err);
 static int check_drops(Runespoor__DropCount *const *drops, size_t count, struct error *err);
 static int check_sides(uint32_t width, uint32_t height, struct error *err);
 static int check_runs(const Runespoor__Area *area, struct error *err);
@@ -156,6 +194,9 @@ static const struct {
     [RUNESPOOR__HEADER__KIND_AGENT_REPORT] = { agent_report_rules, check_agent_report },
     [RUNESPOOR__HEADER__KIND_SERVER_REPORT] = { server_report_rules, check_server_report },
     [RUNESPOOR__HEADER__KIND_BYE] = { bye_rules, NULL },
+    [RUNESPOOR__HEADER__KIND_PROBE_START] = { probe_start_rules, NULL },
+    [RUNESPOOR__HEADER__KIND_PROBE_SLICE] = { probe_slice_rules, NULL },
+    [RUNESPOOR__HEADER__KIND_RECEIPT] = { receipt_rules, NULL },
 };
 
 int wire_check_header(const Runespoor__Header *header, size_t payload_size, struct error *err)
@@ -169,10 +210,14 @@ int wire_check_header(const Runespoor__Header *header, size_t payload_size, stru
     assert((size_t)header->kind_case < sizeof kinds / sizeof kinds[0]);
     const void *message = header->hello; /* whichever it is: one pointer in a union of pointers */
 
-    bool has_payload = header->kind_case == RUNESPOOR__HEADER__KIND_PACKET;
+    bool slice = header->kind_case == RUNESPOOR__HEADER__KIND_PROBE_SLICE;
+    bool has_payload = slice || header->kind_case == RUNESPOOR__HEADER__KIND_PACKET;
     int result;
     if (has_payload && payload_size == 0)
         result = error_set(err, ERROR_FORMAT, "payload", "is missing");
+    else if (slice && payload_size > WIRE_SLICE_BYTES_MAX)
+        result = error_set(err, ERROR_FORMAT, "payload", "has %zu bytes, a slice at most %u",
+                           payload_size, WIRE_SLICE_BYTES_MAX);
     else if (!has_payload && payload_size > 0)
         result = error_set(err, ERROR_FORMAT, "payload",
                            "has %zu bytes, but this kind of message has none", payload_size);
@@ -203,7 +248,10 @@ static int check_rules(const struct rule *rules, const void *message, struct err
             break;
         }
         case RULE_REAL:
-            result = check_real(rule, *(const float *)field, err);
+            result = check_real(rule, (double)*(const float *)field, err);
+            break;
+        case RULE_DOUBLE:
+            result = check_real(rule, *(const double *)field, err);
             break;
         case RULE_NAME: {
             const char *name = *(char *const *)field;
@@ -227,12 +275,12 @@ static int check_number(const struct rule *rule, uint64_t value, struct error *e
                      rule->min, rule->max);
 }
 
-static int check_real(const struct rule *rule, float value, struct error *err)
+static int check_real(const struct rule *rule, double value, struct error *err)
 {
     if (isfinite(value) && value >= rule->min && value <= rule->max)
         return 0;
-    return error_set(err, ERROR_FORMAT, rule->field, "%g is outside %g..%g", (double)value,
-                     rule->min, rule->max);
+    return error_set(err, ERROR_FORMAT, rule->field, "%g is outside %g..%g", value, rule->min,
+                     rule->max);
 }
 
 static int check_text(const struct rule *rule, const char *text, struct error *err)
@@ -289,7 +337,21 @@ static int check_agent_report(const void *message, struct error *err)
 static int check_server_report(const void *message, struct error *err)
 {
     const Runespoor__ServerReport *report = message;
-    return check_drops(report->dropped, report->n_dropped, err);
+    int result = check_drops(report->dropped, report->n_dropped, err);
+    if (result == 0 && report->tail)
+        result = check_tail(report->tail, err);
+    return result;
+}
+
+static int check_tail(const Runespoor__Tail *tail, struct error *err)
+{
+    int result = check_rules(tail_rules, tail, err);
+    for (size_t i = 0; result == 0 && i < tail->n_figures; i++) {
+        result = check_rules(tail_figure_rules, tail->figures[i], err);
+        if (result < 0)
+            error_wrap(err, "figures.%zu", i);
+    }
+    return result < 0 ? error_wrap(err, "tail") : 0;
 }
 
 static int check_drops(Runespoor__DropCount *const *drops, size_t count, struct error *err)

@@ -36,9 +36,22 @@ static struct {
     /* how it is answered */
     bool answer_at_once;
     uint64_t session;
+    /* probes: what was announced, and what has come of the present one */
+    Runespoor__ProbeOrder order;
+    float uncertainty; /* of answers */
+    unsigned probe_starts, receipts_asked;
+    uint64_t probe_frame;
+    double probability;
+    char rung[80];
+    unsigned slices;  /* of the present one */
+    bool slice_waits; /* for its receipt */
+    uint8_t probe[1u << 20];
+    size_t probe_bytes, probe_all;
     /* the stream */
     struct camera_config config;
     struct stream *stream;
+    struct probes_config probes_config;
+    struct probes *probes;
     struct sink *sink;
     unsigned finished;
     struct error end;
@@ -63,6 +76,7 @@ static inline void on_frame(const Runespoor__Packet *message, const struct packe
     assert_int_equal(message->session, rig.session);
     assert_int_equal(message->camera_width, 160);
     assert_int_equal(message->camera_height, 128);
+    rig.receipts_asked += message->receipt;
     struct frame *frame = &rig.frames[rig.frame_count++];
     *frame = (struct frame){ .number = message->frame,
                              .sequence = message->sequence,
@@ -127,11 +141,45 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
         snprintf(rig.bye_reason, sizeof rig.bye_reason, "%s", parsed->bye->reason);
         rig.byes++;
         break;
+    case RUNESPOOR__HEADER__KIND_PROBE_START:
+        assert_int_equal(parsed->probe_start->session, rig.session);
+        rig.probe_starts++;
+        rig.probe_frame = parsed->probe_start->frame;
+        rig.probability = parsed->probe_start->probability;
+        snprintf(rig.rung, sizeof rig.rung, "%s", parsed->probe_start->rung);
+        rig.slices = 0;
+        rig.probe_bytes = rig.probe_all = 0;
+        *wire_bytes = wire_packed_size(header);
+        break;
     default:
         fail_msg("an agent does not say %s", wire_kind_word(parsed));
     }
     wire_free(&parsed);
     packet_unref(&packet);
+    return 0;
+}
+
+/* Slices: in order, one at a time. */
+int uplink_send_bytes(struct uplink *uplink, const Runespoor__Header *header, const void *payload,
+                      size_t payload_bytes, size_t *wire_bytes, struct error *err)
+{
+    (void)uplink;
+    if (!rig.up || rig.full)
+        return error_set(err, ERROR_AGAIN, "test", "not now");
+    assert_int_equal(header->kind_case, RUNESPOOR__HEADER__KIND_PROBE_SLICE);
+    const Runespoor__ProbeSlice *slice = header->probe_slice;
+    assert_int_equal(slice->session, rig.session);
+    assert_int_equal(slice->frame, rig.probe_frame);
+    assert_int_equal(slice->slice, rig.slices);
+    assert_false(rig.slice_waits);
+    assert_true(payload_bytes > 0 && payload_bytes <= WIRE_SLICE_BYTES_MAX);
+    assert_true(rig.probe_bytes + payload_bytes <= sizeof rig.probe);
+    memcpy(rig.probe + rig.probe_bytes, payload, payload_bytes);
+    rig.probe_bytes += payload_bytes;
+    rig.probe_all = slice->bytes;
+    rig.slices++;
+    rig.slice_waits = true;
+    *wire_bytes = wire_packed_size(header) + payload_bytes;
     return 0;
 }
 
@@ -170,6 +218,7 @@ static inline void welcome_with(uint64_t nonce, uint32_t credits)
     message.session = rig.session;
     message.credits = credits;
     message.report_ms = 50;
+    message.probes = rig.order;
     header.welcome = &message;
     say(&header, RUNESPOOR__HEADER__KIND_WELCOME);
 }
@@ -202,6 +251,7 @@ static inline void answer_frame(uint64_t number, Runespoor__AnswerStatus status)
     message.stream = (char *)"gate";
     message.frame = number;
     message.status = status;
+    message.uncertainty = rig.uncertainty;
     header.answer = &message;
     say(&header, RUNESPOOR__HEADER__KIND_ANSWER);
 }
@@ -220,6 +270,21 @@ static inline void order_keyframe(void)
     message.keyframe = true;
     header.order = &message;
     say(&header, RUNESPOOR__HEADER__KIND_ORDER);
+}
+
+/* Of the slice that waits, or, where there is none, of the newest packet. */
+static inline void send_receipt(const char *refused)
+{
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    Runespoor__Receipt message = RUNESPOOR__RECEIPT__INIT;
+    message.session = rig.session;
+    message.probe = rig.slice_waits || refused[0];
+    message.frame = message.probe ? rig.probe_frame : rig.frames[rig.frame_count - 1].number;
+    message.slice = message.probe && rig.slices > 0 ? rig.slices - 1 : 0;
+    message.refused = (char *)refused;
+    rig.slice_waits = false;
+    header.receipt = &message;
+    say(&header, RUNESPOOR__HEADER__KIND_RECEIPT);
 }
 
 static inline void say_bye(void)
@@ -279,23 +344,32 @@ static inline int setup(void **state)
 
 static inline void stream_begin(void)
 {
+    struct error err;
+    if (probes_open(&rig.probes, &bench.loop, &rig.probes_config, 1, NULL, bench.metrics, &err) != 0)
+        fail_msg("%s", err.text);
     const struct stream_context context = {
         .loop = &bench.loop,
         .agent_name = "edge",
         .metrics = bench.metrics,
+        .probes = rig.probes,
         .sink = rig.sink,
         .finished = on_finished,
     };
-    struct error err;
     if (stream_open(&rig.stream, &context, &rig.config, &err) != 0)
         fail_msg("%s", err.text);
     assert_string_equal(stream_name(rig.stream), "gate");
 }
 
+static inline void stream_end(void)
+{
+    stream_close(&rig.stream);
+    probes_close(&rig.probes);
+}
+
 static inline int teardown(void **state)
 {
     (void)state;
-    stream_close(&rig.stream);
+    stream_end();
     sink_close(&rig.sink);
     decoder_close(&rig.decoder);
     loop_bench_close(&bench);

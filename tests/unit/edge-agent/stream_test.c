@@ -241,7 +241,7 @@ static void closing_counts_what_was_on_its_way(void **state)
     link_up();
     welcome(200);
     wait_frames(40); /* none answered; more in the queue and in the making */
-    stream_close(&rig.stream);
+    stream_end();
     assert_string_equal(rig.bye_reason, "the agent stops");
     assert_int_equal(frames("answered"), 0);
     assert_int_equal(drops("stopped"), frames("captured"));
@@ -278,7 +278,7 @@ static void closing_at_any_moment(void **state)
         loop_bench_turn(&bench, NULL, NULL, i / 2);
         if (i % 4 > 2)
             stream_stop(rig.stream);
-        stream_close(&rig.stream);
+        stream_end();
         rig.up = false;
     }
     assert_int_equal(frames("captured"), frames("dropped"));

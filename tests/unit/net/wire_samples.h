@@ -22,7 +22,12 @@ struct wire_sample {
     Runespoor__AgentReport agent_report;
     Runespoor__ServerReport server_report;
     Runespoor__DropCount drop, *drop_list[1];
+    Runespoor__Tail tail;
+    Runespoor__TailFigure figure, *figure_list[1];
     Runespoor__Bye bye;
+    Runespoor__ProbeStart probe_start;
+    Runespoor__ProbeSlice probe_slice;
+    Runespoor__Receipt receipt;
     Runespoor__Header header;
 };
 
@@ -63,6 +68,42 @@ static inline void wire_sample_fill_answer(struct wire_sample *s)
     s->timings.infer_us = 12000;
     s->answer.timings = &s->timings;
     s->answer.wire_bytes = 5000;
+}
+
+static inline void wire_sample_fill_probes(struct wire_sample *s)
+{
+    s->tail = (Runespoor__Tail)RUNESPOOR__TAIL__INIT;
+    s->tail.rung = "240x180 15 fps h264 108 kbit/s";
+    s->tail.restored = "network x2";
+    s->tail.model = s->tail.golden = "street_det";
+    s->tail.probes = 31;
+    s->figure = (Runespoor__TailFigure)RUNESPOOR__TAIL_FIGURE__INIT;
+    s->figure.name = "tail90";
+    s->figure.value = 0.6;
+    s->figure.low = 0.5;
+    s->figure.high = 0.7;
+    s->figure_list[0] = &s->figure;
+    s->tail.n_figures = 1;
+    s->tail.figures = s->figure_list;
+    s->server_report.tail = &s->tail;
+
+    s->probe_start = (Runespoor__ProbeStart)RUNESPOOR__PROBE_START__INIT;
+    s->probe_start.session = 7;
+    s->probe_start.frame = 41;
+    s->probe_start.probability = 0.25;
+    s->probe_start.rung = s->tail.rung;
+
+    s->probe_slice = (Runespoor__ProbeSlice)RUNESPOOR__PROBE_SLICE__INIT;
+    s->probe_slice.session = 7;
+    s->probe_slice.frame = 41;
+    s->probe_slice.slice = 3;
+    s->probe_slice.bytes = 30000;
+
+    s->receipt = (Runespoor__Receipt)RUNESPOOR__RECEIPT__INIT;
+    s->receipt.session = 7;
+    s->receipt.frame = 41;
+    s->receipt.probe = true;
+    s->receipt.slice = 3;
 }
 
 static inline void wire_sample_fill(struct wire_sample *s)
@@ -127,6 +168,8 @@ static inline void wire_sample_fill(struct wire_sample *s)
     s->server_report.n_dropped = 1;
     s->server_report.dropped = s->drop_list;
 
+    wire_sample_fill_probes(s);
+
     s->bye = (Runespoor__Bye)RUNESPOOR__BYE__INIT;
     s->bye.session = 7;
     s->bye.reason = "the clip ended";
@@ -165,6 +208,15 @@ static inline Runespoor__Header *wire_sample_header(struct wire_sample *s,
         break;
     case RUNESPOOR__HEADER__KIND_BYE:
         s->header.bye = &s->bye;
+        break;
+    case RUNESPOOR__HEADER__KIND_PROBE_START:
+        s->header.probe_start = &s->probe_start;
+        break;
+    case RUNESPOOR__HEADER__KIND_PROBE_SLICE:
+        s->header.probe_slice = &s->probe_slice;
+        break;
+    case RUNESPOOR__HEADER__KIND_RECEIPT:
+        s->header.receipt = &s->receipt;
         break;
     default:
         break;

@@ -17,14 +17,15 @@
 #define KIND(name) RUNESPOOR__HEADER__KIND_##name
 
 static const Runespoor__Header__KindCase all_kinds[] = {
-    KIND(HELLO), KIND(WELCOME),      KIND(REFUSE),        KIND(PACKET), KIND(ANSWER),
-    KIND(ORDER), KIND(AGENT_REPORT), KIND(SERVER_REPORT), KIND(BYE),
+    KIND(HELLO),         KIND(WELCOME), KIND(REFUSE),      KIND(PACKET),      KIND(ANSWER), KIND(ORDER),
+    KIND(AGENT_REPORT),  KIND(SERVER_REPORT), KIND(BYE), KIND(PROBE_START), KIND(PROBE_SLICE),
+    KIND(RECEIPT),
 };
 #define KIND_COUNT (sizeof all_kinds / sizeof all_kinds[0])
 
 static size_t payload_of(Runespoor__Header__KindCase kind)
 {
-    return kind == KIND(PACKET) ? 100 : 0;
+    return kind == KIND(PACKET) || kind == KIND(PROBE_SLICE) ? 100 : 0;
 }
 
 /* Packs the sample, parses it, and compares the result with text ("" for accepted). */
@@ -287,15 +288,64 @@ static void test_payload_where_it_belongs(void **state)
         size_t size = wire_packed_size(header);
         wire_pack(header, bytes);
         struct error err;
-        bool packet = all_kinds[i] == KIND(PACKET);
-        assert_int_equal(wire_parse(&parsed, bytes, size, packet ? 0 : 1, &err), -ERROR_FORMAT);
-        assert_non_null(strstr(err.text, packet ? "packet: payload: is missing"
-                                                : "payload: has 1 bytes, but this kind"));
+        bool has_one = payload_of(all_kinds[i]) > 0;
+        assert_int_equal(wire_parse(&parsed, bytes, size, has_one ? 0 : 1, &err), -ERROR_FORMAT);
+        assert_non_null(
+            strstr(err.text, has_one ? "payload: is missing" : "payload: has 1 bytes, but this kind"));
         assert_int_equal(wire_parse(&parsed, bytes, size, WIRE_PAYLOAD_BYTES_MAX + 1, &err),
                          -ERROR_FORMAT);
         assert_non_null(strstr(err.text, "payload: has 8388609 bytes"));
         assert_null(parsed);
     }
+}
+
+static void test_bad_probes(void **state)
+{
+    (void)state;
+    REFUSED(WELCOME, welcome.probes, (Runespoor__ProbeOrder)3, "welcome: probes: 3 is outside 0..2");
+    REFUSED(PROBE_START, probe_start.session, 0, "probe_start: session: 0");
+    REFUSED(PROBE_START, probe_start.probability, 0, "probe_start: probability: 0 is outside");
+    REFUSED(PROBE_START, probe_start.probability, NAN, "probe_start: probability: nan");
+    REFUSED(PROBE_START, probe_start.probability, 1.01, "probe_start: probability: 1.01");
+    ACCEPTED(PROBE_START, probe_start.probability, 1);
+    REFUSED(PROBE_START, probe_start.rung, "", "probe_start: rung: has 0 bytes");
+    REFUSED(PROBE_SLICE, probe_slice.session, 0, "probe_slice: session: 0");
+    REFUSED(PROBE_SLICE, probe_slice.bytes, 0, "probe_slice: bytes: 0 is outside");
+    REFUSED(PROBE_SLICE, probe_slice.bytes, WIRE_PAYLOAD_BYTES_MAX + 1, "probe_slice: bytes: 8388609");
+    REFUSED(PROBE_SLICE, probe_slice.slice, UINT32_MAX, "probe_slice: slice: 4294967295");
+    REFUSED(RECEIPT, receipt.session, 0, "receipt: session: 0");
+    REFUSED(RECEIPT, receipt.refused, "\xff", "receipt: refused: byte 0 (0xff)");
+    REFUSED(SERVER_REPORT, tail.model, "a b", "server_report: tail: model: ");
+    ACCEPTED(SERVER_REPORT, tail.n_figures, 0); /* none is known */
+    REFUSED(SERVER_REPORT, figure.value, 1.5, "server_report: tail: figures.0: value: 1.5 is outside 0..1");
+    REFUSED(SERVER_REPORT, figure.low, NAN, "figures.0: low: nan");
+    REFUSED(SERVER_REPORT, figure.high, -1, "figures.0: high: -1");
+    REFUSED(SERVER_REPORT, figure.name, "", "figures.0: name: has 0 bytes");
+    REFUSED(ANSWER, answer.uncertainty, 1.5f, "answer: uncertainty: 1.5");
+}
+
+static void test_slices_and_figures(void **state)
+{
+    (void)state;
+    struct wire_sample s;
+    uint8_t bytes[1024];
+    struct error err;
+    Runespoor__Header *parsed = NULL;
+    wire_sample_fill(&s);
+    Runespoor__Header *header = wire_sample_header(&s, KIND(PROBE_SLICE));
+    size_t size = wire_packed_size(header);
+    wire_pack(header, bytes);
+    assert_int_equal(wire_parse(&parsed, bytes, size, WIRE_SLICE_BYTES_MAX, &err), 0);
+    wire_free(&parsed);
+    assert_int_equal(wire_parse(&parsed, bytes, size, WIRE_SLICE_BYTES_MAX + 1, &err), -ERROR_FORMAT);
+    assert_non_null(strstr(err.text, "probe_slice: payload: has 1201 bytes, a slice at most 1200"));
+    wire_sample_fill(&s);
+    Runespoor__TailFigure *figures[WIRE_FIGURES_MAX + 1];
+    for (size_t i = 0; i <= WIRE_FIGURES_MAX; i++)
+        figures[i] = &s.figure;
+    s.tail.figures = figures;
+    s.tail.n_figures = WIRE_FIGURES_MAX + 1;
+    expect(&s, KIND(SERVER_REPORT), "server_report: tail: n_figures: 17");
 }
 
 static void test_version_is_left_to_the_refuser(void **state)
@@ -446,6 +496,8 @@ int main(void)
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_largest_answer),
         cmocka_unit_test(test_payload_where_it_belongs),
+        cmocka_unit_test(test_bad_probes),
+        cmocka_unit_test(test_slices_and_figures),
         cmocka_unit_test(test_version_is_left_to_the_refuser),
         cmocka_unit_test(test_not_a_message),
         cmocka_unit_test(test_many_empty_objects),

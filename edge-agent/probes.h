@@ -1,0 +1,45 @@
+/* probes: frames that are sent a second time at source quality, so that the server can tell what compression
+ * costs (docs/tail.md). One thread for all streams encodes them, each as an intra picture; the loop sends
+ * them in slices of at most WIRE_SLICE_BYTES_MAX bytes, one at a time over the whole uplink, and only
+ * when all packets of all streams that were sent have arrived: so a live frame never waits for more than
+ * one slice. While a probe waits, packets ask for receipts, for answers may take longer than the next frame.
+ *
+ * Everything but the encoding runs on the loop thread. */
+#ifndef RUNESPOOR_EDGE_PROBES_H
+#define RUNESPOOR_EDGE_PROBES_H
+
+#include "agent_config.h"
+#include "camera.h"
+#include "uplink.h"
+
+struct probes;
+struct probe_stream; /* one stream's part; owned by probes */
+
+/* Starts the thread. config and uplink are borrowed until probes_close; uplink may be closed before. */
+int probes_open(struct probes **probes, uv_loop_t *loop, const struct probes_config *config,
+                size_t stream_count, struct uplink *uplink, struct metrics *metrics,
+                struct error *err);
+/* Ends the thread and drops what waits. Streams must not use their parts any more. The memory is freed by
+ * the loop. Sets NULL; takes NULL. */
+void probes_close(struct probes **probes);
+
+/* A part for a stream whose camera gives pictures of this size; stream_count of them at most. */
+struct probe_stream *probes_add_stream(struct probes *probes, const char *name,
+                                       const struct source_info *camera);
+
+/* A session has begun, and the server wants to see these frames; or it is over. begin: whether frames
+ * have to come with their pictures. */
+bool probe_stream_begin(struct probe_stream *stream, uint64_t session, Runespoor__ProbeOrder order);
+void probe_stream_end(struct probe_stream *stream);
+
+/* True while a probe waits for the link: packets have to ask for receipts. */
+bool probes_wait(const struct probes *probes);
+/* A packet of the stream was sent. frame->picture is taken over where it may become a probe. */
+void probe_stream_on_sent(struct probe_stream *stream, struct encoded_frame *frame,
+                          size_t wire_bytes);
+/* A frame was answered, so its packet and all before have arrived. uncertainty: the answer's, or below 0 when
+ * there was no analysis. */
+void probe_stream_on_answer(struct probe_stream *stream, uint64_t frame, double uncertainty);
+void probe_stream_on_receipt(struct probe_stream *stream, const Runespoor__Receipt *receipt);
+
+#endif
