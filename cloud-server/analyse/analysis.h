@@ -27,9 +27,13 @@ struct analysis {
     uint32_t object_count, area_count, runs_bytes;
     uint32_t mask_width, mask_height;
     uint32_t prepare_us, infer_us, head_us;
+    float uncertainty; /* 0..1: how much of the answer may well be wrong; head.h says how it is worked out */
     struct analysis_object objects[ANALYSIS_OBJECTS_MAX]; /* by falling confidence */
     struct analysis_area areas[ANALYSIS_AREAS_MAX];
     uint8_t runs[ANALYSIS_RUNS_BYTES_MAX];
 };
+
+/* Copies what the counts cover. */
+void analysis_copy(struct analysis *to, const struct analysis *from);
 
 #endif

@@ -19,7 +19,7 @@ static const struct head_kind *const head_kinds[] = {
 #undef X
 };
 
-static void select_boxes(struct head *head, const struct placement *placement,
+static void select_boxes(struct head *head, const struct placement *placement, float score,
                          struct analysis *analysis);
 
 int head_open(struct head **head, const struct card *card, const struct tensor *const *outputs,
@@ -69,8 +69,8 @@ void head_decode(struct head *head, const struct placement *placement, float sco
         return;
     }
     nms_clear(head->nms);
-    head->kind->find_boxes(head, score);
-    select_boxes(head, placement, analysis);
+    head->kind->find_boxes(head, score * HEAD_NEAR_SHARE);
+    select_boxes(head, placement, score, analysis);
 }
 
 void head_label_map(struct head *head, const struct placement *placement, uint32_t width,
@@ -109,27 +109,67 @@ int head_refuse_shape(const struct head *head, size_t output, struct error *err,
                      shape, head_words[head->card->head.kind], needs);
 }
 
-/* Suppresses, maps back to the picture, clips. What lies in the padding alone goes. */
-static void select_boxes(struct head *head, const struct placement *placement,
-                         struct analysis *analysis)
+/* What a picture's boxes add up to; head.h has the formulas. */
+struct doubt {
+    float right, wrong, variance;
+};
+
+static void add_doubt(struct doubt *doubt, float score, float threshold)
 {
-    size_t count;
-    const struct nms_box *boxes =
-        nms_select(head->nms, (float)head->card->head.iou, head->card->head.objects_max, &count);
+    bool found = score >= threshold;
+    float distance = found ? (1 - fminf(score, 1)) / (1 - fminf(threshold, 1)) : score / threshold;
+    float odd = distance * distance / 2; /* chance that it is not as it was answered */
+    if (!(odd > 0))                      /* nor where the threshold is 1 */
+        odd = 0;
+    doubt->right += found ? 1 - odd : 0;
+    doubt->wrong += odd;
+    doubt->variance += odd * (1 - odd);
+}
+
+static float measure_doubt(const struct doubt *doubt)
+{
+    float spread = sqrtf(doubt->variance);
+    return (doubt->wrong + spread) / (fmaxf(1, 2 * doubt->right + doubt->wrong) + spread);
+}
+
+/* Maps a box back to the picture and clips it. False where nothing is left: it lies in the padding. */
+static bool place_box(const struct nms_box *box, const struct placement *placement,
+                      struct analysis_object *object)
+{
     float width = (float)placement->picture_width, height = (float)placement->picture_height;
     float scale_x = width / (float)placement->inner_width;
     float scale_y = height / (float)placement->inner_height;
+    float x1 = fmaxf(box->x1 * scale_x, 0), x2 = fminf(box->x2 * scale_x, width);
+    float y1 = fmaxf(box->y1 * scale_y, 0), y2 = fminf(box->y2 * scale_y, height);
+    if (x2 <= x1 || y2 <= y1)
+        return false;
+    *object = (struct analysis_object){ .class_id = box->class_id,
+                                        .confidence = fminf(box->score, 1),
+                                        .x = x1,
+                                        .y = y1,
+                                        .width = x2 - x1,
+                                        .height = y2 - y1 };
+    return true;
+}
+
+/* What was found becomes an object, what was nearly found a doubt only. */
+static void select_boxes(struct head *head, const struct placement *placement, float score,
+                         struct analysis *analysis)
+{
+    const struct card_head *card = &head->card->head;
+    struct doubt doubt = { 0 };
+    size_t count;
+    const struct nms_box *boxes =
+        nms_select(head->nms, (float)card->iou, card->objects_max + HEAD_NEAR_MAX, &count);
     for (size_t i = 0; i < count; i++) {
-        float x1 = fmaxf(boxes[i].x1 * scale_x, 0), x2 = fminf(boxes[i].x2 * scale_x, width);
-        float y1 = fmaxf(boxes[i].y1 * scale_y, 0), y2 = fminf(boxes[i].y2 * scale_y, height);
-        if (x2 <= x1 || y2 <= y1)
+        struct analysis_object object;
+        bool found = boxes[i].score >= score;
+        if (!place_box(&boxes[i], placement, &object) ||
+            (found && analysis->object_count == card->objects_max))
             continue;
-        analysis->objects[analysis->object_count++] =
-            (struct analysis_object){ .class_id = boxes[i].class_id,
-                                      .confidence = fminf(boxes[i].score, 1),
-                                      .x = x1,
-                                      .y = y1,
-                                      .width = x2 - x1,
-                                      .height = y2 - y1 };
+        add_doubt(&doubt, boxes[i].score, score);
+        if (found)
+            analysis->objects[analysis->object_count++] = object;
     }
+    analysis->uncertainty = measure_doubt(&doubt);
 }

@@ -4,11 +4,15 @@
 #include "analyse/head.h"
 #include "pixels.h"
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LABEL_NONE PIXELS_NO_LABEL /* a pixel of no class, or whose scores are not finite */
 #define VARINT_BYTES_MAX 5u
+/* A plane that is lower than the winner's by more takes next to nothing of its probability: e^-9 = 0.0001. */
+#define FAR_BELOW 9.0f
+#define CHANCE_MIN 0.5f /* what a class that is alone in its output wins with */
 
 struct segment {
     bool binary; /* one output per class */
@@ -167,10 +171,92 @@ static void label_row(const struct head *head, uint32_t output, uint32_t y, uint
                  mask_width);
 }
 
+/* What the grid's pixels say of a class; head.h has the formulas. */
+struct class_doubt {
+    float found;   /* pixels */
+    float near;    /* pixels that were nearly found, by their chances */
+    float wrong;   /* how many of both are not as they were labelled, by their chances */
+    float nearest; /* the largest chance of one that was nearly found */
+};
+
+/* Of the best of all planes, by softmax. */
+static float winner_chance(const float *scores, size_t plane_step, uint32_t plane_count, float best)
+{
+    float sum = 0;
+    for (uint32_t p = 0; p < plane_count; p++) {
+        float below = scores[p * plane_step] - best;
+        if (below > -FAR_BELOW) /* nor NaN */
+            sum += expf(below);
+    }
+    return 1 / sum;
+}
+
+/* One output for all classes: every pixel has a winner, and what it nearly was is not found twice. */
+static void doubt_winners(const struct tensor *output, size_t at, const uint8_t *labels,
+                          uint32_t mask_width, struct class_doubt *doubts)
+{
+    const size_t step = (size_t)output->shape.dim[2] * (size_t)output->shape.dim[3];
+    const float *scores = (const float *)output->data + at;
+    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP) {
+        if (labels[x] == LABEL_NONE)
+            continue;
+        doubts[labels[x]].found++;
+        doubts[labels[x]].wrong += 1 - winner_chance(scores + x, step, (uint32_t)output->shape.dim[1],
+                                                     scores[x + labels[x] * step]);
+    }
+}
+
+/* An output of its own. */
+static void doubt_class(const struct tensor *output, size_t at, const uint8_t *labels,
+                        uint32_t mask_width, struct class_doubt *doubt)
+{
+    const size_t step = (size_t)output->shape.dim[2] * (size_t)output->shape.dim[3];
+    const float *scores = (const float *)output->data + at;
+    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP) {
+        float chance = 1 / (1 + expf(scores[x] - scores[x + step]));
+        if (labels[x] != LABEL_NONE) {
+            doubt->found++;
+            doubt->wrong += 1 - chance;
+        } else if (chance >= CHANCE_MIN * HEAD_NEAR_SHARE) { /* nor NaN */
+            doubt->near += chance;
+            doubt->wrong += chance;
+            doubt->nearest = fmaxf(doubt->nearest, chance);
+        }
+    }
+}
+
+/* A row of the grid; its labels are those of output. */
+static void doubt_row(const struct head *head, uint32_t output, uint32_t y, const uint8_t *labels,
+                      uint32_t mask_width, struct class_doubt doubts[ANALYSIS_AREAS_MAX])
+{
+    const struct segment *own = head->own;
+    const size_t at = (size_t)y * own->width;
+    if (own->binary)
+        doubt_class(head->outputs[output], at, labels, mask_width, &doubts[output]);
+    else
+        doubt_winners(head->outputs[output], at, labels, mask_width, doubts);
+}
+
+static float measure_doubts(const struct class_doubt *doubts, uint32_t class_count)
+{
+    float sum = 0;
+    uint32_t present = 0;
+    for (uint32_t c = 0; c < class_count; c++) {
+        const struct class_doubt *doubt = &doubts[c];
+        if (doubt->found > 0)
+            sum += doubt->wrong / (doubt->found + doubt->near);
+        else
+            sum += doubt->nearest;
+        present += doubt->found > 0 || doubt->near > 0;
+    }
+    return present > 0 ? fminf(sum / (float)present, 1) : 0;
+}
+
 static void segment_find_areas(struct head *head, const struct placement *placement,
                                struct analysis *analysis)
 {
     struct segment *own = head->own;
+    struct class_doubt doubts[ANALYSIS_AREAS_MAX] = { 0 };
     measure_mask(head, placement, &analysis->mask_width, &analysis->mask_height);
     for (uint32_t i = 0; i < head->output_count; i++) {
         uint64_t counts[LABEL_NONE + 1] = { 0 };
@@ -178,11 +264,14 @@ static void segment_find_areas(struct head *head, const struct placement *placem
             uint8_t *labels = own->labels + (size_t)y * analysis->mask_width;
             label_row(head, i, y, labels, analysis->mask_width);
             count_labels(labels, analysis->mask_width, counts);
+            if (y % HEAD_GRID_STEP == 0)
+                doubt_row(head, i, y, labels, analysis->mask_width, doubts);
         }
         for (uint32_t c = 0; c < head->class_count; c++)
             if (counts[c] > 0)
                 add_area(head, c, counts[c], analysis);
     }
+    analysis->uncertainty = measure_doubts(doubts, head->class_count);
 }
 
 /* Row by row, as a picture that is smaller than the labels does not need them all. */

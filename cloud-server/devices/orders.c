@@ -149,6 +149,7 @@ int orders_copy_analysis(const struct analysis *from, uint32_t class_count, stru
     if (sound)
         return 0;
     to->object_count = to->area_count = to->runs_bytes = 0;
+    to->uncertainty = 0;
     return error_set(err, ERROR_FORMAT, "orders", "an analysis holds impossible values");
 }
 
@@ -283,6 +284,8 @@ static bool plane_fits(const struct order_job *job, unsigned plane, uint32_t row
 
 static bool analysis_is_sound(const struct analysis *analysis, uint32_t class_count)
 {
+    if (!(analysis->uncertainty >= 0 && analysis->uncertainty <= 1)) /* nor NaN */
+        return false;
     for (uint32_t i = 0; i < analysis->object_count; i++) {
         const struct analysis_object *object = &analysis->objects[i];
         if (object->class_id >= class_count || !isfinite(object->confidence) || !isfinite(object->x) ||

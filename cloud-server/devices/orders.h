@@ -12,7 +12,7 @@
 #include "media/picture.h"
 #include "net/wire.h"
 
-#define ORDER_VERSION 0x52530003u /* changes with any struct below */
+#define ORDER_VERSION 0x52530004u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
 #define ORDER_PATH_BYTES 4096u
 #define ORDER_NETWORK_BYTES (WIRE_NAME_BYTES_MAX + 1)

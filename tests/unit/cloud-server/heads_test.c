@@ -1,6 +1,6 @@
 /* Every head on outputs made by hand: boxes placed where the layout's own formula puts them come
  * back in the picture's pixels; wrong shapes are refused; numbers that are not finite find nothing;
- * masks survive the way through run lengths. */
+ * masks survive the way through run lengths; uncertainty is what head.h says of the same scores. */
 #include "analyse/head.h"
 #include <math.h>
 #include <setjmp.h>
@@ -251,6 +251,100 @@ static void test_objects_are_bounded_and_sorted(void **state)
     fixture_finish(&f);
 }
 
+#define SCORE 0.4f /* threshold of the tests of uncertainty */
+
+/* Boxes of one class beside each other, with these scores; gives the uncertainty. */
+static float doubt_boxes(const float *scores, size_t count, uint32_t objects)
+{
+    struct fixture f;
+    enum { BOXES = 8 };
+    fixture_init(&f, HEAD_YOLOV8);
+    float *data = fixture_add_output(&f, (struct shape){ 3, { 1, BOXES, 4 + CLASSES } });
+    assert_int_equal(fixture_open(&f, NULL), 0);
+    for (size_t n = 0; n < count; n++)
+        memcpy(data + n * (4 + CLASSES), (float[]){ 4 + 8 * (float)n, 16, 6, 6, scores[n], 0, 0 },
+               7 * sizeof *data);
+    head_decode(f.head, &f.placement, SCORE, f.analysis);
+    assert_int_equal(f.analysis->object_count, objects);
+    float uncertainty = f.analysis->uncertainty;
+    fixture_finish(&f);
+    return uncertainty;
+}
+
+static void test_boxes_are_as_uncertain_as_their_scores(void **state)
+{
+    (void)state;
+    assert_float_equal(doubt_boxes(NULL, 0, 0), 0, 0);
+    assert_float_equal(doubt_boxes((float[]){ 1.2f, 1 }, 2, 2), 0, 0);
+    /* At the threshold: right and wrong a half, spread a half. */
+    assert_float_equal(doubt_boxes((float[]){ 0.4f }, 1, 1), (0.5 + 0.5) / (1.5 + 0.5), 1e-5);
+    /* Half way to certainty: wrong 1/8 and right 7/8 of each. */
+    const double spread = sqrt(7.0 / 64);
+    assert_float_equal(doubt_boxes((float[]){ 0.7f }, 1, 1), (0.125 + spread) / (1.875 + spread),
+                       1e-5);
+    assert_float_equal(doubt_boxes((float[]){ 0.7f, 0.7f, 0.7f, 0.7f }, 4, 4),
+                       (0.5 + 2 * spread) / (7.5 + 2 * spread), 1e-5);
+    /* Nearly found, half way to the threshold: missed with 1/8, and of less than one box. */
+    assert_float_equal(doubt_boxes((float[]){ 0.2f }, 1, 0), (0.125 + spread) / (1 + spread), 1e-5);
+    assert_float_equal(doubt_boxes((float[]){ 0.7f, 0.2f }, 2, 1),
+                       (0.25 + sqrt(2) * spread) / (2 + sqrt(2) * spread), 1e-5);
+    /* Below HEAD_NEAR_SHARE of the threshold, nothing. */
+    assert_float_equal(doubt_boxes((float[]){ 0.079f }, 1, 0), 0, 0);
+    assert_true(doubt_boxes((float[]){ 0.081f }, 1, 0) > 0);
+}
+
+static void test_only_what_may_be_an_object_is_doubted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEAD_YOLOV8);
+    f.card.head.objects_max = 1;
+    float *data = fixture_add_output(&f, (struct shape){ 3, { 1, 10, 4 + CLASSES } });
+    assert_int_equal(fixture_open(&f, NULL), 0);
+    const float boxes[][4 + CLASSES] = {
+        { 28, 10, 16, 8, 0, 0.7f, 0 }, /* found */
+        { 29, 10, 16, 8, 0, 0.2f, 0 }, /* nearly, but the same one */
+        { 28, 26, 16, 8, 0.6f, 0, 0 }, /* in the padding … */
+        { 48, 26, 16, 8, 0.2f, 0, 0 }, /* … both */
+        { 8, 10, 8, 8, 0, 0.6f, 0 },   /* one more than the card wants */
+        { 50, 10, 8, 8, NAN, 0, 0 },
+    };
+    for (size_t n = 0; n < sizeof boxes / sizeof boxes[0]; n++)
+        memcpy(data + n * (4 + CLASSES), boxes[n], sizeof boxes[n]);
+    f.placement = (struct placement){ 128, 32, 64, 16 };
+    head_decode(f.head, &f.placement, SCORE, f.analysis);
+    assert_int_equal(f.analysis->object_count, 1);
+    assert_float_equal(f.analysis->uncertainty, doubt_boxes((float[]){ 0.7f }, 1, 1), 1e-6);
+
+    data[4 + 1] = 1; /* at the highest threshold that can be */
+    head_decode(f.head, &f.placement, 1, f.analysis);
+    assert_int_equal(f.analysis->object_count, 1);
+    assert_true(f.analysis->uncertainty > 0 && f.analysis->uncertainty < 1);
+    fixture_finish(&f);
+}
+
+/* So many candidates that those nearly found would fill the places of those found. */
+static void test_near_boxes_take_no_place_of_found_ones(void **state)
+{
+    (void)state;
+    struct fixture f;
+    enum { BOXES = 900, FOUND = 20 };
+    fixture_init(&f, HEAD_YOLOV8);
+    f.card.head.objects_max = FOUND + 1;
+    f.card.head.iou = 1;
+    float *data = fixture_add_output(&f, (struct shape){ 3, { 1, BOXES, 4 + CLASSES } });
+    assert_int_equal(fixture_open(&f, NULL), 0);
+    for (size_t n = 0; n < BOXES; n++)
+        memcpy(data + n * (4 + CLASSES), (float[]){ 32, 16, 8, 8, n % 45 == 7 ? 1 : 0.2f, 0, 0 },
+               7 * sizeof *data);
+    head_decode(f.head, &f.placement, SCORE, f.analysis);
+    assert_int_equal(f.analysis->object_count, FOUND);
+    /* Of the others, the objects that are left and HEAD_NEAR_MAX more. */
+    const double near = (HEAD_NEAR_MAX + 1) / 8.0, spread = sqrt((HEAD_NEAR_MAX + 1) * 7.0 / 64);
+    assert_float_equal(f.analysis->uncertainty, (near + spread) / (2 * FOUND + near + spread), 1e-4);
+    fixture_finish(&f);
+}
+
 /* Undoes run lengths into 0 and 1. Every run must fit, and their sum must be count. */
 static void read_runs(const uint8_t *runs, size_t bytes, uint8_t *mask, size_t count)
 {
@@ -364,6 +458,78 @@ static void test_segment_reads_an_output_per_class(void **state)
     fixture_finish(&f);
 }
 
+static void fill_plane(float *data, size_t plane, size_t first, size_t count, float value)
+{
+    for (size_t i = first; i < first + count; i++)
+        data[plane * MASK_PIXELS + i] = value;
+}
+
+static void test_areas_are_as_uncertain_as_their_pixels(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEAD_SEGMENT);
+    float *data =
+        fixture_add_output(&f, (struct shape){ 4, { 1, CLASSES, MASK_HEIGHT, MASK_WIDTH } });
+    assert_int_equal(fixture_open(&f, NULL), 0);
+    /* Class 0 in the upper three quarters, certain; class 1 below against class 2, as 3 to 1. */
+    fill_plane(data, 0, 0, 3 * MASK_PIXELS / 4, 30);
+    fill_plane(data, 0, 3 * MASK_PIXELS / 4, MASK_PIXELS / 4, -30);
+    fill_plane(data, 1, 3 * MASK_PIXELS / 4, MASK_PIXELS / 4, logf(3));
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, (0 + 0.25) / 2, 1e-5);
+    fill_plane(data, 0, 0, 3 * MASK_PIXELS / 4, logf(2)); /* against two of e^0 */
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, (0.5 + 0.25) / 2, 1e-5);
+
+    /* Only the part that shows the picture: three quarters of the mask's height. */
+    f.placement = (struct placement){ 64, 24, 64, 24 };
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, 0.5, 1e-5);
+
+    /* Planes that are not finite count as none; pixels without a label not at all. */
+    fill_plane(data, 2, 0, MASK_PIXELS, NAN);
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, 1.0 / 3, 1e-5);
+    fill_plane(data, 0, 0, MASK_PIXELS, NAN);
+    fixture_decode(&f);
+    assert_int_equal(f.analysis->area_count, 0);
+    assert_float_equal(f.analysis->uncertainty, 0, 0);
+    fixture_finish(&f);
+}
+
+static void test_areas_of_their_own_outputs_may_be_nearly_found(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEAD_SEGMENT);
+    f.card.classes.count = 2;
+    float *drivable = fixture_add_output(&f, (struct shape){ 4, { 1, 2, MASK_HEIGHT, MASK_WIDTH } });
+    float *lane = fixture_add_output(&f, (struct shape){ 4, { 1, 2, MASK_HEIGHT, MASK_WIDTH } });
+    assert_int_equal(fixture_open(&f, NULL), 0);
+    fill_plane(drivable, 0, 0, MASK_PIXELS, 30);
+    fill_plane(lane, 0, 0, MASK_PIXELS, 30);
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, 0, 1e-6);
+    /* A quarter of drivable is found with 0.75, another quarter not with 0.25. */
+    fill_plane(drivable, 0, 0, MASK_PIXELS / 2, 0);
+    fill_plane(drivable, 1, 0, MASK_PIXELS / 4, logf(3));
+    fill_plane(drivable, 1, MASK_PIXELS / 4, MASK_PIXELS / 4, -logf(3));
+    fixture_decode(&f);
+    assert_int_equal(f.analysis->area_count, 1);
+    assert_float_equal(f.analysis->uncertainty, (0.25 + 0.25) / 1.25, 1e-5);
+    /* The lane has no pixel, but one that was near. */
+    lane[0] = 0;
+    lane[MASK_PIXELS] = -logf(2);
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, (0.4 + 1.0 / 3) / 2, 1e-5);
+    lane[MASK_PIXELS] = -logf(20); /* not near */
+    lane[MASK_PIXELS + HEAD_GRID_STEP] = NAN;
+    fixture_decode(&f);
+    assert_float_equal(f.analysis->uncertainty, 0.4, 1e-5);
+    fixture_finish(&f);
+}
+
 static void test_segment_masks_without_room_are_left_out(void **state)
 {
     (void)state;
@@ -470,9 +636,14 @@ int main(void)
         cmocka_unit_test(test_fastestdet_finds_placed_boxes),
         cmocka_unit_test(test_not_finite_rows_find_nothing),
         cmocka_unit_test(test_objects_are_bounded_and_sorted),
+        cmocka_unit_test(test_boxes_are_as_uncertain_as_their_scores),
+        cmocka_unit_test(test_only_what_may_be_an_object_is_doubted),
+        cmocka_unit_test(test_near_boxes_take_no_place_of_found_ones),
         cmocka_unit_test(test_segment_gives_shares_and_masks),
         cmocka_unit_test(test_segment_leaves_out_the_padding),
         cmocka_unit_test(test_segment_reads_an_output_per_class),
+        cmocka_unit_test(test_areas_are_as_uncertain_as_their_pixels),
+        cmocka_unit_test(test_areas_of_their_own_outputs_may_be_nearly_found),
         cmocka_unit_test(test_segment_masks_without_room_are_left_out),
         cmocka_unit_test(test_wrong_shapes_are_refused),
         cmocka_unit_test(test_wrong_outputs_are_refused),

@@ -378,16 +378,18 @@ static void good_analysis(void)
     from.runs_bytes = 10;
     memset(from.runs, 5, 10);
     from.infer_us = 77;
+    from.uncertainty = 0.25f;
 }
 
-#define EXPECT_BAD_ANALYSIS(field, value)        \
-    do {                                         \
-        good_analysis();                         \
-        from.field = (value);                    \
-        assert_int_equal(copy(), -ERROR_FORMAT); \
-        assert_int_equal(to.object_count, 0);    \
-        assert_int_equal(to.area_count, 0);      \
-        assert_int_equal(to.runs_bytes, 0);      \
+#define EXPECT_BAD_ANALYSIS(field, value)         \
+    do {                                          \
+        good_analysis();                          \
+        from.field = (value);                     \
+        assert_int_equal(copy(), -ERROR_FORMAT);  \
+        assert_int_equal(to.object_count, 0);     \
+        assert_int_equal(to.area_count, 0);       \
+        assert_int_equal(to.runs_bytes, 0);       \
+        assert_float_equal(to.uncertainty, 0, 0); \
     } while (0)
 
 static void test_analysis(void **state)
@@ -396,6 +398,7 @@ static void test_analysis(void **state)
     good_analysis();
     assert_int_equal(copy(), 0);
     assert_int_equal(to.infer_us, 77);
+    assert_float_equal(to.uncertainty, 0.25f, 0);
     assert_memory_equal(to.objects, from.objects, 2 * sizeof from.objects[0]);
     assert_memory_equal(to.areas, from.areas, sizeof from.areas[0]);
     assert_memory_equal(to.runs, from.runs, 10);
@@ -416,11 +419,16 @@ static void test_analysis(void **state)
     EXPECT_BAD_ANALYSIS(objects[0].y, -INFINITY);
     EXPECT_BAD_ANALYSIS(objects[0].width, NAN);
     EXPECT_BAD_ANALYSIS(objects[0].height, NAN);
+    EXPECT_BAD_ANALYSIS(uncertainty, NAN);
+    EXPECT_BAD_ANALYSIS(uncertainty, -0.01f);
+    EXPECT_BAD_ANALYSIS(uncertainty, 1.01f);
+    EXPECT_BAD_ANALYSIS(uncertainty, INFINITY);
 
     good_analysis();
     from.object_count = ANALYSIS_OBJECTS_MAX;
     from.area_count = ANALYSIS_AREAS_MAX;
     from.runs_bytes = ANALYSIS_RUNS_BYTES_MAX;
+    from.uncertainty = 1;
     assert_int_equal(copy(), 0);
 }
 
