@@ -45,8 +45,30 @@ static const struct option_spec model_options[] = {
     OPTION_STRING_REQUIRED(model_config, name, "street_det", "name that streams ask for"),
     OPTION_STRING_REQUIRED(model_config, folder, "models/street_det",
                            "folder with card.yaml and the network"),
+    OPTION_STRING(model_config, golden, "",
+                  "model of this list that looks at probes; its answers count as the truth; empty: this one"),
     OPTION_SECTION(model_config, restore, model_restore_options,
                    "what brings pictures that were sent smaller back to the camera's size"),
+    OPTION_END,
+};
+
+/* In the order of the wire's ProbeOrder. */
+static const char *const probe_orders[] = { "none", "random", "uncertain", NULL };
+
+static const struct option_spec window_options[] = {
+    OPTION_U32(tail_window_config, seconds, "3600", 60, 2592000, "s",
+               "figures are of probes not older than this"),
+    OPTION_U32(tail_window_config, probes_max, "2000", 30, 100000, "probes",
+               "and of no more than so many, the newest"),
+    OPTION_END,
+};
+
+static const struct option_spec probes_options[] = {
+    OPTION_ENUM(probes_config, order, "random", probe_orders,
+                "frames that agents send a second time at source quality, where they have bits for it: none, "
+                "all alike, or those with uncertain answers more often, weighted accordingly"),
+    OPTION_SECTION(probes_config, window, window_options,
+                   "what accuracies are told of; each rung, restoration and model has a window of its own"),
     OPTION_END,
 };
 
@@ -109,6 +131,8 @@ const struct option_spec server_options[] = {
         "model of streams that name no model; empty: the first of the list, none: decode and "
         "answer without any analysis, and start no workers"),
     OPTION_SECTION(server_config, pool, pool_options, "the workers and their devices"),
+    OPTION_SECTION(server_config, probes, probes_options,
+                   "measuring, while streaming, what compression costs; docs/tail.md"),
     OPTION_SECTION(server_config, decode, decode_options, "decoding"),
     OPTION_SECTION(server_config, answers, answers_options, "answers on disk"),
     OPTION_SECTION(server_config, record, record_options, "annotated video on disk"),
@@ -129,6 +153,7 @@ const struct option_spec server_options[] = {
 static char *networks_fallback[] = { POOL_NETWORKS_CARD };
 static struct model_config model_fallback = { .name = "street_det",
                                               .folder = "models/street_det",
+                                              .golden = "",
                                               .restore.networks = { networks_fallback, 1 } };
 
 static bool is_card(const char *network)
@@ -161,6 +186,15 @@ static void check_networks(struct config *loaded, size_t model, const struct opt
     }
 }
 
+static size_t find_by_name(const struct server_config *config, const char *name)
+{
+    const struct model_config *models = config->models.items;
+    for (size_t i = 0; i < config->models.count; i++)
+        if (strcmp(models[i].name, name) == 0)
+            return i;
+    return MODEL_INDEX_NONE;
+}
+
 static void check_models(struct config *loaded, const struct server_config *config)
 {
     const struct model_config *models = config->models.items;
@@ -178,6 +212,9 @@ static void check_models(struct config *loaded, const struct server_config *conf
             if (strcmp(models[i].name, models[j].name) == 0)
                 config_add_problem(loaded, key, "'%s' is already the name of models.%zu",
                                    models[i].name, j);
+        snprintf(key, sizeof key, "models.%zu.golden", i);
+        if (models[i].golden[0] && find_by_name(config, models[i].golden) == MODEL_INDEX_NONE)
+            config_add_problem(loaded, key, "'%s' is not in the list of models", models[i].golden);
     }
     size_t index;
     if (server_config_find_model(config, "", &index, &err) < 0)
@@ -230,16 +267,20 @@ int server_config_find_model(const struct server_config *config, const char *nam
     }
     if (!server_config_analyses(config))
         return error_set(err, ERROR_UNSUPPORTED, "model", "'%s': this server does not analyse", name);
+    *index = find_by_name(config, name);
+    if (*index != MODEL_INDEX_NONE)
+        return 0;
     const char *nearest = models[0].name;
-    for (size_t i = 0; i < config->models.count; i++) {
-        if (strcmp(models[i].name, name) == 0) {
-            *index = i;
-            return 0;
-        }
+    for (size_t i = 1; i < config->models.count; i++)
         if (text_distance(models[i].name, name) < text_distance(nearest, name))
             nearest = models[i].name;
-    }
     return error_set(err, ERROR_UNSUPPORTED, "model",
                      "'%s' is not in the server's list of models; the nearest is '%s'", name,
                      nearest);
+}
+
+size_t server_config_golden(const struct server_config *config, size_t model)
+{
+    const struct model_config *models = config->models.items;
+    return models[model].golden[0] ? find_by_name(config, models[model].golden) : model;
 }

@@ -4,6 +4,7 @@
 #define RUNESPOOR_SERVER_CONFIG_H
 
 #include "config/config.h"
+#include "control/tail_window.h"
 #include "devices/pool.h"
 
 /* The model name that asks for no analysis: pictures are decoded and answered. */
@@ -25,7 +26,14 @@ struct model_restore_config {
 
 struct model_config {
     char *name, *folder;
+    char *golden; /* model whose answers to probes count as the truth; "": itself */
     struct model_restore_config restore;
+};
+
+/* Which frames agents are asked for at source quality; the words are those of the wire's ProbeOrder. */
+struct probes_config {
+    int order;
+    struct tail_window_config window;
 };
 
 struct decode_config {
@@ -63,6 +71,7 @@ struct server_config {
     struct option_list models; /* struct model_config; never empty after server_config_load */
     char *model;               /* for streams that name none; "" is the first */
     struct pool_config pool;
+    struct probes_config probes;
     struct decode_config decode;
     struct answers_config answers;
     struct record_config record;
@@ -87,5 +96,7 @@ bool server_config_analyses(const struct server_config *config);
 #define MODEL_INDEX_NONE SIZE_MAX
 int server_config_find_model(const struct server_config *config, const char *name, size_t *index,
                              struct error *err);
+/* The one that answers the probes of streams of this model. */
+size_t server_config_golden(const struct server_config *config, size_t model);
 
 #endif

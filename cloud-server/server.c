@@ -2,6 +2,7 @@
  * else. Closing takes several turns of the loop, see the three steps at the end. */
 #include "server.h"
 #include "base/log.h"
+#include "control/tails.h"
 #include "ingest/gate.h"
 #include "report/pages.h"
 #include <stdlib.h>
@@ -73,6 +74,8 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
         guard_open(&server->guard, loop, server->zmq_context, &config->keys, rooms->metrics, err);
     if (rc == 0)
         rc = decode_pool_open(&rooms->decode, loop, config->decode.threads, err);
+    if (rc == 0 && server_config_analyses(config))
+        rc = tails_open(&rooms->tails, config->limits.streams, &config->probes.window, err);
     if (rc == 0 && config->answers.path[0] != '\0')
         rc = answer_file_open(&rooms->answers, &config->answers, rooms->metrics, err);
     if (rc == 0 && config->record.folder[0] != '\0')
@@ -240,6 +243,7 @@ static void on_pool_closed(void *arg)
     decode_pool_close(&server->rooms.decode);
     recorder_close(&server->rooms.recorder);
     answer_file_close(&server->rooms.answers);
+    tails_close(&server->rooms.tails);
     uv_timer_start(&server->timer, on_sockets_closed, 0, 0);
 }
 

@@ -27,23 +27,6 @@ Runespoor__AnswerStatus frame_fate_status(enum frame_fate fate)
     return fate_status[fate];
 }
 
-void frame_set_analysis(struct frame *frame, const struct analysis *analysis)
-{
-    struct analysis *to = &frame->analysis;
-
-    to->object_count = analysis->object_count;
-    to->area_count = analysis->area_count;
-    to->runs_bytes = analysis->runs_bytes;
-    to->mask_width = analysis->mask_width;
-    to->mask_height = analysis->mask_height;
-    to->prepare_us = analysis->prepare_us;
-    to->infer_us = analysis->infer_us;
-    to->head_us = analysis->head_us;
-    memcpy(to->objects, analysis->objects, analysis->object_count * sizeof to->objects[0]);
-    memcpy(to->areas, analysis->areas, analysis->area_count * sizeof to->areas[0]);
-    memcpy(to->runs, analysis->runs, analysis->runs_bytes);
-}
-
 static char *class_name(const struct answer_origin *origin, uint32_t class_id)
 {
     const char *name = origin->class_name(origin->class_arg, class_id);
@@ -134,6 +117,8 @@ const Runespoor__Answer *answer_fill(struct answer_scratch *scratch, const struc
     answer->width = frame->camera_width;
     answer->height = frame->camera_height;
     answer->wire_bytes = frame->wire_bytes;
+    if (frame->fate == FATE_OK)
+        answer->uncertainty = frame->analysis.uncertainty;
     answer->timings = &scratch->timings;
     fill_timings(&scratch->timings, frame);
     if (frame->analysis.object_count > 0)

@@ -44,15 +44,14 @@ struct frame {
     uint32_t camera_width, camera_height;
     uint32_t encode_us, wire_bytes, device_wait_us, server_us;
     enum frame_fate fate;
+    bool on_its_way;         /* not answered yet */
     struct picture *picture; /* decoded; NULL when there is none */
+    uint32_t width, height;  /* its size */
     struct frame *next;      /* free list */
     /* How the picture was restored, in the answer's words; "": not at all. */
     char restored[FRAME_RESTORED_BYTES];
     /* In the picture's pixels. Only what the counts cover is ever touched or copied. */
     struct analysis analysis;
 };
-
-/* Copies what the counts cover. */
-void frame_set_analysis(struct frame *frame, const struct analysis *analysis);
 
 #endif

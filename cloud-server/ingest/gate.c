@@ -316,6 +316,13 @@ static void on_packet(struct seat *seat, const Runespoor__Packet *packet, zmq_ms
     }
 }
 
+static void on_slice(struct seat *seat, const Runespoor__ProbeSlice *slice, zmq_msg_t *parts)
+{
+    const uint32_t wire_bytes = (uint32_t)(zmq_msg_size(&parts[1]) + zmq_msg_size(&parts[2]));
+    bool paid = account_pay(seat->account, wire_bytes, seat->heard_ns);
+    session_receive_slice(seat->session, slice, &parts[2], paid);
+}
+
 static void on_agent_report(struct seat *seat, const Runespoor__AgentReport *report)
 {
     metric_gauge_set(seat->age_p50, report->age_p50_us / 1e6);
@@ -352,6 +359,12 @@ static void dispatch(struct gate *gate, const struct sender *sender,
     case RUNESPOOR__HEADER__KIND_PACKET:
         session = header->packet->session;
         break;
+    case RUNESPOOR__HEADER__KIND_PROBE_START:
+        session = header->probe_start->session;
+        break;
+    case RUNESPOOR__HEADER__KIND_PROBE_SLICE:
+        session = header->probe_slice->session;
+        break;
     case RUNESPOOR__HEADER__KIND_AGENT_REPORT:
         session = header->agent_report->session;
         break;
@@ -372,6 +385,10 @@ static void dispatch(struct gate *gate, const struct sender *sender,
         count_refused(gate, "ending");
     else if (header->kind_case == RUNESPOOR__HEADER__KIND_PACKET)
         on_packet(seat, header->packet, parts);
+    else if (header->kind_case == RUNESPOOR__HEADER__KIND_PROBE_START)
+        session_receive_start(seat->session, header->probe_start);
+    else if (header->kind_case == RUNESPOOR__HEADER__KIND_PROBE_SLICE)
+        on_slice(seat, header->probe_slice, parts);
     else if (header->kind_case == RUNESPOOR__HEADER__KIND_AGENT_REPORT)
         on_agent_report(seat, header->agent_report);
     else

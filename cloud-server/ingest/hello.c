@@ -29,6 +29,8 @@ static void send_welcome(struct seat *seat, const Runespoor__Hello *hello)
     welcome.credits = seat->gate->config->credits;
     welcome.version = WIRE_VERSION;
     welcome.report_ms = seat->gate->config->report_ms;
+    if (session_measures(seat->session))
+        welcome.probes = (Runespoor__ProbeOrder)seat->gate->config->probes.order;
     header.kind_case = RUNESPOOR__HEADER__KIND_WELCOME;
     header.welcome = &welcome;
     gate_send(seat->gate, &seat->identity, &header);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "devices/sequence.h"
+#include "ingest/probe.h"
 #include "net/wire.h"
 #include <assert.h>
 #include <stdio.h>
@@ -29,8 +30,11 @@ struct session {
     struct pool_stream *analysis; /* NULL: pictures are answered as they are */
     struct recording *recording;  /* NULL: off */
     struct sequence *sequence;
-    struct frame *frames, *free_frames;
+    struct frame *frames;
+    struct frame *free_frames, **free_end; /* the longest free first: an answer is kept for long */
     uint32_t in_flight;
+    struct probe *probe; /* NULL: not measured */
+    uint32_t open_parts; /* that close from the loop */
 
     bool draining, ended;
     bool fallback_logged;
@@ -46,7 +50,7 @@ static void on_decoded(void *arg, struct decode_job *job);
 static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
                         const struct job_result *result);
 static void on_released(void *arg, uint64_t ticket, void *item);
-static void on_lane_closed(void *arg);
+static void close_parts(struct session *session);
 
 /* Opening */
 
@@ -57,6 +61,25 @@ static const char *session_class_name(void *arg, uint32_t class_id)
                                 : NULL;
 }
 
+/* Where there is a model, and probes are wanted. */
+static int open_probe(struct session *session, struct error *err)
+{
+    struct session_rooms *rooms = session->rooms;
+    if (!session->analysis || rooms->config->probes.order == 0)
+        return 0;
+    const struct probe_spec spec = {
+        .rooms = rooms,
+        .session = session->id,
+        .origin = &session->origin,
+        .model = session->model,
+        .golden = server_config_golden(rooms->config, session->model),
+        .send = session->send,
+        .arg = session->arg,
+    };
+    return probe_open(&session->probe, &spec, err);
+}
+
+/* The lane last: it alone closes from the loop. */
 static int open_rooms(struct session *session, struct error *err)
 {
     struct session_rooms *rooms = session->rooms;
@@ -78,18 +101,30 @@ static int open_rooms(struct session *session, struct error *err)
         (rc = pool_stream_open(rooms->pool, &session->analysis, session->stream, session->model,
                                on_analysed, session, err)) < 0)
         return rc;
+    if ((rc = open_probe(session, err)) < 0)
+        return rc;
     return decode_lane_open(rooms->decode, &session->lane, &lane, on_decoded, session, err);
 }
 
 static void free_session(struct session *session)
 {
     figures_finish(&session->figures);
+    if (session->probe) /* opening failed: nothing of it is at work */
+        probe_close(&session->probe, NULL, NULL);
     if (session->analysis)
         pool_stream_close(&session->analysis);
     recording_close(&session->recording);
     sequence_destroy(&session->sequence, NULL);
     free(session->frames);
     free(session);
+}
+
+static void give_back(struct session *session, struct frame *frame)
+{
+    frame->on_its_way = false;
+    frame->next = NULL;
+    *session->free_end = frame;
+    session->free_end = &frame->next;
 }
 
 int session_open(struct session **out, struct session_rooms *rooms, const struct session_spec *spec,
@@ -122,10 +157,10 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
         .class_name = session_class_name,
         .class_arg = session,
     };
-    for (uint32_t i = frame_count; i-- > 0;) {
+    session->free_end = &session->free_frames;
+    for (uint32_t i = 0; i < frame_count; i++) {
         frames[i].session = session;
-        frames[i].next = session->free_frames;
-        session->free_frames = &frames[i];
+        give_back(session, &frames[i]);
     }
     int rc = open_rooms(session, err);
     if (rc < 0) {
@@ -226,6 +261,7 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->capture_ns = packet->capture_ns;
     frame->capture_unix_us = packet->capture_unix_us;
     frame->arrived_ns = clock_now_ns();
+    frame->on_its_way = true;
     frame->camera_width = packet->camera_width;
     frame->camera_height = packet->camera_height;
     frame->encode_us = packet->encode_us > UINT32_MAX ? UINT32_MAX : (uint32_t)packet->encode_us;
@@ -235,6 +271,7 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->job.started_ns = frame->job.ended_ns = 0;
     frame->restored[0] = '\0';
     frame->analysis.object_count = frame->analysis.area_count = 0;
+    frame->analysis.uncertainty = 0;
     frame->analysis.prepare_us = frame->analysis.infer_us = frame->analysis.head_us = 0;
 }
 
@@ -257,6 +294,18 @@ static const char *judge_advice(enum frame_fate fate)
     }
 }
 
+static void send_receipt(struct session *session, uint64_t frame)
+{
+    Runespoor__Header header = RUNESPOOR__HEADER__INIT;
+    Runespoor__Receipt receipt = RUNESPOOR__RECEIPT__INIT;
+
+    receipt.session = session->id;
+    receipt.frame = frame;
+    header.kind_case = RUNESPOOR__HEADER__KIND_RECEIPT;
+    header.receipt = &receipt;
+    session->send(session->arg, &header);
+}
+
 int session_receive(struct session *session, const Runespoor__Packet *packet, zmq_msg_t *payload,
                     uint32_t wire_bytes, enum frame_fate verdict, struct error *err)
 {
@@ -270,9 +319,13 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
     if (rc < 0)
         return rc;
     session->free_frames = frame->next;
+    if (!session->free_frames)
+        session->free_end = &session->free_frames;
     session->in_flight++;
     fill_frame(frame, packet, wire_bytes);
     figures_on_packet(&session->figures, wire_bytes);
+    if (packet->receipt)
+        send_receipt(session, packet->frame);
 
     enum frame_fate fate = judge_packet(session, packet, frame);
     if (fate == FATE_OK)
@@ -292,6 +345,34 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
         log_fate(session, frame, fate, judge_advice(fate));
     finish_frame(frame, fate);
     return 0;
+}
+
+/* The record of a frame that is on its way, or was answered and has not been used again. */
+static struct frame *find_frame(struct session *session, uint64_t number)
+{
+    const uint32_t frame_count = session->rooms->config->credits * SESSION_FRAMES_PER_CREDIT;
+    for (uint32_t i = 0; i < frame_count; i++)
+        if (session->frames[i].arrived_ns > 0 && session->frames[i].number == number)
+            return &session->frames[i];
+    return NULL;
+}
+
+void session_receive_start(struct session *session, const Runespoor__ProbeStart *start)
+{
+    const struct frame *frame = find_frame(session, start->frame);
+    if (!session->probe)
+        return;
+    if (frame && frame->on_its_way)
+        probe_on_start(session->probe, start, NULL, true);
+    else
+        probe_on_start(session->probe, start, frame, false);
+}
+
+void session_receive_slice(struct session *session, const Runespoor__ProbeSlice *slice,
+                           zmq_msg_t *payload, bool paid)
+{
+    if (session->probe)
+        probe_on_slice(session->probe, slice, payload, paid);
 }
 
 static enum frame_fate fate_of_decoder(int result)
@@ -318,6 +399,12 @@ static void on_decoded(void *arg, struct decode_job *job)
     struct frame *frame = (struct frame *)job;
 
     frame->picture = job->picture;
+    if (frame->picture) {
+        struct picture_view view;
+        picture_get_view(frame->picture, &view);
+        frame->width = view.width;
+        frame->height = view.height;
+    }
     if (job->result != -ERROR_END)
         figures_on_decoded(&session->figures, frame);
     if (job->result < 0) {
@@ -371,7 +458,7 @@ static void on_analysed(void *arg, uint64_t ticket, struct picture *picture,
     (void)picture;
     frame->device_wait_us = result->wait_us;
     if (result->status == JOB_DONE) {
-        frame_set_analysis(frame, result->analysis);
+        analysis_copy(&frame->analysis, result->analysis);
         note_restoration(session, frame, result);
         figures_on_analysed(&session->figures, frame);
     } else if (result->status != JOB_DROPPED_CLOSED) {
@@ -400,12 +487,13 @@ static void on_released(void *arg, uint64_t ticket, void *item)
         recording_add(session->recording, frame, &session->origin);
     figures_on_answer(&session->figures, frame);
 
+    if (session->probe)
+        probe_on_answered(session->probe, frame);
     picture_unref(&frame->picture);
-    frame->next = session->free_frames;
-    session->free_frames = frame;
+    give_back(session, frame);
     session->in_flight--;
     if (session->draining && session->in_flight == 0 && session->lane)
-        decode_lane_close(&session->lane, on_lane_closed, session);
+        close_parts(session);
 }
 
 /* Reports */
@@ -439,6 +527,7 @@ void session_report(struct session *session, uint64_t now_ns)
         drop_list[report.n_dropped++] = drop;
     }
     report.dropped = drop_list;
+    report.tail = (Runespoor__Tail *)session_tail(session);
     header.kind_case = RUNESPOOR__HEADER__KIND_SERVER_REPORT;
     header.server_report = &report;
     session->send(session->arg, &header);
@@ -452,6 +541,16 @@ const struct figures *session_figures(const struct session *session)
 const char *session_model(const struct session *session)
 {
     return session->origin.model;
+}
+
+const Runespoor__Tail *session_tail(const struct session *session)
+{
+    return session->probe ? probe_tail(session->probe) : NULL;
+}
+
+bool session_measures(const struct session *session)
+{
+    return session->probe != NULL;
 }
 
 bool session_is_fresh(const struct session *session)
@@ -472,14 +571,24 @@ void session_end(struct session *session, bool drain)
     if (session->analysis)
         pool_stream_close(&session->analysis); /* answers what waits for a worker */
     if (session->lane) /* that answer may have been the last, see on_released */
-        decode_lane_close(&session->lane, on_lane_closed, session);
+        close_parts(session);
 }
 
-static void on_lane_closed(void *arg)
+static void on_part_closed(void *arg)
 {
     struct session *session = arg;
 
+    if (--session->open_parts > 0)
+        return;
     assert(session->in_flight == 0);
     session->closed(session->arg);
     free_session(session);
+}
+
+static void close_parts(struct session *session)
+{
+    session->open_parts = 1;
+    if (session->probe && !probe_close(&session->probe, on_part_closed, session))
+        session->open_parts++;
+    decode_lane_close(&session->lane, on_part_closed, session);
 }

@@ -20,6 +20,7 @@
 #define SESSION_KEYFRAME_MS 500u
 
 struct session;
+struct tails;
 
 /* What all sessions work with; outlives them. */
 struct session_rooms {
@@ -30,6 +31,7 @@ struct session_rooms {
     struct answer_file *answers; /* NULL: off */
     struct recorder *recorder;   /* NULL: off */
     struct publisher *publisher; /* NULL: off */
+    struct tails *tails; /* NULL: no analysis */
     struct totals totals;
     struct answer_scratch scratch;
 };
@@ -57,12 +59,22 @@ int session_open(struct session **session, struct session_rooms *rooms,
 int session_receive(struct session *session, const Runespoor__Packet *packet, zmq_msg_t *payload,
                     uint32_t wire_bytes, enum frame_fate verdict, struct error *err);
 
+/* A frame will come as a probe; a piece of one came, whose payload is borrowed. paid: it is within the
+ * key's bitrate. */
+void session_receive_start(struct session *session, const Runespoor__ProbeStart *start);
+void session_receive_slice(struct session *session, const Runespoor__ProbeSlice *slice,
+                           zmq_msg_t *payload, bool paid);
+
 /* Sends a ServerReport and starts a new period of figures. */
 void session_report(struct session *session, uint64_t now_ns);
 /* Borrowed. */
 const struct figures *session_figures(const struct session *session);
 /* "" when nothing is analysed. */
 const char *session_model(const struct session *session);
+/* What probes say of its accuracy; NULL when nothing yet. Borrowed until the loop goes on. */
+const Runespoor__Tail *session_tail(const struct session *session);
+/* Probes are welcome. */
+bool session_measures(const struct session *session);
 /* No packet has come yet. */
 bool session_is_fresh(const struct session *session);
 

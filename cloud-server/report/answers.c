@@ -95,17 +95,21 @@ int answer_file_open(struct answer_file **out, const struct answers_config *conf
     return 0;
 }
 
-void answer_file_add(struct answer_file *file, const Runespoor__Answer *answer)
+/* NULL without memory. */
+static struct text *take_line(struct answer_file *file)
 {
-    void *item, *dropped;
+    void *item;
 
     if (queue_take(file->spare, &item, 0) != QUEUE_OK)
-        item = calloc(1, sizeof(struct text));
-    struct text *line = item;
-    if (line) {
-        text_clear(line);
-        answer_write_json(line, answer, NULL);
-    }
+        return calloc(1, sizeof(struct text));
+    text_clear(item);
+    return item;
+}
+
+static void put_line(struct answer_file *file, struct text *line)
+{
+    void *dropped;
+
     if (!line || line->failed) {
         metric_counter_add(file->dropped_queue, 1);
         if (line)
@@ -117,6 +121,22 @@ void answer_file_add(struct answer_file *file, const Runespoor__Answer *answer)
         if (queue_put(file->spare, dropped, NULL) != QUEUE_OK)
             free_text(dropped);
     }
+}
+
+void answer_file_add(struct answer_file *file, const Runespoor__Answer *answer)
+{
+    struct text *line = take_line(file);
+    if (line)
+        answer_write_json(line, answer, NULL);
+    put_line(file, line);
+}
+
+void answer_file_add_probe(struct answer_file *file, const struct probe_sample *sample)
+{
+    struct text *line = take_line(file);
+    if (line)
+        probe_sample_write(line, sample);
+    put_line(file, line);
 }
 
 void answer_file_close(struct answer_file **closed)

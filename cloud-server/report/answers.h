@@ -8,6 +8,7 @@
 
 #include "answer.pb-c.h"
 #include "config.h"
+#include "control/probe_sample.h"
 #include "net/metrics.h"
 
 struct answer_file;
@@ -17,6 +18,8 @@ int answer_file_open(struct answer_file **file, const struct answers_config *con
                      struct metrics *metrics, struct error *err);
 /* Loop thread. Never waits. */
 void answer_file_add(struct answer_file *file, const Runespoor__Answer *answer);
+/* A probe's line, among those of answers. */
+void answer_file_add_probe(struct answer_file *file, const struct probe_sample *sample);
 /* Writes what waits, with one try only where the disk has failed, and ends the thread; waits for at
  * most WRITER_FINISH_MS. Takes NULL. */
 void answer_file_close(struct answer_file **file);

@@ -46,6 +46,24 @@ static unsigned write_ready(void *arg, struct text *body, const char **content_t
     return ready ? 200 : 503;
 }
 
+static void write_tail(struct text *body, const Runespoor__Tail *tail)
+{
+    json_begin_object(body, "tail");
+    json_str(body, "rung", tail->rung);
+    json_str(body, "restored", tail->restored);
+    json_str(body, "golden", tail->golden);
+    json_u64(body, "probes", tail->probes);
+    for (size_t i = 0; i < tail->n_figures; i++) { /* those that are known */
+        const Runespoor__TailFigure *figure = tail->figures[i];
+        json_begin_object(body, figure->name);
+        json_f64(body, "value", figure->value, 4);
+        json_f64(body, "low", figure->low, 4);
+        json_f64(body, "high", figure->high, 4);
+        json_end_object(body);
+    }
+    json_end_object(body);
+}
+
 static void write_stream(void *arg, const char *stream, const char *agent,
                          const struct session *session)
 {
@@ -69,6 +87,8 @@ static void write_stream(void *arg, const char *stream, const char *agent,
     json_u64(body, "server_p99_us", figures->server_p99_us);
     json_u64(body, "decode_queue", figures->decode_queue);
     json_u64(body, "device_queue", figures->device_queue);
+    if (session_tail(session))
+        write_tail(body, session_tail(session));
     json_end_object(body);
 }
 
