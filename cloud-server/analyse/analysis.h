@@ -20,7 +20,7 @@ struct analysis_area {
     uint32_t class_id;
     float share;          /* of the picture, 0..1 */
     uint32_t runs_offset; /* into runs */
-    uint32_t runs_bytes;  /* 0: not asked for, or no room left */
+    uint32_t runs_bytes;  /* 0: no room left */
 };
 
 struct analysis {

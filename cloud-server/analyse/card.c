@@ -61,7 +61,7 @@ static const struct option_spec head_options[] = {
                "of two boxes of a class that overlap by more, the better one stays"),
     OPTION_U32(card_head, objects_max, "100", 1, ANALYSIS_OBJECTS_MAX, "",
                "most boxes in one picture"),
-    OPTION_BOOL(card_head, masks, "false", "with class areas, send their masks as run lengths"),
+    OPTION_BOOL(card_head, masks, "false", "with class areas, answer with their masks as run lengths, too"),
     OPTION_END,
 };
 

@@ -37,7 +37,7 @@ struct card_head {
     struct option_strings outputs; /* the graph's outputs in the head's order; empty: as they come */
     double score, iou;             /* thresholds: score, and IoU for non-maximum suppression */
     uint32_t objects_max;
-    bool masks; /* class areas: send run lengths too */
+    bool masks; /* class areas: answer with their run lengths, too */
 };
 
 /* A box (heads that find boxes) or a class area (heads that find areas). */

@@ -128,10 +128,8 @@ static void add_area(const struct head *head, uint32_t class_id, uint64_t pixels
     *area = (struct analysis_area){ .class_id = class_id,
                                     .share = (float)((double)pixels / all),
                                     .runs_offset = analysis->runs_bytes };
-    if (head->card->head.masks)
-        area->runs_bytes =
-            write_runs(own->labels, all, class_id, analysis->runs + analysis->runs_bytes,
-                       ANALYSIS_RUNS_BYTES_MAX - analysis->runs_bytes);
+    area->runs_bytes = write_runs(own->labels, all, class_id, analysis->runs + analysis->runs_bytes,
+                                  ANALYSIS_RUNS_BYTES_MAX - analysis->runs_bytes);
     analysis->runs_bytes += area->runs_bytes;
 }
 

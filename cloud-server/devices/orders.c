@@ -244,7 +244,7 @@ static bool network_is_sound(const struct reply_done *done)
 
 static int check_classes(const struct reply_classes *classes, struct error *err)
 {
-    if (classes->model >= POOL_MODELS_MAX || classes->count > CARD_CLASSES_MAX)
+    if (classes->model >= POOL_MODELS_MAX || classes->count > CARD_CLASSES_MAX || classes->masks > 1)
         return error_set(err, ERROR_FORMAT, "fields", "model %u with %u classes", classes->model,
                          classes->count);
     size_t at = 0;

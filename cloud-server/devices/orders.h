@@ -94,6 +94,7 @@ struct order_job {
 struct reply_classes {
     struct order_head head;
     uint32_t model, count;
+    uint32_t masks; /* 1: areas are answered with their masks */
     char names[ORDER_CLASSES_BYTES]; /* count NUL-ended names, one after the other */
 };
 

@@ -98,6 +98,11 @@ const char *pool_class_name(const struct pool *pool, size_t model, uint32_t clas
     return pool->classes[model].names[class_id];
 }
 
+bool pool_shows_masks(const struct pool *pool, size_t model)
+{
+    return model < pool->model_count && pool->classes[model].masks;
+}
+
 size_t pool_model_count(const struct pool *pool)
 {
     return pool->model_count;

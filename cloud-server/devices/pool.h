@@ -109,6 +109,9 @@ void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg);
 /* Class names of a model, once a worker has loaded it; borrowed until the pool is closed. NULL when
  * unknown. */
 const char *pool_class_name(const struct pool *pool, size_t model, uint32_t class_id);
+/* Whether its card wants areas answered with their masks; known as the names are. Analyses have them in any
+ * case. */
+bool pool_shows_masks(const struct pool *pool, size_t model);
 size_t pool_model_count(const struct pool *pool);
 
 /* A live stream. */

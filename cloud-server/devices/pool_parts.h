@@ -37,6 +37,7 @@ struct pool_classes {
     const char **names; /* into block */
     size_t block_bytes;
     uint32_t count;
+    bool masks; /* areas are answered with their masks */
 };
 
 struct pool_served {

@@ -16,12 +16,17 @@ struct runner_picture {
     struct camera_size camera;
 };
 
+/* What its card says of a model; the names are the runner's own. */
+struct runner_model {
+    const struct option_strings *classes;
+    bool masks; /* areas are answered with their masks */
+};
+
 struct runner_class {
     int (*open)(struct runner **runner, const struct order_setup *setup, struct error *err);
-    /* Opens and checks the next model (they come in order). *classes are its class names, the
-     * runner's own. */
+    /* Opens and checks the next model (they come in order). */
     int (*add_model)(struct runner *runner, const struct order_model *order,
-                     const struct option_strings **classes, struct error *err);
+                     struct runner_model *added, struct error *err);
     /* True when run would have to make a plan for this picture first. NULL: never. */
     bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
     /* Analyses one picture. Writes what was done to it into reply (restored, network,

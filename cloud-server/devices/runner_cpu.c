@@ -17,7 +17,7 @@ struct runner {
 
 static int cpu_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int cpu_add_model(struct runner *runner, const struct order_model *order,
-                         const struct option_strings **classes, struct error *err);
+                         struct runner_model *added, struct error *err);
 static bool cpu_must_prepare(const struct runner *runner, const struct runner_picture *picture);
 static int cpu_run(struct runner *runner, const struct runner_picture *picture,
                    struct analysis *analysis, struct reply_done *reply, struct error *err);
@@ -50,7 +50,7 @@ static int cpu_open(struct runner **out, const struct order_setup *setup, struct
 }
 
 static int cpu_add_model(struct runner *runner, const struct order_model *order,
-                         const struct option_strings **classes, struct error *err)
+                         struct runner_model *added, struct error *err)
 {
     struct model **model = &runner->models[order->index];
     assert(order->index < POOL_MODELS_MAX && !*model);
@@ -61,7 +61,8 @@ static int cpu_add_model(struct runner *runner, const struct order_model *order,
         failed = restorer_add_model(runner->restorer, order, model_card(*model), err);
     if (failed)
         return failed; /* cpu_close closes it */
-    *classes = &model_card(*model)->classes;
+    added->classes = &model_card(*model)->classes;
+    added->masks = model_card(*model)->head.masks;
     return 0;
 }
 

@@ -19,7 +19,7 @@ static float mean_brightness(const struct picture_view *picture, uint32_t x0, ui
                              uint32_t y0, uint32_t y1);
 static int simulated_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int simulated_add_model(struct runner *runner, const struct order_model *order,
-                               const struct option_strings **names, struct error *err);
+                               struct runner_model *added, struct error *err);
 static int simulated_run(struct runner *runner, const struct runner_picture *picture,
                          struct analysis *analysis, struct reply_done *reply, struct error *err);
 static void simulated_close(struct runner **runner);
@@ -85,12 +85,12 @@ static int simulated_open(struct runner **out, const struct order_setup *setup, 
 
 /* Every model is the same to it, whatever its folder holds, and nothing is restored. */
 static int simulated_add_model(struct runner *runner, const struct order_model *order,
-                               const struct option_strings **names, struct error *err)
+                               struct runner_model *added, struct error *err)
 {
     (void)runner;
     (void)order;
     (void)err;
-    *names = &classes;
+    *added = (struct runner_model){ .classes = &classes };
     return 0;
 }
 

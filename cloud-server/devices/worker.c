@@ -43,7 +43,7 @@ static void follow_parent(void);
 static int begin(struct worker *worker, struct error *err);
 static int take_setup(struct worker *worker, struct error *err);
 static int take_models(struct worker *worker, struct error *err);
-static int tell_classes(struct worker *worker, uint32_t model, const struct option_strings *names,
+static int tell_classes(struct worker *worker, uint32_t model, const struct runner_model *added,
                         struct error *err);
 static void refuse(struct worker *worker, uint32_t model, const struct error *cause);
 static int serve(struct worker *worker, struct error *err);
@@ -134,24 +134,27 @@ static int take_models(struct worker *worker, struct error *err)
         if (worker->received.model.index != i)
             return error_set(err, ERROR_FORMAT, "orders", "model %u came in place of %u",
                              worker->received.model.index, i);
-        const struct option_strings *names;
-        failed = worker->class->add_model(worker->runner, &worker->received.model, &names, err);
+        struct runner_model added;
+        failed = worker->class->add_model(worker->runner, &worker->received.model, &added, err);
         if (failed) {
             refuse(worker, i, err);
             return -ERROR_END;
         }
-        failed = tell_classes(worker, i, names, err);
+        failed = tell_classes(worker, i, &added, err);
         if (failed)
             return failed;
     }
     return 0;
 }
 
-static int tell_classes(struct worker *worker, uint32_t model, const struct option_strings *names,
+static int tell_classes(struct worker *worker, uint32_t model, const struct runner_model *added,
                         struct error *err)
 {
+    const struct option_strings *names = added->classes;
     struct reply_classes *reply = &worker->reply.classes;
-    *reply = (struct reply_classes){ .model = model, .count = (uint32_t)names->count };
+    *reply = (struct reply_classes){ .model = model,
+                                     .count = (uint32_t)names->count,
+                                     .masks = added->masks };
     size_t used = 0;
     for (size_t i = 0; i < names->count; i++) {
         size_t bytes = strlen(names->items[i]) + 1;

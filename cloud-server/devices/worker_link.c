@@ -213,6 +213,7 @@ static int take_classes(struct worker_link *link, const struct reply_classes *re
     int failed = 0;
     if (!classes->block)
         failed = pool_classes_fill(classes, reply->names, bytes, reply->count, err);
+    classes->masks = reply->masks;
     if (failed)
         return failed;
     if (classes->count == reply->count && classes->block_bytes == bytes &&

@@ -70,7 +70,7 @@ static void fill_areas(struct answer_scratch *scratch, const struct frame *frame
         to->class_id = from->class_id;
         to->class_name = class_name(origin, from->class_id);
         to->share = from->share;
-        if (from->runs_bytes > 0) {
+        if (origin->masks && from->runs_bytes > 0) {
             to->runs.data = (uint8_t *)analysis->runs + from->runs_offset;
             to->runs.len = from->runs_bytes;
             to->mask_width = analysis->mask_width;

@@ -20,6 +20,7 @@ typedef const char *answer_class_fn(void *arg, uint32_t class_id);
 struct answer_origin {
     uint64_t session;
     const char *stream, *model; /* model "" when nothing was analysed */
+    bool masks; /* areas with their masks */
     answer_class_fn *class_name;
     void *class_arg;
 };

@@ -154,6 +154,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
         .session = spec->id,
         .stream = session->stream,
         .model = spec->model == MODEL_INDEX_NONE ? "" : models[spec->model].name,
+        .masks = rooms->pool && pool_shows_masks(rooms->pool, spec->model),
         .class_name = session_class_name,
         .class_arg = session,
     };

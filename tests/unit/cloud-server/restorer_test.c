@@ -32,7 +32,7 @@ static int close_runner(void **state)
 static int start(const char *const *networks, enum restore_fallback fallback, struct error *err)
 {
     const struct order_setup setup = { .threads = 2, .model_count = 1 };
-    const struct option_strings *classes;
+    struct runner_model added;
     struct error failure = { 0 };
     must(runner_cpu.open(&runner, &setup, &failure), &failure);
     memset(&order, 0, sizeof order);
@@ -41,7 +41,7 @@ static int start(const char *const *networks, enum restore_fallback fallback, st
     for (; networks && networks[order.network_count]; order.network_count++)
         snprintf(order.networks[order.network_count], sizeof order.networks[0], "%s",
                  networks[order.network_count]);
-    return runner_cpu.add_model(runner, &order, &classes, err);
+    return runner_cpu.add_model(runner, &order, &added, err);
 }
 
 static void start_well(const char *const *networks, enum restore_fallback fallback)
