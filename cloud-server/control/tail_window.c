@@ -136,7 +136,8 @@ struct tail_series {
 bool tail_setting_equal(const struct tail_setting *a, const struct tail_setting *b)
 {
     return strcmp(a->rung, b->rung) == 0 && strcmp(a->restored, b->restored) == 0 &&
-           strcmp(a->model, b->model) == 0 && a->kind == b->kind && a->class_count == b->class_count;
+           strcmp(a->model, b->model) == 0 && strcmp(a->golden, b->golden) == 0 &&
+           a->kind == b->kind && a->class_count == b->class_count;
 }
 
 int tail_series_open(struct tail_series **series, const struct tail_window_config *config,

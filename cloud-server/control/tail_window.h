@@ -37,12 +37,13 @@ void tail_window_expire(struct tail_window *window, uint64_t now_unix_us);
  * changed since the last call. They hold until the window's next call. */
 const struct tail_figures *tail_window_figures(struct tail_window *window, uint64_t now_unix_us);
 
-/* What a series is of. Names are UTF-8; restored is "" where nothing was. kind and class_count are the
- * model's. */
+/* What a series is of. Texts are UTF-8; restored is "" where nothing was. kind and class_count are the
+ * model's. Answers held against another model's are another series, too. */
 struct tail_setting {
     char rung[WIRE_LABEL_BYTES_MAX + 1];    /* "240x180 15 fps h264 108 kbit/s" */
     char restored[WIRE_TEXT_BYTES_MAX + 1]; /* "network x2" */
     char model[WIRE_NAME_BYTES_MAX + 1];    /* "street_det" */
+    char golden[WIRE_NAME_BYTES_MAX + 1];   /* whose answers count as the truth */
     enum score_kind kind;
     uint32_t class_count;
 };

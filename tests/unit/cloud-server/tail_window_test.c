@@ -201,24 +201,25 @@ static void settings_have_windows_of_their_own(void **state)
     const struct tail_window_config config = { 50, 1000 };
     assert_int_equal(tail_series_open(&series, &config, NULL), 0);
     assert_int_equal(tail_series_count(series), 0);
-    struct tail_setting settings[6];
-    for (size_t i = 0; i < 6; i++)
+    struct tail_setting settings[7];
+    for (size_t i = 0; i < COUNT(settings); i++)
         settings[i] = setting_of("240x180");
     strcpy(settings[1].rung, "480x360");
     strcpy(settings[2].restored, "");
     strcpy(settings[3].model, "other");
     settings[4].kind = SCORE_BOXES;
     settings[5].class_count = 5;
+    strcpy(settings[6].golden, "big");
     for (unsigned round = 1; round <= 3; round++)
-        for (size_t i = 0; i < 6; i++) {
+        for (size_t i = 0; i < COUNT(settings); i++) {
             struct tail_window *window = window_of(series, &settings[i]);
             add(window, round, 1);
             assert_int_equal(probes_at(window, round), round);
             assert_true(tail_setting_equal(tail_series_setting(series, 0), &settings[i]));
             assert_ptr_equal(tail_series_window(series, 0), window);
         }
-    assert_int_equal(tail_series_count(series), 6);
-    assert_true(tail_setting_equal(tail_series_setting(series, 5), &settings[0]));
+    assert_int_equal(tail_series_count(series), COUNT(settings));
+    assert_true(tail_setting_equal(tail_series_setting(series, COUNT(settings) - 1), &settings[0]));
     tail_series_close(&series);
     assert_null(series);
     tail_series_close(&series);
