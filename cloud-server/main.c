@@ -3,6 +3,7 @@
 #include "analyse/model.h"
 #include "config.h"
 #include "config/cli.h"
+#include "control/tail_command.h"
 #include "devices/worker.h"
 #include "evaluate/eval.h"
 #include "keys.h"
@@ -133,6 +134,8 @@ static const struct cli_command commands[] = {
       eval_command_more, eval_command_flags, eval_command },
     { "train", "", "train a network for what a camera sees", train_command_more,
       train_command_flags, train_command },
+    { "tail", TAIL_COMMAND_ARGUMENTS, "what recorded probes say of a stream's accuracy",
+      tail_command_more, tail_command_flags, tail_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
     { "manual", "",
       "print the manual of all keys, those of cards, eval.yaml and train.yaml too, as Markdown",
