@@ -15,7 +15,7 @@ rule() {
     report "$(grep -rnE "^#include \"($2)" --include='*.[ch]' "$1" || true)" "$3"
 }
 
-server='analyse/|devices/|evaluate/|ingest/|learn/|report/'
+server='analyse/|control/|devices/|evaluate/|ingest/|learn/|report/'
 engine='device\.h|pixels\.h|tensor/|graph/|onnx/|ops/|passes/|cpu/|lab/'
 
 rule common "$server|$engine" 'common/ knows neither daemon nor the engine'
@@ -31,7 +31,8 @@ rule kernels/onnx 'passes/|cpu/' 'a file format knows no pass or device'
 rule kernels/passes 'cpu/|onnx/' 'a pass knows no device or file format'
 rule edge-agent "$server|$engine" 'edge-agent stands on common/ and proto/'
 rule cloud-server 'ops/|passes/|cpu/|lab/' 'a daemon sees models and devices, not how they work'
-rule cloud-server/analyse 'devices/|ingest/|report/' 'analyse/ knows no worker and no session'
+rule cloud-server/analyse 'control/|devices/|ingest/|report/' 'analyse/ knows no worker and no session'
+rule cloud-server/control 'devices/|ingest/|report/' 'control/ knows no worker and no session'
 rule cloud-server/devices 'ingest/|report/' 'devices/ knows no session'
 
 # Folder (as grep knows it) that alone may use a library, its headers, why.

@@ -272,7 +272,7 @@ static int read_probe(struct probe_reader *reader, struct probe_sample *sample, 
     if (!failed)
         failed = take_share(root, "accuracy", 0, &sample->accuracy, err);
     if (!failed)
-        failed = take_share(root, "probability", PROBE_PROBABILITY_MIN, &sample->probability, err);
+        failed = take_share(root, "probability", WIRE_PROBABILITY_MIN, &sample->probability, err);
     if (!failed)
         failed = take_count(root, "wire_bytes", NUMBER_MAX, &sample->wire_bytes, err);
     return failed ? failed : take_classes(reader, sample, err);

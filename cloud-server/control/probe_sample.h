@@ -6,10 +6,9 @@
 
 #include "base/text.h"
 #include "evaluate/scores.h"
+#include "net/wire.h"
 
 #define PROBE_LINE_BYTES_MAX (1u << 20)
-#define PROBE_PROBABILITY_MIN 1e-6 /* one so rare would weigh a million others */
-
 struct probe_class {
     const char *name;
     struct score_counts counts;
@@ -26,7 +25,7 @@ struct probe_sample {
     const char *golden;       /* whose answer counts as the truth */
     enum score_kind kind;
     double accuracy;     /* of the frame, 0..1; a line holds six decimals, and nine of the next */
-    double probability;  /* that it became a probe: PROBE_PROBABILITY_MIN..1 */
+    double probability;  /* that it became a probe: WIRE_PROBABILITY_MIN..1 */
     uint64_t wire_bytes; /* that the probe took, its slices' headers included */
     const struct probe_class *classes; /* those that occur in either answer */
     size_t class_count;

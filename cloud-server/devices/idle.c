@@ -9,10 +9,7 @@ static uint64_t silence_ns(uint64_t interval_ns);
 static bool stands_idle(const struct worker_load *load);
 static bool others_suffice(const struct worker_load *loads, size_t count, size_t but, double rate_hz);
 static bool fits_gap(const struct worker_load *load, size_t model,
-                     const struct idle_forecast *forecast, uint64_t submitted_ns, uint64_t now_ns);
-static uint64_t ask_again_ns(const struct worker_load *load, size_t model,
-                             const struct idle_forecast *forecast, uint64_t submitted_ns,
-                             uint64_t now_ns);
+                     const struct idle_forecast *forecast, uint64_t now_ns);
 
 void idle_note_arrival(struct idle_arrivals *arrivals, uint64_t now_ns)
 {
@@ -50,24 +47,23 @@ void idle_forecast_add(struct idle_forecast *forecast, const struct idle_arrival
 }
 
 size_t idle_choose(const struct worker_load *loads, size_t count, size_t model,
-                   const struct idle_forecast *forecast, uint64_t submitted_ns, uint64_t now_ns,
-                   uint64_t *again_ns)
+                   const struct idle_forecast *forecast, uint64_t now_ns, uint64_t *again_ns)
 {
     assert(count <= POOL_WORKERS_MAX && model < POOL_MODELS_MAX);
     size_t best = CHOOSE_NONE;
-    uint64_t first_ns = UINT64_MAX;
+    bool kept = false;
     for (size_t i = 0; i < count; i++) {
         if (!stands_idle(&loads[i]))
             continue;
         if (!others_suffice(loads, count, i, forecast->rate_hz) &&
-            !fits_gap(&loads[i], model, forecast, submitted_ns, now_ns)) {
-            uint64_t ask_ns = ask_again_ns(&loads[i], model, forecast, submitted_ns, now_ns);
-            first_ns = ask_ns < first_ns ? ask_ns : first_ns;
-        } else if (best == CHOOSE_NONE || loads[i].mean_ns > loads[best].mean_ns) {
+            !fits_gap(&loads[i], model, forecast, now_ns))
+            kept = true;
+        else if (best == CHOOSE_NONE || loads[i].mean_ns > loads[best].mean_ns)
             best = i;
-        }
     }
-    *again_ns = best == CHOOSE_NONE && first_ns != UINT64_MAX ? first_ns : 0;
+    /* Time alone makes a gap only shorter, until a stream turns silent; what else may bring one, a
+     * picture that comes or is done, asks by itself. */
+    *again_ns = best == CHOOSE_NONE && kept ? forecast->silent_ns : 0;
     return best;
 }
 
@@ -106,23 +102,10 @@ static bool others_suffice(const struct worker_load *loads, size_t count, size_t
 }
 
 static bool fits_gap(const struct worker_load *load, size_t model,
-                     const struct idle_forecast *forecast, uint64_t submitted_ns, uint64_t now_ns)
+                     const struct idle_forecast *forecast, uint64_t now_ns)
 {
+    uint64_t needs_ns = load->idle_mean_ns[model];
     if (forecast->next_ns == UINT64_MAX)
         return true;
-    uint64_t needs_ns = load->idle_mean_ns[model];
-    if (needs_ns == 0 && now_ns >= submitted_ns + IDLE_PATIENCE_NS)
-        needs_ns = load->mean_ns;
     return needs_ns > 0 && now_ns + needs_ns + needs_ns / IDLE_LATE_PART <= forecast->next_ns;
-}
-
-/* Time alone makes a gap only shorter, until a stream turns silent; what else may bring one, a
- * picture that comes or is done, asks by itself. */
-static uint64_t ask_again_ns(const struct worker_load *load, size_t model,
-                             const struct idle_forecast *forecast, uint64_t submitted_ns,
-                             uint64_t now_ns)
-{
-    uint64_t patient_ns = submitted_ns + IDLE_PATIENCE_NS;
-    bool waits = load->idle_mean_ns[model] == 0 && patient_ns > now_ns;
-    return waits && patient_ns < forecast->silent_ns ? patient_ns : forecast->silent_ns;
 }

@@ -8,11 +8,9 @@
  *   gap      the worker is expected to be done before the next live picture comes, by margins for
  *            both. While no live stream is active the gap has no end.
  *
- * How long an idle job of a model takes on a worker is not known at first. Then only the others or a
- * gap without end will do; has a job waited for these for IDLE_PATIENCE_NS, it is taken to
- * need as long as a live picture does. Where that is wrong a live picture pays for it, once for each
- * worker. Nor does anyone foresee that a worker has to make a plan first, for a picture size that it
- * has not seen; such a job's time is not learnt from.
+ * How long an idle job of a model takes on a worker is taken from the model's sample picture at first. Where
+ * that is not known only the others or a gap without end will do. Nothing restores an idle job's picture,
+ * so no plan has to be made for it.
  *
  * Pure functions of what is known, like choose.h. Times are those of clock_now_ns. */
 #ifndef RUNESPOOR_DEVICES_IDLE_H
@@ -38,9 +36,6 @@
  * at half load a picture rarely finds all of them busy. */
 #define IDLE_OTHERS_PART 2u
 
-/* Probes come some seconds apart, so a first one that waits this long keeps few others waiting. */
-#define IDLE_PATIENCE_NS UINT64_C(10000000000)
-
 /* When the pictures of one live stream came; all zeros before the first. */
 struct idle_arrivals {
     uint64_t last_ns;
@@ -65,12 +60,10 @@ void idle_forecast_add(struct idle_forecast *forecast, const struct idle_arrival
                        uint64_t now_ns);
 
 /* The index of the worker to give an idle job of a model to, or CHOOSE_NONE: keep it. Only asked while
- * no live picture waits. submitted_ns: since when the job waits. Of several workers it is the
- * slowest, which live pictures miss least. When it is kept although a worker stands idle, *again_ns is
+ * no live picture waits. Of several workers it is the slowest, which live pictures miss least. When it is kept although a worker stands idle, *again_ns is
  * the time at which to ask again if nothing has happened until then; else 0. */
 size_t idle_choose(const struct worker_load *loads, size_t count, size_t model,
-                   const struct idle_forecast *forecast, uint64_t submitted_ns, uint64_t now_ns,
-                   uint64_t *again_ns);
+                   const struct idle_forecast *forecast, uint64_t now_ns, uint64_t *again_ns);
 
 /* The mean after another idle job took took_ns (mean_ns 0: the first). One counts for no more than twice
  * the mean: had a disturbed one its full weight, jobs might never fit a gap again, and none would

@@ -196,6 +196,7 @@ static int check_fields(const union order *order, struct error *err)
         good = order->job.model < POOL_MODELS_MAX && order->job.result < WORKER_JOBS_MAX &&
                order->job.pool_slot < WORKER_POOLS_MAX && order->job.format <= PIXEL_NV12 &&
                order->job.matrix <= MATRIX_BT709 && order->job.full_range <= 1 &&
+               order->job.plain <= 1 &&
                order->job.width >= 1 && order->job.width <= PICTURE_SIDE_MAX &&
                order->job.height >= 1 && order->job.height <= PICTURE_SIDE_MAX &&
                order->job.camera_width >= 1 && order->job.camera_width <= PICTURE_SIDE_MAX &&

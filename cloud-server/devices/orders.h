@@ -86,6 +86,7 @@ struct order_job {
     uint32_t format, matrix, full_range; /* as in struct picture_view */
     uint32_t width, height;
     uint32_t camera_width, camera_height; /* what the picture was before the sender scaled it */
+    uint32_t plain;                       /* 1: nothing restores it */
     uint32_t stride[3];
     uint64_t pool_id;
     uint64_t offset[3];
@@ -94,7 +95,8 @@ struct order_job {
 struct reply_classes {
     struct order_head head;
     uint32_t model, count;
-    uint32_t masks; /* 1: areas are answered with their masks */
+    uint32_t masks;     /* 1: areas are answered with their masks */
+    uint32_t sample_us; /* that the sample picture took; 0: not known */
     char names[ORDER_CLASSES_BYTES]; /* count NUL-ended names, one after the other */
 };
 

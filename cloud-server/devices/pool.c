@@ -439,7 +439,7 @@ static size_t choose_idle(struct pool *pool, uint64_t *again_ns)
         const struct job *job = TAILQ_FIRST(&fair_next(fair)->jobs);
         uint64_t ask_ns;
         size_t index = idle_choose(pool->loads, pool->worker_count, job->stream->model, &forecast,
-                                   job->submitted_ns, now_ns, &ask_ns);
+                                   now_ns, &ask_ns);
         if (index != CHOOSE_NONE)
             return index;
         if (ask_ns != 0 && (*again_ns == 0 || ask_ns < *again_ns))

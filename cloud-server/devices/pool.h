@@ -118,7 +118,7 @@ size_t pool_model_count(const struct pool *pool);
 int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err);
 /* An idle stream: a worker gets a picture of it only when no live one is expected to miss that worker
- * meanwhile (idle.h), which may be never. All else is as with a live one, but its pictures do not
+ * meanwhile (idle.h), which may be never. Its pictures are looked at as they are: nothing restores them. All else is as with a live one, but its pictures do not
  * push each other out: they wait in turn until the stream is closed, and pool_submit refuses those
  * for which there is no room. They are counted apart: server_pool_idle_jobs_total. */
 int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,

@@ -163,7 +163,7 @@ static bool model_reads_all(const struct restorer_model *model, const struct run
 static bool is_to_restore(const struct restorer_model *model, const struct runner_picture *picture)
 {
     uint32_t width = picture->view.width, height = picture->view.height;
-    if (width > picture->camera.width || height > picture->camera.height ||
+    if (picture->plain || width > picture->camera.width || height > picture->camera.height ||
         !model_reads_all(model, picture))
         return false;
     if (width < picture->camera.width || height < picture->camera.height)

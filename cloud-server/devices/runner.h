@@ -14,12 +14,14 @@ struct runner_picture {
     struct picture_view view;
     uint32_t model; /* one that was added */
     struct camera_size camera;
+    bool plain; /* nothing restores it */
 };
 
 /* What its card says of a model; the names are the runner's own. */
 struct runner_model {
     const struct option_strings *classes;
-    bool masks; /* areas are answered with their masks */
+    bool masks;         /* areas are answered with their masks */
+    uint32_t sample_us; /* that its sample picture takes; 0: not known */
 };
 
 struct runner_class {

@@ -87,10 +87,10 @@ static int simulated_open(struct runner **out, const struct order_setup *setup, 
 static int simulated_add_model(struct runner *runner, const struct order_model *order,
                                struct runner_model *added, struct error *err)
 {
-    (void)runner;
     (void)order;
     (void)err;
-    *added = (struct runner_model){ .classes = &classes };
+    *added = (struct runner_model){ .classes = &classes,
+                                    .sample_us = (uint32_t)(runner->service_ns / 1000) };
     return 0;
 }
 

@@ -154,7 +154,8 @@ static int tell_classes(struct worker *worker, uint32_t model, const struct runn
     struct reply_classes *reply = &worker->reply.classes;
     *reply = (struct reply_classes){ .model = model,
                                      .count = (uint32_t)names->count,
-                                     .masks = added->masks };
+                                     .masks = added->masks,
+                                     .sample_us = added->sample_us };
     size_t used = 0;
     for (size_t i = 0; i < names->count; i++) {
         size_t bytes = strlen(names->items[i]) + 1;
@@ -248,7 +249,8 @@ static int do_job(struct worker *worker, const struct order_job *job, struct err
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is for an unknown pool or model",
                          (unsigned long long)job->job);
     struct runner_picture picture = { .model = job->model,
-                                      .camera = { job->camera_width, job->camera_height } };
+                                      .camera = { job->camera_width, job->camera_height },
+                                      .plain = job->plain };
     int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture.view, err);
     if (failed)
         return failed;

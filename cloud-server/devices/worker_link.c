@@ -214,6 +214,7 @@ static int take_classes(struct worker_link *link, const struct reply_classes *re
     if (!classes->block)
         failed = pool_classes_fill(classes, reply->names, bytes, reply->count, err);
     classes->masks = reply->masks;
+    link->load->idle_mean_ns[reply->model] = (uint64_t)reply->sample_us * 1000;
     if (failed)
         return failed;
     if (classes->count == reply->count && classes->block_bytes == bytes &&
@@ -376,6 +377,7 @@ static void fill_job(struct order_job *order, const struct worker_link *link, co
         .height = view.height,
         .camera_width = job->camera.width,
         .camera_height = job->camera.height,
+        .plain = job->stream->idle,
     };
     memcpy(order->stride, view.stride, sizeof order->stride);
     memcpy(order->offset, place.offset, sizeof order->offset);

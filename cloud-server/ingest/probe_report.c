@@ -139,6 +139,8 @@ static void fill_setting(const struct probe_report *report, const struct probe_i
     snprintf(setting->rung, sizeof setting->rung, "%s", item->rung);
     snprintf(setting->restored, sizeof setting->restored, "%s", item->restored);
     snprintf(setting->model, sizeof setting->model, "%s", report->spec->origin->model);
+    snprintf(setting->golden, sizeof setting->golden, "%s",
+             model_name(report->spec, report->spec->golden));
     setting->kind = report->score.kind;
     setting->class_count = report->class_count;
 }
@@ -237,7 +239,7 @@ const Runespoor__Tail *probe_report_tail(struct probe_report *report)
     report->tail.rung = (char *)setting->rung;
     report->tail.restored = (char *)setting->restored;
     report->tail.model = (char *)setting->model;
-    report->tail.golden = (char *)model_name(spec, spec->golden);
+    report->tail.golden = (char *)setting->golden;
     report->tail.probes = (uint32_t)figures->probes;
     report->tail.figures = report->figures;
     for (size_t f = 0; f < TAIL_FIGURE_COUNT; f++) {

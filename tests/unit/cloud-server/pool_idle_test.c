@@ -32,12 +32,12 @@ static struct worker_load busy(uint64_t mean_ms, bool at_idle_job)
     };
 }
 
-/* An idle job of model 1 that came at submitted_ms, at now_ms. */
+/* An idle job of model 1. */
 static size_t choose(const struct worker_load *loads, size_t count,
-                     const struct idle_forecast *forecast, uint64_t submitted_ms, uint64_t now_ms)
+                     const struct idle_forecast *forecast, uint64_t now_ms)
 {
     uint64_t again_ns;
-    size_t chosen = idle_choose(loads, count, 1, forecast, submitted_ms * MS, now_ms * MS, &again_ns);
+    size_t chosen = idle_choose(loads, count, 1, forecast, now_ms * MS, &again_ns);
     again_ms = again_ns / MS;
     return chosen;
 }
@@ -118,10 +118,10 @@ static void test_only_workers_without_jobs(void **state)
     (void)state;
     struct idle_forecast nothing = look(NULL, NULL, 0, 1000);
     struct worker_load loads[] = { busy(20, false), busy(20, true), { .ready = false } };
-    assert_int_equal(choose(loads, 3, &nothing, 0, 1000), CHOOSE_NONE);
+    assert_int_equal(choose(loads, 3, &nothing, 1000), CHOOSE_NONE);
     assert_int_equal(again_ms, 0); /* the end of a job asks */
     loads[2] = idle(0, 0);
-    assert_int_equal(choose(loads, 3, &nothing, 0, 1000), 2);
+    assert_int_equal(choose(loads, 3, &nothing, 1000), 2);
 }
 
 static void test_gap_must_be_wide_enough(void **state)
@@ -130,18 +130,18 @@ static void test_gap_must_be_wide_enough(void **state)
     /* A picture each 80 ms, expected from 70 on; an idle job takes up to 50. */
     struct worker_load one[] = { idle(20, 40) };
     struct idle_forecast next = look_at_one(1000, 80, 1010);
-    assert_int_equal(choose(one, 1, &next, 1000, 1020), 0);
+    assert_int_equal(choose(one, 1, &next, 1020), 0);
     assert_int_equal(again_ms, 0);
-    assert_int_equal(choose(one, 1, &next, 1000, 1021), CHOOSE_NONE);
+    assert_int_equal(choose(one, 1, &next, 1021), CHOOSE_NONE);
     assert_int_equal(again_ms, 2000);                                 /* if the stream has ended */
-    assert_int_equal(choose(one, 1, &next, 1000, 1300), CHOOSE_NONE); /* overdue */
+    assert_int_equal(choose(one, 1, &next, 1300), CHOOSE_NONE); /* overdue */
     next = look_at_one(1000, 80, again_ms);
-    assert_int_equal(choose(one, 1, &next, 1000, again_ms), 0);
+    assert_int_equal(choose(one, 1, &next, again_ms), 0);
     /* The nearest of several decides. */
     const uint64_t last_ms[] = { 1000, 985 }, interval_ms[] = { 80, 80 };
     next = look(last_ms, interval_ms, 2, 1010);
-    assert_int_equal(choose(one, 1, &next, 1000, 1010), CHOOSE_NONE);
-    assert_int_equal(choose(one, 1, &next, 1000, 1005), 0);
+    assert_int_equal(choose(one, 1, &next, 1010), CHOOSE_NONE);
+    assert_int_equal(choose(one, 1, &next, 1005), 0);
 }
 
 static void test_unknown_time(void **state)
@@ -149,19 +149,14 @@ static void test_unknown_time(void **state)
     (void)state;
     struct worker_load one[] = { idle(20, 0) };
     struct idle_forecast nothing = look(NULL, NULL, 0, 11000);
-    assert_int_equal(choose(one, 1, &nothing, 1000, 1000), 0); /* nobody is there to wait */
+    assert_int_equal(choose(one, 1, &nothing, 1000), 0); /* nobody is there to wait */
     struct idle_forecast next = look_at_one(10980, 2000, 10990);
-    assert_int_equal(choose(one, 1, &next, 1000, 10999), CHOOSE_NONE);
-    assert_int_equal(again_ms, 11000); /* 10 s after it came */
-    assert_int_equal(choose(one, 1, &next, 1000, 11000), 0);
+    assert_int_equal(choose(one, 1, &next, 10999), CHOOSE_NONE);
+    assert_int_equal(again_ms, 10980 + 8 * 2000);
     one[0].idle_mean_ns[0] = 5 * MS; /* another model's is no help */
-    assert_int_equal(choose(one, 1, &next, 1000, 10999), CHOOSE_NONE);
-    next = look_at_one(10990, 40, 10990); /* from 11025 on; a live picture takes up to 25 */
-    assert_int_equal(choose(one, 1, &next, 1000, 11000), 0);
-    assert_int_equal(choose(one, 1, &next, 1000, 11001), CHOOSE_NONE); /* not at any cost */
-    assert_int_equal(again_ms, 11990);
-    one[0].mean_ns = 0;
-    assert_int_equal(choose(one, 1, &next, 1000, 11000), CHOOSE_NONE);
+    assert_int_equal(choose(one, 1, &next, 10999), CHOOSE_NONE);
+    one[0].idle_mean_ns[1] = 5 * MS;
+    assert_int_equal(choose(one, 1, &next, 10999), 0);
 }
 
 static void test_others_stand_in(void **state)
@@ -169,26 +164,26 @@ static void test_others_stand_in(void **state)
     (void)state;
     struct idle_forecast next = look_at_one(1000, 40, 1010); /* 25 a second */
     struct worker_load two[] = { idle(20, 500), idle(10, 0) };
-    assert_int_equal(choose(two, 2, &next, 1000, 1010), 0); /* the slower one */
+    assert_int_equal(choose(two, 2, &next, 1010), 0); /* the slower one */
     two[1].mean_ns = 30 * MS; /* alone it would be at work for three quarters of the time */
-    assert_int_equal(choose(two, 2, &next, 1000, 1010), 1);
+    assert_int_equal(choose(two, 2, &next, 1010), 1);
     two[0].mean_ns = 30 * MS;
-    assert_int_equal(choose(two, 2, &next, 1000, 1010), CHOOSE_NONE);
+    assert_int_equal(choose(two, 2, &next, 1010), CHOOSE_NONE);
     assert_int_equal(again_ms, 2000);
     two[0] = idle(0, 500), two[1] = idle(0, 0); /* of unknown speed, so none to count on */
-    assert_int_equal(choose(two, 2, &next, 1000, 1010), CHOOSE_NONE);
+    assert_int_equal(choose(two, 2, &next, 1010), CHOOSE_NONE);
 
     struct worker_load three[] = { idle(20, 500), busy(10, false), busy(10, false) };
-    assert_int_equal(choose(three, 3, &next, 1000, 1010), CHOOSE_NONE); /* none else is idle */
+    assert_int_equal(choose(three, 3, &next, 1010), CHOOSE_NONE); /* none else is idle */
     three[2] = idle(10, 500);
-    assert_int_equal(choose(three, 3, &next, 1000, 1010), 0);
+    assert_int_equal(choose(three, 3, &next, 1010), 0);
     /* With an idle job in one of them, the third alone would be left. */
     three[0] = idle(10, 500), three[1] = busy(10, true), three[2] = idle(30, 500);
-    assert_int_equal(choose(three, 3, &next, 1000, 1010), 2);
+    assert_int_equal(choose(three, 3, &next, 1010), 2);
     three[0].mean_ns = 30 * MS;
-    assert_int_equal(choose(three, 3, &next, 1000, 1010), CHOOSE_NONE);
+    assert_int_equal(choose(three, 3, &next, 1010), CHOOSE_NONE);
     three[1].idle = false;
-    assert_int_equal(choose(three, 3, &next, 1000, 1010), 0);
+    assert_int_equal(choose(three, 3, &next, 1010), 0);
 }
 
 static void test_one_slow_job_does_not_close_the_way(void **state)

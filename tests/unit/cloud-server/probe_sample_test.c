@@ -70,7 +70,7 @@ static void a_probe_comes_back_as_it_was(void **state)
     static const struct probe_sample samples[] = {
         { "gate-3", 123, 1795262400123456, "240x180 15 fps", "network x2", "street_det", "big",
           SCORE_BOXES, 2 / 3.0, 0.0123, 23456, classes, 2 },
-        { "a", 0, 0, "r", "", "m", "g", SCORE_LABELS, 0, PROBE_PROBABILITY_MIN, 0, NULL, 0 },
+        { "a", 0, 0, "r", "", "m", "g", SCORE_LABELS, 0, WIRE_PROBABILITY_MIN, 0, NULL, 0 },
         { "a", UINT64_C(1) << 53, 253402300799999000, "\xf0\x9f\x8e\xa5", "", "m", "g",
           SCORE_LABELS, 1, 1, UINT64_C(1) << 53, classes, 1 },
     };

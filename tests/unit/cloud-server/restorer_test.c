@@ -168,6 +168,14 @@ static void test_first_network_that_fits(void **state)
     /* For another camera the half is the whole, and no network keeps that size. */
     assert_true(run_picture(half, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));
     expect_kind(RESTORE_NONE, "x1.onnx");
+    /* Nor does any serve a picture that is to be looked at as it is. */
+    struct runner_picture plain = of_camera(full, SAMPLE_WIDTH, SAMPLE_HEIGHT);
+    struct error err = { 0 };
+    plain.plain = true;
+    memset(&reply, 0, sizeof reply);
+    assert_false(runner_cpu.must_prepare(runner, &plain));
+    must(runner_cpu.run(runner, &plain, &found, &reply, &err), &err);
+    expect_kind(RESTORE_NONE, "");
     /* A rung larger than its camera is left alone. */
     assert_false(run_picture(full, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));
     expect_kind(RESTORE_NONE, "");

@@ -134,6 +134,7 @@ static void start_simulated(struct talk *talk, uint32_t service_ms)
     expect(talk, REPLY_CLASSES);
     assert_int_equal(got.classes.count, SIMULATED_CLASS_COUNT);
     assert_string_equal(got.classes.names, "top-left");
+    assert_int_equal(got.classes.sample_us, service_ms * 1000);
     expect(talk, REPLY_READY);
 }
 
@@ -340,6 +341,8 @@ static void test_cpu_device_finds_the_sample(void **state)
     expect(talk, REPLY_CLASSES);
     assert_int_equal(got.classes.count, card->classes.count);
     assert_string_equal(got.classes.names, card->classes.items[0]);
+    assert_in_range(got.classes.sample_us, 100, 60000000);
+    assert_int_equal(got.classes.masks, 0);
     expect(talk, REPLY_READY);
     tell_pool(talk, 0);
     struct order_job job = job_order(talk, 0);
