@@ -4,6 +4,7 @@
 
 #include "agent_config.h"
 #include "base/clock.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ struct row {
     char stream[NAME_BYTES];
     uint64_t captured, answered, dropped, sent_bytes, objects;
     double in_flight, outbox, server_decode, server_device;
+    double tail[3]; /* accuracy that 90 % of frames reach: value, low, high; NaN: not known */
+    double probes;
     struct metric_snapshot age;
 };
 
@@ -109,7 +112,7 @@ static struct row *find_row(struct reading *reading, const char *stream)
     if (reading->row_count == AGENT_CAMERAS_MAX)
         return NULL;
     struct row *row = &reading->rows[reading->row_count++];
-    *row = (struct row){ .stream = "" };
+    *row = (struct row){ .stream = "", .tail = { (double)NAN, (double)NAN, (double)NAN } };
     snprintf(row->stream, sizeof row->stream, "%s", stream);
     return row;
 }
@@ -124,6 +127,14 @@ static void read_queue(struct row *row, const char *queue, double depth)
         row->server_decode = depth;
     else if (strcmp(queue, "server_device") == 0)
         row->server_device = depth;
+}
+
+static void read_tail(struct row *row, const char *figure, const char *bound, double accuracy)
+{
+    static const char *const bounds[] = { "value", "low", "high" };
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        if (strcmp(figure, "tail90") == 0 && strcmp(bound, bounds[i]) == 0)
+            row->tail[i] = accuracy;
 }
 
 static void read_class(struct reading *reading, const char *name, uint64_t objects)
@@ -163,6 +174,11 @@ static void read_series(void *arg, const char *name, char kind, const struct met
         row->objects = metric_counter_get(handle);
     else if (strcmp(name, "edge_queue_depth") == 0)
         read_queue(row, label_value(labels, label_count, "queue"), metric_gauge_get(handle));
+    else if (strcmp(name, "edge_accuracy") == 0)
+        read_tail(row, label_value(labels, label_count, "figure"),
+                  label_value(labels, label_count, "bound"), metric_gauge_get(handle));
+    else if (strcmp(name, "edge_probes_in_window") == 0)
+        row->probes = metric_gauge_get(handle);
     else if (strcmp(name, "edge_answer_age_seconds") == 0)
         metric_histogram_get(handle, &row->age);
 }
@@ -218,6 +234,18 @@ static unsigned draw_classes(struct table *table, const struct reading *now)
     return 1;
 }
 
+#define TAIL_BYTES 24u
+
+/* "0.67 [0.57 0.73]", or of how many probes it is not known yet. */
+static const char *tail_words(const struct row *row, char words[TAIL_BYTES])
+{
+    if (isnan(row->tail[0]))
+        snprintf(words, TAIL_BYTES, "? (%.0f probes)", fmin(row->probes, 999999));
+    else
+        snprintf(words, TAIL_BYTES, "%.2f [%.2f %.2f]", row->tail[0], row->tail[1], row->tail[2]);
+    return words;
+}
+
 static const char *link_word(double state)
 {
     return state >= 2 ? "up" : state >= 1 ? "connecting" : "waiting";
@@ -233,15 +261,17 @@ static void draw_terminal(struct table *table, const struct reading *now, const 
     fprintf(out, "\033[?7l\033[K\033[1m edge-agent\033[0m  link %s  %llu s\n",
             link_word(now->link_state),
             (unsigned long long)((now->at_ns - table->begin_ns) / CLOCK_NS_PER_S));
-    fprintf(out, "\033[K\033[7m %-16s %6s %9s %9s %8s %9s %13s %9s %8s \033[0m\n", "stream", "fps",
-            "age p50", "age p99", "kbit/s", "in flight", "server queue", "answered", "dropped");
+    fprintf(out, "\033[K\033[7m %-16s %6s %9s %9s %8s %-16s %9s %13s %9s %8s \033[0m\n", "stream",
+            "fps", "age p50", "age p99", "kbit/s", "90 % tail", "in flight", "server queue",
+            "answered", "dropped");
     lines += 2;
     for (size_t i = 0; i < now->row_count; i++, lines++) {
         const struct row *row = &now->rows[i];
         struct rates rates = row_rates(now, then, i);
-        fprintf(out, "\033[K %-16s %6.1f %6.0f ms %6.0f ms %8.0f %9.0f %13.0f %9llu %8llu\n",
-                row->stream, rates.fps, rates.p50_ms, rates.p99_ms, rates.kbps, row->in_flight,
-                row->server_decode + row->server_device, (unsigned long long)row->answered,
+        char tail[TAIL_BYTES];
+        fprintf(out, "\033[K %-16s %6.1f %6.0f ms %6.0f ms %8.0f %-16s %9.0f %13.0f %9llu %8llu\n",
+                row->stream, rates.fps, rates.p50_ms, rates.p99_ms, rates.kbps,
+                tail_words(row, tail), row->in_flight, row->server_decode + row->server_device, (unsigned long long)row->answered,
                 (unsigned long long)row->dropped);
     }
     lines += draw_classes(table, now);
@@ -257,10 +287,16 @@ static void draw_lines(struct table *table, const struct reading *now, const str
         fprintf(
             table->out,
             "%s link=%s fps=%.1f age_p50_ms=%.0f age_p99_ms=%.0f uplink_kbps=%.0f in_flight=%.0f "
-            "outbox=%.0f server_decode=%.0f server_device=%.0f answered=%llu dropped=%llu\n",
+            "outbox=%.0f server_decode=%.0f server_device=%.0f answered=%llu dropped=%llu",
             row->stream, link_word(now->link_state), rates.fps, rates.p50_ms, rates.p99_ms,
             rates.kbps, row->in_flight, row->outbox, row->server_decode, row->server_device,
             (unsigned long long)row->answered, (unsigned long long)row->dropped);
+        if (row->probes > 0)
+            fprintf(table->out, " probes=%.0f", row->probes);
+        if (!isnan(row->tail[0]))
+            fprintf(table->out, " tail90=%.3f tail90_low=%.3f tail90_high=%.3f", row->tail[0],
+                    row->tail[1], row->tail[2]);
+        fputc('\n', table->out);
     }
     draw_classes(table, now);
 }

@@ -233,7 +233,7 @@ static void decode(struct probe *probe)
         bool busy = item->answered;
         drop_payload(probe);
         end_item(probe, item, busy ? PROBE_BUSY : PROBE_NO_ANSWER,
-                 busy ? "the one before still waits for the golden model" : "no answer yet");
+                 busy ? "the one before still waits for a worker that live frames leave idle for long enough" : "no answer yet");
         return;
     }
     if (open_lane(probe, &err) < 0) {

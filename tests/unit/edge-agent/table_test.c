@@ -140,6 +140,51 @@ static void lines_show_the_last_seconds(void **state)
     assert_null(table);
 }
 
+/* What the server reports of the 90 % tail, here with 40 probes. */
+static void report_tail(bool known)
+{
+    Runespoor__Tail tail = RUNESPOOR__TAIL__INIT;
+    Runespoor__TailFigure mean = RUNESPOOR__TAIL_FIGURE__INIT, tail90 = mean;
+    Runespoor__TailFigure *figures[] = { &mean, &tail90 };
+    mean.name = (char *)"mean";
+    tail90.name = (char *)"tail90";
+    mean.value = mean.low = mean.high = 0.99;
+    tail90.value = 0.667;
+    tail90.low = 0.571;
+    tail90.high = 0.734;
+    tail.probes = known ? 40 : 7;
+    tail.n_figures = known ? 2 : 0;
+    tail.figures = figures;
+    figures_set_tail(&rig.gate, &tail);
+}
+
+static void the_tail_stands_beside_the_bandwidth(void **state)
+{
+    struct table *table = NULL, *lines = NULL;
+    (void)state;
+    assert_int_equal(table_create(&table, rig.metrics, rig.out, true, NULL), 0);
+    assert_int_equal(table_create(&lines, rig.metrics, rig.out, false, NULL), 0);
+    table_draw(lines, 99 * CLOCK_NS_PER_S);
+    report_tail(false);
+    table_draw(table, 100 * CLOCK_NS_PER_S);
+    table_draw(lines, 100 * CLOCK_NS_PER_S);
+    const char *text = printed();
+    assert_non_null(strstr(text, "90 % tail"));
+    assert_non_null(strstr(text, "? (7 probes)"));
+    assert_non_null(strstr(text, " dropped=0 probes=7\n"));
+    report_tail(true);
+    table_draw(table, 101 * CLOCK_NS_PER_S);
+    table_draw(lines, 101 * CLOCK_NS_PER_S);
+    text = printed();
+    assert_non_null(strstr(text, " 0.67 [0.57 0.73] "));
+    assert_non_null(strstr(text, " probes=40 tail90=0.667 tail90_low=0.571 tail90_high=0.734\n"));
+    report_tail(false); /* another rung, say */
+    table_draw(table, 102 * CLOCK_NS_PER_S);
+    assert_non_null(strstr(printed(), "? (7 probes)"));
+    table_destroy(&table);
+    table_destroy(&lines);
+}
+
 static unsigned lines_in(const char *text)
 {
     unsigned lines = 0;
@@ -182,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(summary_adds_up_all_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_show_the_last_seconds, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_tail_stands_beside_the_bandwidth, setup, teardown),
         cmocka_unit_test_setup_teardown(a_terminal_is_redrawn_in_place, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
