@@ -39,9 +39,12 @@ void probe_budget_on_frame(struct probe_budget *budget, double wire_bytes, doubl
     if (config->uplink_kbps > 0 && unused > 0)
         gain += unused * config->unused_share;
     follow(&budget->gain_bytes, gain, ++budget->frames, FRAMES_OF_MEAN);
-    /* By the mean, so that frames behind a keyframe are not drawn more often than others. */
-    budget->saved_bytes =
-        fmin(budget->saved_bytes + budget->gain_bytes, SAVED_PROBES_MAX * budget->probe_bytes);
+    /* By the mean, so that frames behind a keyframe are not drawn more often than others; but never more than
+     * frames have earned: means of the first ones are high, for a stream begins with a keyframe. */
+    budget->earned_bytes += gain;
+    double saved = fmin(budget->gain_bytes, budget->earned_bytes);
+    budget->earned_bytes -= saved;
+    budget->saved_bytes = fmin(budget->saved_bytes + saved, SAVED_PROBES_MAX * budget->probe_bytes);
 }
 
 double probe_budget_relative(struct probe_budget *budget, double uncertainty)

@@ -27,6 +27,7 @@ struct probe_budget {
     struct probe_budget_config config;
     struct random_state random;
     uint64_t frames, answers, probes; /* that the means are of */
+    double earned_bytes; /* by frames, and not yet saved */
     double saved_bytes;
     double gain_bytes;  /* mean of what a frame saves */
     double probe_bytes; /* mean of a probe, on the wire; before the first: what is expected */

@@ -72,6 +72,29 @@ static void test_the_share_is_kept_and_used(void **state)
     }
 }
 
+/* From the first frame on, which is a keyframe eight times as large as most. */
+static void test_the_share_is_kept_at_any_time(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        const struct probe_budget_config config = { .share = 0.1 };
+        struct probe_budget budget;
+        double live = 0, probe = 0;
+        probe_budget_init(&budget, &config, 4000, seed);
+        for (uint64_t f = 0; f < 3000; f++) {
+            probe_budget_on_frame(&budget, frame_bytes(f, 108), 1 / FPS);
+            live += frame_bytes(f, 108);
+            if (probe_budget_draw(&budget, 1)) {
+                probe_budget_spend(&budget, 4000);
+                probe_budget_on_probe(&budget, 4000);
+                probe += 4000;
+            }
+            assert_true(probe <= config.share * (live + probe) + 1e-6);
+        }
+        assert_true(probe > 0.8 * config.share * (live + probe));
+    }
+}
+
 static void test_what_is_unused_is_used(void **state)
 {
     (void)state;
@@ -156,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_share_is_kept_and_used),
+        cmocka_unit_test(test_the_share_is_kept_at_any_time),
         cmocka_unit_test(test_what_is_unused_is_used),
         cmocka_unit_test(test_every_frame_has_the_same_chance),
         cmocka_unit_test(test_weights_make_up_for_chances),
