@@ -46,6 +46,16 @@ static void free_probe(struct probe *probe)
     free(probe);
 }
 
+static struct metric_counter *counter_of(struct probe *probe, enum probe_end end)
+{
+    const struct metric_label labels[] = { { "stream", probe->spec.origin->stream },
+                                           { "end", end_words[end] } };
+    if (!probe->ended[end])
+        probe->ended[end] = metrics_counter(probe->spec.rooms->metrics, "server_probes_total",
+                                            "probes by what became of them", labels, 2);
+    return probe->ended[end];
+}
+
 int probe_open(struct probe **out, const struct probe_spec *spec, struct error *err)
 {
     struct probe *probe = calloc(1, sizeof *probe);
@@ -58,11 +68,14 @@ int probe_open(struct probe **out, const struct probe_spec *spec, struct error *
     if (rc == 0)
         rc = pool_idle_open(spec->rooms->pool, &probe->golden, spec->origin->stream, spec->golden,
                             on_judged, probe, err);
-    if (rc < 0)
+    if (rc < 0) {
         free_probe(probe);
-    else
-        *out = probe;
-    return rc;
+        return rc;
+    }
+    /* What ends with the stream is hidden with it: it is seen only when the stream is back. */
+    counter_of(probe, PROBE_CLOSED);
+    *out = probe;
+    return 0;
 }
 
 /* ---- the end of a probe ---- */
@@ -86,12 +99,7 @@ static void end_item(struct probe *probe, struct probe_item *item, enum probe_en
 {
     const char *stream = probe->spec.origin->stream;
     const uint64_t now_ns = clock_now_ns();
-    if (!probe->ended[end]) {
-        const struct metric_label labels[] = { { "stream", stream }, { "end", end_words[end] } };
-        probe->ended[end] = metrics_counter(probe->spec.rooms->metrics, "server_probes_total",
-                                            "probes by what became of them", labels, 2);
-    }
-    metric_counter_add(probe->ended[end], 1);
+    metric_counter_add(counter_of(probe, end), 1);
     item->used = false;
     if (end == PROBE_SCORED || end == PROBE_CLOSED ||
         (probe->logged_ns[end] != 0 && now_ns - probe->logged_ns[end] < LOG_AGAIN_NS))
