@@ -53,6 +53,8 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
 
+$(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/tests/pipeline/probe_rig.o
+
 # Fuzz targets: tests/fuzz/NAME_fuzz.c over the module below, with tests/fuzz/corpus/NAME as seeds.
 # Here they replay the corpus; `make fuzz` (mk/sanitize.mk) lets libFuzzer search.
 fuzz_MODULE_config = config

@@ -148,19 +148,23 @@ bool client_hello(struct client *client, const char *stream, char *reason, size_
     return false;
 }
 
-void client_send_frame(struct client *client, bool keyframe, client_harm_fn *harm)
+void client_draw(struct picture *picture, uint64_t frame)
 {
     struct picture_view view;
+    picture_get_view(picture, &view);
+    for (uint32_t y = 0; y < view.height; y++)
+        for (uint32_t x = 0; x < view.width; x++)
+            view.plane[0][y * view.stride[0] + x] = (uint8_t)(32 + ((x + 5 * frame) ^ y) % 192);
+    for (int plane = 1; plane < 3; plane++)
+        for (uint32_t y = 0; y < view.height / 2; y++)
+            memset(view.plane[plane] + y * view.stride[plane], 128, view.width / 2);
+}
+
+void client_send_frame(struct client *client, bool keyframe, client_harm_fn *harm)
+{
     struct packet *packet = NULL;
     struct error err;
-    picture_get_view(client->picture, &view);
-    for (uint32_t y = 0; y < HEIGHT; y++)
-        for (uint32_t x = 0; x < WIDTH; x++)
-            view.plane[0][y * view.stride[0] + x] =
-                (uint8_t)(32 + ((x + 5 * client->frame) ^ y) % 192);
-    for (int plane = 1; plane < 3; plane++)
-        for (uint32_t y = 0; y < HEIGHT / 2; y++)
-            memset(view.plane[plane] + y * view.stride[plane], 128, WIDTH / 2);
+    client_draw(client->picture, client->frame);
     if (encoder_encode(client->encoder, client->picture, client->frame, keyframe, &packet, &err) != 0)
         fail_msg("%s", err.text);
 

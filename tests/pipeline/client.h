@@ -30,6 +30,8 @@ Runespoor__Header *client_receive(struct client *client, uint32_t timeout_ms);
  * otherwise reason says why. */
 bool client_hello(struct client *client, const char *stream, char *reason, size_t reason_bytes);
 
+/* Draws what the frame of this number shows; any size will do. */
+void client_draw(struct picture *picture, uint64_t frame);
 /* Encodes the next picture and sends it; harm may change the bytes first. */
 typedef void client_harm_fn(uint8_t *bytes, size_t *size);
 void client_send_frame(struct client *client, bool keyframe, client_harm_fn *harm);

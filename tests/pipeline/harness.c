@@ -308,8 +308,7 @@ void agent_start(struct process *process, const struct scratch *scratch, const c
 
 /* ---- their pages ---- */
 
-/* The whole response, or "" while nobody listens. */
-static const char *get_page(uint16_t port, const char *path)
+const char *page_get(uint16_t port, const char *path)
 {
     static char response[1 << 18];
     struct sockaddr_in address = { .sin_family = AF_INET,
@@ -335,13 +334,43 @@ static const char *get_page(uint16_t port, const char *path)
 void page_expect(uint16_t port, const char *path, const char *status, const char *text)
 {
     for (unsigned i = 0; i < 1000; i++) {
-        const char *response = get_page(port, path);
+        const char *response = page_get(port, path);
         if (strncmp(response, "HTTP/1.1 ", 9) == 0 && strncmp(response + 9, status, 3) == 0 &&
             strstr(response, text))
             return;
         usleep(LOOK_MS * 1000);
     }
-    fail_msg("%s is not %s with \"%s\": %s", path, status, text, get_page(port, path));
+    fail_msg("%s is not %s with \"%s\": %s", path, status, text, page_get(port, path));
+}
+
+double metric_sum(const char *page, const char *begin)
+{
+    char line[256];
+    double sum = 0;
+    snprintf(line, sizeof line, "\n%s", begin);
+    for (const char *at = page; (at = strstr(at, line)); at++) {
+        const char *end = strchr(at + 1, '\n'), *value = end;
+        while (value && value > at && *value != ' ')
+            value--;
+        sum += value ? strtod(value, NULL) : 0;
+    }
+    return sum;
+}
+
+double metric_now(uint16_t port, const char *begin)
+{
+    return metric_sum(page_get(port, "/metrics"), begin);
+}
+
+void metric_expect(uint16_t port, const char *begin, double least, uint32_t timeout_ms)
+{
+    uint64_t deadline = deadline_ns(timeout_ms);
+    double sum;
+    while (!((sum = metric_now(port, begin)) >= least)) {
+        if (clock_now_ns() >= deadline)
+            fail_msg("%s is %g, not %g, after %u ms", begin, sum, least, timeout_ms);
+        usleep(LOOK_MS * 1000);
+    }
 }
 
 /* ---- results ---- */
@@ -391,8 +420,9 @@ void answers_count(const char *path, const char *stream, struct answer_counts *c
         struct json_object *answer = json_tokener_parse(line), *field;
         if (!answer)
             fail_msg("%s: not JSON: %s", path, line);
-        const char *name = field_text(answer, "stream");
-        if (stream && strcmp(stream, name) != 0) {
+        bool probe = json_object_object_get_ex(answer, "probe", &field);
+        const char *name = field_text(answer, probe ? "probe" : "stream");
+        if (probe || (stream && strcmp(stream, name) != 0)) {
             json_object_put(answer);
             continue;
         }

@@ -58,9 +58,18 @@ void agent_start(struct process *process, const struct scratch *scratch, const c
 /* Asks a daemon's HTTP page until its status and something of its text are as given; fails the test
  * (and prints the page) after some 10 s. */
 void page_expect(uint16_t port, const char *path, const char *status, const char *text);
+/* The whole response, "" while nobody listens. Holds until the next page is asked for. */
+const char *page_get(uint16_t port, const char *path);
+/* The sum of those metrics of a page whose lines begin like this ("server_probes_total{stream=\"cam\""); 0
+ * where there are none. */
+double metric_sum(const char *page, const char *begin);
+/* The same of what a daemon's /metrics is now. */
+double metric_now(uint16_t port, const char *begin);
+/* Waits until it is as large as that; fails the test after timeout_ms. */
+void metric_expect(uint16_t port, const char *begin, double least, uint32_t timeout_ms);
 
 /* Answer lines of a JSON-lines file, counted by status; also checks that frames of each stream come
- * in order without repeats (fails the test otherwise). stream NULL: all. */
+ * in order without repeats (fails the test otherwise). stream NULL: all. Lines of probes are left out. */
 struct answer_counts {
     size_t lines, ok, dropped, failed, objects;
 };
