@@ -21,6 +21,7 @@ include mk/docs.mk
 include mk/bench.mk
 include mk/train.mk
 include mk/restore.mk
+include mk/tail.mk
 include mk/install.mk
 
 .PHONY: help clean
