@@ -103,7 +103,7 @@ size_t probes_read(const char *path, const char *stream, struct probe_seen seen[
     if (!file)
         fail_msg("no %s", path);
     met.count = 0;
-    while (getline(&text, &capacity, file) > 0) {
+    while (getline(&text, &capacity, file) > 0 && strchr(text, '\n')) {
         struct json_object *line = json_tokener_parse(text), *name;
         if (!line)
             fail_msg("%s: not JSON: %s", path, text);

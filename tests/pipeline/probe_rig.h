@@ -18,7 +18,8 @@ struct probe_seen {
 
 /* Reads a stream's probes from a server's JSON-lines file, all told that way and no other: of the model
  * street_det, which was its own golden one, with boxes, in the order of frames, each of a frame whose answer
- * "ok" stands in the same file with the same capture time. Fails the test otherwise. Gives their number. */
+ * "ok" stands in the same file with the same capture time. Fails the test otherwise. A line that is being
+ * written does not count. Gives their number. */
 size_t probes_read(const char *path, const char *stream, struct probe_seen seen[PROBES_MAX]);
 /* How many the file has, read as it is. */
 size_t probes_count(const char *path, const char *stream);
