@@ -5,8 +5,9 @@
 #
 # Of a rung it prints, for each quality of probes (CRF; * is the agent's) how far the exact figures are off when
 # the golden model sees probes in place of the source; then, by number of probes, from 100 simulated streams (at
-# 1000 probes 10): in how many of a hundred the 95 % interval holds the exact figure at the source, how wide it is
-# and how far the figure itself is off, both means.
+# 1000 probes 10): in how many of a hundred the 95 % interval holds the exact figure at the source, and in
+# how many that which there would be if every frame were a probe (*); how wide it is and how far the figure
+# itself is off from that at the source, both means.
 #
 # Last line:
 #     tail: cover90=… width90=… cover99=… probes_ratio=… bits_share=…

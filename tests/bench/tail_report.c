@@ -112,21 +112,26 @@ static void print_rung(const struct tail_rung *rung)
     }
 }
 
+/* exact: at the source; seen: if every frame were a probe. */
 static void print_check(const struct tail_results *results, enum tail_way way, size_t check,
-                        const struct exact *exact)
+                        const struct exact *exact, const struct exact *seen)
 {
     const size_t count = runs_at(check);
     double hours = 0;
     for (size_t run = 0; run < count; run++)
         hours += results->checks[way][run][check].hours / (double)count;
     printf("  %-9s %6zu %6.1f", way_words[way], tail_checks[check], hours);
-    for (int which = TAIL_MEAN; which <= TAIL_TAIL99; which++) {
-        const struct quality quality = judge(results, way, check, count, (enum tail_which)which,
-                                             exact_figure(exact, (enum tail_which)which));
+    for (int i = TAIL_MEAN; i <= TAIL_TAIL99; i++) {
+        enum tail_which which = (enum tail_which)i;
+        const struct quality quality =
+            judge(results, way, check, count, which, exact_figure(exact, which));
+        const struct quality by_probes =
+            judge(results, way, check, count, which, exact_figure(seen, which));
         if (results->checks[way][0][check].figures.figure[which].known)
-            printf("   %4.0f %6.3f %6.3f", 100 * quality.cover, quality.width, quality.off);
+            printf("   %4.0f %4.0f %6.3f %6.3f", 100 * quality.cover, 100 * by_probes.cover,
+                   quality.width, quality.off);
         else
-            printf("   %4s %6s %6s", "-", "-", "-");
+            printf("   %4s %4s %6s %6s", "-", "-", "-", "-");
     }
     printf("\n");
 }
@@ -229,13 +234,16 @@ static void sum_up(const struct tail_results *results, const struct exact *exact
 void tail_report_rung(const struct tail_results *results, struct tail_summary *summary)
 {
     const struct exact exact = find_exact(results->rung->exact);
+    const struct exact seen = find_exact(results->rung->seen[TAIL_QUALITY_AGENT]);
     print_rung(results->rung);
-    printf("  %-9s %6s %6s   %-18s   %-18s   %-18s\n", "", "", "", "mean", "tail90", "tail99");
-    printf("  %-9s %6s %6s   %4s %6s %6s   %4s %6s %6s   %4s %6s %6s\n", "drawn", "probes", "hours",
-           "in %", "width", "off", "in %", "width", "off", "in %", "width", "off");
+    printf("  %-9s %6s %6s   %-23s   %-23s   %-23s\n", "", "", "", "mean", "tail90", "tail99");
+    printf("  %-9s %6s %6s", "drawn", "probes", "hours");
+    for (int i = TAIL_MEAN; i <= TAIL_TAIL99; i++)
+        printf("   %4s %4s %6s %6s", "in %", "(*)", "width", "off");
+    printf("\n");
     for (int way = 0; way < TAIL_WAYS; way++)
         for (size_t i = 0; i < PRINTED; i++)
-            print_check(results, (enum tail_way)way, printed[i], &exact);
+            print_check(results, (enum tail_way)way, printed[i], &exact, &seen);
     for (int way = 0; way < TAIL_WAYS; way++)
         print_patience(results, (enum tail_way)way);
     printf("  as wide as with 100 and 300 random probes: after %.0f and %.0f drawn by uncertainty\n"
