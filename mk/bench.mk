@@ -26,6 +26,17 @@ bench-pool: deps-test ## workers of unequal speed, one stopped and one killed, t
 	@$(MAKE) --no-print-directory all $(B)/test/bench/pool_bench
 	@B=$(B) $(B)/test/bench/pool_bench
 
+$(B)/test/bench/probe_link: $(B)/obj/tests/bench/probe_link.o $(B)/obj/tests/pipeline/probe_link.o \
+		$(B)/obj/tests/pipeline/probe_line.o $(B)/obj/tests/pipeline/harness.o \
+		$(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+.PHONY: bench-probe-link
+bench-probe-link: deps-test ## how much later frames are beside probes, on slow and on full lines (root)
+	@$(MAKE) --no-print-directory all $(B)/test/bench/probe_link
+	@B=$(B) $(B)/test/bench/probe_link
+
 # ONNX Runtime, the peer for models: in a virtual environment, as Debian 12 has no package of it. One
 # for all build folders.
 PACKAGES_ORT = ffmpeg python3-venv

@@ -54,6 +54,7 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
 
 $(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/tests/pipeline/probe_rig.o
+$(B)/test/pipeline/probe_link_test: $(B)/obj/tests/pipeline/probe_link.o $(B)/obj/tests/pipeline/probe_line.o
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c over the module below, with tests/fuzz/corpus/NAME as seeds.
 # Here they replay the corpus; `make fuzz` (mk/sanitize.mk) lets libFuzzer search.

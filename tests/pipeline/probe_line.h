@@ -1,0 +1,47 @@
+/* probe_line: a line between two network namespaces, as slow in one direction as it is told to be. A packet
+ * begins when the one before has ended, takes as long as its bits do, and arrives as a whole then, as on a
+ * serial line. No queueing discipline of the kernel does that: a token bucket holds at least one full packet,
+ * which is a tenth of a second at 108 kbit/s and more than is to be seen here.
+ *
+ * Namespaces and devices belong to the process that made them: whatever way it ends, the kernel takes them
+ * away. One line at a time. */
+#ifndef RUNESPOOR_TESTS_PROBE_LINE_H
+#define RUNESPOOR_TESTS_PROBE_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINE_AGENT "192.0.2.1" /* TEST-NET-1 */
+#define LINE_SERVER "192.0.2.2"
+
+enum line_side { SIDE_HOME, SIDE_AGENT, SIDE_SERVER };
+
+struct line;
+
+/* Whether this machine lets us; otherwise says why not, for people. */
+bool line_possible(char *reason, size_t reason_bytes);
+
+/* What to look at, by size in bytes. */
+struct line_watch {
+    size_t bytes_min, bytes_max;
+};
+
+/* Makes both namespaces, each with its loopback, and the line; starts its thread. up_kbps: from the agent's
+ * side to the server's, by the bits of IP packets. Fails the test where that cannot be. */
+void line_open(struct line **line, uint32_t up_kbps, struct line_watch watch);
+/* On the home side again afterwards. */
+void line_close(struct line **line);
+
+/* What this thread opens and starts from now on is on that side. */
+void line_enter(const struct line *line, enum line_side side);
+
+/* Of IP packets that went up so far. */
+struct line_seen {
+    uint64_t bytes;
+    uint64_t watched;              /* packets of the sizes to look at */
+    uint64_t watched_behind_bytes; /* most bytes that one of them found in the line when it came */
+};
+void line_get_seen(struct line *line, struct line_seen *seen);
+
+#endif
