@@ -122,6 +122,24 @@ static bool was_beside_probe(const struct looks *looks, uint64_t from_us, uint64
     return false;
 }
 
+static struct json_object *member(struct json_object *line, const char *key)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(line, key, &value))
+        fail_msg("no %s in %s", key, json_object_to_json_string(line));
+    return value;
+}
+
+static void read_frame(struct json_object *line, const struct looks *looks, struct link_frame *frame)
+{
+    assert_string_equal(json_object_get_string(member(line, "status")), "ok");
+    frame->number = json_object_get_uint64(member(line, "frame"));
+    frame->age_ms = json_object_get_double(member(line, "age_ms"));
+    uint64_t from_us = read_time(json_object_get_string(member(line, "capture")));
+    frame->beside_probe =
+        was_beside_probe(looks, from_us, from_us + (uint64_t)(frame->age_ms * 1000));
+}
+
 static void read_frames(const char *path, const struct looks *looks, struct link_seen *seen)
 {
     char *text = NULL;
@@ -129,19 +147,9 @@ static void read_frames(const char *path, const struct looks *looks, struct link
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     for (seen->frame_count = 0; getline(&text, &capacity, file) > 0;) {
-        struct json_object *line = json_tokener_parse(text), *number, *age, *capture, *status;
-        assert_true(seen->frame_count < LINK_FRAMES_MAX);
-        assert_true(line && json_object_object_get_ex(line, "frame", &number) &&
-                    json_object_object_get_ex(line, "age_ms", &age) &&
-                    json_object_object_get_ex(line, "capture", &capture) &&
-                    json_object_object_get_ex(line, "status", &status));
-        assert_string_equal(json_object_get_string(status), "ok");
-        struct link_frame *frame = &seen->frames[seen->frame_count++];
-        frame->number = json_object_get_uint64(number);
-        frame->age_ms = json_object_get_double(age);
-        uint64_t from_us = read_time(json_object_get_string(capture));
-        frame->beside_probe =
-            was_beside_probe(looks, from_us, from_us + (uint64_t)(frame->age_ms * 1000));
+        struct json_object *line = json_tokener_parse(text);
+        assert_true(line && seen->frame_count < LINK_FRAMES_MAX);
+        read_frame(line, looks, &seen->frames[seen->frame_count++]);
         json_object_put(line);
     }
     free(text);
