@@ -56,7 +56,7 @@ static const struct option_spec model_options[] = {
 static const char *const probe_orders[] = { "none", "random", "uncertain", NULL };
 
 static const struct option_spec window_options[] = {
-    OPTION_U32(tail_window_config, seconds, "3600", 60, 2592000, "s",
+    OPTION_U32(tail_window_config, seconds, "86400", 60, 2592000, "s",
                "figures are of probes not older than this"),
     OPTION_U32(tail_window_config, probes_max, "2000", 30, 10000, "probes",
                "and of no more than so many, the newest"),

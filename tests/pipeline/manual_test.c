@@ -240,6 +240,9 @@ static const char *const used_flags[] = {
     "cloud-server train --config",
     "cloud-server train --set",
     "cloud-server train --print-config",
+    "cloud-server tail --window",
+    "cloud-server tail --step",
+    "cloud-server tail --svg",
 };
 #define USED_FLAGS (sizeof used_flags / sizeof *used_flags)
 
