@@ -44,7 +44,7 @@ $(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degra
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
-$(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o $(B)/obj/tests/fuzz/arm_fuzz.o: CPPFLAGS += -Icloud-server -Itests
+$(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o $(B)/obj/tests/fuzz/arm_fuzz.o $(B)/obj/tests/fuzz/probe_fuzz.o: CPPFLAGS += -Icloud-server -Itests
 $(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline -Itests
 
 # Pipeline tests share one harness (start, wait, stop processes by id).
@@ -63,6 +63,7 @@ fuzz_MODULE_wire = net
 fuzz_MODULE_onnx = kernels
 fuzz_MODULE_labels = cloud-server
 fuzz_MODULE_arm = cloud-server
+fuzz_MODULE_probe = cloud-server
 
 $(B)/obj/tests/fuzz/replay-%.o: tests/fuzz/replay.c $(B)/flags
 	@mkdir -p $(@D)
@@ -74,6 +75,6 @@ $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
-$(foreach f,config wire onnx labels arm,$(eval $(call fuzz_rule,$(f))))
+$(foreach f,config wire onnx labels arm probe,$(eval $(call fuzz_rule,$(f))))
 
 .SECONDARY: # objects stay: they are what makes the next build quick
