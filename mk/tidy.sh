@@ -8,10 +8,10 @@ file=$1
 out=$LINT_OUT/$(echo "$file" | tr / _).tidy
 case $file in
 edge-agent/* | tests/unit/edge-agent/*) folder=-Iedge-agent ;;
-cloud-server/* | tests/unit/cloud-server/* | tests/fuzz/labels_fuzz.c | tests/fuzz/arm_fuzz.c)
+cloud-server/* | tests/unit/cloud-server/* | tests/fuzz/labels_fuzz.c | tests/fuzz/arm_fuzz.c | tests/fuzz/probe_fuzz.c)
     folder="-Icloud-server -Itests"
     ;;
-tests/bench/*) folder="-Itests/pipeline -Icloud-server" ;;
+tests/bench/*) folder="-Itests/pipeline -Icloud-server -Iedge-agent" ;;
 tests/demo/*) folder=-Icloud-server ;;
 tests/pipeline/*) folder="-Itests/pipeline -Itests" ;;
 *) folder= ;;
