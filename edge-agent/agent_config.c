@@ -49,7 +49,7 @@ static const struct option_spec probes_options[] = {
                "and part of what uplink_kbps leaves unused"),
     OPTION_U32(probes_config, uplink_kbps, "0", 0, 10000000, "kbit/s",
                "what the uplink carries, for unused_share; 0: not known, nothing counts as unused"),
-    OPTION_F64(probes_config, quality, "14", 0, 30, "CRF",
+    OPTION_F64(probes_config, quality, "12", 0, 30, "CRF",
                "quality of a probe; lower is better and larger"),
     OPTION_END,
 };

@@ -11,8 +11,9 @@
 /* Frames are drawn this much more often than the share is worth, as long as a probe is saved. Once would leave
  * what is saved to drift up and down at random, to its limit, where it is lost. */
 #define HASTE 2.0
-/* An answer this many times as uncertain as most has the greatest chance. */
-#define UNCERTAIN_TIMES 3.0
+/* The logarithm of a chance rises by so much with each deviation, up to so many above the mean. */
+#define RELATIVE_SLOPE 0.5
+#define RELATIVE_TOP 2.0
 
 /* A plain mean of the first ones, then one that follows. seen counts this one. */
 static void follow(double *mean, double value, uint64_t seen, double count)
@@ -49,10 +50,13 @@ void probe_budget_on_frame(struct probe_budget *budget, double wire_bytes, doubl
 
 double probe_budget_relative(struct probe_budget *budget, double uncertainty)
 {
-    double mean = budget->uncertainty_mean;
+    double off = uncertainty - budget->uncertainty_mean, variance = budget->uncertainty_variance;
+    double above = variance > 0 ? off / sqrt(variance) : RELATIVE_TOP;
     double relative =
-        mean > 0 ? fmin(fmax(uncertainty / (UNCERTAIN_TIMES * mean), PROBE_RELATIVE_MIN), 1) : 1;
+        fmin(fmax(exp(RELATIVE_SLOPE * (above - RELATIVE_TOP)), PROBE_RELATIVE_MIN), 1);
     follow(&budget->uncertainty_mean, uncertainty, ++budget->answers, FRAMES_OF_MEAN);
+    follow(&budget->uncertainty_variance, off * (uncertainty - budget->uncertainty_mean),
+           budget->answers, FRAMES_OF_MEAN);
     follow(&budget->relative_mean, relative, budget->answers, FRAMES_OF_MEAN);
     return relative;
 }

@@ -1,5 +1,5 @@
 /* probe_encoder: see the header. An encoder lives for one picture: probes are minutes apart, and its memory is
- * tens of megabytes for a large camera. */
+ * tens of megabytes for a large camera. It may take its time, so it is told to. */
 #include "probe_encoder.h"
 
 #include "base/queue.h"
@@ -116,7 +116,7 @@ static int encode(const struct probe_encoder *encoder, struct probe_job *job)
                                .quality = encoder->quality,
                                .bitrate_kbps = CEILING_KBPS,
                                .vbv_ms = CEILING_MS,
-                               .preset = RUNG_PRESET_VERYFAST,
+                               .preset = RUNG_PRESET_MEDIUM,
                                .keyframe_s = 1 };
     struct rung_encoder *one = NULL;
     int rc = rung_encoder_create(&one, &config, &rung, &job->err);

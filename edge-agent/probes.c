@@ -7,6 +7,7 @@
 #include "probe_budget.h"
 #include "probe_encoder.h"
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,15 +17,20 @@
 #define FULL_NS (10 * CLOCK_NS_PER_S)
 /* With header, encryption and framing it stays below WIRE_SLICE_BYTES_MAX. */
 #define SLICE_BYTES 1100u
+/* Between two slices passes what one takes at the rate of live packets, or at the uplink's where that is told.
+ * The link carries as much at least: so a link that lets a burst through and holds back afterwards (a token
+ * bucket) has made up for one slice before the next. */
+#define LIVE_RATE_S 5.0 /* time constant of that rate */
+#define PACE_MS_MAX 10000.0
 
 enum probe_state { PROBE_NONE, PROBE_ENCODING, PROBE_WAITING, PROBE_SLICE_SENT };
 
 /* What becomes of a probe; end_words has the metric's words. */
-enum probe_end { PROBE_SENT, PROBE_REFUSED, PROBE_LOST, PROBE_FAILED, PROBE_END_COUNT };
+enum probe_end { PROBE_SENT, PROBE_REFUSED, PROBE_CUT_OFF, PROBE_FAILED, PROBE_END_COUNT };
 static const char *const end_words[PROBE_END_COUNT] = {
     [PROBE_SENT] = "sent",
     [PROBE_REFUSED] = "refused",
-    [PROBE_LOST] = "link_lost",
+    [PROBE_CUT_OFF] = "session_ended", /* the link is lost, or the source has ended */
     [PROBE_FAILED] = "encoder_failed",
 };
 
@@ -54,6 +60,7 @@ struct probe_stream {
     uint64_t frame;
     struct packet *packet;
     uint32_t slice;    /* the next one, or the one that was sent */
+    uint64_t behind;   /* the last frame sent before that slice */
     size_t sent_bytes; /* of the picture, in slices that have arrived or are on their way */
     size_t wire_bytes; /* of the whole probe so far */
     uint64_t waits_since_ns;
@@ -61,18 +68,23 @@ struct probe_stream {
 };
 
 struct probes {
-    uv_async_t wake; /* first, so that its close callback can free the rest */
+    uv_async_t wake;
+    uv_timer_t pace;
+    unsigned handles; /* of these two, not closed yet */
     const struct probes_config *config;
     struct uplink *uplink;
     struct metrics *metrics;
     struct probe_encoder *encoder;
     struct probe_stream *streams;
     size_t stream_count, streams_max;
+    double live_bytes_per_s;
+    uint64_t live_ns, pace_ns; /* the last packet was sent; the next slice may go */
     size_t next;    /* whose turn it is to send a slice */
     size_t pending; /* streams with a probe */
 };
 
 static void on_encoded(uv_async_t *handle);
+static void on_pace(uv_timer_t *timer);
 static void begin_probe(struct probe_stream *stream, uint64_t frame, struct picture **picture,
                         const struct rung *rung, double probability);
 static void end_probe(struct probe_stream *stream, enum probe_end end);
@@ -87,9 +99,18 @@ static void wake_loop(void *arg)
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct probes *probes = (struct probes *)handle;
+    struct probes *probes = handle->data;
+    if (--probes->handles > 0)
+        return;
     free(probes->streams);
     free(probes);
+}
+
+static void close_handles(struct probes *probes)
+{
+    probes->handles = 2;
+    uv_close((uv_handle_t *)&probes->wake, on_closed);
+    uv_close((uv_handle_t *)&probes->pace, on_closed);
 }
 
 int probes_open(struct probes **out, uv_loop_t *loop, const struct probes_config *config,
@@ -111,11 +132,13 @@ int probes_open(struct probes **out, uv_loop_t *loop, const struct probes_config
     int result = uv_async_init(loop, &probes->wake, on_encoded);
     assert(result == 0); /* the loop has its descriptor for this already */
     (void)result;
+    uv_timer_init(loop, &probes->pace);
+    probes->wake.data = probes->pace.data = probes;
     /* One of a session that is over may still be encoded beside the present one's. */
     int rc = probe_encoder_open(&probes->encoder, config->quality, 2 * stream_count, wake_loop, probes,
                                 err);
     if (rc < 0)
-        uv_close((uv_handle_t *)&probes->wake, on_closed);
+        close_handles(probes);
     else
         *out = probes;
     return rc;
@@ -133,7 +156,7 @@ void probes_close(struct probes **closed)
     while (probe_encoder_take(probes->encoder, &job))
         packet_unref(&job.packet);
     probe_encoder_close(&probes->encoder);
-    uv_close((uv_handle_t *)&probes->wake, on_closed);
+    close_handles(probes);
 }
 
 static void init_metrics(struct probe_stream *stream, struct metrics *metrics)
@@ -201,7 +224,7 @@ static void drop_kept(struct probe_stream *stream, size_t count)
 void probe_stream_end(struct probe_stream *stream)
 {
     if (stream->state != PROBE_NONE)
-        end_probe(stream, PROBE_LOST);
+        end_probe(stream, PROBE_CUT_OFF);
     drop_kept(stream, stream->kept_count);
     stream->session = 0;
     stream->in_flight = false;
@@ -212,11 +235,20 @@ bool probes_wait(const struct probes *probes)
     return probes->pending > 0;
 }
 
+static void note_live(struct probes *probes, double wire_bytes, uint64_t now_ns)
+{
+    double elapsed_s = (double)(now_ns - probes->live_ns) / 1e9;
+    probes->live_bytes_per_s =
+        probes->live_bytes_per_s * exp(-elapsed_s / LIVE_RATE_S) + wire_bytes / LIVE_RATE_S;
+    probes->live_ns = now_ns;
+}
+
 void probe_stream_on_sent(struct probe_stream *stream, struct encoded_frame *frame, size_t wire_bytes)
 {
     const uint64_t now_ns = clock_now_ns();
     double elapsed_s = stream->sent_ns > 0 ? (double)(now_ns - stream->sent_ns) / 1e9 : 0;
     probe_budget_on_frame(&stream->budget, (double)wire_bytes, elapsed_s);
+    note_live(stream->probes, (double)wire_bytes, now_ns);
     stream->in_flight = true;
     stream->sent_frame = frame->number;
     stream->sent_ns = now_ns;
@@ -232,10 +264,24 @@ void probe_stream_on_sent(struct probe_stream *stream, struct encoded_frame *fra
     }
 }
 
+static void end_slice(struct probe_stream *stream)
+{
+    size_t bytes;
+    packet_data(stream->packet, &bytes);
+    stream->slice++;
+    if (stream->sent_bytes == bytes)
+        end_probe(stream, PROBE_SENT);
+    else
+        enter(stream, PROBE_WAITING);
+}
+
+/* A slice that was sent before the frame has arrived, too, though its receipt may be lost. */
 static void note_arrived(struct probe_stream *stream, uint64_t frame)
 {
     if (frame >= stream->sent_frame)
         stream->in_flight = false;
+    if (stream->state == PROBE_SLICE_SENT && frame > stream->behind)
+        end_slice(stream);
 }
 
 /* The picture of an answered frame, if it was kept, may become a probe; those before it cannot any more. */
@@ -272,13 +318,7 @@ void probe_stream_on_receipt(struct probe_stream *stream, const Runespoor__Recei
                   LOG_U64("frame", stream->frame), LOG_STR("reason", receipt->refused));
         end_probe(stream, PROBE_REFUSED);
     } else if (ours && stream->state == PROBE_SLICE_SENT && receipt->slice == stream->slice) {
-        size_t bytes;
-        packet_data(stream->packet, &bytes);
-        stream->slice++;
-        if (stream->sent_bytes == bytes)
-            end_probe(stream, PROBE_SENT);
-        else
-            enter(stream, PROBE_WAITING);
+        end_slice(stream);
     }
     try_send(stream->probes);
 }
@@ -333,7 +373,7 @@ static void end_probe(struct probe_stream *stream, enum probe_end end)
 
 static void on_encoded(uv_async_t *handle)
 {
-    struct probes *probes = (struct probes *)handle;
+    struct probes *probes = handle->data;
     struct probe_job job;
     while (probe_encoder_take(probes->encoder, &job)) {
         struct probe_stream *stream = job.owner;
@@ -366,6 +406,13 @@ static size_t next_slice(const struct probe_stream *stream)
     return probe_budget_allows(&stream->budget, (double)bytes) ? bytes : 0;
 }
 
+static void note_slice(struct probes *probes, double wire_bytes)
+{
+    double rate = fmax(probes->live_bytes_per_s, probes->config->uplink_kbps * 125.0);
+    double pace_ms = rate > 0 ? fmin(wire_bytes / rate * 1e3, PACE_MS_MAX) : PACE_MS_MAX;
+    probes->pace_ns = clock_now_ns() + (uint64_t)(pace_ms * CLOCK_NS_PER_MS);
+}
+
 static void send_slice(struct probe_stream *stream, size_t bytes)
 {
     struct error err;
@@ -377,7 +424,9 @@ static void send_slice(struct probe_stream *stream, size_t bytes)
         return;
     }
     stream->sent_bytes += bytes;
+    stream->behind = stream->sent_frame;
     count_bytes(stream, wire_bytes);
+    note_slice(stream->probes, (double)wire_bytes);
     enter(stream, PROBE_SLICE_SENT);
 }
 
@@ -390,6 +439,23 @@ static void tell_full(struct probe_stream *stream, uint64_t now_ns)
              LOG_STR("stream", stream->name), LOG_U64("frame", stream->frame));
 }
 
+static void on_pace(uv_timer_t *timer)
+{
+    try_send(timer->data);
+}
+
+/* True where a slice has to wait for the one before; then it is tried again in time. */
+static bool is_too_early(struct probes *probes)
+{
+    const uint64_t now_ns = clock_now_ns();
+    if (now_ns >= probes->pace_ns)
+        return false;
+    if (!uv_is_active((uv_handle_t *)&probes->pace))
+        uv_timer_start(&probes->pace, on_pace,
+                       (probes->pace_ns - now_ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS, 0);
+    return true;
+}
+
 /* One slice, where nothing else is on its way and a stream whose turn it is has one. */
 static void try_send(struct probes *probes)
 {
@@ -398,7 +464,9 @@ static void try_send(struct probes *probes)
         busy = busy || probes->streams[i].in_flight || probes->streams[i].state == PROBE_SLICE_SENT;
     for (size_t i = 0; busy && i < probes->stream_count; i++)
         tell_full(&probes->streams[i], clock_now_ns());
-    for (size_t i = 0; !busy && i < probes->stream_count; i++) {
+    if (busy || probes->pending == 0 || is_too_early(probes))
+        return;
+    for (size_t i = 0; i < probes->stream_count; i++) {
         struct probe_stream *stream = &probes->streams[(probes->next + i) % probes->stream_count];
         size_t bytes = next_slice(stream);
         if (bytes == 0)

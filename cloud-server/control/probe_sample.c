@@ -43,6 +43,8 @@ void probe_sample_write(struct text *text, const struct probe_sample *sample)
     json_str(text, "kind", score_kind_words[sample->kind]);
     json_f64(text, "accuracy", sample->accuracy, 6);
     json_f64(text, "probability", sample->probability, 9);
+    if (sample->uncertainty_rank > 0)
+        json_f64(text, "uncertainty_rank", sample->uncertainty_rank, 9);
     json_u64(text, "wire_bytes", sample->wire_bytes);
     json_begin_array(text, "classes");
     for (size_t i = 0; i < sample->class_count; i++) {
@@ -273,6 +275,9 @@ static int read_probe(struct probe_reader *reader, struct probe_sample *sample, 
         failed = take_share(root, "accuracy", 0, &sample->accuracy, err);
     if (!failed)
         failed = take_share(root, "probability", WIRE_PROBABILITY_MIN, &sample->probability, err);
+    sample->uncertainty_rank = 0;
+    if (!failed && json_object_object_get_ex(root, "uncertainty_rank", NULL))
+        failed = take_share(root, "uncertainty_rank", 0, &sample->uncertainty_rank, err);
     if (!failed)
         failed = take_count(root, "wire_bytes", NUMBER_MAX, &sample->wire_bytes, err);
     return failed ? failed : take_classes(reader, sample, err);

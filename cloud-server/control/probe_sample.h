@@ -26,6 +26,7 @@ struct probe_sample {
     enum score_kind kind;
     double accuracy;     /* of the frame, 0..1; a line holds six decimals, and nine of the next */
     double probability;  /* that it became a probe: WIRE_PROBABILITY_MIN..1 */
+    double uncertainty_rank; /* of the answer (tail_figures.h); 0: not known */
     uint64_t wire_bytes; /* of the probe's slices, without their headers; an answer's: with them */
     const struct probe_class *classes; /* those that occur in either answer */
     size_t class_count;

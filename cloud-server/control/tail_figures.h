@@ -16,6 +16,15 @@
  *     precision     hits / (hits + false alarms) over all classes
  *     recall        hits / (hits + misses)
  *
+ * Groups. Of every answer it is known how uncertain it looks, of probes and of all other frames; so of a
+ * probe it is known where it stands among all frames (uncertainty_rank), and probes can be taken in
+ * groups of frames that look alike uncertain, 16 at most and 10 probes or more in each, whose shares of all
+ * frames are known too, as these ranks are even. Each group counts as its share, however many probes
+ * chance has brought it (poststratification; Holt and Smith 1979, Journal of the Royal Statistical Society
+ * A 142), and only what differs within groups makes an interval wide. A tail is looked at without groups as
+ * long as fewer than 6 probes lie in it on average, since their weights, less even then, cost it its low
+ * end.
+ *
  * Intervals. The normal interval around the standard error of a weighted ratio (Saerndal, Swensson and
  * Wretman 1992, 5.5 to 5.7), and for tails that interval of the distribution function turned back into
  * accuracies (Woodruff 1952), take the samples to show how much frames differ. A few dozen do not where
@@ -29,7 +38,9 @@
  *     among the others. n = p (1 - p) / v is how many equal frames would say as much, and the end is
  *     the 2.5 % (97.5 %) quantile of Beta(n p, n (1 - p)).
  *
- * For a share of frames of equal weight that is Clopper's and Pearson's interval to the last digit. The
+ * For a share of frames of equal weight that is Clopper's and Pearson's interval to the last digit. With groups
+ * the part of v that comes of samples is multiplied by what their squares around the means of their groups,
+ * each group's times n/(n-1) of its own number, are of those around the mean of all. The
  * added frame weighs what a frame does on average that lies in the lowest half of accuracies (for tail99:
  * in the lowest 5 %; five times the share that is looked for), since there it would be. Fay and Feuer
  * (1997) add the largest weight of all; that holds, too, but with weights spread evenly from 1 to 10 it
@@ -46,7 +57,7 @@
  * is 0.
  *
  * tail_figures_test draws probes from frames and counts how often the truth is held: for weights up to
- * 1:10, related to accuracy or not, 94 % and more. Weights of 1:100 are too much for a few dozen. */
+ * 1:10, related to accuracy or not, with groups and without, 94 % and more. Weights of 1:100 are too much for a few dozen. */
 #ifndef RUNESPOOR_CONTROL_TAIL_FIGURES_H
 #define RUNESPOOR_CONTROL_TAIL_FIGURES_H
 
@@ -71,6 +82,9 @@ struct tail_sample {
     double weight;   /* 1 / probability: 1..TAIL_WEIGHT_MAX */
     const struct tail_class *classes;
     size_t class_count;
+    /* The share of the stream's frames that looked less uncertain, above 0 and at most 1, among equal ones
+     * by lot: so that of all frames as many have one value as another. 0: not known. */
+    double uncertainty_rank;
 };
 
 /* name, word, from how many probes on it is known, meaning */
@@ -102,10 +116,13 @@ struct tail_figures {
     struct tail_figure figure[TAIL_FIGURE_COUNT];
 };
 
-/* Room to work in, one for each sample. */
+/* Room to work in, one for each sample: tail_figures.c. */
 struct tail_rank {
-    double accuracy, weight;
-    double too_few, too_many; /* chances: tail_figures.c */
+    const struct tail_sample *sample;
+    uint32_t group;
+    double weight;
+    double pull;
+    double too_few, too_many;
 };
 
 /* Refuses (ERROR_FORMAT) what no probe can have given: an accuracy or a weight out of range or no

@@ -265,7 +265,8 @@ static int add_probe(struct tail_stream *stream, const struct probe_sample *line
                                          .accuracy = line->accuracy,
                                          .weight = 1 / line->probability,
                                          .classes = classes,
-                                         .class_count = line->class_count },
+                                         .class_count = line->class_count,
+                                         .uncertainty_rank = line->uncertainty_rank },
                              .setting = setting };
     return 0;
 }

@@ -47,6 +47,7 @@ void simulated_analyse(const struct picture_view *picture, struct analysis *anal
     analysis->object_count = 1;
     analysis->area_count = analysis->runs_bytes = 0;
     analysis->mask_width = analysis->mask_height = 0;
+    analysis->uncertainty = 1 - quadrant[brightest];
     analysis->objects[0] = (struct analysis_object){
         .class_id = brightest,
         .confidence = quadrant[brightest],

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "control/probe_score.h"
 #include "control/tails.h"
+#include "control/uncertainty_ranks.h"
 #include "ingest/probe_report.h"
 #include "net/wire.h"
 #include <assert.h>
@@ -24,6 +25,8 @@ struct probe {
     struct probe_spec spec;
     struct pool_stream *golden;
     struct decode_lane *lane; /* NULL before the first probe */
+    struct uncertainty_ranks ranks; /* of answers since the last change of the rung */
+    char rung[WIRE_LABEL_BYTES_MAX + 1];
     struct probe_item items[2], *receiving, *judged;
     zmq_msg_t payload;
     uint32_t bytes, received, next_slice; /* of the picture; bytes 0: no slice yet */
@@ -64,6 +67,7 @@ int probe_open(struct probe **out, const struct probe_spec *spec, struct error *
     probe->spec = *spec;
     probe->receiving = &probe->items[0];
     probe->judged = &probe->items[1];
+    uncertainty_ranks_init(&probe->ranks, random_entropy());
     int rc = probe_report_open(&probe->report, &probe->spec, err);
     if (rc == 0)
         rc = pool_idle_open(spec->rooms->pool, &probe->golden, spec->origin->stream, spec->golden,
@@ -127,9 +131,19 @@ static void refuse(struct probe *probe, enum probe_end end, const char *cause)
 
 /* ---- being received ---- */
 
-static void keep_answer(struct probe_item *item, const struct frame *frame)
+/* That it has changed is known from the first probe of the new one. */
+static void note_rung(struct probe *probe, const char *rung)
+{
+    if (strcmp(probe->rung, rung) == 0)
+        return;
+    snprintf(probe->rung, sizeof probe->rung, "%s", rung); /* the wire's check has bounded it */
+    uncertainty_ranks_clear(&probe->ranks);
+}
+
+static void keep_answer(struct probe *probe, struct probe_item *item, const struct frame *frame)
 {
     item->answered = true;
+    item->uncertainty_rank = uncertainty_ranks_of(&probe->ranks, frame->analysis.uncertainty);
     item->capture_unix_us = frame->capture_unix_us;
     item->width = frame->width;
     item->height = frame->height;
@@ -151,23 +165,36 @@ void probe_on_start(struct probe *probe, const Runespoor__ProbeStart *start,
     item->frame = start->frame;
     item->probability = start->probability;
     item->wire_bytes = 0;
-    snprintf(item->rung, sizeof item->rung, "%s", start->rung); /* the wire's check has bounded it */
+    note_rung(probe, start->rung);
+    memcpy(item->rung, probe->rung, sizeof item->rung);
     probe->next_slice = 0;
     if (frame && frame->fate == FATE_OK)
-        keep_answer(item, frame);
+        keep_answer(probe, item, frame);
     else if (!on_its_way)
         refuse(probe, PROBE_NO_ANSWER, "the frame was not analysed, or its answer is gone");
 }
 
+static bool is_whole(const struct probe *probe)
+{
+    return probe->bytes > 0 && probe->received == probe->bytes;
+}
+
+static void decode(struct probe *probe);
+
 void probe_on_answered(struct probe *probe, const struct frame *frame)
 {
     struct probe_item *item = probe->receiving;
+    if (frame->fate == FATE_OK)
+        uncertainty_ranks_add(&probe->ranks, frame->analysis.uncertainty);
     if (!item->used || item->answered || item->frame != frame->number)
         return;
-    if (frame->fate == FATE_OK)
-        keep_answer(item, frame);
-    else
+    if (frame->fate != FATE_OK) {
         refuse(probe, PROBE_NO_ANSWER, frame_fate_word(frame->fate));
+        return;
+    }
+    keep_answer(probe, item, frame);
+    if (is_whole(probe))
+        decode(probe);
 }
 
 static const char *check_slice(const struct probe *probe, const Runespoor__ProbeSlice *slice,
@@ -183,8 +210,6 @@ static const char *check_slice(const struct probe *probe, const Runespoor__Probe
         return "more bytes than it has";
     return NULL;
 }
-
-static void decode(struct probe *probe);
 
 void probe_on_slice(struct probe *probe, const Runespoor__ProbeSlice *slice, zmq_msg_t *payload,
                     bool paid)
@@ -213,7 +238,7 @@ void probe_on_slice(struct probe *probe, const Runespoor__ProbeSlice *slice, zmq
     probe->next_slice++;
     item->wire_bytes += payload_bytes;
     send_receipt(probe, slice->frame, slice->slice, "");
-    if (probe->received == probe->bytes)
+    if (is_whole(probe) && item->answered)
         decode(probe);
 }
 
@@ -231,17 +256,15 @@ static int open_lane(struct probe *probe, struct error *err)
                        : decode_lane_open(rooms->decode, &probe->lane, &config, on_decoded, probe, err);
 }
 
-/* The probe is here whole: it goes over to the other place. A frame whose probe is here before its answer is
- * not worth waiting for: it is late beyond use. */
+/* The probe is here whole, and its frame's answer, too: it goes over to the other place. */
 static void decode(struct probe *probe)
 {
     struct probe_item *item = probe->receiving;
     struct error err;
-    if (!item->answered || probe->judged->used) {
-        bool busy = item->answered;
+    if (probe->judged->used) {
         drop_payload(probe);
-        end_item(probe, item, busy ? PROBE_BUSY : PROBE_NO_ANSWER,
-                 busy ? "the one before still waits for a worker that live frames leave idle for long enough" : "no answer yet");
+        end_item(probe, item, PROBE_BUSY,
+                 "the one before still waits for a worker that live frames leave idle for long enough");
         return;
     }
     if (open_lane(probe, &err) < 0) {

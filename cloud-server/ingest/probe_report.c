@@ -165,6 +165,7 @@ static void write_line(struct probe_report *report, const struct probe_item *ite
         .kind = report->score.kind,
         .accuracy = sample->accuracy,
         .probability = item->probability,
+        .uncertainty_rank = item->uncertainty_rank,
         .wire_bytes = item->wire_bytes,
         .classes = report->named,
         .class_count = sample->class_count,
@@ -195,6 +196,7 @@ int probe_report_add(struct probe_report *report, const struct probe_item *item,
         .weight = 1 / item->probability,
         .classes = report->classes,
         .class_count = list_classes(report),
+        .uncertainty_rank = item->uncertainty_rank,
     };
     rc = tail_series_at(series, &setting, &window, err);
     if (rc == 0)

@@ -19,6 +19,7 @@ struct probe_item {
     uint32_t width, height; /* of the picture that was analysed */
     uint32_t camera_width, camera_height;
     char restored[FRAME_RESTORED_BYTES];
+    double uncertainty_rank; /* of the answer */
     struct analysis answer;
 };
 

@@ -24,6 +24,7 @@ struct rung {
 };
 extern const struct option_spec rung_options[];
 #define RUNG_PRESET_VERYFAST 2
+#define RUNG_PRESET_MEDIUM 5
 
 struct encoder_config {
     struct rung rung; /* width and height resolved: even, not 0 */

@@ -1,5 +1,5 @@
-/* probe_link: what probes cost the frames beside them, on a line of 108 kbit/s, one of 500, and one that is
- * full. Real daemons in two network namespaces, the same clip with probes and without; ages as the agent
+/* probe_link: what probes cost the frames beside them, on lines of 108 and 500 kbit/s, serial ones and token
+ * buckets, and on one that is full. Real daemons in two network namespaces, the same clip with probes and without; ages as the agent
  * measures them, of the frames that were on their way while a probe was, in both runs.
  *
  *   later   a frame's age with probes less that of the same frame without
@@ -82,7 +82,8 @@ static void run_both(const struct link_plan *plan)
     none.share = 0;
     link_run(plan, &with);
     link_run(&none, &without);
-    print_message("%u kbit/s, frames at %u kbit/s\n", plan->link_kbps, plan->live_kbps);
+    print_message("%u kbit/s, %u bytes at once, frames at %u kbit/s\n", plan->link_kbps,
+                  plan->burst_bytes, plan->live_kbps);
 }
 
 static void expect_later_by_a_slice(const struct link_plan *plan)
@@ -137,6 +138,37 @@ static void a_line_of_500_kbps(void **state)
     expect_later_by_a_slice(&plan);
 }
 
+/* Lines that let two packets through at once. */
+#define BURST_BYTES 3200u
+
+static void a_bucket_of_108_kbps(void **state)
+{
+    const struct link_plan plan = { .link_kbps = 108,
+                                    .burst_bytes = BURST_BYTES,
+                                    .live_kbps = 60,
+                                    .width = 160,
+                                    .height = 128,
+                                    .fps = 10,
+                                    .seconds = 60,
+                                    .share = SHARE };
+    (void)state;
+    expect_later_by_a_slice(&plan);
+}
+
+static void a_bucket_of_500_kbps(void **state)
+{
+    const struct link_plan plan = { .link_kbps = 500,
+                                    .burst_bytes = BURST_BYTES,
+                                    .live_kbps = 250,
+                                    .width = 320,
+                                    .height = 240,
+                                    .fps = 15,
+                                    .seconds = 60,
+                                    .share = SHARE };
+    (void)state;
+    expect_later_by_a_slice(&plan);
+}
+
 static void expect_alike(double a, double b)
 {
     assert_true(a <= b * (1 + ALIKE) && b <= a * (1 + ALIKE));
@@ -170,6 +202,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_of_108_kbps),
         cmocka_unit_test(a_line_of_500_kbps),
+        cmocka_unit_test(a_bucket_of_108_kbps),
+        cmocka_unit_test(a_bucket_of_500_kbps),
         cmocka_unit_test(a_full_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

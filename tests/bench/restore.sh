@@ -48,8 +48,7 @@ evaluate models/camvid_segment segment.yaml models/camvid_segment/restore "bicub
     -s "data.labels=$data/camvid/val/labels" -s "data.classes=$data/camvid/classes.txt" \
     -s tuned=tuned=models/camvid_segment_tuned
 evaluate models/street_det detect.yaml models/street_det/restore bicubic
-evaluate "$build/models/yolox_nano" detect.yaml models/restore/yolox_nano bicubic -s codecs=h264 \
-    -s bitrates=35,60,110,225,400,650
+evaluate "$build/models/yolox_nano" detect.yaml models/restore/yolox_nano bicubic -s codecs=h264
 evaluate "$build/models/twinlitenet" areas.yaml models/restore/twinlitenet bicubic
 
 printf '\n== cost ==\n'

@@ -16,8 +16,9 @@
 #   width90       width of that interval at 300 probes drawn by uncertainty, mean of the first ten streams; the
 #                 widest rung's
 #   cover99       as cover90 for the 99 % tail, at 300 and 1000 probes; the worst rung's
-#   probes_ratio  how many probes drawn by uncertainty give an interval of the 90 % tail as wide as 300 random
-#                 ones, as part of these; all streams, mean of all rungs
+#   probes_ratio  how many probes drawn by uncertainty give an interval of the 90 % tail as wide as 300 plain
+#                 ones (random, and nothing known of how uncertain frames look: order statistics alone), as
+#                 part of these; all streams, mean of all rungs
 #   bits_share    part of all bits that went into probes, at the end of the first ten streams; the largest
 set -eu
 

@@ -49,6 +49,7 @@ static int simulate(struct tail_results *results, struct effort *effort, struct 
                                                 .quality = TAIL_QUALITY_AGENT,
                                                 .share = SHARE,
                                                 .uncertain = way == TAIL_UNCERTAIN,
+                                                .plain = way == TAIL_PLAIN,
                                                 .seed = run + 1 };
             size_t checks = run < TAIL_LONG_RUNS ? TAIL_CHECKS : TAIL_SHORT_CHECKS;
             int rc = tail_simulate(&stream, results->checks[way][run], checks, err);

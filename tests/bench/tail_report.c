@@ -15,7 +15,7 @@
 static const size_t printed[] = { CHECK_30, CHECK_100, CHECK_300, CHECK_1000 };
 #define PRINTED (sizeof printed / sizeof printed[0])
 
-static const char *const way_words[TAIL_WAYS] = { "random", "uncertain" };
+static const char *const way_words[TAIL_WAYS] = { "random", "uncertain", "plain" };
 
 /* What intervals are to hold. */
 struct exact {
@@ -171,16 +171,16 @@ static double width_at(const struct tail_results *results, enum tail_way way, si
     return judge(results, way, check, runs_at(check), TAIL_TAIL90, 0).width;
 }
 
-/* How many probes drawn by uncertainty give intervals of the 90 % tail as wide as so many random ones: between
- * two checks by the logarithm, below the first one that. */
-static double match_probes(const struct tail_results *results, size_t check)
+/* How many probes give intervals of the 90 % tail as wide as so many plain ones: between two checks by the
+ * logarithm, below the first one that. */
+static double match_probes(const struct tail_results *results, enum tail_way way, size_t check)
 {
-    const double width = width_at(results, TAIL_RANDOM, check);
-    double before = width_at(results, TAIL_UNCERTAIN, 0);
+    const double width = width_at(results, TAIL_PLAIN, check);
+    double before = width_at(results, way, 0);
     if (before <= width)
         return (double)tail_checks[0];
     for (size_t c = 1; c < TAIL_CHECKS; c++) {
-        double here = width_at(results, TAIL_UNCERTAIN, c);
+        double here = width_at(results, way, c);
         if (here <= width) {
             double part = (before - width) / (before - here);
             double low = (double)tail_checks[c - 1], high = (double)tail_checks[c];
@@ -191,7 +191,7 @@ static double match_probes(const struct tail_results *results, size_t check)
     return INFINITY;
 }
 
-/* Of all bits, in the long runs of both ways. */
+/* Of all bits, in the long runs of all ways. */
 static double bits_share(const struct tail_results *results)
 {
     double share = 0;
@@ -205,17 +205,17 @@ static void sum_up(const struct tail_results *results, const struct exact *exact
                    struct tail_summary *summary)
 {
     double cover90 = 0, cover99 = 0;
-    for (int way = 0; way < TAIL_WAYS; way++) {
+    for (int way = 0; way < TAIL_PRODUCT_WAYS; way++) {
         for (size_t i = 0; i < PRINTED; i++) {
             cover90 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS, TAIL_TAIL90,
                              exact->tail90)
                            .cover /
-                       (TAIL_WAYS * PRINTED);
+                       (TAIL_PRODUCT_WAYS * PRINTED);
             if (printed[i] >= CHECK_300)
                 cover99 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS,
                                  TAIL_TAIL99, exact->tail99)
                                .cover /
-                           (TAIL_WAYS * 2);
+                           (TAIL_PRODUCT_WAYS * 2);
         }
     }
     summary->rungs++;
@@ -228,7 +228,7 @@ static void sum_up(const struct tail_results *results, const struct exact *exact
     summary->mean_off =
         fmax(summary->mean_off,
              judge(results, TAIL_UNCERTAIN, CHECK_1000, TAIL_LONG_RUNS, TAIL_MEAN, exact->mean).off);
-    summary->probes_ratio_sum += match_probes(results, CHECK_300) / (double)tail_checks[CHECK_300];
+    summary->probes_ratio_sum += match_probes(results, TAIL_UNCERTAIN, CHECK_300) / (double)tail_checks[CHECK_300];
 }
 
 void tail_report_rung(const struct tail_results *results, struct tail_summary *summary)
@@ -246,10 +246,11 @@ void tail_report_rung(const struct tail_results *results, struct tail_summary *s
             print_check(results, (enum tail_way)way, printed[i], &exact, &seen);
     for (int way = 0; way < TAIL_WAYS; way++)
         print_patience(results, (enum tail_way)way);
-    printf("  as wide as with 100 and 300 random probes: after %.0f and %.0f drawn by uncertainty\n"
-           "  %.2f %% of all bits went into probes\n",
-           match_probes(results, CHECK_100), match_probes(results, CHECK_300),
-           100 * bits_share(results));
+    printf("  as wide as with 100 and 300 plain probes: after %.0f and %.0f random ones, %.0f and %.0f drawn "
+           "by uncertainty\n  %.2f %% of all bits went into probes\n",
+           match_probes(results, TAIL_RANDOM, CHECK_100), match_probes(results, TAIL_RANDOM, CHECK_300),
+           match_probes(results, TAIL_UNCERTAIN, CHECK_100),
+           match_probes(results, TAIL_UNCERTAIN, CHECK_300), 100 * bits_share(results));
     sum_up(results, &exact, summary);
 }
 

@@ -10,7 +10,10 @@
 #define TAIL_LONG_RUNS 10u
 #define TAIL_SHORT_CHECKS 14u
 
-enum tail_way { TAIL_RANDOM, TAIL_UNCERTAIN, TAIL_WAYS };
+/* How frames are drawn; TAIL_PLAIN: at random, and figures know nothing of how uncertain they look. That
+ * stands for what order statistics alone give. */
+enum tail_way { TAIL_RANDOM, TAIL_UNCERTAIN, TAIL_PLAIN, TAIL_WAYS };
+#define TAIL_PRODUCT_WAYS 2
 
 /* Of one rung. */
 struct tail_results {
@@ -22,10 +25,11 @@ struct tail_results {
 struct tail_summary {
     size_t rungs;
     double cover90,
-        cover99;    /* of the first TAIL_LONG_RUNS runs at all checks that are printed, both ways */
+        cover99;    /* of the first TAIL_LONG_RUNS runs at all checks that are printed, both of the
+                     * product's ways */
     double width90; /* mean of the same at 300 probes, drawn by uncertainty */
     double mean_off;         /* mean of the same at 1000 probes, drawn by uncertainty */
-    double probes_ratio_sum; /* for the width that 300 random probes give; of all runs */
+    double probes_ratio_sum; /* for the width that 300 plain probes give; of all runs */
     double bits_share;       /* mean at the end of long runs */
 };
 

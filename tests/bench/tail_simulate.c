@@ -4,6 +4,7 @@
 #include "tail_simulate.h"
 
 #include "../../edge-agent/probe_budget.h"
+#include "control/uncertainty_ranks.h"
 
 /* What the agent expects of its first probe (edge-agent/probes.c). */
 #define FIRST_BYTES_PER_PIXEL 0.2
@@ -12,6 +13,7 @@
 #define START_UNIX_US 1767225600000000u /* of 2026 */
 #define WINDOW_SECONDS UINT32_MAX       /* it ends by number */
 #define SEED_OF_PHASE 0x7461696cu       /* another sequence than the budget's */
+#define SEED_OF_LOTS 0x72616e6bu        /* and another one */
 
 const size_t tail_checks[TAIL_CHECKS] = { 30,  40,  50,  60,  70,  80,  90,  100, 120,
                                           140, 170, 200, 250, 300, 400, 500, 700, 1000 };
@@ -20,12 +22,13 @@ struct run {
     const struct tail_stream *stream;
     struct probe_budget budget;
     struct tail_window *window;
+    struct uncertainty_ranks ranks;
     uint64_t frames;
     double live_bytes, probe_bytes;
     /* The probe under way. */
     bool under_way;
     size_t frame;
-    double relative;
+    double relative, uncertainty_rank;
     uint32_t left, wire_bytes;
 };
 
@@ -55,6 +58,7 @@ static int add_sample(struct run *run, struct error *err)
         .weight = 1 / run->relative,
         .classes = classes,
         .class_count = collect_classes(seen, run->frame, classes),
+        .uncertainty_rank = run->uncertainty_rank,
     };
     return tail_window_add(run->window, &sample, err);
 }
@@ -86,6 +90,9 @@ static void begin_probe(struct run *run, size_t frame, double relative)
     run->under_way = true;
     run->frame = frame;
     run->relative = relative;
+    run->uncertainty_rank =
+        stream->plain ? 0
+                      : uncertainty_ranks_of(&run->ranks, (float)stream->rung->uncertainty[frame]);
     run->left = truth->probe_bytes[stream->quality][frame % truth->count];
     run->wire_bytes = 0;
     spend(run, TAIL_START_BYTES);
@@ -100,6 +107,7 @@ static int step(struct run *run, size_t frame, bool *ended, struct error *err)
     run->live_bytes += rung->wire_bytes[frame];
     probe_budget_on_frame(&run->budget, rung->wire_bytes[frame], 1 / rung->truth->fps);
     *ended = run->under_way && send_slices(run);
+    uncertainty_ranks_add(&run->ranks, (float)rung->uncertainty[frame]);
     if (run->stream->uncertain)
         relative = probe_budget_relative(&run->budget, rung->uncertainty[frame]);
     if (*ended) {
@@ -149,6 +157,7 @@ int tail_simulate(const struct tail_stream *stream, struct tail_check *checks, s
                                                .seconds = WINDOW_SECONDS };
     const struct probe_budget_config budget = { .share = stream->share };
     struct run run = { .stream = stream };
+    uncertainty_ranks_init(&run.ranks, stream->seed ^ SEED_OF_LOTS);
     probe_budget_init(&run.budget, &budget, FIRST_BYTES_PER_PIXEL * truth->width * truth->height,
                       stream->seed);
     int rc = tail_window_open(&run.window, truth->kind, truth->class_count, &window, err);

@@ -21,6 +21,7 @@ struct tail_stream {
     size_t quality; /* of probes: index of tail_qualities */
     double share;   /* of the bits, for probes */
     bool uncertain; /* frames are drawn by their answer's uncertainty, else all alike */
+    bool plain;     /* nobody tells of probes how uncertain they look among others */
     uint64_t seed;
 };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <uv.h>
 
-const double tail_qualities[TAIL_QUALITIES] = { 8, 11, 14, 18, 23 };
+const double tail_qualities[TAIL_QUALITIES] = { 8, 12, 16, 23 };
 
 /* A way for pictures to become probes and pictures again. */
 struct prober {

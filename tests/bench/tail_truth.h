@@ -8,9 +8,9 @@
 #include "evaluate/scores.h"
 #include "learn/data.h"
 
-/* Of probes: CRF. The one in the middle is the agent's, unless it is configured. */
-#define TAIL_QUALITIES 5u
-#define TAIL_QUALITY_AGENT 2u
+/* Of probes: CRF. */
+#define TAIL_QUALITIES 4u
+#define TAIL_QUALITY_AGENT 1u /* unless it is configured */
 extern const double tail_qualities[TAIL_QUALITIES];
 
 /* What the agent sends a picture of a probe in, and the headers around it (edge-agent/probes.c). */

@@ -37,6 +37,7 @@ struct line {
     int namespaces[3]; /* by enum line_side */
     int agent, server; /* TUN devices */
     double up_bps;
+    uint64_t burst_ns; /* that what a burst lets through takes at that speed */
     struct line_watch watch;
     pthread_t thread;
     atomic_bool stop;
@@ -126,11 +127,12 @@ static int make_side(const char *address, int *device)
     return namespace;
 }
 
-void line_open(struct line **out, uint32_t up_kbps, struct line_watch watch)
+void line_open(struct line **out, uint32_t up_kbps, uint32_t burst_bytes, struct line_watch watch)
 {
     struct line *line = calloc(1, sizeof *line);
     assert_non_null(line);
     line->up_bps = up_kbps * 1000.0;
+    line->burst_ns = (uint64_t)(burst_bytes * 8e9 / line->up_bps);
     line->watch = watch;
     pthread_mutex_init(&line->lock, NULL);
     line->namespaces[SIDE_HOME] = open_namespace();
@@ -196,7 +198,8 @@ static void take_up(struct line *line)
         packet->size = (size_t)got;
         line->free_ns = (line->free_ns > now_ns ? line->free_ns : now_ns) +
                         (uint64_t)((double)got * 8e9 / line->up_bps);
-        packet->due_ns = line->free_ns;
+        packet->due_ns =
+            line->free_ns > now_ns + line->burst_ns ? line->free_ns - line->burst_ns : now_ns;
         note_packet(line, packet->size);
         line->waiting_bytes += packet->size;
         line->count++;

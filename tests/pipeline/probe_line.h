@@ -1,7 +1,7 @@
 /* probe_line: a line between two network namespaces, as slow in one direction as it is told to be. A packet
  * begins when the one before has ended, takes as long as its bits do, and arrives as a whole then, as on a
- * serial line. No queueing discipline of the kernel does that: a token bucket holds at least one full packet,
- * which is a tenth of a second at 108 kbit/s and more than is to be seen here.
+ * serial line; or as through a token bucket, which lets a burst through at once and the rest at that speed.
+ * (The kernel's holds one full packet at least, a tenth of a second at 108 kbit/s.)
  *
  * Namespaces and devices belong to the process that made them: whatever way it ends, the kernel takes them
  * away. One line at a time. */
@@ -28,8 +28,8 @@ struct line_watch {
 };
 
 /* Makes both namespaces, each with its loopback, and the line; starts its thread. up_kbps: from the agent's
- * side to the server's, by the bits of IP packets. Fails the test where that cannot be. */
-void line_open(struct line **line, uint32_t up_kbps, struct line_watch watch);
+ * side to the server's, by the bits of IP packets. burst_bytes: of the bucket; 0: a serial line. Fails the test where that cannot be. */
+void line_open(struct line **line, uint32_t up_kbps, uint32_t burst_bytes, struct line_watch watch);
 /* On the home side again afterwards. */
 void line_close(struct line **line);
 

@@ -164,7 +164,7 @@ void link_run(const struct link_plan *plan, struct link_seen *seen)
     struct process server, agent;
     *seen = (struct link_seen){ .captured = 0 };
     scratch_make(&scratch);
-    line_open(&line, plan->link_kbps, slice_packet);
+    line_open(&line, plan->link_kbps, plan->burst_bytes, slice_packet);
     line_enter(line, SIDE_SERVER);
     start_server(&server, &scratch);
     line_enter(line, SIDE_AGENT);

@@ -87,6 +87,9 @@ static void read_probe(struct json_object *line, const struct answers_met *met,
     snprintf(seen->rung, sizeof seen->rung, "%s", text_of(line, "rung"));
     seen->accuracy = json_object_get_double(member(line, "accuracy", json_type_double));
     seen->probability = json_object_get_double(member(line, "probability", json_type_double));
+    seen->uncertainty_rank =
+        json_object_get_double(member(line, "uncertainty_rank", json_type_double));
+    assert_true(seen->uncertainty_rank > 0 && seen->uncertainty_rank <= 1);
     assert_string_equal(text_of(line, "model"), "street_det");
     assert_string_equal(text_of(line, "golden"), "street_det");
     assert_string_equal(text_of(line, "kind"), "boxes");

@@ -13,7 +13,7 @@
 struct probe_seen {
     uint64_t frame, wire_bytes;
     char rung[WIRE_LABEL_BYTES_MAX + 1];
-    double accuracy, probability;
+    double accuracy, probability, uncertainty_rank;
 };
 
 /* Reads a stream's probes from a server's JSON-lines file, all told that way and no other: of the model

@@ -73,7 +73,7 @@ static void write_plan(const struct pair *pair, const struct plan *plan)
         "keys: { folder: %s/keys }\n"
         "answers: { path: %s/agent.jsonl }\n"
         "http: { address: '127.0.0.1:%u' }\n"
-        "probes: { share: %g }\n"
+        "probes: { share: %g, uplink_kbps: 1000000 }\n" /* no slice waits for the pace of frames */
         "cameras:\n"
         "  - name: cam\n"
         "    source: { %s }\n"
@@ -246,17 +246,46 @@ static void undisturbed_pictures_score_one(void **state)
     process_stop_well(&pair->server);
 }
 
+/* The simulated devices find a picture the more uncertain the darker it is. Of frames drawn by that, the mean
+ * rank is above the middle, and weighted it is back there. */
+static void uncertain_frames_come_more_often(void **state)
+{
+    static struct probe_seen seen[PROBES_MAX];
+    struct pair *pair = *state;
+    double weights = 0, drawn = 0, weighted = 0;
+    unsigned less_likely = 0;
+    server_start(&pair->server, &pair->scratch,
+                 (const char *const[]){ QUICK, pair->server_address, "probes.order=uncertain", NULL });
+    start_agent(pair, &small);
+    metric_expect(pair->server_port, SERVER_END("scored"), 60, 120000);
+    process_stop_well(&pair->agent);
+    process_stop_well(&pair->server);
+    size_t count = probes_read(answers_of(pair), "cam", seen);
+    for (size_t i = 0; i < count; i++) {
+        double weight = 1 / seen[i].probability;
+        assert_true(seen[i].probability >= 0.1 && seen[i].probability <= 1);
+        less_likely += seen[i].probability < 1;
+        drawn += seen[i].uncertainty_rank / (double)count;
+        weighted += weight * seen[i].uncertainty_rank;
+        weights += weight;
+    }
+    print_message("mean rank %.3f of %zu drawn, weighted %.3f\n", drawn, count, weighted / weights);
+    assert_true(less_likely > count / 2);
+    assert_true(drawn > 0.53 && drawn > weighted / weights);
+    assert_true(fabs(weighted / weights - 0.5) < 0.15);
+}
+
 /* ---- golden models that have no time ---- */
 
 /* Live pictures wait for the slow worker once, until its speed is known. */
 #define MANY_CREDITS "credits=64", "pool.queue_per_stream=64"
 
-/* Probes that were looked at or not for want of time: of the golden model's, or of the live picture's answer,
- * which was not there yet. */
+/* Probes that were looked at or not for want of time: of the golden model's, or of the live picture's, which
+ * was not answered yet when the next probe came. */
 static double told_of(const char *page)
 {
     return metric_sum(page, SERVER_END("scored")) + metric_sum(page, SERVER_END("golden_busy")) +
-           metric_sum(page, SERVER_END("no_answer"));
+           metric_sum(page, SERVER_END("replaced"));
 }
 
 static void a_slow_golden_model_costs_probes_only(void **state)
@@ -394,14 +423,14 @@ static void windows_outlive_agents_and_go_with_the_server(void **state)
     metric_expect(pair->agent_port, STATE, 2, 5000);
     process_signal(&pair->server, SIGKILL);
     assert_int_equal(process_wait(&pair->server, 5000), 128 + SIGKILL);
-    metric_expect(pair->agent_port, AGENT_END("link_lost"), 1, 15000);
+    metric_expect(pair->agent_port, AGENT_END("session_ended"), 1, 15000);
     size_t lines = probes_count(answers_of(pair), "cam");
     assert_true(lines >= 3);
 
     start_quick_server(pair);
     metric_expect(pair->agent_port, "edge_stream_state{stream=\"cam\"}", 1, 30000);
     unsigned before = expect_probes_since(pair, lines, 2);
-    assert_true(metric_now(pair->agent_port, AGENT_END("link_lost")) == 1);
+    assert_true(metric_now(pair->agent_port, AGENT_END("session_ended")) == 1);
 
     process_signal(&pair->agent, SIGKILL);
     assert_int_equal(process_wait(&pair->agent, 5000), 128 + SIGKILL);
@@ -421,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(probes_come_through),
         TEST(undisturbed_pictures_score_one),
+        TEST(uncertain_frames_come_more_often),
         TEST(a_slow_golden_model_costs_probes_only),
         TEST(without_an_idle_worker_probes_wait),
         TEST(a_probe_belongs_to_its_frames_rung),

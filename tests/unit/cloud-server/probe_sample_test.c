@@ -53,6 +53,7 @@ static void assert_same(const struct probe_sample *got, const struct probe_sampl
     assert_int_equal(got->kind, sent->kind);
     assert_near(got->accuracy, sent->accuracy, 5.1e-7);
     assert_near(got->probability, sent->probability, 5.1e-10);
+    assert_near(got->uncertainty_rank, sent->uncertainty_rank, 5.1e-10);
     assert_int_equal(got->wire_bytes, sent->wire_bytes);
     assert_int_equal(got->class_count, sent->class_count);
     for (size_t i = 0; sent->classes && i < sent->class_count; i++) {
@@ -69,10 +70,10 @@ static void a_probe_comes_back_as_it_was(void **state)
                                                   { "car", { 4096, 0, 0 } } };
     static const struct probe_sample samples[] = {
         { "gate-3", 123, 1795262400123456, "240x180 15 fps", "network x2", "street_det", "big",
-          SCORE_BOXES, 2 / 3.0, 0.0123, 23456, classes, 2 },
-        { "a", 0, 0, "r", "", "m", "g", SCORE_LABELS, 0, WIRE_PROBABILITY_MIN, 0, NULL, 0 },
+          SCORE_BOXES, 2 / 3.0, 0.0123, 0.25, 23456, classes, 2 },
+        { "a", 0, 0, "r", "", "m", "g", SCORE_LABELS, 0, WIRE_PROBABILITY_MIN, 0, 0, NULL, 0 },
         { "a", UINT64_C(1) << 53, 253402300799999000, "\xf0\x9f\x8e\xa5", "", "m", "g",
-          SCORE_LABELS, 1, 1, UINT64_C(1) << 53, classes, 1 },
+          SCORE_LABELS, 1, 1, 1, UINT64_C(1) << 53, classes, 1 },
     };
     struct text text = { 0 };
     for (size_t i = 0; i < COUNT(samples); i++) {
@@ -197,6 +198,8 @@ static void wrong_fields_are_refused_by_name(void **state)
         { "0.0123", "0", "probability: must be a number, 1e-06..1" },
         { "0.0123", "1e-320", "probability: " },
         { "0.0123", "2", "probability: " },
+        { "\"wire_bytes\":", "\"uncertainty_rank\":1.5,\"wire_bytes\":", "uncertainty_rank: must be" },
+        { "\"wire_bytes\":", "\"uncertainty_rank\":\"\",\"wire_bytes\":", "uncertainty_rank: " },
         { "23456", "1e3", "wire_bytes: " },
         { "\"person\"", "\"\"", "classes: 0: class: " },
         { "\"person\"", "\"car\"", "classes: 1: \"car\" is there twice" },
@@ -268,7 +271,7 @@ static void too_many_classes_are_refused(void **state)
     (void)state;
     static struct probe_class classes[SCORE_CLASSES_MAX + 1];
     static char names[SCORE_CLASSES_MAX + 1][8];
-    struct probe_sample sample = { "a", 0, 0, "r", "", "m", "g", SCORE_BOXES, 1, 1, 0, classes, 0 };
+    struct probe_sample sample = { "a", 0, 0, "r", "", "m", "g", SCORE_BOXES, 1, 1, 0, 0, classes, 0 };
     struct text text = { 0 };
     for (unsigned i = 0; i <= SCORE_CLASSES_MAX; i++) {
         snprintf(names[i], sizeof names[i], "c%u", i);

@@ -161,7 +161,7 @@ static void assert_figures(unsigned from, unsigned to)
         struct probe_sample probe = probe_at(at, "");
         samples[at - from] =
             (struct tail_sample){ probe.capture_unix_us, probe.accuracy, 1 / probe.probability,
-                                  at % 10 == 9 ? &missed : &found, 1 };
+                                  at % 10 == 9 ? &missed : &found, 1, 0 };
     }
     assert_int_equal(tail_figures_make(&figures, SCORE_BOXES, samples, to - from, scratch, NULL), 0);
     for (int f = 0; f < TAIL_FIGURE_COUNT; f++) {

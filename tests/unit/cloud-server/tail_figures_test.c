@@ -2,7 +2,7 @@
  * binomial sums in long double over all pairs of ranks, intervals of shares against Clopper's and
  * Pearson's definition, ratios worked out by hand, what must be refused; and how often intervals hold
  * the truth, by drawing probes from frames as it is done live: each frame for itself, with its own
- * probability, from a finite number. */
+ * probability, from a finite number, with and without what is known of how uncertain they look. */
 #include "base/random.h"
 #include "control/tail_figures.h"
 #include <math.h>
@@ -268,7 +268,7 @@ static void too_few_are_unknown(void **state)
     static const size_t counts[] = { 0, 1, 29, 30, 299, 300 };
     for (size_t c = 0; c < COUNT(counts); c++) {
         for (size_t i = 0; i < counts[c]; i++)
-            samples[i] = (struct tail_sample){ 0, 0.5, 1, i == 3 ? found : none, 1 };
+            samples[i] = (struct tail_sample){ 0, 0.5, 1, i == 3 ? found : none, 1, 0 };
         struct tail_figures figures = figures_of(counts[c]);
         for (int f = 0; f < TAIL_FIGURE_COUNT; f++) {
             bool counted = f == TAIL_CLASS_TAIL || f == TAIL_RECALL; /* nothing was there */
@@ -289,6 +289,7 @@ static void the_order_does_not_matter(void **state)
         samples[i] = (struct tail_sample){
             .accuracy = (double)(random_next_u64(&random) % 7) / 6,
             .weight = (double)(1 + random_next_u64(&random) % 3),
+            .uncertainty_rank = 1 - random_next_unit(&random),
         };
     struct tail_figures before = figures_of(500);
     shuffle(&random, 500);
@@ -314,7 +315,9 @@ static void what_no_probe_gives_is_refused(void **state)
         { { .accuracy = 1, .weight = NAN }, "probe 1: weight: nan is outside 1..1e+06" },
         { { .accuracy = 1, .weight = INFINITY }, "probe 1: weight: inf is outside" },
         { { .accuracy = 1, .weight = 0.99 }, "probe 1: weight: 0.99 is outside" },
-        { { 0, 1, 1, beyond, 1 }, "probe 1: class: 1024 is none of 1024 classes" },
+        { { .accuracy = 1, .weight = 1, .uncertainty_rank = NAN }, "probe 1: uncertainty_rank: nan" },
+        { { .accuracy = 1, .weight = 1, .uncertainty_rank = 1.1 }, "probe 1: uncertainty_rank: 1.1" },
+        { { 0, 1, 1, beyond, 1, 0 }, "probe 1: class: 1024 is none of 1024 classes" },
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         struct tail_figures figures = { .probes = 77 };
@@ -343,7 +346,7 @@ struct scenario {
 
 #define FRAMES_MAX 20000u
 #define SETS 8u   /* of frames */
-#define DRAWS 50u /* of probes from each */
+#define DRAWS 100u /* of probes from each */
 #define HELD_MIN 0.93
 
 static struct frame {
@@ -431,9 +434,14 @@ static void make_frames(const struct scenario *scenario, size_t count, struct ra
         frames[i].chance *= scenario->probes / sum;
 }
 
-static struct tail_sample sample_of(const struct frame *frame, double weight)
+/* Frames lie by their uncertainty. */
+static struct tail_sample sample_of(size_t frame, size_t frame_count, double weight)
 {
-    return (struct tail_sample){ 0, frame->accuracy, weight, frame->classes, 3 };
+    return (struct tail_sample){ .accuracy = frames[frame].accuracy,
+                                 .weight = weight,
+                                 .classes = frames[frame].classes,
+                                 .class_count = 3,
+                                 .uncertainty_rank = ((double)frame + 0.5) / (double)frame_count };
 }
 
 /* Of all frames, which have equal weights then. */
@@ -443,7 +451,7 @@ static void find_truth(size_t count, double truth[TAIL_FIGURE_COUNT])
     static struct tail_rank ranks[FRAMES_MAX];
     struct tail_figures figures;
     for (size_t i = 0; i < count; i++)
-        all[i] = sample_of(&frames[i], 1);
+        all[i] = sample_of(i, count, 1);
     assert_int_equal(tail_figures_make(&figures, SCORE_BOXES, all, count, ranks, NULL), 0);
     for (int f = 0; f < TAIL_FIGURE_COUNT; f++)
         truth[f] = figures.figure[f].value;
@@ -456,12 +464,19 @@ static size_t draw_probes(size_t frame_count, size_t least, struct random_state 
         count = 0;
         for (size_t i = 0; i < frame_count; i++)
             if (random_next_unit(random) < frames[i].chance)
-                samples[count++] = sample_of(&frames[i], 1 / frames[i].chance);
+                samples[count++] = sample_of(i, frame_count, 1 / frames[i].chance);
     } while (count < least);
     return count;
 }
 
-static void check_coverage(const struct scenario *scenario, size_t frame_count, size_t least)
+static void forget_uncertainties(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i].uncertainty_rank = 0;
+}
+
+static void check_coverage(const struct scenario *scenario, size_t frame_count, size_t least,
+                           bool grouped)
 {
     unsigned held[TAIL_FIGURE_COUNT] = { 0 };
     double truth[TAIL_FIGURE_COUNT];
@@ -472,15 +487,18 @@ static void check_coverage(const struct scenario *scenario, size_t frame_count, 
             make_frames(scenario, frame_count, &random);
             find_truth(frame_count, truth);
         }
-        struct tail_figures figures = figures_of(draw_probes(frame_count, least, &random));
+        size_t count = draw_probes(frame_count, least, &random);
+        if (!grouped)
+            forget_uncertainties(count);
+        struct tail_figures figures = figures_of(count);
         for (int f = 0; f < TAIL_FIGURE_COUNT; f++)
             held[f] += figures.figure[f].low <= truth[f] && truth[f] <= figures.figure[f].high;
     }
     for (int f = 0; f < TAIL_FIGURE_COUNT; f++)
         if ((f != TAIL_TAIL99 || least >= 300) && held[f] < HELD_MIN * SETS * DRAWS)
-            fail_msg("%s: held %u of %u with accuracies %d, chances %d, relation %g, %u probes",
+            fail_msg("%s: held %u of %u with accuracies %d, chances %d, relation %g, %u probes, %d",
                      tail_figure_words[f], held[f], SETS * DRAWS, scenario->spread,
-                     scenario->chances, scenario->relation, scenario->probes);
+                     scenario->chances, scenario->relation, scenario->probes, grouped);
 }
 
 /* With 1,000 draws of each of these and of what lies between (99 scenarios for tail90, 66 for tail99) the
@@ -507,9 +525,58 @@ static void intervals_hold_the_truth(void **state)
         { SMOOTH, A_FIFTH, 0.5, 1500 },
     };
     for (size_t i = 0; i < COUNT(tail90); i++)
-        check_coverage(&tail90[i], 6000, 30);
+        for (int grouped = 0; grouped < 2; grouped++)
+            check_coverage(&tail90[i], 6000, 30, grouped);
     for (size_t i = 0; i < COUNT(tail99); i++)
-        check_coverage(&tail99[i], FRAMES_MAX, 300);
+        for (int grouped = 0; grouped < 2; grouped++)
+            check_coverage(&tail99[i], FRAMES_MAX, 300, grouped);
+}
+
+static double width_of(const struct tail_figure *figure)
+{
+    return figure->high - figure->low;
+}
+
+/* Where what looks uncertain is worse. */
+static void groups_make_intervals_narrower(void **state)
+{
+    (void)state;
+    static const struct scenario scenario = { SMOOTH, ALIKE, 0.9, 300 };
+    static const int which[] = { TAIL_MEAN, TAIL_TAIL90 };
+    double alone[COUNT(which)] = { 0 }, grouped[COUNT(which)] = { 0 };
+    struct random_state random;
+    random_seed(&random, 5);
+    make_frames(&scenario, 6000, &random);
+    for (unsigned draw = 0; draw < DRAWS; draw++) {
+        size_t count = draw_probes(6000, 30, &random);
+        struct tail_figures with = figures_of(count);
+        forget_uncertainties(count);
+        struct tail_figures without = figures_of(count);
+        for (size_t f = 0; f < COUNT(which); f++) {
+            grouped[f] += width_of(&with.figure[which[f]]);
+            alone[f] += width_of(&without.figure[which[f]]);
+        }
+    }
+    for (size_t f = 0; f < COUNT(which); f++) {
+        print_message("%s: %.2f\n", tail_figure_words[which[f]], grouped[f] / alone[f]);
+        assert_true(grouped[f] < 0.85 * alone[f]);
+    }
+}
+
+/* Ranks from elsewhere may be anything. */
+static void ranks_that_are_all_the_same_do_no_harm(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 500; i++)
+        samples[i] = (struct tail_sample){ .accuracy = (double)(i % 10) / 9,
+                                           .weight = 1,
+                                           .uncertainty_rank = 0.5 };
+    struct tail_figures figures = figures_of(500);
+    for (int f = 0; f < TAIL_CLASS_TAIL; f++) {
+        const struct tail_figure *figure = &figures.figure[f];
+        assert_true(figure->known && figure->low >= 0 && figure->low <= figure->value);
+        assert_true(figure->high <= 1 && figure->high >= figure->value);
+    }
 }
 
 int main(void)
@@ -526,6 +593,8 @@ int main(void)
         cmocka_unit_test(the_order_does_not_matter),
         cmocka_unit_test(what_no_probe_gives_is_refused),
         cmocka_unit_test(intervals_hold_the_truth),
+        cmocka_unit_test(groups_make_intervals_narrower),
+        cmocka_unit_test(ranks_that_are_all_the_same_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static struct tail_window *open_window(uint32_t probes_max, uint32_t seconds)
 /* A frame that came so many seconds after the start. */
 static struct tail_sample sample_at(unsigned second, double accuracy)
 {
-    return (struct tail_sample){ START_US + (uint64_t)second * S, accuracy, 2, NULL, 0 };
+    return (struct tail_sample){ START_US + (uint64_t)second * S, accuracy, 2, NULL, 0, 0 };
 }
 
 static void add(struct tail_window *window, unsigned second, double accuracy)
@@ -134,7 +134,7 @@ static void classes_are_copied(void **state)
     struct tail_window *window = open_window(30, 1000);
     for (unsigned i = 0; i < 90; i++) {
         struct tail_class classes[] = { { 3, { 3, 0, 1 } }, { 1, { 0, 1, 0 } } };
-        struct tail_sample sample = { START_US + i, 0.75, 1, classes, 2 };
+        struct tail_sample sample = { START_US + i, 0.75, 1, classes, 2, 0 };
         assert_int_equal(tail_window_add(window, &sample, NULL), 0);
         memset(classes, 0xff, sizeof classes);
     }
@@ -148,9 +148,9 @@ static void what_no_probe_gives_changes_nothing(void **state)
 {
     (void)state;
     const struct tail_class beyond = { 4, { 1, 0, 0 } };
-    const struct tail_sample wrong[] = { { START_US, 1.5, 1, NULL, 0 },
-                                         { START_US, 0.5, 0, NULL, 0 },
-                                         { START_US, 0.5, 1, &beyond, 1 } };
+    const struct tail_sample wrong[] = { { START_US, 1.5, 1, NULL, 0, 0 },
+                                         { START_US, 0.5, 0, NULL, 0, 0 },
+                                         { START_US, 0.5, 1, &beyond, 1, 0 } };
     struct error err;
     struct tail_window *window = open_window(30, 1000);
     add(window, 0, 1);

@@ -45,6 +45,7 @@ static struct {
     char rung[80];
     unsigned slices;  /* of the present one */
     bool slice_waits; /* for its receipt */
+    uint64_t slice_behind; /* the last frame that was sent before it */
     uint8_t probe[1u << 20];
     size_t probe_bytes, probe_all;
     /* the stream */
@@ -179,6 +180,7 @@ int uplink_send_bytes(struct uplink *uplink, const Runespoor__Header *header, co
     rig.probe_all = slice->bytes;
     rig.slices++;
     rig.slice_waits = true;
+    rig.slice_behind = rig.frames[rig.frame_count - 1].number;
     *wire_bytes = wire_packed_size(header) + payload_bytes;
     return 0;
 }
@@ -253,6 +255,8 @@ static inline void answer_frame(uint64_t number, Runespoor__AnswerStatus status)
     message.status = status;
     message.uncertainty = rig.uncertainty;
     header.answer = &message;
+    if (number > rig.slice_behind)
+        rig.slice_waits = false;
     say(&header, RUNESPOOR__HEADER__KIND_ANSWER);
 }
 
