@@ -44,9 +44,13 @@ evaluate() { # MODEL CONFIG NETWORKS WAYS, then more for eval
 }
 
 tests/bench/restore_models.sh
+labels="data.labels=$data/camvid/val/labels" classes="data.classes=$data/camvid/classes.txt"
+printf '\n== camvid_segment: restored for it, tuned, and both ==\n'
+"$build/bin/cloud-server" eval -c tests/bench/restore/segment.yaml -s "data.pictures=$video" -s "$labels" \
+    -s "$classes" -s model=models/camvid_segment -s tuned=tuned=models/camvid_segment_tuned -s codecs=h264 \
+    -s "restore=bicubic$(way aware models/camvid_segment/restore/)" -s "out=$out/camvid_segment"
 evaluate models/camvid_segment segment.yaml models/camvid_segment/restore "bicubic,fsrcnn=$fsrcnn" \
-    -s "data.labels=$data/camvid/val/labels" -s "data.classes=$data/camvid/classes.txt" \
-    -s tuned=tuned=models/camvid_segment_tuned
+    -s "$labels" -s "$classes"
 evaluate models/street_det detect.yaml models/street_det/restore bicubic
 evaluate "$build/models/yolox_nano" detect.yaml models/restore/yolox_nano bicubic -s codecs=h264
 evaluate "$build/models/twinlitenet" areas.yaml models/restore/twinlitenet bicubic

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS 60u
+#define RUNS 30u
 #define WARM_RUNS 5u
 #define SCALE_MAX 8u
 #define MIB (1024.0 * 1024.0)
