@@ -9,8 +9,14 @@
 /* No more is saved than for so many: a link that was down for an hour is not flooded afterwards. */
 #define SAVED_PROBES_MAX 4.0
 /* Frames are drawn this much more often than the share is worth, as long as a probe is saved. Once would leave
- * what is saved to drift up and down at random, to its limit, where it is lost. */
+ * what is saved to drift up and down at random, to its limit, where it is lost; in more haste frames would be
+ * drawn in step with what is saved, and so with keyframes. */
 #define HASTE 2.0
+/* And pieces go this much faster than their bits are saved: the slower, the less a link has to carry at once;
+ * but what passes until a probe is drawn and while it goes must not be longer than saving takes. */
+#define PACE 2.0
+#define FRAME_S_MIN 1e-4
+#define PACE_S_MAX 60.0 /* a stream that stood still has no rate to go by */
 /* The logarithm of a chance rises by so much with each deviation, up to so many above the mean. */
 #define RELATIVE_SLOPE 0.5
 #define RELATIVE_TOP 2.0
@@ -40,6 +46,7 @@ void probe_budget_on_frame(struct probe_budget *budget, double wire_bytes, doubl
     if (config->uplink_kbps > 0 && unused > 0)
         gain += unused * config->unused_share;
     follow(&budget->gain_bytes, gain, ++budget->frames, FRAMES_OF_MEAN);
+    follow(&budget->frame_s, elapsed_s, budget->frames, FRAMES_OF_MEAN);
     /* By the mean, so that frames behind a keyframe are not drawn more often than others; but never more than
      * frames have earned: means of the first ones are high, for a stream begins with a keyframe. */
     budget->earned_bytes += gain;
@@ -52,8 +59,7 @@ double probe_budget_relative(struct probe_budget *budget, double uncertainty)
 {
     double off = uncertainty - budget->uncertainty_mean, variance = budget->uncertainty_variance;
     double above = variance > 0 ? off / sqrt(variance) : RELATIVE_TOP;
-    double relative =
-        fmin(fmax(exp(RELATIVE_SLOPE * (above - RELATIVE_TOP)), PROBE_RELATIVE_MIN), 1);
+    double relative = fmin(fmax(exp(RELATIVE_SLOPE * (above - RELATIVE_TOP)), PROBE_RELATIVE_MIN), 1);
     follow(&budget->uncertainty_mean, uncertainty, ++budget->answers, FRAMES_OF_MEAN);
     follow(&budget->uncertainty_variance, off * (uncertainty - budget->uncertainty_mean),
            budget->answers, FRAMES_OF_MEAN);
@@ -78,6 +84,12 @@ bool probe_budget_allows(const struct probe_budget *budget, double wire_bytes)
 void probe_budget_spend(struct probe_budget *budget, double wire_bytes)
 {
     budget->saved_bytes -= wire_bytes;
+}
+
+double probe_budget_pace_s(const struct probe_budget *budget, double wire_bytes)
+{
+    double rate = PACE * budget->gain_bytes / fmax(budget->frame_s, FRAME_S_MIN);
+    return rate > 0 ? fmin(wire_bytes / rate, PACE_S_MAX) : PACE_S_MAX;
 }
 
 void probe_budget_on_probe(struct probe_budget *budget, double wire_bytes)

@@ -27,9 +27,10 @@ struct probe_budget {
     struct probe_budget_config config;
     struct random_state random;
     uint64_t frames, answers, probes; /* that the means are of */
-    double earned_bytes; /* by frames, and not yet saved */
+    double earned_bytes;              /* by frames, and not yet saved */
     double saved_bytes;
     double gain_bytes;  /* mean of what a frame saves */
+    double frame_s;     /* mean time from one to the next */
     double probe_bytes; /* mean of a probe, on the wire; before the first: what is expected */
     double relative_mean, uncertainty_mean, uncertainty_variance; /* of answers */
 };
@@ -51,6 +52,8 @@ bool probe_budget_draw(struct probe_budget *budget, double relative);
 /* A piece of a probe may go now, and went. */
 bool probe_budget_allows(const struct probe_budget *budget, double wire_bytes);
 void probe_budget_spend(struct probe_budget *budget, double wire_bytes);
+/* How long to wait after a piece of that size: half of what it takes to save as much. */
+double probe_budget_pace_s(const struct probe_budget *budget, double wire_bytes);
 /* What a whole probe needs, its headers included. */
 void probe_budget_on_probe(struct probe_budget *budget, double wire_bytes);
 

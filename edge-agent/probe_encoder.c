@@ -14,8 +14,8 @@
 
 struct probe_encoder {
     double quality;
-    struct queue *todo, *done;     /* of struct probe_job */
-    size_t jobs, jobs_max;         /* put and not yet taken back; the loop's */
+    struct queue *todo, *done; /* of struct probe_job */
+    size_t jobs, jobs_max;     /* put and not yet taken back; the loop's */
     void (*wake)(void *arg);
     void *wake_arg;
     uv_thread_t thread;

@@ -7,7 +7,6 @@
 #include "probe_budget.h"
 #include "probe_encoder.h"
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +16,6 @@
 #define FULL_NS (10 * CLOCK_NS_PER_S)
 /* With header, encryption and framing it stays below WIRE_SLICE_BYTES_MAX. */
 #define SLICE_BYTES 1100u
-/* Between two slices passes what one takes at the rate of live packets, or at the uplink's where that is told.
- * The link carries as much at least: so a link that lets a burst through and holds back afterwards (a token
- * bucket) has made up for one slice before the next. */
-#define LIVE_RATE_S 5.0 /* time constant of that rate */
-#define PACE_MS_MAX 10000.0
 
 enum probe_state { PROBE_NONE, PROBE_ENCODING, PROBE_WAITING, PROBE_SLICE_SENT };
 
@@ -63,8 +57,8 @@ struct probe_stream {
     uint64_t behind;   /* the last frame sent before that slice */
     size_t sent_bytes; /* of the picture, in slices that have arrived or are on their way */
     size_t wire_bytes; /* of the whole probe so far */
-    uint64_t waits_since_ns;
-    bool told; /* that it waits */
+    uint64_t waits_since_ns, pace_ns; /* the next slice may go then */
+    bool told;                        /* that it waits */
 };
 
 struct probes {
@@ -77,8 +71,6 @@ struct probes {
     struct probe_encoder *encoder;
     struct probe_stream *streams;
     size_t stream_count, streams_max;
-    double live_bytes_per_s;
-    uint64_t live_ns, pace_ns; /* the last packet was sent; the next slice may go */
     size_t next;    /* whose turn it is to send a slice */
     size_t pending; /* streams with a probe */
 };
@@ -135,8 +127,8 @@ int probes_open(struct probes **out, uv_loop_t *loop, const struct probes_config
     uv_timer_init(loop, &probes->pace);
     probes->wake.data = probes->pace.data = probes;
     /* One of a session that is over may still be encoded beside the present one's. */
-    int rc = probe_encoder_open(&probes->encoder, config->quality, 2 * stream_count, wake_loop, probes,
-                                err);
+    int rc = probe_encoder_open(&probes->encoder, config->quality, 2 * stream_count, wake_loop,
+                                probes, err);
     if (rc < 0)
         close_handles(probes);
     else
@@ -235,20 +227,11 @@ bool probes_wait(const struct probes *probes)
     return probes->pending > 0;
 }
 
-static void note_live(struct probes *probes, double wire_bytes, uint64_t now_ns)
-{
-    double elapsed_s = (double)(now_ns - probes->live_ns) / 1e9;
-    probes->live_bytes_per_s =
-        probes->live_bytes_per_s * exp(-elapsed_s / LIVE_RATE_S) + wire_bytes / LIVE_RATE_S;
-    probes->live_ns = now_ns;
-}
-
 void probe_stream_on_sent(struct probe_stream *stream, struct encoded_frame *frame, size_t wire_bytes)
 {
     const uint64_t now_ns = clock_now_ns();
     double elapsed_s = stream->sent_ns > 0 ? (double)(now_ns - stream->sent_ns) / 1e9 : 0;
     probe_budget_on_frame(&stream->budget, (double)wire_bytes, elapsed_s);
-    note_live(stream->probes, (double)wire_bytes, now_ns);
     stream->in_flight = true;
     stream->sent_frame = frame->number;
     stream->sent_ns = now_ns;
@@ -348,11 +331,13 @@ static void begin_probe(struct probe_stream *stream, uint64_t frame, struct pict
     stream->frame = frame;
     stream->slice = 0;
     stream->sent_bytes = stream->wire_bytes = 0;
+    stream->pace_ns = 0;
     stream->told = false;
     if (!probe_encoder_put(probes->encoder, &job))
         return;
     enter(stream, PROBE_ENCODING);
-    count_bytes(stream, messages_send_probe_start(probes->uplink, stream->session, frame, rung, probability));
+    count_bytes(stream, messages_send_probe_start(probes->uplink, stream->session, frame, rung,
+                                                  probability));
 }
 
 static void count_bytes(struct probe_stream *stream, size_t wire_bytes)
@@ -395,10 +380,10 @@ static void on_encoded(uv_async_t *handle)
 }
 
 /* The bytes of the stream's next slice; 0: it has none to send now. */
-static size_t next_slice(const struct probe_stream *stream)
+static size_t next_slice(const struct probe_stream *stream, uint64_t now_ns)
 {
     size_t bytes;
-    if (stream->state != PROBE_WAITING)
+    if (stream->state != PROBE_WAITING || now_ns < stream->pace_ns)
         return 0;
     packet_data(stream->packet, &bytes);
     bytes -= stream->sent_bytes;
@@ -406,19 +391,13 @@ static size_t next_slice(const struct probe_stream *stream)
     return probe_budget_allows(&stream->budget, (double)bytes) ? bytes : 0;
 }
 
-static void note_slice(struct probes *probes, double wire_bytes)
-{
-    double rate = fmax(probes->live_bytes_per_s, probes->config->uplink_kbps * 125.0);
-    double pace_ms = rate > 0 ? fmin(wire_bytes / rate * 1e3, PACE_MS_MAX) : PACE_MS_MAX;
-    probes->pace_ns = clock_now_ns() + (uint64_t)(pace_ms * CLOCK_NS_PER_MS);
-}
-
 static void send_slice(struct probe_stream *stream, size_t bytes)
 {
     struct error err;
     size_t wire_bytes;
-    int rc = messages_send_slice(stream->probes->uplink, stream->session, stream->frame, stream->slice,
-                                 stream->packet, stream->sent_bytes, bytes, &wire_bytes, &err);
+    int rc =
+        messages_send_slice(stream->probes->uplink, stream->session, stream->frame, stream->slice,
+                            stream->packet, stream->sent_bytes, bytes, &wire_bytes, &err);
     if (rc < 0) { /* tried again at the next answer; a lost link ends the probe */
         log_debug("probes", "slice not sent", LOG_CAUSE(&err));
         return;
@@ -426,13 +405,17 @@ static void send_slice(struct probe_stream *stream, size_t bytes)
     stream->sent_bytes += bytes;
     stream->behind = stream->sent_frame;
     count_bytes(stream, wire_bytes);
-    note_slice(stream->probes, (double)wire_bytes);
+    stream->pace_ns =
+        clock_now_ns() +
+        (uint64_t)(probe_budget_pace_s(&stream->budget, (double)wire_bytes) * CLOCK_NS_PER_S);
     enter(stream, PROBE_SLICE_SENT);
 }
 
 static void tell_full(struct probe_stream *stream, uint64_t now_ns)
 {
-    if (stream->state != PROBE_WAITING || stream->told || now_ns - stream->waits_since_ns < FULL_NS)
+    uint64_t since_ns =
+        stream->waits_since_ns > stream->pace_ns ? stream->waits_since_ns : stream->pace_ns;
+    if (stream->state != PROBE_WAITING || stream->told || now_ns < since_ns + FULL_NS)
         return;
     stream->told = true;
     log_info("probes", "a probe waits: the uplink has no room beside live frames",
@@ -444,35 +427,40 @@ static void on_pace(uv_timer_t *timer)
     try_send(timer->data);
 }
 
-/* True where a slice has to wait for the one before; then it is tried again in time. */
-static bool is_too_early(struct probes *probes)
+/* Tries again when the first of the streams that wait for their pace may send. */
+static void set_pace(struct probes *probes, uint64_t now_ns)
 {
-    const uint64_t now_ns = clock_now_ns();
-    if (now_ns >= probes->pace_ns)
-        return false;
-    if (!uv_is_active((uv_handle_t *)&probes->pace))
-        uv_timer_start(&probes->pace, on_pace,
-                       (probes->pace_ns - now_ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS, 0);
-    return true;
+    uint64_t first_ns = UINT64_MAX;
+    for (size_t i = 0; i < probes->stream_count; i++) {
+        const struct probe_stream *stream = &probes->streams[i];
+        if (stream->state == PROBE_WAITING && stream->pace_ns > now_ns && stream->pace_ns < first_ns)
+            first_ns = stream->pace_ns;
+    }
+    if (first_ns < UINT64_MAX)
+        uv_timer_start(&probes->pace, on_pace, (first_ns - now_ns) / CLOCK_NS_PER_MS + 1, 0);
 }
 
 /* One slice, where nothing else is on its way and a stream whose turn it is has one. */
 static void try_send(struct probes *probes)
 {
+    const uint64_t now_ns = clock_now_ns();
     bool busy = false;
+    if (probes->pending == 0)
+        return;
     for (size_t i = 0; i < probes->stream_count; i++)
         busy = busy || probes->streams[i].in_flight || probes->streams[i].state == PROBE_SLICE_SENT;
     for (size_t i = 0; busy && i < probes->stream_count; i++)
-        tell_full(&probes->streams[i], clock_now_ns());
-    if (busy || probes->pending == 0 || is_too_early(probes))
-        return;
+        tell_full(&probes->streams[i], now_ns);
+    if (busy)
+        return; /* what arrives tries again */
     for (size_t i = 0; i < probes->stream_count; i++) {
         struct probe_stream *stream = &probes->streams[(probes->next + i) % probes->stream_count];
-        size_t bytes = next_slice(stream);
+        size_t bytes = next_slice(stream, now_ns);
         if (bytes == 0)
             continue;
         probes->next = (probes->next + i + 1) % probes->stream_count;
         send_slice(stream, bytes);
         return;
     }
+    set_pace(probes, now_ns);
 }

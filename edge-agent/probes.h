@@ -1,8 +1,10 @@
 /* probes: frames that are sent a second time at source quality, so that the server can tell what compression
  * costs (docs/tail.md). One thread for all streams encodes them, each as an intra picture; the loop sends
- * them in slices of at most WIRE_SLICE_BYTES_MAX bytes, one at a time over the whole uplink, and only
- * when all packets of all streams that were sent have arrived, and no faster than live packets go: so a live
- * frame never waits for more than one slice. While a probe waits, packets ask for receipts, for answers may take longer than the next frame.
+ * them in slices of at most WIRE_SLICE_BYTES_MAX bytes, one at a time over the whole uplink, only when all
+ * packets of all streams that were sent have arrived, and spread over the time in which the bits of a probe
+ * are saved: so a live frame never waits for more than one slice, also where a link lets bursts through and
+ * holds back afterwards (a token bucket). While a probe waits, packets ask for receipts, for answers may take
+ * longer than the next frame.
  *
  * Everything but the encoding runs on the loop thread. */
 #ifndef RUNESPOOR_EDGE_PROBES_H

@@ -24,8 +24,8 @@ struct probe_sample {
     const char *model;        /* that gave the answer */
     const char *golden;       /* whose answer counts as the truth */
     enum score_kind kind;
-    double accuracy;     /* of the frame, 0..1; a line holds six decimals, and nine of the next */
-    double probability;  /* that it became a probe: WIRE_PROBABILITY_MIN..1 */
+    double accuracy;    /* of the frame, 0..1; a line holds six decimals, and nine of the next */
+    double probability; /* that it became a probe: WIRE_PROBABILITY_MIN..1 */
     double uncertainty_rank; /* of the answer (tail_figures.h); 0: not known */
     uint64_t wire_bytes; /* of the probe's slices, without their headers; an answer's: with them */
     const struct probe_class *classes; /* those that occur in either answer */

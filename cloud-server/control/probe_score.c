@@ -31,8 +31,8 @@ static size_t take_boxes(const struct probe_answer *from, uint32_t width, uint32
  * at their end is of neither. */
 struct run_reader {
     const uint8_t *next, *end;
-    bool inside;    /* the present run is of the class */
-    uint64_t left;  /* pixels of it */
+    bool inside;   /* the present run is of the class */
+    uint64_t left; /* pixels of it */
 };
 
 static bool next_run(struct run_reader *reader)
@@ -91,8 +91,8 @@ static struct score_counts count_pixels(struct run_reader answer, struct run_rea
     return counts;
 }
 
-static const struct analysis_area *find_area(const struct analysis *analysis, const uint32_t *to_class,
-                                             uint32_t class_id)
+static const struct analysis_area *find_area(const struct analysis *analysis,
+                                             const uint32_t *to_class, uint32_t class_id)
 {
     for (uint32_t i = 0; i < analysis->area_count; i++) {
         uint32_t own = analysis->areas[i].class_id;
@@ -158,14 +158,15 @@ static int score_boxes(const struct probe_answer *answer, const struct probe_ans
     return rc;
 }
 
-int probe_score(const struct probe_answer *answer, const struct probe_answer *golden, uint32_t width,
-                uint32_t height, const uint32_t *to_class, uint32_t class_count,
+int probe_score(const struct probe_answer *answer, const struct probe_answer *golden,
+                uint32_t width, uint32_t height, const uint32_t *to_class, uint32_t class_count,
                 struct probe_score *score, struct error *err)
 {
     const bool areas = golden->analysis->mask_width > 0;
     if (areas != (answer->analysis->mask_width > 0))
-        return error_set(err, ERROR_UNSUPPORTED, "probe",
-                         "boxes cannot be compared with areas: the golden model is of another kind");
+        return error_set(
+            err, ERROR_UNSUPPORTED, "probe",
+            "boxes cannot be compared with areas: the golden model is of another kind");
     score->kind = areas ? SCORE_LABELS : SCORE_BOXES;
     return areas ? score_areas(answer->analysis, golden->analysis, to_class, class_count, score, err)
                  : score_boxes(answer, golden, width, height, to_class, class_count, score, err);

@@ -24,8 +24,8 @@ struct probe_score {
  * at a time, so they may overlap. -ERROR_UNSUPPORTED, for people, where the two cannot be compared: boxes
  * with areas, masks of different sizes or not there. -ERROR_MEMORY. */
 #define PROBE_CLASS_NONE UINT32_MAX
-int probe_score(const struct probe_answer *answer, const struct probe_answer *golden, uint32_t width,
-                uint32_t height, const uint32_t *to_class, uint32_t class_count,
+int probe_score(const struct probe_answer *answer, const struct probe_answer *golden,
+                uint32_t width, uint32_t height, const uint32_t *to_class, uint32_t class_count,
                 struct probe_score *score, struct error *err);
 
 #endif

@@ -3,9 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define GROUP_PROBES 10u     /* at least in a group */
-#define GROUP_SHARE_MIN 1e-6 /* of all frames; no more than a guard against ranks that are all the same */
-#define GUARD_SHARES 5   /* the added frame's weight: from this many times the share of a tail */
+#define GROUP_PROBES 10u /* at least in a group */
+#define GROUP_SHARE_MIN \
+    1e-6               /* of all frames; no more than a guard against ranks that are all the same */
+#define GUARD_SHARES 5 /* the added frame's weight: from this many times the share of a tail */
 #define GUARD_PROBES 10u /* and from no fewer */
 
 static int compare_uncertainties(const void *left, const void *right)
@@ -56,8 +57,8 @@ void tail_groups_make(struct tail_rank *ranks, const struct tail_sample *samples
             sum += ranks[i].sample->weight;
         for (size_t i = from; i < to; i++) {
             ranks[i].group = (uint32_t)g;
-            ranks[i].weight = ranks[i].sample->weight / sum * fmax(end - start, GROUP_SHARE_MIN) *
-                              (double)count;
+            ranks[i].weight =
+                ranks[i].sample->weight / sum * fmax(end - start, GROUP_SHARE_MIN) * (double)count;
         }
         start = end;
     }

@@ -85,7 +85,8 @@ static double chance_below(const struct sides *sides, double guard, bool guard_b
     if (below <= 0)
         return 1;
     double guard_pull = (guard_below ? 1 - mean : mean) * guard;
-    double squares = (1 - mean) * (1 - mean) * sides->below.squares + mean * mean * sides->above.squares;
+    double squares =
+        (1 - mean) * (1 - mean) * sides->below.squares + mean * mean * sides->above.squares;
     double variance = (guard_pull * guard_pull + squares * spread_left(sides)) / (all * all);
     return beta_below(mean, mean * (1 - mean) / variance, share);
 }
@@ -153,8 +154,7 @@ static double value_at(const struct tail_rank *ranks, size_t count, double share
     return ranks[k].sample->accuracy;
 }
 
-void tail_ranks_figure(struct tail_figure *figure, struct tail_rank *ranks, size_t count,
-                       double share)
+void tail_ranks_figure(struct tail_figure *figure, struct tail_rank *ranks, size_t count, double share)
 {
     double value = value_at(ranks, count, share);
     size_t filled = fill_chances(ranks, count, share);

@@ -77,7 +77,8 @@ int tails_of(struct tails *tails, const char *stream, struct tail_series **serie
                 entry = &tails->entries[i];
         tail_series_close(&entry->series);
         *entry = (struct entry){ .series = fresh, .used = ++tails->calls };
-        snprintf(entry->stream, sizeof entry->stream, "%s", stream); /* names fit, wire_check_name says */
+        snprintf(entry->stream, sizeof entry->stream, "%s",
+                 stream); /* names fit, wire_check_name says */
     }
     *series = entry->series;
     return 0;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #define UNCERTAINTY_RANKS_ANSWERS 4096u /* some minutes */
-#define UNCERTAINTY_RANK_MIN 1e-9        /* what a line of probe_sample.h holds */
+#define UNCERTAINTY_RANK_MIN 1e-9       /* what a line of probe_sample.h holds */
 
 struct uncertainty_ranks {
     struct random_state random; /* among equal ones */

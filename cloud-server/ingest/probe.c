@@ -24,7 +24,7 @@ static const char *const end_words[PROBE_END_COUNT] = {
 struct probe {
     struct probe_spec spec;
     struct pool_stream *golden;
-    struct decode_lane *lane; /* NULL before the first probe */
+    struct decode_lane *lane;       /* NULL before the first probe */
     struct uncertainty_ranks ranks; /* of answers since the last change of the rung */
     char rung[WIRE_LABEL_BYTES_MAX + 1];
     struct probe_item items[2], *receiving, *judged;
@@ -99,7 +99,8 @@ static void send_receipt(struct probe *probe, uint64_t frame, uint32_t slice, co
 }
 
 /* What goes wrong again and again is counted each time and logged once a minute. */
-static void end_item(struct probe *probe, struct probe_item *item, enum probe_end end, const char *cause)
+static void end_item(struct probe *probe, struct probe_item *item, enum probe_end end,
+                     const char *cause)
 {
     const char *stream = probe->spec.origin->stream;
     const uint64_t now_ns = clock_now_ns();
@@ -109,8 +110,9 @@ static void end_item(struct probe *probe, struct probe_item *item, enum probe_en
         (probe->logged_ns[end] != 0 && now_ns - probe->logged_ns[end] < LOG_AGAIN_NS))
         return;
     probe->logged_ns[end] = now_ns;
-    log_info("probe", "a probe tells nothing", LOG_STR("stream", stream), LOG_U64("frame", item->frame),
-             LOG_STR("reason", end_words[end]), LOG_STR("cause", cause));
+    log_info("probe", "a probe tells nothing", LOG_STR("stream", stream),
+             LOG_U64("frame", item->frame), LOG_STR("reason", end_words[end]),
+             LOG_STR("cause", cause));
 }
 
 static void drop_payload(struct probe *probe)
@@ -216,7 +218,8 @@ void probe_on_slice(struct probe *probe, const Runespoor__ProbeSlice *slice, zmq
 {
     const size_t payload_bytes = zmq_msg_size(payload);
     struct probe_item *item = probe->receiving;
-    if (!item->used || item->frame != slice->frame) { /* it has been refused, which its agent cannot know yet */
+    if (!item->used ||
+        item->frame != slice->frame) { /* it has been refused, which its agent cannot know yet */
         send_receipt(probe, slice->frame, slice->slice, end_words[PROBE_NO_ANSWER]);
         return;
     }
@@ -252,8 +255,9 @@ static int open_lane(struct probe *probe, struct error *err)
         .height_max = rooms->config->limits.height,
         .pictures = PICTURES,
     };
-    return probe->lane ? 0
-                       : decode_lane_open(rooms->decode, &probe->lane, &config, on_decoded, probe, err);
+    return probe->lane
+               ? 0
+               : decode_lane_open(rooms->decode, &probe->lane, &config, on_decoded, probe, err);
 }
 
 /* The probe is here whole, and its frame's answer, too: it goes over to the other place. */
@@ -263,8 +267,9 @@ static void decode(struct probe *probe)
     struct error err;
     if (probe->judged->used) {
         drop_payload(probe);
-        end_item(probe, item, PROBE_BUSY,
-                 "the one before still waits for a worker that live frames leave idle for long enough");
+        end_item(
+            probe, item, PROBE_BUSY,
+            "the one before still waits for a worker that live frames leave idle for long enough");
         return;
     }
     if (open_lane(probe, &err) < 0) {

@@ -21,22 +21,22 @@ struct probe_spec {
 };
 
 /* What probes of a server's streams come to: "scored", or why not. */
-#define PROBE_ENDS(X)                                          \
-    X(SCORED, "scored")                                        \
-    X(NO_ANSWER, "no_answer") /* the frame was not analysed, or its answer is gone */ \
-    X(REPLACED, "replaced")   /* a newer one was announced before its end */ \
+#define PROBE_ENDS(X)                                                                   \
+    X(SCORED, "scored")                                                                 \
+    X(NO_ANSWER, "no_answer") /* the frame was not analysed, or its answer is gone */   \
+    X(REPLACED, "replaced")   /* a newer one was announced before its end */            \
     X(SLICES, "slices")       /* out of order, too large, or above the key's bitrate */ \
-    X(DECODER, "decoder")     /* no picture of the camera's size came of it */ \
-    X(BUSY, "golden_busy")    /* too many wait for the golden model already */ \
-    X(GOLDEN, "golden_failed")                                 \
-    X(NO_COMPARISON, "no_comparison")                          \
+    X(DECODER, "decoder")     /* no picture of the camera's size came of it */          \
+    X(BUSY, "golden_busy")    /* too many wait for the golden model already */          \
+    X(GOLDEN, "golden_failed")                                                          \
+    X(NO_COMPARISON, "no_comparison")                                                   \
     X(CLOSED, "stream_ended")
 
 enum probe_end {
 #define X(name, word) PROBE_##name,
     PROBE_ENDS(X)
 #undef X
-    PROBE_END_COUNT
+        PROBE_END_COUNT
 };
 
 int probe_open(struct probe **probe, const struct probe_spec *spec, struct error *err);

@@ -17,8 +17,8 @@ struct probe_report {
     uint32_t class_count; /* 0: not known yet */
     uint32_t *to_class;   /* of the golden model's classes */
     struct probe_score score;
-    struct tail_class *classes; /* class_count */
-    struct probe_class *named;  /* the same, by their names */
+    struct tail_class *classes;              /* class_count */
+    struct probe_class *named;               /* the same, by their names */
     struct gauges gauges[TAIL_FIGURE_COUNT]; /* made when first needed */
     struct metric_gauge *probes;             /* NULL: not yet */
     Runespoor__Tail tail;
@@ -34,15 +34,19 @@ static const char *model_name(const struct probe_spec *spec, size_t model)
 static void make_gauges(struct probe_report *report)
 {
     static const char name[] = "server_accuracy";
-    static const char help[] = "what probes say of the answers' accuracy: value and 95 % interval; NaN: not known";
+    static const char help[] =
+        "what probes say of the answers' accuracy: value and 95 % interval; NaN: not known";
     struct metrics *metrics = report->spec->rooms->metrics;
     const struct metric_label stream = { "stream", report->spec->origin->stream };
     for (size_t f = 0; f < TAIL_FIGURE_COUNT; f++) {
         const struct metric_label figure = { "figure", tail_figure_words[f] };
         report->gauges[f] = (struct gauges){
-            metrics_gauge(metrics, name, help, (struct metric_label[]){ stream, figure, { "bound", "value" } }, 3),
-            metrics_gauge(metrics, name, help, (struct metric_label[]){ stream, figure, { "bound", "low" } }, 3),
-            metrics_gauge(metrics, name, help, (struct metric_label[]){ stream, figure, { "bound", "high" } }, 3),
+            metrics_gauge(metrics, name, help,
+                          (struct metric_label[]){ stream, figure, { "bound", "value" } }, 3),
+            metrics_gauge(metrics, name, help,
+                          (struct metric_label[]){ stream, figure, { "bound", "low" } }, 3),
+            metrics_gauge(metrics, name, help,
+                          (struct metric_label[]){ stream, figure, { "bound", "high" } }, 3),
         };
     }
     report->probes = metrics_gauge(metrics, "server_probes_in_window",
@@ -150,10 +154,9 @@ static void write_line(struct probe_report *report, const struct probe_item *ite
 {
     const struct probe_spec *spec = report->spec;
     for (size_t i = 0; i < sample->class_count; i++)
-        report->named[i] =
-            (struct probe_class){ pool_class_name(spec->rooms->pool, spec->model,
-                                                  sample->classes[i].class_id),
-                                  sample->classes[i].counts };
+        report->named[i] = (struct probe_class){ pool_class_name(spec->rooms->pool, spec->model,
+                                                                 sample->classes[i].class_id),
+                                                 sample->classes[i].counts };
     const struct probe_sample line = {
         .stream = spec->origin->stream,
         .frame = item->frame,

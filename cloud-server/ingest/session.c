@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "devices/sequence.h"
+#include "ingest/admission.h"
 #include "ingest/probe.h"
 #include "net/wire.h"
 #include <assert.h>
@@ -38,8 +39,7 @@ struct session {
 
     bool draining, ended;
     bool fallback_logged;
-    bool keyframe_needed;                /* a packet was left out: what follows cannot be decoded */
-    uint64_t next_sequence, next_number; /* the least that the next packet may have */
+    struct admission admission;
     uint64_t keyframe_asked_ns;
     uint64_t logged_ns[FATE_COUNT];
 
@@ -145,8 +145,8 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
                                  .closed = spec->closed,
                                  .arg = spec->arg,
                                  .model = spec->model,
-                                 .frames = frames,
-                                 .keyframe_needed = true };
+                                 .frames = frames };
+    admission_init(&session->admission);
     assert(strlen(spec->stream) < sizeof session->stream);
     memcpy(session->stream, spec->stream, strlen(spec->stream) + 1);
     const struct model_config *models = rooms->config->models.items;
@@ -213,49 +213,6 @@ static void log_fate(struct session *session, const struct frame *frame, enum fr
              LOG_STR("cause", cause));
 }
 
-static bool find_codec(Runespoor__Codec wire, enum video_codec *codec)
-{
-    switch (wire) {
-    case RUNESPOOR__CODEC__CODEC_H264:
-        *codec = VIDEO_H264;
-        return true;
-    case RUNESPOOR__CODEC__CODEC_H265:
-        *codec = VIDEO_H265;
-        return true;
-    case RUNESPOOR__CODEC__CODEC_AV1:
-        *codec = VIDEO_AV1;
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Decides before anything is decoded, from what the header says. */
-static enum frame_fate judge_packet(struct session *session, const Runespoor__Packet *packet,
-                                    struct frame *frame)
-{
-    const struct limits_config *limits = &session->rooms->config->limits;
-
-    if (packet->sequence < session->next_sequence || packet->frame < session->next_number)
-        return FATE_ORDER;
-    if (packet->sequence > session->next_sequence) {
-        figures_on_loss(&session->figures, packet->sequence - session->next_sequence);
-        session->keyframe_needed = true;
-    }
-    session->next_sequence = packet->sequence + 1;
-    session->next_number = packet->frame + 1;
-    if (session->in_flight > session->rooms->config->credits)
-        return FATE_NO_CREDIT;
-    if (!find_codec(packet->codec, &frame->job.codec))
-        return FATE_CODEC;
-    if (packet->width > limits->width || packet->height > limits->height ||
-        packet->camera_width > limits->width || packet->camera_height > limits->height)
-        return FATE_TOO_LARGE;
-    if (session->keyframe_needed && !packet->keyframe)
-        return FATE_NO_KEYFRAME;
-    return FATE_OK;
-}
-
 static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uint32_t wire_bytes)
 {
     frame->number = packet->frame;
@@ -274,25 +231,6 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->analysis.object_count = frame->analysis.area_count = 0;
     frame->analysis.uncertainty = 0;
     frame->analysis.prepare_us = frame->analysis.infer_us = frame->analysis.head_us = 0;
-}
-
-/* What to do about a packet that is not even decoded. */
-static const char *judge_advice(enum frame_fate fate)
-{
-    switch (fate) {
-    case FATE_TOO_LARGE:
-        return "above limits.message_bytes, limits.width or limits.height: raise the limit here, "
-               "or "
-               "send a smaller rung";
-    case FATE_BITRATE:
-        return "this key's streams are above limits.bitrate_kbps: raise it here, or send less";
-    case FATE_NO_CREDIT:
-        return "the agent sends more than its credits allow";
-    case FATE_CODEC:
-        return "this codec is not decoded here";
-    default:
-        return "packets came twice or out of order";
-    }
 }
 
 static void send_receipt(struct session *session, uint64_t frame)
@@ -328,22 +266,24 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
     if (packet->receipt)
         send_receipt(session, packet->frame);
 
-    enum frame_fate fate = judge_packet(session, packet, frame);
+    uint64_t lost;
+    enum frame_fate fate = admission_judge(&session->admission, session->rooms->config, packet,
+                                           session->in_flight, &lost, &frame->job.codec);
+    if (lost > 0)
+        figures_on_loss(&session->figures, lost);
     if (fate == FATE_OK)
         fate = verdict;
+    admission_settle(&session->admission, fate);
     if (fate == FATE_OK) {
-        session->keyframe_needed = false;
         zmq_msg_init(&frame->job.payload);
         zmq_msg_move(&frame->job.payload, payload);
         decode_lane_submit(session->lane, &frame->job);
         return 0;
     }
-    if (fate != FATE_ORDER) /* one that came twice leaves no hole */
-        session->keyframe_needed = true;
     if (fate == FATE_NO_KEYFRAME)
         ask_keyframe(session, fate);
     else
-        log_fate(session, frame, fate, judge_advice(fate));
+        log_fate(session, frame, fate, admission_advice(fate));
     finish_frame(frame, fate);
     return 0;
 }

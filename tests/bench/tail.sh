@@ -1,7 +1,7 @@
 #!/bin/sh
 # Whether the figures that the server makes of probes hold, and what they cost, on the CamVid validation video (a
-# detector and a segmenter) and vtest.avi (a detector), three rungs each. Started by make bench-tail;
-# tail_bench.c tells what is done.
+# detector and a segmenter) and vtest.avi (a detector), three rungs each; and how many hours it takes at 100, 300 and
+# 1,000 kbit/s. Started by make bench-tail; tail_bench.c tells what is done.
 #
 # Of a rung it prints, for each quality of probes (CRF; * is the agent's) how far the exact figures are off when
 # the golden model sees probes in place of the source; then, by number of probes, from 100 simulated streams (at

@@ -228,7 +228,8 @@ static void sum_up(const struct tail_results *results, const struct exact *exact
     summary->mean_off =
         fmax(summary->mean_off,
              judge(results, TAIL_UNCERTAIN, CHECK_1000, TAIL_LONG_RUNS, TAIL_MEAN, exact->mean).off);
-    summary->probes_ratio_sum += match_probes(results, TAIL_UNCERTAIN, CHECK_300) / (double)tail_checks[CHECK_300];
+    summary->probes_ratio_sum +=
+        match_probes(results, TAIL_UNCERTAIN, CHECK_300) / (double)tail_checks[CHECK_300];
 }
 
 void tail_report_rung(const struct tail_results *results, struct tail_summary *summary)
@@ -246,12 +247,15 @@ void tail_report_rung(const struct tail_results *results, struct tail_summary *s
             print_check(results, (enum tail_way)way, printed[i], &exact, &seen);
     for (int way = 0; way < TAIL_WAYS; way++)
         print_patience(results, (enum tail_way)way);
-    printf("  as wide as with 100 and 300 plain probes: after %.0f and %.0f random ones, %.0f and %.0f drawn "
+    printf("  as wide as with 100 and 300 plain probes: after %.0f and %.0f random ones, %.0f and "
+           "%.0f drawn "
            "by uncertainty\n  %.2f %% of all bits went into probes\n",
-           match_probes(results, TAIL_RANDOM, CHECK_100), match_probes(results, TAIL_RANDOM, CHECK_300),
+           match_probes(results, TAIL_RANDOM, CHECK_100),
+           match_probes(results, TAIL_RANDOM, CHECK_300),
            match_probes(results, TAIL_UNCERTAIN, CHECK_100),
            match_probes(results, TAIL_UNCERTAIN, CHECK_300), 100 * bits_share(results));
-    sum_up(results, &exact, summary);
+    if (summary)
+        sum_up(results, &exact, summary);
 }
 
 void tail_report_summary(const struct tail_summary *summary)

@@ -25,10 +25,10 @@ struct tail_results {
 struct tail_summary {
     size_t rungs;
     double cover90,
-        cover99;    /* of the first TAIL_LONG_RUNS runs at all checks that are printed, both of the
+        cover99;     /* of the first TAIL_LONG_RUNS runs at all checks that are printed, both of the
                      * product's ways */
-    double width90; /* mean of the same at 300 probes, drawn by uncertainty */
-    double mean_off;         /* mean of the same at 1000 probes, drawn by uncertainty */
+    double width90;  /* mean of the same at 300 probes, drawn by uncertainty */
+    double mean_off; /* mean of the same at 1000 probes, drawn by uncertainty */
     double probes_ratio_sum; /* for the width that 300 plain probes give; of all runs */
     double bits_share;       /* mean at the end of long runs */
 };
@@ -36,6 +36,7 @@ struct tail_summary {
 #define TAIL_SUMMARY_START ((struct tail_summary){ .cover90 = 1, .cover99 = 1 })
 
 void tail_report_truth(const struct tail_truth *truth, const char *video);
+/* summary: NULL where the rung is not to be part of it. */
 void tail_report_rung(const struct tail_results *results, struct tail_summary *summary);
 void tail_report_summary(const struct tail_summary *summary);
 

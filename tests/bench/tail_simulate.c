@@ -1,6 +1,6 @@
 /* tail_simulate: see the header. What probes.c does with sockets around it is done here frame by frame: a
- * probe is drawn when there is none under way, and its slices go as the budget allows, a few behind each
- * frame. */
+ * probe is drawn when there is none under way, and its slices go at the budget's pace, one behind a frame at
+ * most. */
 #include "tail_simulate.h"
 
 #include "../../edge-agent/probe_budget.h"
@@ -8,8 +8,6 @@
 
 /* What the agent expects of its first probe (edge-agent/probes.c). */
 #define FIRST_BYTES_PER_PIXEL 0.2
-/* On a link of 20 ms there and back, at 15 frames a second; at 10 it would be more. */
-#define SLICES_PER_FRAME 3u
 #define START_UNIX_US 1767225600000000u /* of 2026 */
 #define WINDOW_SECONDS UINT32_MAX       /* it ends by number */
 #define SEED_OF_PHASE 0x7461696cu       /* another sequence than the budget's */
@@ -30,6 +28,7 @@ struct run {
     size_t frame;
     double relative, uncertainty_rank;
     uint32_t left, wire_bytes;
+    double pace_s; /* when the next slice may go */
 };
 
 static size_t collect_classes(const struct scores *scores, size_t frame,
@@ -71,15 +70,15 @@ static void spend(struct run *run, uint32_t bytes)
 }
 
 /* True when the probe has gone whole. */
-static bool send_slices(struct run *run)
+static bool send_slice(struct run *run)
 {
-    for (uint32_t i = 0; i < SLICES_PER_FRAME && run->left > 0; i++) {
-        uint32_t bytes = run->left < TAIL_SLICE_BYTES ? run->left : TAIL_SLICE_BYTES;
-        if (!probe_budget_allows(&run->budget, bytes))
-            return false;
-        run->left -= bytes;
-        spend(run, bytes + TAIL_SLICE_HEADER_BYTES);
-    }
+    uint32_t bytes = run->left < TAIL_SLICE_BYTES ? run->left : TAIL_SLICE_BYTES;
+    double now_s = (double)run->frames / run->stream->rung->truth->fps;
+    if (now_s < run->pace_s || !probe_budget_allows(&run->budget, bytes))
+        return false;
+    run->left -= bytes;
+    spend(run, bytes + TAIL_SLICE_HEADER_BYTES);
+    run->pace_s = now_s + probe_budget_pace_s(&run->budget, bytes + TAIL_SLICE_HEADER_BYTES);
     return run->left == 0;
 }
 
@@ -95,6 +94,7 @@ static void begin_probe(struct run *run, size_t frame, double relative)
                       : uncertainty_ranks_of(&run->ranks, (float)stream->rung->uncertainty[frame]);
     run->left = truth->probe_bytes[stream->quality][frame % truth->count];
     run->wire_bytes = 0;
+    run->pace_s = 0;
     spend(run, TAIL_START_BYTES);
 }
 
@@ -106,7 +106,7 @@ static int step(struct run *run, size_t frame, bool *ended, struct error *err)
     run->frames++;
     run->live_bytes += rung->wire_bytes[frame];
     probe_budget_on_frame(&run->budget, rung->wire_bytes[frame], 1 / rung->truth->fps);
-    *ended = run->under_way && send_slices(run);
+    *ended = run->under_way && send_slice(run);
     uncertainty_ranks_add(&run->ranks, (float)rung->uncertainty[frame]);
     if (run->stream->uncertain)
         relative = probe_budget_relative(&run->budget, rung->uncertainty[frame]);

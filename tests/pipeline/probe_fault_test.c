@@ -2,7 +2,7 @@
  * devices. Whatever is wrong with a probe is counted by its reason and, where the agent has to stop sending,
  * told by a receipt; every frame of the stream is answered as before, the next good probe is scored, and a
  * second stream, an edge-agent with probes of its own, notices nothing. Also sessions that end in the middle
- * of a probe, and workers that are killed while the golden model is at work. */
+ * of a probe, workers that are killed while the golden model is at work, and a golden model that cannot be compared with. */
 #include "probe_rig.h"
 
 #include "base/clock.h"
@@ -71,7 +71,7 @@ static const char *const only_slow[] = { "pool.devices.0.kind=simulated",
 
 static void start(struct bench *bench, const char *const *devices, const char *more)
 {
-    const char *sets[16];
+    const char *sets[24];
     char address[64], credits[32], message[64];
     size_t count = 0;
     snprintf(address, sizeof address, "http.address=127.0.0.1:%u", bench->port);
@@ -561,6 +561,34 @@ static void a_key_is_held_to_its_bitrate(void **state)
     process_stop_well(&bench->server);
 }
 
+/* A detector's boxes cannot be held against a segmenter's areas; the stream does not mind. */
+static void a_golden_model_of_another_kind_tells_nothing(void **state)
+{
+    static const char *const models[] = { "pool.devices.0.kind=cpu",
+                                          "pool.devices.0.threads=1",
+                                          "pool.devices.1.kind=cpu",
+                                          "pool.devices.1.threads=1",
+                                          "models.0.name=street_det",
+                                          "models.0.folder=models/street_det",
+                                          "models.0.golden=areas",
+                                          "models.1.name=areas",
+                                          "models.1.folder=models/camvid_segment",
+                                          NULL };
+    struct bench *bench = *state;
+    start(bench, models, "report_ms=10000");
+    join(bench);
+    for (unsigned i = 0; i < 2; i++) {
+        stream_on(bench);
+        send_good_probe(bench);
+        expect_ended(bench, "no_comparison", i + 1);
+    }
+    assert_true(ended_any(bench) == 2);
+    stream_on(bench);
+    client_close(&bench->client);
+    process_stop_well(&bench->server);
+    expect_all_answered(bench);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -572,6 +600,7 @@ int main(void)
         TEST(another_worker_takes_a_killed_ones_probe),
         TEST(a_probe_that_two_workers_were_lost_over_is_given_up),
         TEST(a_key_is_held_to_its_bitrate),
+        TEST(a_golden_model_of_another_kind_tells_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 
 /* A generated clip over the link. */
 struct link_plan {
-    uint32_t link_kbps; /* of the uplink, by the bits of IP packets */
+    uint32_t link_kbps;   /* of the uplink, by the bits of IP packets */
     uint32_t burst_bytes; /* that it lets through at once (probe_line.h); 0: a serial line */
     uint32_t live_kbps;   /* of the rung */
     uint32_t width, height, fps, seconds;

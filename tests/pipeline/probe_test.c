@@ -73,7 +73,7 @@ static void write_plan(const struct pair *pair, const struct plan *plan)
         "keys: { folder: %s/keys }\n"
         "answers: { path: %s/agent.jsonl }\n"
         "http: { address: '127.0.0.1:%u' }\n"
-        "probes: { share: %g, uplink_kbps: 1000000 }\n" /* no slice waits for the pace of frames */
+        "probes: { share: %g }\n"
         "cameras:\n"
         "  - name: cam\n"
         "    source: { %s }\n"

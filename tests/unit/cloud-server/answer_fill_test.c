@@ -39,7 +39,9 @@ static void free_frame(struct frame *frame)
 static void test_areas_with_and_without_masks(void **state)
 {
     (void)state;
-    struct answer_origin origin = { .session = 3, .stream = "gate", .model = "m", .class_name = class_name };
+    struct answer_origin origin = {
+        .session = 3, .stream = "gate", .model = "m", .class_name = class_name
+    };
     struct frame *frame = make_frame();
     frame->analysis.area_count = 2;
     frame->analysis.areas[0] = (struct analysis_area){ 0, 0.75f, 0, 3 };

@@ -1,6 +1,7 @@
 /* `cloud-server model` through the command line's own parser: exit status and what is printed. */
 #include "analyse/model.h"
 #include "card_text.h"
+#include "command_run.h"
 #include "graph/compose.h"
 #include "onnx/write.h"
 #include "ops/op.h"
@@ -14,8 +15,6 @@
 #include <cmocka.h>
 
 #define SHIPPED "models/street_det"
-#define OUTPUT_BYTES 65536u
-#define ARGUMENTS_MAX 8
 
 static const struct cli_command commands[] = {
     { "model", MODEL_COMMAND_ARGUMENTS, "", model_command_more, model_command_flags, model_command },
@@ -23,43 +22,15 @@ static const struct cli_command commands[] = {
 };
 
 static char folder[] = "/tmp/model_command_test_XXXXXX";
-static char output[OUTPUT_BYTES]; /* standard output and error of the last run */
 
 /* Arguments up to NULL; gives the exit status. */
 static int run(const char *first, ...)
 {
-    char *argv[ARGUMENTS_MAX + 2] = { "cloud-server", "model" };
-    int argc = 2;
-    va_list arguments;
-    va_start(arguments, first);
-    for (const char *a = first; a && argc < ARGUMENTS_MAX + 2; a = va_arg(arguments, const char *))
-        argv[argc++] = (char *)a;
-    va_end(arguments);
-
-    FILE *file = tmpfile();
-    assert_non_null(file);
-    fflush(stdout);
-    fflush(stderr);
-    int saved_out = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO);
-    dup2(fileno(file), STDOUT_FILENO);
-    dup2(fileno(file), STDERR_FILENO);
-    int status = cli_main("cloud-server", "", commands, argc, argv);
-    fflush(stdout);
-    fflush(stderr);
-    dup2(saved_out, STDOUT_FILENO);
-    dup2(saved_err, STDERR_FILENO);
-    close(saved_out);
-    close(saved_err);
-    rewind(file);
-    output[fread(output, 1, sizeof output - 1, file)] = '\0';
-    fclose(file);
+    va_list more;
+    va_start(more, first);
+    int status = command_run(commands, "model", first, more);
+    va_end(more);
     return status;
-}
-
-static void assert_says(const char *text)
-{
-    if (!strstr(output, text))
-        fail_msg("\"%s\" is not in:\n%s", text, output);
 }
 
 static int make_folder(void **state)
@@ -111,7 +82,7 @@ static void test_check(void **state)
     assert_says("output f32 1x4032x11");
     assert_says("ok    sample  sample.jpg");
     assert_says("street_det can serve");
-    assert_null(strstr(output, "FAIL"));
+    assert_null(strstr(command_output, "FAIL"));
 
     assert_int_equal(run("check", folder, NULL), 1);
     assert_says("FAIL  card");
@@ -150,7 +121,7 @@ static void test_show_file(void **state)
     assert_says("input images f32 1x3x384x512\noutput output f32 1x4032x11\n");
     assert_says("of peak");
     assert_says(" f32 ");
-    assert_null(strstr(output, " bf16 "));
+    assert_null(strstr(command_output, " bf16 "));
     assert_int_equal(run("show", SHIPPED "/street_det.onnx", "--shape", "1x3x64x64", "--runs", "1",
                          "--threads", "1", NULL),
                      0);
@@ -246,7 +217,7 @@ static void test_networks(void **state)
     assert_says("/x9.onnx: of a picture of 256x192 it makes none that is 1 to 8 times");
     assert_says("ok    restore x2.onnx: ");
     assert_says("cloud-server model check: /tmp/");
-    assert_null(strstr(output, "can serve"));
+    assert_null(strstr(command_output, "can serve"));
     for (int i = 0; i < COUNT; i++)
         unlink(paths[i]);
     rmdir(inner);

@@ -133,7 +133,7 @@ static void test_gap_must_be_wide_enough(void **state)
     assert_int_equal(choose(one, 1, &next, 1020), 0);
     assert_int_equal(again_ms, 0);
     assert_int_equal(choose(one, 1, &next, 1021), CHOOSE_NONE);
-    assert_int_equal(again_ms, 2000);                                 /* if the stream has ended */
+    assert_int_equal(again_ms, 2000);                           /* if the stream has ended */
     assert_int_equal(choose(one, 1, &next, 1300), CHOOSE_NONE); /* overdue */
     next = look_at_one(1000, 80, again_ms);
     assert_int_equal(choose(one, 1, &next, again_ms), 0);

@@ -55,7 +55,7 @@ static void test_boxes_on_the_cameras_pixels(void **state)
     clear();
     add_box(&answer_analysis, 0, 10, 10, 20, 0.9f);
     add_box(&answer_analysis, 1, 60, 60, 10, 0.8f);
-    add_box(&answer_analysis, 0, 90, 40, 0, 0.7f); /* nothing of it is in the picture */
+    add_box(&answer_analysis, 0, 90, 40, 0, 0.7f);  /* nothing of it is in the picture */
     add_box(&golden_analysis, 0, 44, 36, 80, 0.9f); /* a pixel of the small picture off */
     add_box(&golden_analysis, 2, 400, 300, 20, 0.5f);
     compare(NULL);
@@ -162,8 +162,9 @@ static void test_areas_against_a_plain_count(void **state)
 static void refuse(const char *text)
 {
     struct error err;
-    assert_int_equal(probe_score(&quarter, &whole, CAMERA_WIDTH, CAMERA_HEIGHT, NULL, CLASSES, &score, &err),
-                     -ERROR_UNSUPPORTED);
+    assert_int_equal(
+        probe_score(&quarter, &whole, CAMERA_WIDTH, CAMERA_HEIGHT, NULL, CLASSES, &score, &err),
+        -ERROR_UNSUPPORTED);
     assert_non_null(strstr(err.text, text));
 }
 

@@ -3,6 +3,7 @@
  * told with file and line and harm no other; plots hold the points that windows give. */
 #include "base/clock.h"
 #include "base/file.h"
+#include "command_run.h"
 #include "control/probe_sample.h"
 #include "control/tail_command.h"
 #include "control/tail_figures.h"
@@ -15,8 +16,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define OUTPUT_BYTES 65536u
-#define ARGUMENTS_MAX 8
 #define START_US 1795262400000000u /* 2026-11-21T12:00:00Z */
 #define S 1000000u
 
@@ -27,44 +26,16 @@ static const struct cli_command commands[] = {
 
 static char folder[] = "/tmp/tail_command_test_XXXXXX";
 static char first[64], second[64], plots[64], tail_plot[128], bitrate_plot[128];
-static char output[OUTPUT_BYTES]; /* standard output and error of the last run */
-static struct text lines;         /* to be written */
+static struct text lines; /* to be written */
 
 /* Arguments up to NULL; gives the exit status. */
 static int run(const char *argument, ...)
 {
-    char *argv[ARGUMENTS_MAX + 2] = { "cloud-server", "tail" };
-    int argc = 2;
-    va_list arguments;
-    va_start(arguments, argument);
-    for (const char *a = argument; a && argc < ARGUMENTS_MAX + 2; a = va_arg(arguments, const char *))
-        argv[argc++] = (char *)a;
-    va_end(arguments);
-
-    FILE *file = tmpfile();
-    assert_non_null(file);
-    fflush(stdout);
-    fflush(stderr);
-    int saved_out = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO);
-    dup2(fileno(file), STDOUT_FILENO);
-    dup2(fileno(file), STDERR_FILENO);
-    int status = cli_main("cloud-server", "", commands, argc, argv);
-    fflush(stdout);
-    fflush(stderr);
-    dup2(saved_out, STDOUT_FILENO);
-    dup2(saved_err, STDERR_FILENO);
-    close(saved_out);
-    close(saved_err);
-    rewind(file);
-    output[fread(output, 1, sizeof output - 1, file)] = '\0';
-    fclose(file);
+    va_list more;
+    va_start(more, argument);
+    int status = command_run(commands, "tail", argument, more);
+    va_end(more);
     return status;
-}
-
-static void assert_says(const char *text)
-{
-    if (!strstr(output, text))
-        fail_msg("\"%s\" is not in:\n%s", text, output);
 }
 
 static int make_folder(void **state)
@@ -159,9 +130,12 @@ static void assert_figures(unsigned from, unsigned to)
     char expected[64];
     for (unsigned at = from; at < to; at++) {
         struct probe_sample probe = probe_at(at, "");
-        samples[at - from] =
-            (struct tail_sample){ probe.capture_unix_us, probe.accuracy, 1 / probe.probability,
-                                  at % 10 == 9 ? &missed : &found, 1, 0 };
+        samples[at - from] = (struct tail_sample){ probe.capture_unix_us,
+                                                   probe.accuracy,
+                                                   1 / probe.probability,
+                                                   at % 10 == 9 ? &missed : &found,
+                                                   1,
+                                                   0 };
     }
     assert_int_equal(tail_figures_make(&figures, SCORE_BOXES, samples, to - from, scratch, NULL), 0);
     for (int f = 0; f < TAIL_FIGURE_COUNT; f++) {
@@ -281,7 +255,7 @@ static void what_cannot_be_read_is_an_error(void **state)
     save_lines(first);
     assert_int_equal(run(first, NULL), 1);
     assert_says("first: no line of an answer or a probe is in it\n");
-    assert_null(strstr(output, "streams="));
+    assert_null(strstr(command_output, "streams="));
     assert_int_equal(run("/nowhere", NULL), 1);
     assert_says("cloud-server tail: /nowhere: cannot open it: No such file");
     assert_int_equal(run(folder, NULL), 1);
@@ -303,7 +277,7 @@ static const char *read_plot(const char *path)
     static struct text svg;
     text_finish(&svg);
     if (file_read_text(path, 1 << 20, &svg, NULL) < 0)
-        fail_msg("no %s; output:\n%s", path, output);
+        fail_msg("no %s; output:\n%s", path, command_output);
     return svg.data;
 }
 

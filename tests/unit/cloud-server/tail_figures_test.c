@@ -345,7 +345,7 @@ struct scenario {
 };
 
 #define FRAMES_MAX 20000u
-#define SETS 8u   /* of frames */
+#define SETS 8u    /* of frames */
 #define DRAWS 100u /* of probes from each */
 #define HELD_MIN 0.93
 

@@ -1,7 +1,7 @@
 /* probe_budget: over hours of frames the share is kept to and used, whatever a probe needs and however frames
  * differ; each frame is drawn as often as any other, or in proportion to its relative chance, so that weights
  * make a mean right; what is unused is used where that is allowed; nothing is drawn without a budget, and
- * what was saved while nothing could be sent is bounded. */
+ * what was saved while nothing could be sent is bounded; pieces go at the pace of what is saved. */
 #include "probe_budget.h"
 #include <math.h>
 #include <setjmp.h>
@@ -26,19 +26,24 @@ struct totals {
     uint64_t probes;
 };
 
-/* Frames pass; a probe is sent in pieces as soon as the budget allows each, and until then there is none
- * other. */
-static struct totals stream(struct probe_budget *budget, uint64_t frames, double kbps, double first_need)
+/* Frames pass; a probe is sent in pieces as soon as the budget and its pace allow each, and until then there is
+ * none other. */
+static struct totals stream(struct probe_budget *budget, uint64_t frames, double kbps,
+                            double first_need)
 {
     struct totals totals = { 0 };
-    double left = 0, need = first_need;
+    double left = 0, need = first_need, pace_s = 0;
     for (uint64_t f = 0; f < frames; f++) {
         double bytes = frame_bytes(f, kbps);
         probe_budget_on_frame(budget, bytes, 1 / FPS);
         totals.live += bytes;
-        for (; left > 0 && probe_budget_allows(budget, fmin(left, 1100)); left -= fmin(left, 1100)) {
-            probe_budget_spend(budget, fmin(left, 1100));
-            totals.probe += fmin(left, 1100);
+        for (double piece = fmin(left, 1100);
+             piece > 0 && pace_s < (double)(f + 1) / FPS && probe_budget_allows(budget, piece);
+             piece = fmin(left, 1100)) {
+            probe_budget_spend(budget, piece);
+            totals.probe += piece;
+            left -= piece;
+            pace_s = fmax(pace_s, (double)f / FPS) + probe_budget_pace_s(budget, piece);
         }
         if (left <= 0 && probe_budget_draw(budget, 1)) {
             left = need;
@@ -56,7 +61,9 @@ static void test_the_share_is_kept_and_used(void **state)
     const struct {
         double share, kbps, need, guess;
     } cases[] = {
-        { 0.03, 108, 30000, 34000 }, { 0.03, 1000, 150000, 40000 }, { 0.1, 30, 12000, 90000 },
+        { 0.03, 108, 30000, 34000 },
+        { 0.03, 1000, 150000, 40000 },
+        { 0.1, 30, 12000, 90000 },
         { 0.5, 300, 50000, 50000 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -175,9 +182,25 @@ static void test_nothing_without_a_budget_and_not_too_much_after_a_rest(void **s
     assert_true(budget.saved_bytes <= 40000);
 }
 
+/* 1,000 bytes ten times a second save 250 bytes each at a share of a fifth: twice as much may be
+ * spent. */
+static void test_the_pace_is_twice_what_is_saved(void **state)
+{
+    (void)state;
+    const struct probe_budget_config config = { .share = 0.2 };
+    struct probe_budget budget;
+    probe_budget_init(&budget, &config, 1000, 1);
+    assert_true(probe_budget_pace_s(&budget, 1000) == 60);
+    for (unsigned f = 0; f < 100; f++)
+        probe_budget_on_frame(&budget, 1000, 0.1);
+    assert_true(fabs(probe_budget_pace_s(&budget, 1000) - 0.2) < 1e-9);
+    assert_true(fabs(probe_budget_pace_s(&budget, 100) - 0.02) < 1e-9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_pace_is_twice_what_is_saved),
         cmocka_unit_test(test_the_share_is_kept_and_used),
         cmocka_unit_test(test_the_share_is_kept_at_any_time),
         cmocka_unit_test(test_what_is_unused_is_used),
