@@ -137,29 +137,30 @@ static double pull_of(const struct ratios *ratios, const struct tail_sample *sam
 /* Squares of the samples' weighted pulls, less what groups take off. */
 static double spread_of_pulls(const struct ratios *ratios, double added)
 {
-    double all = 0, weights[TAIL_GROUPS_MAX] = { 0 }, means[TAIL_GROUPS_MAX] = { 0 }, mean = 0;
-    double squares = 0, around = 0, within[TAIL_GROUPS_MAX] = { 0 }, left = 0;
-    double count = (double)ratios->count, counts[TAIL_GROUPS_MAX] = { 0 };
+    struct {
+        double count, weight, sum; /* of pulls */
+    } all = { 0 }, groups[TAIL_GROUPS_MAX] = { 0 };
+    double squares = 0, around = 0, within = 0; /* around the mean of all, of their groups */
     struct tail_rank *ranks = ratios->ranks;
     for (size_t s = 0; s < ratios->count; s++) {
         uint32_t g = ranks[s].group;
         ranks[s].pull = pull_of(ratios, ranks[s].sample, added);
-        all += ranks[s].weight;
-        weights[g] += ranks[s].weight;
-        mean += ranks[s].weight * ranks[s].pull;
-        means[g] += ranks[s].weight * ranks[s].pull;
-        counts[g]++;
+        groups[g].count++;
+        groups[g].weight += ranks[s].weight;
+        groups[g].sum += ranks[s].weight * ranks[s].pull;
+        all.count++;
+        all.weight += ranks[s].weight;
+        all.sum += ranks[s].weight * ranks[s].pull;
     }
     for (size_t s = 0; s < ratios->count; s++) {
         uint32_t g = ranks[s].group;
-        double square = ranks[s].weight * ranks[s].weight, pull = ranks[s].pull;
-        squares += square * pull * pull;
-        around += square * (pull - mean / all) * (pull - mean / all);
-        within[g] += square * (pull - means[g] / weights[g]) * (pull - means[g] / weights[g]);
+        double weight = ranks[s].weight, pull = ranks[s].pull;
+        double off = pull - all.sum / all.weight, off_group = pull - groups[g].sum / groups[g].weight;
+        squares += weight * weight * pull * pull;
+        around += weight * weight * off * off * all.count / (all.count - 1);
+        within += weight * weight * off_group * off_group * groups[g].count / (groups[g].count - 1);
     }
-    for (size_t g = 0; g < TAIL_GROUPS_MAX && counts[g] > 1; g++)
-        left += within[g] * counts[g] / (counts[g] - 1);
-    return around > 0 ? squares * left * (count - 1) / count / around : squares;
+    return around > 0 ? squares * within / around : squares;
 }
 
 static double bound(const struct ratios *ratios, bool high)

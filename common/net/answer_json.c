@@ -110,6 +110,8 @@ void answer_write_json(struct text *text, const Runespoor__Answer *answer, const
         json_str(text, "restored", answer->restored);
     json_u64(text, "width", answer->width);
     json_u64(text, "height", answer->height);
+    if (answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK && answer->model[0])
+        json_f64(text, "uncertainty", (double)answer->uncertainty, 4);
     write_objects(text, answer);
     if (answer->n_areas > 0)
         write_areas(text, answer);
