@@ -48,6 +48,8 @@ static void meet_answer(struct answers_met *met, struct json_object *line)
 {
     if (strcmp(text_of(line, "status"), "ok") != 0)
         return;
+    double uncertainty = json_object_get_double(member(line, "uncertainty", json_type_double));
+    assert_true(uncertainty >= 0 && uncertainty <= 1);
     assert_true(met->count < FRAMES_MAX);
     met->frame[met->count] = number_of(line, "frame");
     snprintf(met->capture[met->count++], sizeof met->capture[0], "%s", text_of(line, "capture"));
