@@ -190,7 +190,7 @@ int probe_report_add(struct probe_report *report, const struct probe_item *item,
                          report->class_count, &report->score, err);
     if (rc == 0)
         rc = tails_of(spec->rooms->tails, spec->origin->stream, &series, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     fill_setting(report, item, &setting);
     const struct tail_sample sample = {

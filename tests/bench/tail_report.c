@@ -210,12 +210,12 @@ static void sum_up(const struct tail_results *results, const struct exact *exact
             cover90 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS, TAIL_TAIL90,
                              exact->tail90)
                            .cover /
-                       (TAIL_PRODUCT_WAYS * PRINTED);
+                       ((double)TAIL_PRODUCT_WAYS * PRINTED);
             if (printed[i] >= CHECK_300)
                 cover99 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS,
                                  TAIL_TAIL99, exact->tail99)
                                .cover /
-                           (TAIL_PRODUCT_WAYS * 2);
+                           (2.0 * TAIL_PRODUCT_WAYS);
         }
     }
     summary->rungs++;
