@@ -204,13 +204,14 @@ static double bits_share(const struct tail_results *results)
 static void sum_up(const struct tail_results *results, const struct exact *exact,
                    struct tail_summary *summary)
 {
+    const size_t looks = TAIL_PRODUCT_WAYS * PRINTED;
     double cover90 = 0, cover99 = 0;
     for (int way = 0; way < TAIL_PRODUCT_WAYS; way++) {
         for (size_t i = 0; i < PRINTED; i++) {
             cover90 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS, TAIL_TAIL90,
                              exact->tail90)
                            .cover /
-                       ((double)TAIL_PRODUCT_WAYS * PRINTED);
+                       (double)looks;
             if (printed[i] >= CHECK_300)
                 cover99 += judge(results, (enum tail_way)way, printed[i], TAIL_LONG_RUNS,
                                  TAIL_TAIL99, exact->tail99)
