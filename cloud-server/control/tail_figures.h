@@ -57,7 +57,8 @@
  * is 0.
  *
  * tail_figures_test draws probes from frames and counts how often the truth is held: for weights up to
- * 1:10, related to accuracy or not, with groups and without, 94 % and more. Weights of 1:100 are too much for a few dozen. */
+ * 1:10, related to accuracy or not, with groups and without, 94 % and more. Weights of 1:100 are too much for
+ * a few dozen. */
 #ifndef RUNESPOOR_CONTROL_TAIL_FIGURES_H
 #define RUNESPOOR_CONTROL_TAIL_FIGURES_H
 
@@ -116,7 +117,7 @@ struct tail_figures {
     struct tail_figure figure[TAIL_FIGURE_COUNT];
 };
 
-/* Room to work in, one for each sample: tail_figures.c. */
+/* Room to work in, one for each sample (tail_parts.h). */
 struct tail_rank {
     const struct tail_sample *sample;
     uint32_t group;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #define GROUP_PROBES 10u /* at least in a group */
-#define GROUP_SHARE_MIN \
-    1e-6               /* of all frames; no more than a guard against ranks that are all the same */
-#define GUARD_SHARES 5 /* the added frame's weight: from this many times the share of a tail */
+/* Of all frames; no more than a guard against ranks that are all the same. */
+#define GROUP_SHARE_MIN 1e-6
+#define GUARD_SHARES 5   /* the added frame's weight: from this many times the share of a tail */
 #define GUARD_PROBES 10u /* and from no fewer */
 
 static int compare_uncertainties(const void *left, const void *right)

@@ -32,11 +32,15 @@ struct sides {
     double spreads[TAIL_GROUPS_MAX], spread; /* of groups, and their sum */
 };
 
-/* Squares of how far samples draw the share below away from its mean. */
+/* Squares of how far samples draw the share below away from mean. */
+static double squares_around(double mean, struct weights below, struct weights above)
+{
+    return (1 - mean) * (1 - mean) * below.squares + mean * mean * above.squares;
+}
+
 static double spread_of(struct weights below, struct weights above)
 {
-    double mean = below.sum / (below.sum + above.sum);
-    return (1 - mean) * (1 - mean) * below.squares + mean * mean * above.squares;
+    return squares_around(below.sum / (below.sum + above.sum), below, above);
 }
 
 static void spread_group(struct sides *sides, uint32_t g)
@@ -85,8 +89,7 @@ static double chance_below(const struct sides *sides, double guard, bool guard_b
     if (below <= 0)
         return 1;
     double guard_pull = (guard_below ? 1 - mean : mean) * guard;
-    double squares =
-        (1 - mean) * (1 - mean) * sides->below.squares + mean * mean * sides->above.squares;
+    double squares = squares_around(mean, sides->below, sides->above);
     double variance = (guard_pull * guard_pull + squares * spread_left(sides)) / (all * all);
     return beta_below(mean, mean * (1 - mean) / variance, share);
 }
