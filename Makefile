@@ -13,6 +13,7 @@ include mk/flags.mk
 include mk/packages.mk
 include mk/build.mk
 include mk/lab.mk
+include mk/cuda.mk
 include mk/test.mk
 include mk/lint.mk
 include mk/sanitize.mk

@@ -3,19 +3,37 @@
 #include "device.h"
 #include "cpu/cpu.h"
 #include <assert.h>
+#include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BIND_ALIGNMENT_BYTES 64u
 #define KIND_BYTES_MAX 16u
 
-static const struct device_class *const classes[] = { &cpu_class };
+#define CLASSES_MAX 4u
+#define PATH_BYTES 4096
 
-static const char *const precision_words[] = {
-    [PRECISION_F32] = "f32",
-    [PRECISION_BF16] = "bf16",
-    [PRECISION_BF16X3] = "bf16x3",
+/* Back ends that are loaded when they are asked for. */
+static const struct {
+    const char *kind, *file, *symbol;
+} loadable[] = {
+    { "cuda", "kernels-cuda.so", "cuda_class" },
 };
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the two below */
+static const struct device_class *classes[CLASSES_MAX] = { &cpu_class };
+static size_t class_count = 1;
+
+static const char *const precision_words[] = {
+    [PRECISION_F32] = "f32",   [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3",
+    [PRECISION_TF32] = "tf32", [PRECISION_F16] = "f16",
+};
+
+static const struct device_class *find_class(const char *kind, size_t kind_bytes);
+static int load_class(const char *kind, size_t kind_bytes, const struct device_class **class,
+                      struct error *err);
+static void *load_file(const char *file);
 static int bind(struct plan *plan, struct tensor *tensor, const char *name, void *data,
                 struct error *err);
 
@@ -24,17 +42,92 @@ int device_open(struct device **device, const char *spec, struct error *err)
     assert(device && spec);
     size_t kind_bytes = strcspn(spec, ":");
     const char *arguments = spec[kind_bytes] ? spec + kind_bytes + 1 : spec + kind_bytes;
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strlen(classes[i]->kind) == kind_bytes && memcmp(classes[i]->kind, spec, kind_bytes) == 0)
-            return classes[i]->open(device, arguments, err);
+    const struct device_class *class = find_class(spec, kind_bytes);
+    int rc = class ? 0 : load_class(spec, kind_bytes, &class, err);
+    return rc ? rc : class->open(device, arguments, err);
+}
+
+void device_add_class(const struct device_class *class)
+{
+    pthread_mutex_lock(&lock);
+    bool known = false;
+    for (size_t i = 0; i < class_count; i++)
+        known = known || strcmp(classes[i]->kind, class->kind) == 0;
+    assert(known || class_count < CLASSES_MAX);
+    if (!known)
+        classes[class_count++] = class;
+    pthread_mutex_unlock(&lock);
+}
+
+static const struct device_class *find_class(const char *kind, size_t kind_bytes)
+{
+    const struct device_class *found = NULL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < class_count; i++)
+        if (strlen(classes[i]->kind) == kind_bytes && memcmp(classes[i]->kind, kind, kind_bytes) == 0)
+            found = classes[i];
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static int load_class(const char *kind, size_t kind_bytes, const struct device_class **class,
+                      struct error *err)
+{
+    for (size_t i = 0; i < sizeof loadable / sizeof *loadable; i++) {
+        if (strlen(loadable[i].kind) != kind_bytes || memcmp(loadable[i].kind, kind, kind_bytes) != 0)
+            continue;
+        void *object = load_file(loadable[i].file); /* stays until the process ends */
+        if (!object)
+            return error_set(
+                err, ERROR_UNSUPPORTED, loadable[i].kind,
+                "cannot load %s: %s; it is built by 'make cuda', and needs cuDNN 9 and "
+                "cuBLASLt where the loader finds them",
+                loadable[i].file, dlerror());
+        *class = dlsym(object, loadable[i].symbol);
+        if (!*class)
+            return error_set(err, ERROR_UNSUPPORTED, loadable[i].kind,
+                             "%s is not one of ours: no %s", loadable[i].file, loadable[i].symbol);
+        device_add_class(*class);
+        return 0;
+    }
     return error_set(err, ERROR_CONFIG, "device",
-                     "'%.*s' is not a kind of device here; there is: cpu",
-                     kind_bytes < KIND_BYTES_MAX ? (int)kind_bytes : (int)KIND_BYTES_MAX, spec);
+                     "'%.*s' is not a kind of device here; there are: cpu, cuda",
+                     kind_bytes < KIND_BYTES_MAX ? (int)kind_bytes : (int)KIND_BYTES_MAX, kind);
+}
+
+/* Beside the program, in ../lib/runespoor from there, or where the loader looks; dlerror() says what
+ * was wrong with the last of those that are there. */
+static void *load_file(const char *file)
+{
+    static const char *const folders[] = { "", "../lib/", "../lib/runespoor/" };
+    char path[PATH_BYTES];
+    ssize_t bytes = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[bytes < 0 ? 0 : bytes] = '\0';
+    char *name = strrchr(path, '/');
+    for (size_t i = 0; name && i < sizeof folders / sizeof *folders; i++) {
+        size_t room = sizeof path - (size_t)(name + 1 - path);
+        if ((size_t)snprintf(name + 1, room, "%s%s", folders[i], file) < room &&
+            access(path, R_OK) == 0)
+            return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    }
+    return dlopen(file, RTLD_NOW | RTLD_LOCAL);
 }
 
 void device_get_info(const struct device *device, struct device_info *info)
 {
     device->class->get_info(device, info);
+}
+
+bool device_has(const struct device *device, enum precision precision)
+{
+    struct device_info info;
+    device_get_info(device, &info);
+    const bool has[] = {
+        [PRECISION_F32] = true,           [PRECISION_BF16] = info.bf16,
+        [PRECISION_BF16X3] = info.bf16x3, [PRECISION_TF32] = info.tf32,
+        [PRECISION_F16] = info.f16,
+    };
+    return has[precision];
 }
 
 void device_close(struct device **device)
@@ -117,6 +210,18 @@ const char *plan_state_name(const struct plan *plan, size_t index)
     return plan->state_names[index];
 }
 
+int plan_get_states(struct plan *plan, struct error *err)
+{
+    const struct device_class *class = plan->device->class;
+    return class->get_states ? class->get_states(plan, err) : 0;
+}
+
+int plan_set_states(struct plan *plan, struct error *err)
+{
+    const struct device_class *class = plan->device->class;
+    return class->set_states ? class->set_states(plan, err) : 0;
+}
+
 int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err)
 {
     assert(index < plan->input_count);
@@ -161,6 +266,11 @@ uint64_t plan_flop(const struct plan *plan)
 int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err)
 {
     return plan->device->class->print(plan, runs, out, err);
+}
+
+const char *plan_step(const struct plan *plan, size_t index)
+{
+    return plan->device->class->step(plan, index);
 }
 
 void plan_free(struct plan **plan)

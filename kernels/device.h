@@ -11,30 +11,35 @@ enum precision {
     PRECISION_BF16,   /* activations and operands in bf16, sums and what learns in f32 */
     PRECISION_BF16X3, /* f32 on bf16 matrix units: operands of convolutions and matrix products as
                          high and low parts of bf16, three products instead of one. All else is f32 */
+    PRECISION_TF32,   /* f32, whose operands of convolutions and products a GPU rounds to 10 bits */
+    PRECISION_F16,    /* as bf16, with f16 in its place: for inference on GPUs */
 };
 
 struct device_info {
-    char kind[16]; /* "cpu" */
-    char name[96]; /* the processor's own name */
-    uint32_t threads;
-    bool bf16; /* has bf16 arithmetic */
+    char kind[16];                /* "cpu", "cuda" */
+    char name[96];                /* the processor's own name */
+    uint32_t threads;             /* of a GPU: its multiprocessors */
+    bool bf16, bf16x3, tf32, f16; /* precisions that it has besides f32 */
 };
 
 struct device;
 struct plan;
 
-/* "f32", "bf16" or "bf16x3". */
+/* "f32", "bf16", "bf16x3", "tf32" or "f16". */
 const char *precision_word(enum precision precision);
 bool precision_from_word(const char *word, enum precision *precision);
 
 struct plan_options {
-    enum precision precision;         /* without bf16 on the device, all but F32: -ERROR_UNSUPPORTED */
+    enum precision precision;         /* one that the device does not have: -ERROR_UNSUPPORTED */
     const struct shape *input_shapes; /* one per graph input, or NULL for those of the file */
 };
 
-/* spec: "cpu" or "cpu:threads=2". One thread uses a device and its plans at a time. */
+/* spec: "cpu", "cpu:threads=2", "cuda" or "cuda:1". Back ends besides cpu are shared objects: cuda is
+ * kernels-cuda.so, beside the program, in ../lib/runespoor from there, or where the loader finds it. One
+ * thread uses a device and its plans at a time. */
 int device_open(struct device **device, const char *spec, struct error *err);
 void device_get_info(const struct device *device, struct device_info *info);
+bool device_has(const struct device *device, enum precision precision);
 void device_close(struct device **device); /* after all its plans */
 
 /* The graph is only borrowed for the call (the plan works on its own copy). */
@@ -54,8 +59,10 @@ const char *plan_output_name(const struct plan *plan, size_t index);
 int plan_bind_input(struct plan *plan, size_t index, void *data, struct error *err);
 int plan_bind_output(struct plan *plan, size_t index, void *data, struct error *err);
 
-/* The graph's states, dense row-major in the plan's own memory. What is written to them between two
- * runs is what the next one reads. */
+/* The graph's states, dense row-major in the plan's own memory. What they hold is there after
+ * plan_get_states; what is written to them is what the next run reads after plan_set_states. */
+int plan_get_states(struct plan *plan, struct error *err);
+int plan_set_states(struct plan *plan, struct error *err);
 size_t plan_state_count(const struct plan *plan);
 const struct tensor *plan_state(const struct plan *plan, size_t index);
 const char *plan_state_name(const struct plan *plan, size_t index);
@@ -73,6 +80,9 @@ uint64_t plan_flop(const struct plan *plan);
  * to measure. */
 int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
 
+/* What the step of that index is done with ("jit:avx512_core", "cudnn"); NULL behind the last. */
+const char *plan_step(const struct plan *plan, size_t index);
+
 void plan_free(struct plan **plan);
 
 /* What a back end fills in; see kernels/cpu/cpu.c. arguments is what follows "kind:" ("" without). */
@@ -86,9 +96,17 @@ struct device_class {
     /* After data of inputs or outputs has changed. */
     int (*bind)(struct plan *plan, struct error *err);
     int (*run)(struct plan *plan, struct error *err);
+    /* NULL where states lie in the memory that the plan shows. */
+    int (*get_states)(struct plan *plan, struct error *err);
+    int (*set_states)(struct plan *plan, struct error *err);
+    const char *(*step)(const struct plan *plan, size_t index);
     int (*print)(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
     void (*plan_free)(struct plan *plan);
 };
+
+/* Adds a back end to those that device_open knows; before others open devices. A kind that is there
+ * already stays. */
+void device_add_class(const struct device_class *class);
 
 /* Common beginnings of every back end's structs; filled by open and compile. */
 struct device {

@@ -12,7 +12,7 @@ base_SRC = $(wildcard common/base/*.c)
 config_SRC = $(wildcard common/config/*.c)
 net_SRC = $(wildcard common/net/*.c) $(B)/gen/answer.pb-c.c $(B)/gen/stream.pb-c.c
 media_SRC = $(wildcard common/media/*.c)
-kernels_SRC = $(filter-out kernels/lab/%,$(wildcard kernels/*.c kernels/*/*.c)) $(B)/gen/onnx.pb-c.c
+kernels_SRC = $(filter-out kernels/lab/% kernels/cuda/%,$(wildcard kernels/*.c kernels/*/*.c)) $(B)/gen/onnx.pb-c.c
 edge-agent_SRC = $(filter-out %/main.c,$(wildcard edge-agent/*.c))
 cloud-server_SRC = $(filter-out %/main.c,$(wildcard cloud-server/*.c cloud-server/*/*.c))
 

@@ -2,9 +2,11 @@
 # one for oneDNN's convolutions, and one for the whole op table (kernels/lab/ops.h). `make test` runs
 # their checks.
 
-LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes chain convolution labels pad split taps winograd ops)
+LADDERS = $(patsubst %,$(B)/test/lab/%,broadcast bytes chain convolution labels pad split taps winograd ops cuda_ops)
 
-$(B)/test/lab/ops: $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/ops_*.c))
+OPS = $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/ops_*.c))
+
+$(B)/test/lab/ops: $(OPS) $(B)/obj/kernels/lab/device_cpu.o
 $(B)/test/lab/%: $(B)/obj/kernels/lab/%.o $(DOUBLES) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -152,9 +152,9 @@ static int open_parts(struct model *model, const char *folder, const enum precis
     int result = card_read(&model->card, folder, err);
     if (result < 0)
         return result;
-    struct device_info info;
-    device_get_info(model->device, &info);
-    model->precision = info.bf16 ? precisions[model->card->precision] : PRECISION_F32;
+    model->precision = precisions[model->card->precision];
+    if (!device_has(model->device, model->precision))
+        model->precision = PRECISION_F32;
     if (precision)
         model->precision = *precision;
     result = compile_graph(model, err);

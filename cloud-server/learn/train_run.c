@@ -191,15 +191,15 @@ static int set_schedule(struct train *train, struct error *err)
 
 static int open_device(struct train *train, struct error *err)
 {
-    struct device_info info;
     char spec[32] = "cpu";
     if (train->config->threads > 0)
         snprintf(spec, sizeof spec, "cpu:threads=%u", train->config->threads);
     int rc = device_open(&train->device, spec, err);
     if (rc < 0)
         return rc;
-    device_get_info(train->device, &info);
-    train->precision = info.bf16 ? (enum precision)train->config->precision : PRECISION_F32;
+    train->precision = (enum precision)train->config->precision;
+    if (!device_has(train->device, train->precision))
+        train->precision = PRECISION_F32;
     return 0;
 }
 

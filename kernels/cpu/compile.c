@@ -90,6 +90,9 @@ int cpu_compile(struct device *device, const struct graph *graph,
                 const struct plan_options *options, struct plan **plan, struct error *err)
 {
     struct cpu_device *cpu = (struct cpu_device *)device;
+    if (options->precision == PRECISION_TF32 || options->precision == PRECISION_F16)
+        return error_set(err, ERROR_UNSUPPORTED, "cpu", "there is no %s on a processor; use %s",
+                         precision_word(options->precision), cpu->bf16 ? "bf16 or f32" : "f32");
     if (options->precision != PRECISION_F32 && !cpu->bf16)
         return error_set(err, ERROR_UNSUPPORTED, "cpu",
                          "this processor has no bf16 arithmetic; use f32");

@@ -22,6 +22,7 @@ const struct device_class cpu_class = {
     .compile = cpu_compile,
     .bind = cpu_plan_bind,
     .run = cpu_plan_run,
+    .step = cpu_plan_step,
     .print = cpu_plan_print,
     .plan_free = cpu_plan_free,
 };
@@ -58,6 +59,7 @@ static void cpu_get_info(const struct device *device, struct device_info *info)
         .kind = "cpu",
         .threads = (uint32_t)cpu->threads,
         .bf16 = cpu->bf16,
+        .bf16x3 = cpu->bf16,
     };
     read_name(info->name, sizeof info->name);
 }

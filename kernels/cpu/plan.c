@@ -1,7 +1,7 @@
 /* plan: memory and running. The arena is laid out once: buffers that never live at the same time
  * share memory. */
 #include "cpu/plan.h"
-#include "base/clock.h"
+#include "tensor/arena.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <omp.h>
@@ -10,18 +10,10 @@
 
 #undef cpu_dnnl_error /* what only an analyser sees around the function below */
 
-struct span {
-    int buffer;
-    uint64_t bytes;
-};
-
 static int drop_unread_copies(struct cpu_plan *plan, struct error *err);
 static void free_step(struct cpu_step *step);
 static void extend_lives(struct cpu_plan *plan);
 static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err);
-static uint64_t place_buffer(struct cpu_plan *plan, struct span *placed, int placed_count,
-                             struct span wanted);
-static int by_size(const void *a, const void *b);
 static int allocate_externals(struct cpu_plan *plan, struct error *err);
 static int point_places(struct cpu_plan *plan, bool externals_only, struct error *err);
 static uint64_t round_up(uint64_t bytes);
@@ -90,6 +82,14 @@ int cpu_step_run(const struct cpu_device *device, const struct cpu_step *step, s
     dnnl_status_t status =
         dnnl_primitive_execute(step->primitive, device->stream, step->place_count, step->args);
     return status ? cpu_dnnl_error(err, status, step->op, step->name, "running it") : 0;
+}
+
+const char *cpu_plan_step(const struct plan *plan, size_t index)
+{
+    const struct cpu_plan *self = (const struct cpu_plan *)plan;
+    if (index >= (size_t)self->step_count)
+        return NULL;
+    return self->steps[index].implementation ? self->steps[index].implementation : "own";
 }
 
 void cpu_plan_free(struct plan *plan)
@@ -198,64 +198,30 @@ static void extend_lives(struct cpu_plan *plan)
         }
 }
 
-/* Largest first, each at the lowest offset where nothing that lives at the same time is in the way.
- * Not the optimum, which is hard to find, but close to it for the chains that networks are. */
 static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err)
 {
     size_t room = (size_t)plan->buffer_count + 1;
-    struct span *wanted = calloc(room, sizeof *wanted);
-    struct span *placed = calloc(room, sizeof *placed); /* by offset */
+    struct arena_piece *pieces = calloc(room, sizeof *pieces);
+    int *buffers = calloc(room, sizeof *buffers);
     int rc = 0, count = 0;
-    if (!wanted || !placed) {
+    if (!pieces || !buffers)
         rc = error_set(err, ERROR_MEMORY, "cpu", "no memory left");
-        goto done;
-    }
-    for (int i = 0; i < plan->buffer_count; i++)
-        if (plan->buffers[i].kind == CPU_BUFFER_ARENA && plan->buffers[i].parent < 0 &&
-            plan->buffers[i].first_step >= 0)
-            wanted[count++] = (struct span){ i, round_up(plan->buffers[i].bytes) };
-    qsort(wanted, (size_t)count, sizeof *wanted, by_size);
-    for (int i = 0; i < count; i++) {
-        uint64_t end = place_buffer(plan, placed, i, wanted[i]);
-        if (end > *arena_bytes)
-            *arena_bytes = end;
-    }
-done:
-    free(wanted);
-    free(placed);
-    return rc;
-}
-
-/* Walks what is placed by rising offset: each that is in the way moves the offset behind itself, and
- * the first that begins late enough ends the search. Gives the end of the new one. */
-static uint64_t place_buffer(struct cpu_plan *plan, struct span *placed, int placed_count,
-                             struct span wanted)
-{
-    struct cpu_buffer *buffer = &plan->buffers[wanted.buffer];
-    uint64_t offset = 0;
-    for (int i = 0; i < placed_count; i++) {
-        const struct cpu_buffer *other = &plan->buffers[placed[i].buffer];
-        if (other->last_step < buffer->first_step || buffer->last_step < other->first_step)
+    for (int i = 0; !rc && i < plan->buffer_count; i++) {
+        const struct cpu_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind != CPU_BUFFER_ARENA || buffer->parent >= 0 || buffer->first_step < 0)
             continue;
-        if (other->arena_offset_bytes >= offset + wanted.bytes)
-            break;
-        uint64_t end = other->arena_offset_bytes + placed[i].bytes;
-        offset = end > offset ? end : offset;
+        buffers[count] = i;
+        pieces[count++] = (struct arena_piece){ .bytes = buffer->bytes,
+                                                .first = buffer->first_step,
+                                                .last = buffer->last_step };
     }
-    buffer->arena_offset_bytes = offset;
-    int at = placed_count;
-    for (; at > 0 && plan->buffers[placed[at - 1].buffer].arena_offset_bytes > offset; at--)
-        placed[at] = placed[at - 1];
-    placed[at] = wanted;
-    return offset + wanted.bytes;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const struct span *left = a, *right = b;
-    if (left->bytes != right->bytes)
-        return left->bytes < right->bytes ? 1 : -1;
-    return left->buffer - right->buffer; /* the same plan every time */
+    if (!rc)
+        rc = arena_lay_out(pieces, count, CPU_ALIGNMENT_BYTES, arena_bytes, err);
+    for (int i = 0; !rc && i < count; i++)
+        plan->buffers[buffers[i]].arena_offset_bytes = pieces[i].offset_bytes;
+    free(pieces);
+    free(buffers);
+    return rc;
 }
 
 static int allocate_externals(struct cpu_plan *plan, struct error *err)

@@ -83,6 +83,7 @@ int cpu_plan_finish(struct cpu_plan *plan, struct error *err);
 int cpu_plan_bind(struct plan *plan, struct error *err);
 int cpu_plan_run(struct plan *plan, struct error *err);
 int cpu_step_run(const struct cpu_device *device, const struct cpu_step *step, struct error *err);
+const char *cpu_plan_step(const struct plan *plan, size_t index);
 void cpu_plan_free(struct plan *plan);
 int cpu_plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEVICE "cpu:threads=2"
 #define ROWS_MAX 512
 
 struct totals {
@@ -41,7 +40,7 @@ int main(int argc, char **argv)
     assert(row_count <= ROWS_MAX);
     for (size_t i = 0; i < row_count; i++)
         results[i].op = rows[i];
-    if (device_open(&device, DEVICE, &err)) {
+    if (ops_open_device(&device, &err)) {
         fprintf(stderr, "ops: %s\n", err.text);
         return 1;
     }

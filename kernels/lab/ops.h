@@ -73,8 +73,8 @@ extern const size_t ops_bench_count;
 struct ops_result {
     const struct op *op;
     unsigned cases, gradient_cases, failures;
-    double f32_error, bf16_error;            /* the largest, of forward runs */
-    double difference_error, gradient_error; /* of doubles and, on the device, of f32 */
+    double f32_error, bf16_error, tf32_error; /* the largest, of forward runs; bf16: and of f16 */
+    double difference_error, gradient_error;  /* of doubles and, on the device, of f32 */
     /* Where the device has bf16x3 for the op: forwards and gradients, and how many cases are large
      * enough that it splits them; the others it leaves to f32. */
     bool may_split;
@@ -107,11 +107,15 @@ int ops_fill(const struct ops_case *c, const struct graph *graph, unsigned conte
              struct random_state *random, struct tensor *inputs, struct error *err);
 const struct op *ops_row(const struct ops_case *c);
 
+/* The device that the program is about: device_*.c, one of which it is linked with. */
+int ops_open_device(struct device **device, struct error *err);
+
 /* Runs a case and its gradient; adds to the result and prints what fails. */
 void ops_check(const struct ops_section *section, const struct ops_case *c, struct device *device,
                struct ops_result *result);
 
-/* Times of all benches (of the op `only`, if not NULL), against what the machine can do. */
+/* Times of all benches (of the op `only`, if not NULL), against what the machine can do. Of the
+ * processor; elsewhere there is nothing to print. */
 int ops_bench(struct device *device, const char *only, struct error *err);
 
 /* What the steps of a compiled case are called, into text. */

@@ -22,6 +22,8 @@ int ops_bench(struct device *device, const char *only, struct error *err)
     struct device_info info;
     struct cpu_peak peak;
     device_get_info(device, &info);
+    if (strcmp(info.kind, "cpu") != 0)
+        return 0;
     int rc = cpu_peak_measure((const struct cpu_device *)device, &peak, err);
     if (rc)
         return rc;

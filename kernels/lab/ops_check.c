@@ -1,7 +1,6 @@
 /* ops_check: a case on the device with guard bytes around everything that it reads and writes, for all
  * contents in turn on the same plan, so that each run finds another's leftovers in its memory. What
  * bf16x3 may split is compared with doubles: it is off only some ten times as far as floats are. */
-#include "cpu/plan.h"
 #include "graph/reference.h"
 #include "lab.h"
 #include "lab/derivative.h"
@@ -10,6 +9,7 @@
 #include "ops/gradient.h"
 
 #define GRADIENT_F32_BOUND 1e-5 /* of COMPARE_NORM */
+#define TF32_BOUND 1e-3         /* of COMPARE_LARGEST */
 #define BF16X3_BOUND 2e-5       /* of the same, forwards and of gradients */
 #define SEED 1
 #define OUTPUT_GUARD 0xc3
@@ -49,7 +49,6 @@ static void check_gradient(struct check *check, bool among);
 static int check_gradient_in_parts(struct check *check, struct graph *graph, struct error *err);
 static bool may_split(const struct op *op);
 static bool has_images(const struct ops_case *c);
-static bool has_bf16(struct device *device);
 static void complain(struct check *check, const char *what, bool among, const struct error *err);
 static double larger(double a, double b);
 
@@ -61,9 +60,11 @@ void ops_check(const struct ops_section *section, const struct ops_case *c, stru
     result->cases++;
     for (int among = 0; among < 1 + has_images(c); among++) {
         check_forward(&check, among, PRECISION_F32);
-        if (has_bf16(device))
-            check_forward(&check, among, PRECISION_BF16);
-        result->may_split = has_bf16(device) && may_split(op);
+        static const enum precision others[] = { PRECISION_BF16, PRECISION_F16, PRECISION_TF32 };
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            if (device_has(device, others[i]))
+                check_forward(&check, among, others[i]);
+        result->may_split = device_has(device, PRECISION_BF16X3) && may_split(op);
         if (result->may_split)
             check_forward(&check, among, PRECISION_BF16X3);
         if (op && op->gradient && op->gradient != gradient_none && !c->no_gradient)
@@ -106,9 +107,9 @@ static void note_implementation(const struct plan *plan, struct ops_result *resu
 /* bf16x3 has a step for each operand that it splits and that is no constant. */
 static bool has_split(const struct plan *plan)
 {
-    const struct cpu_plan *self = (const struct cpu_plan *)plan;
-    for (int i = 0; i < self->step_count; i++)
-        if (self->steps[i].implementation && strcmp(self->steps[i].implementation, "split") == 0)
+    const char *how;
+    for (size_t i = 0; (how = plan_step(plan, i)); i++)
+        if (strcmp(how, "split") == 0)
             return true;
     return false;
 }
@@ -120,7 +121,7 @@ static int check_contents(struct check *check, struct graph *graph, struct plan 
         "zeros", "denormal numbers", "huge numbers", "large numbers", "infinity",
         "NaN",   "coarse numbers",
     };
-    if (precision == PRECISION_BF16)
+    if (precision != PRECISION_F32 && precision != PRECISION_BF16X3)
         return check_content(check, graph, plan, "coarse numbers", precision, OPS_COARSE, err);
     /* What is not finite spreads in the convolution before, and the smallest numbers get lost. */
     unsigned contents = check->section->contents & ~check->c->without &
@@ -246,8 +247,10 @@ static int compare_output(struct check *check, enum precision precision, int ind
     struct ops_result *result = check->result;
     enum compare how = section->how;
     double bound = section->f32_bound, *worst = &result->f32_error;
-    if (precision == PRECISION_BF16)
+    if (precision == PRECISION_BF16 || precision == PRECISION_F16)
         how = COMPARE_LARGEST, bound = section->bf16_bound, worst = &result->bf16_error;
+    else if (precision == PRECISION_TF32)
+        how = COMPARE_LARGEST, bound = larger(bound, TF32_BOUND), worst = &result->tf32_error;
     else if (precision == PRECISION_BF16X3)
         how = COMPARE_NORM, bound = BF16X3_BOUND, worst = &result->bf16x3_error;
     double error = compare_tensors(got, expected, how);
@@ -330,13 +333,6 @@ static bool has_images(const struct ops_case *c)
     return more;
 }
 
-static bool has_bf16(struct device *device)
-{
-    struct device_info info;
-    device_get_info(device, &info);
-    return info.bf16;
-}
-
 static void complain(struct check *check, const char *what, bool among, const struct error *err)
 {
     const struct ops_case *c = check->c;
@@ -352,11 +348,10 @@ static double larger(double a, double b)
 
 void ops_implementation(const struct plan *plan, char *text, size_t text_bytes)
 {
-    const struct cpu_plan *self = (const struct cpu_plan *)plan;
     size_t used = 0;
-    snprintf(text, text_bytes, "%s", self->step_count == 0 ? "none needed" : "");
-    for (int i = 0; i < self->step_count; i++) {
-        const char *how = self->steps[i].implementation ? self->steps[i].implementation : "own";
+    const char *how;
+    snprintf(text, text_bytes, "%s", plan_step(plan, 0) ? "" : "none needed");
+    for (size_t i = 0; (how = plan_step(plan, i)); i++) {
         if (strstr(text, how))
             continue;
         int wrote = snprintf(text + used, text_bytes - used, "%s%s", used ? " + " : "", how);

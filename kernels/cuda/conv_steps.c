@@ -1,0 +1,343 @@
+/* conv_steps: convolutions forwards and back, by the library where it has them, with as much of what
+ * follows as it takes. A picture of one dimension is seen as one row of two. */
+#include "cuda/libraries.h"
+#include "cuda/makers.h"
+#include "ops/conv.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cuda_maker make_conv, make_conv_transpose, make_conv_grad_input, make_conv_grad_weights;
+
+static const struct cuda_row rows[] = {
+    { "Conv", make_conv },
+    { "ConvTranspose", make_conv_transpose },
+    { "conv_grad_input", make_conv_grad_input },
+    { "conv_grad_weights", make_conv_grad_weights },
+};
+const struct cuda_family cuda_conv_family = CUDA_FAMILY(rows);
+
+/* A step: places are those read (two of x, w, y; bias; operands), then the result and scratch. */
+struct conv_state {
+    struct conv conv;
+    struct lib_conv *library;   /* NULL: the own kernel */
+    int x, w, y, bias, scratch; /* places; -1: none */
+    int first_operand;
+};
+
+/* What is being made. */
+struct making {
+    struct conv conv;
+    int from[2], bias, to;    /* values; bias -1: none */
+    const struct node *posts; /* whose posts follow; NULL: none */
+    struct cuda_place *places[4 + FUSED_POSTS_MAX];
+    struct lib_post fused[FUSED_POSTS_MAX];
+    size_t fused_count;
+};
+
+static struct conv from_window(const struct window *window, enum conv_way way);
+static struct conv turned(const struct window *window);
+static int make(struct cuda_build *build, struct making *making, struct error *err);
+static int find_operands(struct cuda_build *build, struct making *making, struct error *err);
+static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
+                  struct error *err);
+static bool is_whole_picture(const struct shape *shape);
+static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
+                    struct cuda_place *out, struct error *err);
+static uint64_t count_flop(const struct conv *conv);
+static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+static void run_own(const struct conv *conv, struct gpu *gpu);
+static void free_conv(void *state);
+
+static int make_conv(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct window window;
+    int rc = window_of_conv(node, &cuda_info(build, node->inputs[0])->shape,
+                            &cuda_info(build, node->inputs[1])->shape, &window, err);
+    if (rc)
+        return rc;
+    struct making making = {
+        .conv = from_window(&window, CONV_FORWARD),
+        .from = { node->inputs[0], node->inputs[1] },
+        .bias = node->input_count > 2 ? node->inputs[2] : -1,
+        .to = node->outputs[0],
+        .posts = node,
+    };
+    return make(build, &making, err);
+}
+
+static int make_conv_transpose(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct window window;
+    int rc = window_of_conv_transpose(node, &cuda_info(build, node->inputs[0])->shape,
+                                      &cuda_info(build, node->inputs[1])->shape, &window, err);
+    if (rc)
+        return rc;
+    struct making making = {
+        .conv = turned(&window),
+        .from = { node->inputs[0], node->inputs[1] },
+        .bias = node->input_count > 2 ? node->inputs[2] : -1,
+        .to = node->outputs[0],
+        .posts = node,
+    };
+    return make(build, &making, err);
+}
+
+static int make_conv_grad_input(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct window window;
+    int rc = window_of_conv_grad_input(node, &cuda_info(build, node->inputs[0])->shape,
+                                       &cuda_info(build, node->inputs[1])->shape, &window, err);
+    if (rc)
+        return rc;
+    struct making making = {
+        .conv = from_window(&window, CONV_INPUT),
+        .from = { node->inputs[0], node->inputs[1] },
+        .bias = -1,
+        .to = node->outputs[0],
+    };
+    return make(build, &making, err);
+}
+
+static int make_conv_grad_weights(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct window window;
+    int rc = window_of_conv_grad_weights(node, &cuda_info(build, node->inputs[0])->shape,
+                                         &cuda_info(build, node->inputs[1])->shape, &window, err);
+    if (rc)
+        return rc;
+    struct making making = {
+        .conv = from_window(&window, CONV_WEIGHTS),
+        .from = { node->inputs[0], node->inputs[1] },
+        .bias = -1,
+        .to = node->outputs[0],
+    };
+    if (making.to >= 0)
+        rc = make(build, &making, err);
+    if (!rc && node->output_count > 1 && node->outputs[1] >= 0)
+        rc = cuda_sum(build, node->inputs[1], node->outputs[1],
+                      (const bool[]){ true, false, true, true }, err);
+    return rc;
+}
+
+static struct conv from_window(const struct window *window, enum conv_way way)
+{
+    struct conv conv = {
+        .way = way,
+        .batch = (int32_t)window->batch,
+        .channels = (int32_t)window->in_channels,
+        .filters = (int32_t)window->out_channels,
+        .groups = (int32_t)window->groups,
+    };
+    for (int d = 0; d < 2; d++) {
+        conv.in[d] = (int32_t)window->in[d];
+        conv.out[d] = (int32_t)window->out[d];
+        conv.kernel[d] = (int32_t)window->kernel[d];
+        conv.stride[d] = (int32_t)window->stride[d];
+        conv.dilation[d] = (int32_t)window->dilation[d];
+        conv.pad[d] = (int32_t)window->pad_begin[d];
+        conv.pad_end[d] = (int32_t)window->pad_end[d];
+    }
+    return conv;
+}
+
+/* ConvTranspose is what a Conv with the same weights does to gradients: its input is that one's
+ * output. */
+static struct conv turned(const struct window *window)
+{
+    struct conv conv = from_window(window, CONV_INPUT);
+    conv.channels = (int32_t)window->out_channels;
+    conv.filters = (int32_t)window->in_channels;
+    for (int d = 0; d < 2; d++) {
+        conv.in[d] = (int32_t)window->out[d];
+        conv.out[d] = (int32_t)window->in[d];
+    }
+    return conv;
+}
+
+static int make(struct cuda_build *build, struct making *making, struct error *err)
+{
+    struct conv *conv = &making->conv;
+    struct pointwise posts[FUSED_POSTS_MAX];
+    size_t post_count = making->posts ? fused_get_posts(making->posts, posts) : 0;
+    const struct shape *shape = &cuda_info(build, making->to)->shape;
+    enum tensor_type type =
+        conv->way == CONV_WEIGHTS ? TENSOR_F32 : cuda_product_type(build, making->to);
+    /* Of x, w and y two are read, in the order of the node's inputs: x and w, y and w, or x and y. */
+    conv->x_type = conv->w_type = conv->y_type = build->arithmetic;
+    *(conv->way == CONV_FORWARD ? &conv->y_type
+      : conv->way == CONV_INPUT ? &conv->x_type
+                                : &conv->w_type) = (int32_t)type;
+    int rc = cuda_want_last(build, making->from[0], build->arithmetic, &making->places[0], err);
+    if (!rc)
+        rc = cuda_want_last(build, making->from[1], build->arithmetic, &making->places[1], err);
+    if (!rc && making->bias >= 0)
+        rc = cuda_want_dense(build, making->bias, TENSOR_F32, &making->places[2], err);
+    if (!rc)
+        rc = find_operands(build, making, err);
+    struct conv_state *state = rc ? NULL : calloc(1, sizeof *state);
+    if (!rc && !state)
+        rc = cuda_no_memory(err);
+    if (!rc)
+        rc = choose(build, making, state, err);
+    struct cuda_place *out = NULL;
+    struct layout layout = layout_channels_last(type, shape);
+    if (!rc)
+        rc = cuda_output(build, making->to, &layout, &out, err);
+    if (rc) {
+        free_conv(state);
+        return rc;
+    }
+    rc = add_step(build, making, state, out, err);
+    if (!rc && making->fused_count < post_count)
+        rc = cuda_map_posts(build, making->posts, making->fused_count, out, out, err);
+    return rc;
+}
+
+/* Posts that a library may take: as long as their operands are pictures, or one number per channel. */
+static int find_operands(struct cuda_build *build, struct making *making, struct error *err)
+{
+    struct pointwise posts[FUSED_POSTS_MAX];
+    size_t count = making->posts ? fused_get_posts(making->posts, posts) : 0;
+    const struct shape *shape = &cuda_info(build, making->to)->shape;
+    for (size_t i = 0; i < count; i++) {
+        struct lib_post *post = &making->fused[making->fused_count];
+        *post = (struct lib_post){ .function = posts[i] };
+        if (posts[i].operand >= 0) {
+            struct cuda_place *place;
+            int rc = cuda_where(build, making->posts->inputs[posts[i].operand], &place, err);
+            if (rc)
+                return rc;
+            if (shape->rank != 4 || !is_whole_picture(&place->layout.shape) ||
+                place->layout.shape.rank > 4)
+                return 0;
+            post->operand = cuda_view_broadcast(place, shape);
+            for (int d = 0; d < 4; d++)
+                if (post->operand.step[d] == 0)
+                    post->operand.dim[d] = 1;
+            making->places[3 + making->fused_count] = place;
+        }
+        making->fused_count++;
+    }
+    return 0;
+}
+
+static bool is_whole_picture(const struct shape *shape)
+{
+    return shape->rank == 4 || shape->rank == 3 || shape->rank == 0 ||
+           (shape->rank > 0 && shape_elements(shape) == 1);
+}
+
+/* With all that follows, with none of it, or an own kernel. */
+static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
+                  struct error *err)
+{
+    struct lib_conv_spec spec = {
+        .conv = making->conv,
+        .has_bias = making->bias >= 0,
+        .precision = build->precision,
+        .posts = making->fused,
+        .post_count = making->fused_count,
+    };
+    int rc = 0;
+    if (!build->device->libraries) {
+        making->fused_count = 0;
+        return 0;
+    }
+    rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
+    if (!rc && !state->library && spec.post_count > 0) {
+        spec.post_count = making->fused_count = 0;
+        rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
+    }
+    if (!state->library)
+        making->fused_count = 0;
+    return rc;
+}
+
+static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
+                    struct cuda_place *out, struct error *err)
+{
+    struct cuda_place *places[5 + FUSED_POSTS_MAX];
+    enum conv_way way = making->conv.way;
+    int count = 2;
+    places[0] = making->places[0];
+    places[1] = making->places[1];
+    state->conv = making->conv;
+    state->x = way == CONV_INPUT ? -1 : 0;
+    state->y = way == CONV_INPUT ? 0 : 1;
+    state->w = 1;
+    state->bias = state->scratch = -1;
+    if (making->bias >= 0) {
+        places[count] = making->places[2];
+        state->bias = count++;
+    }
+    state->first_operand = count;
+    for (size_t i = 0; i < making->fused_count; i++)
+        if (making->fused[i].function.operand >= 0)
+            places[count++] = making->places[3 + i];
+    int reads = count;
+    *(way == CONV_FORWARD ? &state->y : way == CONV_INPUT ? &state->x : &state->w) = count;
+    places[count++] = out;
+    if (state->library && lib_conv_scratch_bytes(state->library) > 0) {
+        int rc = cuda_scratch(build, lib_conv_scratch_bytes(state->library), &places[count], err);
+        if (rc) {
+            free_conv(state);
+            return rc;
+        }
+        state->scratch = count++;
+    }
+    int rc = cuda_add_step(build, state->library ? lib_conv_name(state->library) : "conv", run_conv,
+                           state, free_conv, places, reads, count, err);
+    if (!rc)
+        cuda_set_flop(build, count_flop(&making->conv));
+    return rc;
+}
+
+static uint64_t count_flop(const struct conv *conv)
+{
+    return 2u * (uint64_t)conv->batch * (uint64_t)conv->filters * (uint64_t)conv->out[0] *
+           (uint64_t)conv->out[1] * (uint64_t)(conv->channels / conv->groups) *
+           (uint64_t)conv->kernel[0] * (uint64_t)conv->kernel[1];
+}
+
+static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error *err)
+{
+    const struct conv_state *state = step->state;
+    struct conv conv = state->conv;
+    conv.x = step->places[state->x]->data;
+    conv.w = step->places[state->w]->data;
+    conv.y = step->places[state->y]->data;
+    conv.bias = state->bias < 0 ? NULL : step->places[state->bias]->data;
+    if (!state->library) {
+        run_own(&conv, gpu);
+        return 0;
+    }
+    void *operands[FUSED_POSTS_MAX];
+    int count = 0;
+    for (int i = state->first_operand; i < step->read_count; i++)
+        operands[count++] = step->places[i]->data;
+    return lib_conv_run(state->library, gpu, conv.x, conv.w, conv.y, conv.bias, operands,
+                        state->scratch < 0 ? NULL : step->places[state->scratch]->data, err);
+}
+
+static void run_own(const struct conv *conv, struct gpu *gpu)
+{
+    int64_t pixels_in = (int64_t)conv->batch * conv->in[0] * conv->in[1];
+    int64_t pixels_out = (int64_t)conv->batch * conv->out[0] * conv->out[1];
+    int64_t weights =
+        (int64_t)conv->filters * conv->kernel[0] * conv->kernel[1] * (conv->channels / conv->groups);
+    if (conv->way == CONV_FORWARD)
+        conv_forward(conv, pixels_out * conv->filters, gpu_stream(gpu));
+    else if (conv->way == CONV_INPUT)
+        conv_input(conv, pixels_in * conv->channels, gpu_stream(gpu));
+    else
+        conv_weights(conv, weights, pixels_out, gpu_stream(gpu));
+}
+
+static void free_conv(void *state)
+{
+    struct conv_state *conv = state;
+    if (conv && conv->library)
+        lib_conv_free(conv->library);
+    free(conv);
+}

@@ -1,0 +1,188 @@
+/* launch: how kernels are written once and run twice, on a GPU and as plain loops. A kernel's file
+ * (NAME.cu) is CUDA C that is C as well: nvcc compiles it for devices, and gcc, as C, for the emulated
+ * one. What a kernel computes is a function of its arguments and an index.
+ *
+ *     EACH_KERNEL(relu_each, struct relu, relu_at)
+ *
+ * makes of `CUDA_FN void relu_at(const struct relu *args, int64_t i)` the function
+ * `void relu_each(const struct relu *args, int64_t count, void *stream)`, which enqueues a kernel of
+ * count threads.
+ *
+ *     ROWS_KERNEL(softmax_rows, struct softmax, struct softmax_sum, softmax_lane, softmax_merge,
+ *                 softmax_finish)
+ *
+ * makes `void softmax_rows(const struct softmax *args, int64_t rows, int64_t length, void *stream)`: for
+ * each row, `softmax_lane(args, row, lane, lanes, &sum)` sums up elements lane, lane + lanes, …, into a
+ * sum that it sets itself, `softmax_merge(&sum, &other)` joins two, always in the same order, and
+ * `softmax_finish(args, row, lane, lanes, &sum)` is called in every lane with the whole. How many lanes
+ * there are depends on the length of a row: 1, 32 or a block.
+ *
+ *     STAGED_KERNEL(transpose_tiles, struct transpose, struct tile, struct none, stages, stage)
+ *
+ * makes `void transpose_tiles(const struct transpose *args, int64_t blocks, void *stream)`: blocks of
+ * LAUNCH_THREADS threads that share a `struct tile`. Each thread calls `stage(args, block, thread, s,
+ * &tile, &own)` for s from 0 to `stages(args)` - 1, with `own` its own struct, zero at first; no thread
+ * begins a stage before all have ended the one before. */
+#ifndef RUNESPOOR_CUDA_LAUNCH_H
+#define RUNESPOOR_CUDA_LAUNCH_H
+
+#include <stdint.h>
+
+#define LAUNCH_THREADS 256
+#define LAUNCH_WARP 32
+#define LAUNCH_BLOCKS_MAX 65536 /* of kernels that go on in strides */
+#define LAUNCH_STAGED_MAX 1048576
+#define LAUNCH_NARROW 32      /* rows up to this length are one thread's */
+#define LAUNCH_MANY_ROWS 4096 /* so many rows fill a device with a warp each */
+
+#ifdef __cplusplus
+#define LAUNCHER extern "C"
+#else
+#define LAUNCHER
+#endif
+
+/* Lanes for rows of that length: 1, a warp's or a block's. */
+static inline int launch_lanes(int64_t rows, int64_t length)
+{
+    if (length <= LAUNCH_NARROW && rows >= LAUNCH_WARP)
+        return 1;
+    return rows >= LAUNCH_MANY_ROWS || length <= 4 * LAUNCH_WARP ? LAUNCH_WARP : LAUNCH_THREADS;
+}
+
+#ifdef __CUDACC__
+
+#include <cuda_runtime.h>
+
+#define CUDA_FN static __device__ __forceinline__
+#define CUDA_CONSTANT static __device__ const
+
+static inline unsigned launch_blocks(int64_t threads)
+{
+    int64_t blocks = (threads + LAUNCH_THREADS - 1) / LAUNCH_THREADS;
+    return (unsigned)(blocks < LAUNCH_BLOCKS_MAX ? blocks : LAUNCH_BLOCKS_MAX);
+}
+
+#define EACH_KERNEL(name, args_type, at)                                                           \
+    static __global__ void __launch_bounds__(LAUNCH_THREADS)                                       \
+        name##_kernel(const __grid_constant__ args_type args, int64_t count)                       \
+    {                                                                                              \
+        int64_t step = (int64_t)gridDim.x * LAUNCH_THREADS;                                        \
+        for (int64_t i = (int64_t)blockIdx.x * LAUNCH_THREADS + threadIdx.x; i < count; i += step) \
+            at(&args, i);                                                                          \
+    }                                                                                              \
+    LAUNCHER void name(const args_type *args, int64_t count, void *stream)                         \
+    {                                                                                              \
+        if (count > 0)                                                                             \
+            name##_kernel<<<launch_blocks(count), LAUNCH_THREADS, 0, (cudaStream_t)stream>>>(      \
+                *args, count);                                                                     \
+    }
+
+/* Threads of a block form groups of `lanes`; each group takes a row. Sums go through shared memory in a
+ * tree, so that every lane ends with the same. */
+#define ROWS_KERNEL(name, args_type, sum_type, lane_fn, merge_fn, finish_fn)                        \
+    static __global__ void __launch_bounds__(LAUNCH_THREADS)                                        \
+        name##_kernel(const __grid_constant__ args_type args, int64_t rows, int lanes)              \
+    {                                                                                               \
+        __shared__ sum_type sums[LAUNCH_THREADS];                                                   \
+        int group = (int)threadIdx.x / lanes, lane = (int)threadIdx.x % lanes;                      \
+        int groups = LAUNCH_THREADS / lanes;                                                        \
+        for (int64_t first = (int64_t)blockIdx.x * groups; first < rows;                            \
+             first += (int64_t)gridDim.x * groups) {                                                \
+            int64_t row = first + group;                                                            \
+            sum_type *own = &sums[threadIdx.x];                                                     \
+            __syncthreads();                                                                        \
+            if (row < rows)                                                                         \
+                lane_fn(&args, row, lane, lanes, own);                                              \
+            for (int half = lanes / 2; half > 0; half /= 2) {                                       \
+                __syncthreads();                                                                    \
+                if (row < rows && lane < half)                                                      \
+                    merge_fn(own, own + half);                                                      \
+            }                                                                                       \
+            __syncthreads();                                                                        \
+            if (row < rows) {                                                                       \
+                sum_type total = sums[group * lanes];                                               \
+                finish_fn(&args, row, lane, lanes, &total);                                         \
+            }                                                                                       \
+        }                                                                                           \
+    }                                                                                               \
+    LAUNCHER void name(const args_type *args, int64_t rows, int64_t length, void *stream)           \
+    {                                                                                               \
+        int lanes = launch_lanes(rows, length);                                                     \
+        if (rows > 0)                                                                               \
+            name##_kernel<<<launch_blocks(rows *lanes), LAUNCH_THREADS, 0, (cudaStream_t)stream>>>( \
+                *args, rows, lanes);                                                                \
+    }
+
+#define STAGED_KERNEL(name, args_type, shared_type, own_type, stages_fn, stage_fn)               \
+    static __global__ void __launch_bounds__(LAUNCH_THREADS)                                     \
+        name##_kernel(const __grid_constant__ args_type args, int64_t blocks)                    \
+    {                                                                                            \
+        __shared__ shared_type shared;                                                           \
+        int stages = stages_fn(&args);                                                           \
+        for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {                   \
+            own_type own = {};                                                                   \
+            for (int s = 0; s < stages; s++) {                                                   \
+                __syncthreads();                                                                 \
+                stage_fn(&args, block, (int)threadIdx.x, s, &shared, &own);                      \
+            }                                                                                    \
+        }                                                                                        \
+    }                                                                                            \
+    LAUNCHER void name(const args_type *args, int64_t blocks, void *stream)                      \
+    {                                                                                            \
+        if (blocks > 0)                                                                          \
+            name##_kernel<<<(unsigned)(blocks < LAUNCH_STAGED_MAX ? blocks : LAUNCH_STAGED_MAX), \
+                            LAUNCH_THREADS, 0, (cudaStream_t)stream>>>(*args, blocks);           \
+    }
+
+#else /* the emulated device */
+
+#include <math.h>
+#include <string.h>
+
+#define CUDA_FN static inline
+#define CUDA_CONSTANT static const
+
+#define EACH_KERNEL(name, args_type, at)                          \
+    void name(const args_type *args, int64_t count, void *stream) \
+    {                                                             \
+        (void)stream;                                             \
+        for (int64_t i = 0; i < count; i++)                       \
+            at(args, i);                                          \
+    }
+
+#define ROWS_KERNEL(name, args_type, sum_type, lane_fn, merge_fn, finish_fn)     \
+    void name(const args_type *args, int64_t rows, int64_t length, void *stream) \
+    {                                                                            \
+        sum_type sums[LAUNCH_THREADS];                                           \
+        int lanes = launch_lanes(rows, length);                                  \
+        (void)stream;                                                            \
+        for (int64_t row = 0; row < rows; row++) {                               \
+            for (int lane = 0; lane < lanes; lane++)                             \
+                lane_fn(args, row, lane, lanes, &sums[lane]);                    \
+            for (int half = lanes / 2; half > 0; half /= 2)                      \
+                for (int lane = 0; lane < half; lane++)                          \
+                    merge_fn(&sums[lane], &sums[lane + half]);                   \
+            sum_type total = sums[0];                                            \
+            for (int lane = 0; lane < lanes; lane++)                             \
+                finish_fn(args, row, lane, lanes, &total);                       \
+        }                                                                        \
+    }
+
+#define STAGED_KERNEL(name, args_type, shared_type, own_type, stages_fn, stage_fn) \
+    void name(const args_type *args, int64_t blocks, void *stream)                 \
+    {                                                                              \
+        static shared_type shared;                                                 \
+        static own_type own[LAUNCH_THREADS];                                       \
+        int stages = stages_fn(args);                                              \
+        (void)stream;                                                              \
+        for (int64_t block = 0; block < blocks; block++) {                         \
+            memset(own, 0, sizeof own);                                            \
+            for (int s = 0; s < stages; s++)                                       \
+                for (int thread = 0; thread < LAUNCH_THREADS; thread++)            \
+                    stage_fn(args, block, thread, s, &shared, &own[thread]);       \
+        }                                                                          \
+    }
+
+#endif
+
+#endif

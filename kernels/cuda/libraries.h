@@ -1,0 +1,62 @@
+/* libraries: what cuDNN and cuBLASLt do for makers. lib_*.c fill it; on the emulated device there are
+ * none, and makers take kernels of their own. */
+#ifndef RUNESPOOR_CUDA_LIBRARIES_H
+#define RUNESPOOR_CUDA_LIBRARIES_H
+
+#include "cuda/conv.h"
+#include "cuda/gpu.h"
+#include "cuda/matmul.h"
+#include "device.h"
+#include "passes/fused.h"
+
+struct cuda_libraries;
+
+int cuda_libraries_open(struct cuda_libraries **libraries, struct gpu *gpu,
+                        const struct gpu_facts *facts, struct error *err);
+void cuda_libraries_close(struct cuda_libraries **libraries);
+
+/* ---- convolutions: cuDNN ---- */
+
+/* What follows a convolution in the same step, in order. */
+struct lib_post {
+    struct pointwise function; /* of what has been computed so far, and the operand */
+    struct view operand;       /* where it takes one: four dimensions, of 1 or of y's size, channels
+                                  second (steps say how they lie) */
+};
+
+struct lib_conv_spec {
+    struct conv conv; /* without its pointers; bias: whether there is one */
+    bool has_bias;
+    enum precision precision;
+    const struct lib_post *posts;
+    size_t post_count;
+};
+
+/* A convolution in the way that is fastest on this device, found once by trying (and kept on disk for
+ * the next time). */
+struct lib_conv;
+/* *conv stays NULL, and 0 is given, where the library has nothing for it. */
+int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
+                  struct lib_conv **conv, struct error *err);
+uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv);
+/* "cudnn 23" and the like; lives as long as conv. */
+const char *lib_conv_name(const struct lib_conv *conv);
+/* operands: one for each post that takes one. */
+int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
+                 const float *bias, void *const *operands, void *scratch, struct error *err);
+void lib_conv_free(struct lib_conv *conv);
+
+/* ---- matrix products: cuBLASLt ---- */
+
+struct lib_matmul;
+/* As lib_conv_make. Bias, and Relu behind it, are part of the step (matmul.h says where). */
+int lib_matmul_make(struct cuda_libraries *libraries, const struct matmul *spec, bool has_bias,
+                    bool relu, enum precision precision, struct lib_matmul **matmul,
+                    struct error *err);
+uint64_t lib_matmul_scratch_bytes(const struct lib_matmul *matmul);
+const char *lib_matmul_name(const struct lib_matmul *matmul);
+int lib_matmul_run(const struct lib_matmul *matmul, struct gpu *gpu, const void *a, const void *b,
+                   void *c, const float *bias, void *scratch, struct error *err);
+void lib_matmul_free(struct lib_matmul *matmul);
+
+#endif

@@ -1,0 +1,298 @@
+/* plan: memory and running. Copies of inputs and outputs stand around the recording, so that binding
+ * other memory needs no new one. */
+#include "cuda/plan.h"
+#include "tensor/arena.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int keep_constants(struct cuda_plan *plan, struct error *err);
+static void find_lives(struct cuda_plan *plan);
+static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct error *err);
+static int allocate_buffers(struct cuda_plan *plan, struct error *err);
+static int allocate_externals(struct cuda_plan *plan, struct error *err);
+static struct tensor *external_of(struct cuda_plan *plan, size_t index);
+static int fill_buffers(struct cuda_plan *plan, struct error *err);
+static void point_places(struct cuda_plan *plan);
+static int enqueue_steps(void *arg, struct error *err);
+static int run_step(struct cuda_plan *plan, const struct cuda_step *step, struct error *err);
+static int copy_externals(struct cuda_plan *plan, enum cuda_buffer_kind kind, bool in,
+                          struct error *err);
+
+int cuda_plan_finish(struct cuda_plan *plan, struct error *err)
+{
+    uint64_t arena_bytes = 0;
+    int rc = keep_constants(plan, err);
+    if (rc)
+        return rc;
+    find_lives(plan);
+    rc = lay_out_arena(plan, &arena_bytes, err);
+    if (!rc && arena_bytes > 0)
+        rc = gpu_allocate(plan->gpu, arena_bytes, &plan->arena, err);
+    if (rc)
+        return rc;
+    plan->plan.activation_bytes = arena_bytes;
+    rc = allocate_buffers(plan, err);
+    if (!rc)
+        rc = allocate_externals(plan, err);
+    if (rc)
+        return rc;
+    point_places(plan);
+    rc = fill_buffers(plan, err);
+    return rc ? rc : gpu_record(plan->gpu, enqueue_steps, plan, &plan->recording, err);
+}
+
+int cuda_plan_bind(struct plan *plan, struct error *err)
+{
+    (void)plan;
+    (void)err;
+    return 0; /* copies take the memory that is bound when they are enqueued */
+}
+
+int cuda_plan_run(struct plan *plan, struct error *err)
+{
+    struct cuda_plan *self = (struct cuda_plan *)plan;
+    int rc = copy_externals(self, CUDA_BUFFER_INPUT, true, err);
+    if (!rc)
+        rc = gpu_replay(self->gpu, self->recording, err);
+    if (!rc)
+        rc = copy_externals(self, CUDA_BUFFER_OUTPUT, false, err);
+    return rc ? rc : gpu_wait(self->gpu, err);
+}
+
+int cuda_plan_get_states(struct plan *plan, struct error *err)
+{
+    struct cuda_plan *self = (struct cuda_plan *)plan;
+    int rc = copy_externals(self, CUDA_BUFFER_STATE, false, err);
+    return rc ? rc : gpu_wait(self->gpu, err);
+}
+
+int cuda_plan_set_states(struct plan *plan, struct error *err)
+{
+    struct cuda_plan *self = (struct cuda_plan *)plan;
+    int rc = copy_externals(self, CUDA_BUFFER_STATE, true, err);
+    return rc ? rc : gpu_wait(self->gpu, err);
+}
+
+const char *cuda_plan_step(const struct plan *plan, size_t index)
+{
+    const struct cuda_plan *self = (const struct cuda_plan *)plan;
+    return index < (size_t)self->step_count ? self->steps[index].implementation : NULL;
+}
+
+void cuda_plan_free(struct plan *plan)
+{
+    struct cuda_plan *self = (struct cuda_plan *)plan;
+    gpu_recording_free(&self->recording);
+    for (int i = 0; i < self->step_count; i++) {
+        struct cuda_step *step = &self->steps[i];
+        step->free_state(step->state);
+        free(step->places);
+    }
+    for (int i = 0; i < self->place_count; i++)
+        free(self->places[i]);
+    for (int i = 0; i < self->buffer_count; i++)
+        if (self->buffers[i].kind != CUDA_BUFFER_ARENA)
+            gpu_free(self->gpu, self->buffers[i].data);
+    gpu_free(self->gpu, self->arena);
+    for (size_t i = 0;
+         self->own_memory && i < plan->input_count + plan->output_count + plan->state_count; i++)
+        gpu_free_host(self->gpu, self->own_memory[i]);
+    for (size_t i = 0; i < plan->input_count; i++)
+        free(plan->input_names[i]);
+    for (size_t i = 0; i < plan->output_count; i++)
+        free(plan->output_names[i]);
+    for (size_t i = 0; i < plan->state_count; i++)
+        free(plan->state_names[i]);
+    free(plan->states);
+    free(plan->state_names);
+    free(plan->input_names);
+    free(plan->output_names);
+    free(plan->inputs);
+    free(plan->outputs);
+    free(self->own_memory);
+    free(self->steps);
+    free(self->places);
+    free(self->buffers);
+    graph_free(&self->graph);
+    free(self);
+}
+
+/* A step that reads constants alone computes one: it runs once, and what it writes stays. */
+static int keep_constants(struct cuda_plan *plan, struct error *err)
+{
+    bool *written = calloc((size_t)plan->buffer_count + 1, sizeof *written); /* by steps of a run */
+    if (!written)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    for (int s = 0; s < plan->step_count; s++) {
+        struct cuda_step *step = &plan->steps[s];
+        step->once = true;
+        for (int p = 0; p < step->place_count; p++) {
+            int buffer = step->places[p]->buffer;
+            enum cuda_buffer_kind kind = plan->buffers[buffer].kind;
+            if (p < step->read_count ? kind != CUDA_BUFFER_CONSTANT
+                                     : kind != CUDA_BUFFER_ARENA || written[buffer])
+                step->once = false;
+        }
+        for (int p = step->read_count; p < step->place_count; p++) {
+            if (step->once)
+                plan->buffers[step->places[p]->buffer].kind = CUDA_BUFFER_CONSTANT;
+            else
+                written[step->places[p]->buffer] = true;
+        }
+    }
+    free(written);
+    return 0;
+}
+
+static void find_lives(struct cuda_plan *plan)
+{
+    for (int i = 0; i < plan->buffer_count; i++)
+        plan->buffers[i].first_step = plan->buffers[i].last_step = -1;
+    for (int s = 0; s < plan->step_count; s++)
+        for (int p = 0; p < plan->steps[s].place_count; p++) {
+            struct cuda_buffer *buffer = &plan->buffers[plan->steps[s].places[p]->buffer];
+            if (buffer->first_step < 0)
+                buffer->first_step = s;
+            buffer->last_step = s;
+        }
+}
+
+static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct error *err)
+{
+    size_t room = (size_t)plan->buffer_count + 1;
+    struct arena_piece *pieces = calloc(room, sizeof *pieces);
+    int *buffers = calloc(room, sizeof *buffers);
+    int rc = 0, count = 0;
+    if (!pieces || !buffers)
+        rc = error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    for (int i = 0; !rc && i < plan->buffer_count; i++) {
+        const struct cuda_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind != CUDA_BUFFER_ARENA || buffer->first_step < 0)
+            continue;
+        buffers[count] = i;
+        pieces[count++] = (struct arena_piece){ .bytes = buffer->bytes,
+                                                .first = buffer->first_step,
+                                                .last = buffer->last_step };
+    }
+    if (!rc)
+        rc = arena_lay_out(pieces, count, GPU_ALIGNMENT_BYTES, arena_bytes, err);
+    for (int i = 0; !rc && i < count; i++)
+        plan->buffers[buffers[i]].arena_offset_bytes = pieces[i].offset_bytes;
+    free(pieces);
+    free(buffers);
+    return rc;
+}
+
+/* Constants that no step reads stay on the host. */
+static int allocate_buffers(struct cuda_plan *plan, struct error *err)
+{
+    for (int i = 0; i < plan->buffer_count; i++) {
+        struct cuda_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind == CUDA_BUFFER_ARENA) {
+            buffer->data = plan->arena ? (char *)plan->arena + buffer->arena_offset_bytes : NULL;
+            continue;
+        }
+        if (buffer->kind == CUDA_BUFFER_CONSTANT && buffer->first_step < 0)
+            continue;
+        int rc = gpu_allocate(plan->gpu, buffer->bytes, &buffer->data, err);
+        if (rc)
+            return rc;
+        if (buffer->kind == CUDA_BUFFER_CONSTANT || buffer->kind == CUDA_BUFFER_STATE)
+            plan->plan.weight_bytes += buffer->bytes;
+    }
+    return 0;
+}
+
+static int allocate_externals(struct cuda_plan *plan, struct error *err)
+{
+    size_t count = plan->plan.input_count + plan->plan.output_count + plan->plan.state_count;
+    plan->own_memory = calloc(count + 1, sizeof *plan->own_memory);
+    if (!plan->own_memory)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    for (size_t i = 0; i < count; i++) {
+        struct tensor *tensor = external_of(plan, i);
+        uint64_t bytes = tensor_bytes(tensor);
+        int rc = gpu_allocate_host(plan->gpu, bytes, &plan->own_memory[i], err);
+        if (rc)
+            return rc;
+        if (tensor->data)
+            memcpy(plan->own_memory[i], tensor->data, bytes); /* what a state holds at first */
+        else
+            memset(plan->own_memory[i], 0, bytes);
+        tensor->data = plan->own_memory[i];
+    }
+    return 0;
+}
+
+/* Inputs, then outputs, then states. */
+static struct tensor *external_of(struct cuda_plan *plan, size_t index)
+{
+    if (index < plan->plan.input_count)
+        return &plan->plan.inputs[index];
+    index -= plan->plan.input_count;
+    return index < plan->plan.output_count ? &plan->plan.outputs[index]
+                                           : &plan->plan.states[index - plan->plan.output_count];
+}
+
+static void point_places(struct cuda_plan *plan)
+{
+    for (int i = 0; i < plan->place_count; i++) {
+        struct cuda_place *place = plan->places[i];
+        char *data = plan->buffers[place->buffer].data;
+        place->data = data ? data + place->offset_bytes : NULL;
+    }
+}
+
+static int fill_buffers(struct cuda_plan *plan, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < plan->buffer_count; i++) {
+        struct cuda_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind == CUDA_BUFFER_ARENA || !buffer->data)
+            continue;
+        rc = buffer->content
+                 ? gpu_copy_in(plan->gpu, buffer->data, buffer->content, buffer->bytes, err)
+                 : gpu_clear(plan->gpu, buffer->data, buffer->bytes, err);
+    }
+    for (int s = 0; !rc && s < plan->step_count; s++)
+        if (plan->steps[s].once)
+            rc = run_step(plan, &plan->steps[s], err);
+    return rc ? rc : gpu_wait(plan->gpu, err);
+}
+
+static int enqueue_steps(void *arg, struct error *err)
+{
+    struct cuda_plan *plan = arg;
+    int rc = 0;
+    for (int s = 0; !rc && s < plan->step_count; s++)
+        if (!plan->steps[s].once)
+            rc = run_step(plan, &plan->steps[s], err);
+    return rc;
+}
+
+static int run_step(struct cuda_plan *plan, const struct cuda_step *step, struct error *err)
+{
+    int rc = step->run(step, plan->gpu, err);
+    if (!rc)
+        rc = gpu_check(plan->gpu, err);
+    return rc ? error_wrap(err, "%s '%s'", step->op, step->name) : 0;
+}
+
+static int copy_externals(struct cuda_plan *plan, enum cuda_buffer_kind kind, bool in,
+                          struct error *err)
+{
+    const struct tensor *tensors = kind == CUDA_BUFFER_INPUT    ? plan->plan.inputs
+                                   : kind == CUDA_BUFFER_OUTPUT ? plan->plan.outputs
+                                                                : plan->plan.states;
+    int rc = 0;
+    for (int i = 0; !rc && i < plan->buffer_count; i++) {
+        const struct cuda_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind != kind)
+            continue;
+        void *host = tensors[buffer->external].data;
+        rc = in ? gpu_copy_in(plan->gpu, buffer->data, host, buffer->bytes, err)
+                : gpu_copy_out(plan->gpu, host, buffer->data, buffer->bytes, err);
+    }
+    return rc;
+}
