@@ -1,5 +1,6 @@
 /* conv_steps: convolutions forwards and back, by the library where it has them, with as much of what
  * follows as it takes. A picture of one dimension is seen as one row of two. */
+#include "cuda/conv_tile.h"
 #include "cuda/libraries.h"
 #include "cuda/makers.h"
 #include "ops/conv.h"
@@ -20,7 +21,10 @@ const struct cuda_family cuda_conv_family = CUDA_FAMILY(rows);
 /* A step: places are those read (two of x, w, y; bias; operands), then the result and scratch. */
 struct conv_state {
     struct conv conv;
-    struct lib_conv *library;   /* NULL: the own kernel */
+    struct lib_conv *library; /* NULL: an own kernel, */
+    bool tiled;               /* tile's or the plain one */
+    struct conv_tile tile;
+    int multiprocessors;
     int x, w, y, bias, scratch; /* places; -1: none */
     int first_operand;
 };
@@ -41,11 +45,14 @@ static int make(struct cuda_build *build, struct making *making, struct error *e
 static int find_operands(struct cuda_build *build, struct making *making, struct error *err);
 static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
                   struct error *err);
+static bool take_tile(const struct cuda_build *build, struct making *making,
+                      struct conv_state *state);
 static bool is_whole_picture(const struct shape *shape);
 static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
                     struct cuda_place *out, struct error *err);
 static uint64_t count_flop(const struct conv *conv);
 static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+static void run_tile(const struct cuda_step *step, const struct conv *conv, struct gpu *gpu);
 static void run_own(const struct conv *conv, struct gpu *gpu);
 static void free_conv(void *state);
 
@@ -228,7 +235,8 @@ static bool is_whole_picture(const struct shape *shape)
            (shape->rank > 0 && shape_elements(shape) == 1);
 }
 
-/* With all that follows, with none of it, or an own kernel. */
+/* The own kernel for few channels; the library with all that follows, or with none of it; or the plain
+ * kernel. */
 static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
                   struct error *err)
 {
@@ -240,6 +248,8 @@ static int choose(struct cuda_build *build, struct making *making, struct conv_s
         .post_count = making->fused_count,
     };
     int rc = 0;
+    if (take_tile(build, making, state))
+        return 0;
     if (!build->device->libraries) {
         making->fused_count = 0;
         return 0;
@@ -252,6 +262,28 @@ static int choose(struct cuda_build *build, struct making *making, struct conv_s
     if (!state->library)
         making->fused_count = 0;
     return rc;
+}
+
+static bool take_tile(const struct cuda_build *build, struct making *making, struct conv_state *state)
+{
+    const struct gpu_facts *facts = &build->device->facts;
+    if (!conv_tile_suits(&making->conv, facts->major, facts->minor))
+        return false;
+    if (making->fused_count > CONV_TILE_POSTS_MAX)
+        making->fused_count = CONV_TILE_POSTS_MAX;
+    state->tiled = true;
+    state->multiprocessors = facts->multiprocessors;
+    state->tile.post_count = (int32_t)making->fused_count;
+    for (size_t i = 0; i < making->fused_count; i++) {
+        const struct lib_post *post = &making->fused[i];
+        struct conv_tile_post *to = &state->tile.posts[i];
+        *to = (struct conv_tile_post){ .kind = post->function.kind,
+                                       .alpha = post->function.alpha,
+                                       .beta = post->function.beta,
+                                       .type = post->operand.type };
+        memcpy(to->step, post->operand.step, sizeof to->step);
+    }
+    return true;
 }
 
 static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
@@ -286,8 +318,10 @@ static int add_step(struct cuda_build *build, struct making *making, struct conv
         }
         state->scratch = count++;
     }
-    int rc = cuda_add_step(build, state->library ? lib_conv_name(state->library) : "conv", run_conv,
-                           state, free_conv, places, reads, count, err);
+    const char *how = state->library ? lib_conv_name(state->library)
+                      : state->tiled ? "conv tile"
+                                     : "conv";
+    int rc = cuda_add_step(build, how, run_conv, state, free_conv, places, reads, count, err);
     if (!rc)
         cuda_set_flop(build, count_flop(&making->conv));
     return rc;
@@ -308,6 +342,10 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
     conv.w = step->places[state->w]->data;
     conv.y = step->places[state->y]->data;
     conv.bias = state->bias < 0 ? NULL : step->places[state->bias]->data;
+    if (state->tiled) {
+        run_tile(step, &conv, gpu);
+        return 0;
+    }
     if (!state->library) {
         run_own(&conv, gpu);
         return 0;
@@ -318,6 +356,17 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
         operands[count++] = step->places[i]->data;
     return lib_conv_run(state->library, gpu, conv.x, conv.w, conv.y, conv.bias, operands,
                         state->scratch < 0 ? NULL : step->places[state->scratch]->data, err);
+}
+
+static void run_tile(const struct cuda_step *step, const struct conv *conv, struct gpu *gpu)
+{
+    const struct conv_state *state = step->state;
+    struct conv_tile tile = state->tile;
+    tile.conv = *conv;
+    for (int i = 0, operand = state->first_operand; i < tile.post_count; i++)
+        if (pointwise_takes_operand((enum pointwise_kind)tile.posts[i].kind))
+            tile.posts[i].operand = step->places[operand++]->data;
+    conv_tile_run(&tile, state->multiprocessors, gpu_stream(gpu));
 }
 
 static void run_own(const struct conv *conv, struct gpu *gpu)

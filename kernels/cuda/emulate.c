@@ -35,7 +35,13 @@ int gpu_get_facts(struct gpu *gpu, struct gpu_facts *facts, struct error *err)
 {
     (void)gpu;
     (void)err;
-    *facts = (struct gpu_facts){ .name = "emulated GPU", .bf16 = true, .tf32 = true };
+    *facts = (struct gpu_facts){
+        .name = "emulated GPU",
+        .major = 9, /* with everything that there are kernels for */
+        .multiprocessors = 2,
+        .bf16 = true,
+        .tf32 = true,
+    };
     return 0;
 }
 

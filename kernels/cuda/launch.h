@@ -22,7 +22,17 @@
  * makes `void transpose_tiles(const struct transpose *args, int64_t blocks, void *stream)`: blocks of
  * LAUNCH_THREADS threads that share a `struct tile`. Each thread calls `stage(args, block, thread, s,
  * &tile, &own)` for s from 0 to `stages(args)` - 1, with `own` its own struct, zero at first; no thread
- * begins a stage before all have ended the one before. */
+ * begins a stage before all have ended the one before.
+ *
+ *     WARPS_KERNEL(conv_tile, struct conv_tile, struct sums, stages, stage)
+ *
+ * is for what a warp does as one (mma.h): `stage(args, block, first, warp, s, shared, &own)` is called by
+ * whole warps, with as many bytes of shared memory as the launch asks for and sums of a thread's own; `first`
+ * says that the block begins its first piece of work, as what it left in shared memory is there for the
+ * next. Inside, FOR_LANES(lane) { … } runs for each lane, and WARP_SYNC() lets lanes see
+ * what the others wrote to shared memory. The launcher is
+ * `void conv_tile(const struct conv_tile *args, int64_t blocks, int resident, int shared_bytes, void *stream)`,
+ * where no more than `resident` blocks are started, which share the work. */
 #ifndef RUNESPOOR_CUDA_LAUNCH_H
 #define RUNESPOOR_CUDA_LAUNCH_H
 
@@ -134,11 +144,44 @@ static inline unsigned launch_blocks(int64_t threads)
                             LAUNCH_THREADS, 0, (cudaStream_t)stream>>>(*args, blocks);           \
     }
 
+/* ---- warps ---- */
+
+#define FOR_LANES(lane) for (int lane = (int)threadIdx.x % LAUNCH_WARP, once = 1; once; once = 0)
+#define WARP_SYNC() __syncwarp()
+
+#define WARPS_KERNEL(name, args_type, own_type, stages, stage_fn)                              \
+    static __global__ void __launch_bounds__(LAUNCH_THREADS)                                   \
+        name##_kernel(const __grid_constant__ args_type args, int64_t blocks)                  \
+    {                                                                                          \
+        extern __shared__ __align__(16) char shared[];                                         \
+        for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {                 \
+            own_type own;                                                                      \
+            _Pragma("unroll") for (int s = 0; s < stages; s++)                                 \
+            {                                                                                  \
+                __syncthreads();                                                               \
+                stage_fn(&args, block, block == blockIdx.x, (int)threadIdx.x / LAUNCH_WARP, s, \
+                         shared, &own);                                                        \
+            }                                                                                  \
+        }                                                                                      \
+    }                                                                                          \
+    LAUNCHER void name(const args_type *args, int64_t blocks, int resident, int shared_bytes,  \
+                       void *stream)                                                           \
+    {                                                                                          \
+        if (blocks == 0 ||                                                                     \
+            cudaFuncSetAttribute(name##_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,   \
+                                 shared_bytes) != cudaSuccess)                                 \
+            return; /* the error stays for gpu_check */                                        \
+        name##_kernel<<<(unsigned)(blocks < resident ? blocks : resident), LAUNCH_THREADS,     \
+                        (size_t)shared_bytes, (cudaStream_t)stream>>>(*args, blocks);          \
+    }
+
 #else /* the emulated device */
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
+#define LAUNCH_SHARED_MAX 232448 /* bytes: Hopper's, the most there is */
 #define CUDA_FN static inline
 #define CUDA_CONSTANT static const
 
@@ -181,6 +224,23 @@ static inline unsigned launch_blocks(int64_t threads)
                 for (int thread = 0; thread < LAUNCH_THREADS; thread++)            \
                     stage_fn(args, block, thread, s, &shared, &own[thread]);       \
         }                                                                          \
+    }
+
+#define FOR_LANES(lane) for (int lane = 0; lane < LAUNCH_WARP; lane++)
+#define WARP_SYNC() ((void)0)
+
+#define WARPS_KERNEL(name, args_type, own_type, stages, stage_fn)                                  \
+    void name(const args_type *args, int64_t blocks, int resident, int shared_bytes, void *stream) \
+    {                                                                                              \
+        static _Alignas(16) char shared[LAUNCH_SHARED_MAX];                                        \
+        static own_type own[LAUNCH_THREADS / LAUNCH_WARP];                                         \
+        (void)stream;                                                                              \
+        assert(shared_bytes <= LAUNCH_SHARED_MAX);                                                 \
+        for (int64_t at = 0; at < resident; at++)                                                  \
+            for (int64_t block = at; block < blocks; block += resident)                            \
+                for (int s = 0; s < stages; s++)                                                   \
+                    for (int warp = 0; warp < LAUNCH_THREADS / LAUNCH_WARP; warp++)                \
+                        stage_fn(args, block, block == at, warp, s, shared, &own[warp]);           \
     }
 
 #endif
