@@ -31,6 +31,13 @@ $(B)/test/lab/cuda_ops: $(OPS) $(B)/obj/kernels/lab/ops.o $(B)/obj/kernels/lab/d
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# Ladders of the kernels (kernels/lab/cuda_lab.h).
+CUDA_LADDERS = $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/cuda_*.c))
+
+$(B)/test/lab/cuda_kernels: $(CUDA_LADDERS) $(EMULATED) $(call archives,kernels)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # ---- the real one ----
 
 CUDA_FLAGS = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \

@@ -9,7 +9,9 @@
 static int keep_constants(struct cuda_plan *plan, struct error *err);
 static void find_lives(struct cuda_plan *plan);
 static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct error *err);
-static int allocate_buffers(struct cuda_plan *plan, struct error *err);
+static bool is_held(const struct cuda_buffer *buffer);
+static int allocate_held(struct cuda_plan *plan, struct error *err);
+static uint64_t aligned_bytes(uint64_t bytes);
 static int allocate_externals(struct cuda_plan *plan, struct error *err);
 static struct tensor *external_of(struct cuda_plan *plan, size_t index);
 static int fill_buffers(struct cuda_plan *plan, struct error *err);
@@ -32,7 +34,7 @@ int cuda_plan_finish(struct cuda_plan *plan, struct error *err)
     if (rc)
         return rc;
     plan->plan.activation_bytes = arena_bytes;
-    rc = allocate_buffers(plan, err);
+    rc = allocate_held(plan, err);
     if (!rc)
         rc = allocate_externals(plan, err);
     if (rc)
@@ -91,10 +93,8 @@ void cuda_plan_free(struct plan *plan)
     }
     for (int i = 0; i < self->place_count; i++)
         free(self->places[i]);
-    for (int i = 0; i < self->buffer_count; i++)
-        if (self->buffers[i].kind != CUDA_BUFFER_ARENA)
-            gpu_free(self->gpu, self->buffers[i].data);
     gpu_free(self->gpu, self->arena);
+    gpu_free(self->gpu, self->held);
     for (size_t i = 0;
          self->own_memory && i < plan->input_count + plan->output_count + plan->state_count; i++)
         gpu_free_host(self->gpu, self->own_memory[i]);
@@ -185,23 +185,38 @@ static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct e
 }
 
 /* Constants that no step reads stay on the host. */
-static int allocate_buffers(struct cuda_plan *plan, struct error *err)
+static bool is_held(const struct cuda_buffer *buffer)
 {
-    for (int i = 0; i < plan->buffer_count; i++) {
+    return buffer->kind != CUDA_BUFFER_ARENA &&
+           (buffer->kind != CUDA_BUFFER_CONSTANT || buffer->first_step >= 0);
+}
+
+/* One piece of memory for all that stays. */
+static int allocate_held(struct cuda_plan *plan, struct error *err)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < plan->buffer_count; i++)
+        if (is_held(&plan->buffers[i]))
+            bytes += aligned_bytes(plan->buffers[i].bytes);
+    int rc = bytes > 0 ? gpu_allocate(plan->gpu, bytes, &plan->held, err) : 0;
+    char *next = plan->held;
+    for (int i = 0; !rc && i < plan->buffer_count; i++) {
         struct cuda_buffer *buffer = &plan->buffers[i];
-        if (buffer->kind == CUDA_BUFFER_ARENA) {
-            buffer->data = plan->arena ? (char *)plan->arena + buffer->arena_offset_bytes : NULL;
+        if (buffer->kind == CUDA_BUFFER_ARENA && plan->arena)
+            buffer->data = (char *)plan->arena + buffer->arena_offset_bytes;
+        if (!is_held(buffer))
             continue;
-        }
-        if (buffer->kind == CUDA_BUFFER_CONSTANT && buffer->first_step < 0)
-            continue;
-        int rc = gpu_allocate(plan->gpu, buffer->bytes, &buffer->data, err);
-        if (rc)
-            return rc;
+        buffer->data = next;
+        next += aligned_bytes(buffer->bytes);
         if (buffer->kind == CUDA_BUFFER_CONSTANT || buffer->kind == CUDA_BUFFER_STATE)
             plan->plan.weight_bytes += buffer->bytes;
     }
-    return 0;
+    return rc;
+}
+
+static uint64_t aligned_bytes(uint64_t bytes)
+{
+    return (bytes + GPU_ALIGNMENT_BYTES - 1) / GPU_ALIGNMENT_BYTES * GPU_ALIGNMENT_BYTES;
 }
 
 static int allocate_externals(struct cuda_plan *plan, struct error *err)

@@ -67,7 +67,7 @@ struct cuda_plan {
     int place_count, place_capacity;
     struct cuda_step *steps;
     int step_count, step_capacity;
-    void *arena;
+    void *arena, *held; /* all device memory: what lives for some steps, and what stays */
     void **own_memory; /* of the host: of inputs, outputs, then states */
     struct gpu_recording *recording;
 };
