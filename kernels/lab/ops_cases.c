@@ -382,6 +382,12 @@ static const struct ops_case products[] = {
     { "Resize", "1x3x4x5 - =f32{1,1,2,2}", "mode='cubic'" },
     { "Resize", "1x3x8x9 - - =i64{1,3,5,4}", "mode='cubic' cubic_coeff_a=-0.5 exclude_outside=1" },
     { "Upsample", "1x3x4x5 =f32{1,1,2,2}", "mode='linear'", .opset = 9 },
+    { "picture", "u8:1x1x1 u8:1x1x1 u8:1x1x1", "size=1,1" },
+    { "picture", "u8:2x9x7 u8:2x5x4 u8:2x5x4", "size=9,7 matrix='bt709' factor=0.25,0.5,1.0 offset=1.0,-2.0,3.0" },
+    { "picture", "u8:1x18x30 u8:1x9x15x2", "size=7,8 fit='letterbox' colour='bgr' pad=114.0 factor=0.1,0.2,0.3 offset=-1.0,0.0,2.0" },
+    { "picture", "u8:3x11x32 u8:3x6x16 u8:3x6x16", "size=24,9 width=13 full_range=1 fit='letterbox' pad=3.5" },
+    { "picture", "u8:1x33x17 u8:1x17x9x2", "size=5,40 filter='linear' colour='bgr'" },
+    { "picture", "u8:1x1x300 u8:1x1x150 u8:1x1x150", "size=2,1 fit='letterbox' pad=10.0" },
 };
 
 /* One of the elements, whoever finds it. On the device NaN may lose, and the lowest number stand for
