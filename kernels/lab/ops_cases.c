@@ -102,6 +102,18 @@ static const struct ops_case decisions[] = {
     { "Neg", "i64:2x3x4" },
     { "Abs", "i32:2x3x4" },
     { "Clip", "i64:3x5 =i64(-7) =i64(9)" },
+    { "label_map", "NxCxHxW", .outputs = 2 },
+    { "label_map", "2x7x65x67", .outputs = 2 },
+    { "label_map", "3x2x5x3", "names=255,3", .outputs = 2 },
+    { "label_map", "1x255x2x3", .outputs = 2 },
+    { "label_map", "1x1x3x3" },
+    { "label_map", "5x17", .outputs = 2 },
+    { "label_map", "2x3x4x1x5", .outputs = 2 },
+    { "confusion", "u8:NxHxW<C u8:NxHxW<C", "classes=C" },
+    { "confusion", "u8:3x57x31 u8:3x57x31", "classes=12" },
+    { "confusion", "u8:2x65x67<70 u8:2x65x67<70", "classes=66" },
+    { "confusion", "u8:1000 u8:1000", "classes=255" },
+    { "confusion", "u8:0d<2 u8:0d<2", "classes=1" },
 };
 
 /* One rounding for each element: every correct way gives the same number. */
