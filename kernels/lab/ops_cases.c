@@ -109,6 +109,10 @@ static const struct ops_case decisions[] = {
     { "label_map", "1x1x3x3" },
     { "label_map", "5x17", .outputs = 2 },
     { "label_map", "2x3x4x1x5", .outputs = 2 },
+    { "box_nms", "2x70x4 2x70 i32:2x70<2 i32:2<80", "iou=0.3 limit=20", .outputs = 4 },
+    { "box_nms", "1x1100x4@0:100 1x1100@0:1 i32:1x1100<7 =i32{1100}", "iou=0.45 limit=300 candidates=200", .outputs = 4 },
+    { "box_nms", "3x9x4 3x9 i32:3x9<1 i32:3<10", "iou=0.0 limit=2", .outputs = 4 },
+    { "box_nms", "1x1x4 1x1 i32:1x1 =i32{1}", "iou=0.5 limit=5" },
     { "confusion", "u8:NxHxW<C u8:NxHxW<C", "classes=C" },
     { "confusion", "u8:3x57x31 u8:3x57x31", "classes=12" },
     { "confusion", "u8:2x65x67<70 u8:2x65x67<70", "classes=66" },
@@ -172,6 +176,13 @@ static const struct ops_case functions[] = {
     { "Pow", "2x3x4x5+ 2x3x4x5" },
     { "Pow", "2x3x4x5! =f32(2)" },
     { "Pow", "2x3x4x5+ =f32(0.5)" },
+    { "box_decode", "2x21x8@0:1", "kind='yolox' classes=3 size=31,28 score=0.3 limit=21", .outputs = 4 },
+    { "box_decode", "1x3549x7", "kind='yolox' classes=2 size=416,416 score=0.6 limit=40", .outputs = 4 },
+    { "box_decode", "1x168x6@0:1", "kind='yolox' classes=1 size=65,100 score=0.2 limit=170", .outputs = 4 },
+    { "box_decode", "2x9x300", "kind='yolov8' classes=5 score=0.9 limit=100", .outputs = 4 },
+    { "box_decode", "3x13x6", "kind='yolov8' classes=2 score=0.5 limit=5", .outputs = 4 },
+    { "box_decode", "2x8x5x7@0:1", "kind='fastestdet' classes=3 size=40,56 score=0.5 limit=35", .outputs = 4 },
+    { "box_decode", "1x6x1x1@0:1", "kind='fastestdet' classes=1 size=9,8 score=0.0 limit=3" },
 };
 
 /* A gradient from above times a function's slope: as good as the largest of them, as slopes near 0
