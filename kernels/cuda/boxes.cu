@@ -32,7 +32,8 @@ CUDA_FN void box_end_list(const struct box_lists *to, int64_t image, int32_t cou
 
 CUDA_FN int64_t box_cell_at(const struct box_decode *args, int64_t image, int32_t cell)
 {
-    return image * args->image + cell / args->columns * args->row + cell % args->columns * args->column;
+    return image * args->image + cell / args->columns * args->row +
+           cell % args->columns * args->column;
 }
 
 CUDA_FN float box_number(const struct box_decode *args, int64_t at, int32_t k)

@@ -107,8 +107,8 @@ CUDA_FN void label_map_stage(const struct label_map *args, int64_t block, int th
         label_add_all(bins, args->planes, thread, args->counts + image * args->planes);
 }
 
-STAGED_KERNEL(label_map_chunks, struct label_map, struct label_bins, struct label_own, label_map_stages,
-              label_map_stage)
+STAGED_KERNEL(label_map_chunks, struct label_map, struct label_bins, struct label_own,
+              label_map_stages, label_map_stage)
 
 /* ---- confusion ---- */
 
