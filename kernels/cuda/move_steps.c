@@ -1,4 +1,289 @@
-/* move_steps: */
-#include "cuda/makers.h"
+/* move_steps: ops that put elements elsewhere. What strides can say is a view of the same memory and
+ * costs nothing; most of the rest is a copy between two views. */
+#include "cuda/move.h"
+#include "cuda/copy.h"
+#include "ops/resolve.h"
+#include <assert.h>
+#include <string.h>
 
-const struct cuda_family cuda_move_family = { 0 };
+#define NARROW 8 /* channels, below which an image is row-major: as those at the borders are */
+
+/* DepthToSpace, or the way back. */
+struct blocks {
+    int64_t block, channels; /* channels of the wide image, which has fewer of them */
+    bool outer;              /* DCR: the block is the outer part of the deep image's channels */
+};
+
+static cuda_maker make_reshape, make_transpose, make_slice, make_split, make_concat, make_expand,
+    make_constant, make_depth_to_space;
+static struct layout joined_layout(struct cuda_build *build, const struct node *node);
+static struct view see_deep(const struct cuda_place *deep, const struct blocks *blocks);
+static struct view see_wide(const struct cuda_place *wide, const struct blocks *blocks);
+
+static const struct cuda_row rows[] = {
+    { "Reshape", make_reshape },
+    { "Flatten", make_reshape },
+    { "Squeeze", make_reshape },
+    { "Unsqueeze", make_reshape },
+    { "Identity", make_reshape },
+    { "Dropout", make_reshape },
+    { "Transpose", make_transpose },
+    { "Slice", make_slice },
+    { "Split", make_split },
+    { "Concat", make_concat },
+    { "Expand", make_expand },
+    { "ConstantOfShape", make_constant },
+    { "DepthToSpace", make_depth_to_space },
+    { "SpaceToDepth", make_depth_to_space },
+    { "space_to_depth", make_depth_to_space },
+    { "Pad", move_make_pad },
+    { "pad_grad", move_make_pad_grad },
+    { "slice_grad", move_make_slice_grad },
+    { "Tile", move_make_tile },
+    { "Gather", move_make_gather },
+    { "gather_grad", move_make_gather_grad },
+};
+const struct cuda_family cuda_move_family = CUDA_FAMILY(rows);
+
+const struct tensor *move_constant(const struct cuda_build *build, const struct node *node, int input)
+{
+    if (input >= node->input_count || node->inputs[input] < 0)
+        return NULL;
+    return &cuda_info(build, node->inputs[input])->constant;
+}
+
+struct layout move_layout_like(const struct shape *shape, const struct layout *like)
+{
+    return shape->rank == like->shape.rank ? layout_packed_like(like->type, shape, like)
+                                           : layout_dense(like->type, shape);
+}
+
+struct view move_view(const struct cuda_place *place)
+{
+    struct view view = cuda_view(place);
+    if (view.type == TENSOR_F64)
+        view.type = TENSOR_I64;
+    return view;
+}
+
+/* ---- views ---- */
+
+static int make_reshape(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
+    struct cuda_place *in;
+    struct layout layout;
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    if (!rc && !layout_reshape(&in->layout, shape, &layout)) {
+        rc = cuda_want_dense(build, node->inputs[0], TENSOR_NONE, &in, err);
+        if (!rc)
+            layout = layout_dense(in->layout.type, shape);
+    }
+    return rc ? rc : cuda_alias(build, node->outputs[0], in, 0, &layout, err);
+}
+
+static int make_transpose(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct cuda_place *in;
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    if (rc)
+        return rc;
+    const int64_t *perm = NULL;
+    size_t count = node_ints(node, "perm", &perm);
+    struct layout layout = in->layout;
+    for (int d = 0, rank = layout.shape.rank; d < rank; d++) {
+        int from = count ? (int)perm[d] : rank - 1 - d;
+        layout.shape.dim[d] = in->layout.shape.dim[from];
+        layout.stride[d] = in->layout.stride[from];
+    }
+    return cuda_alias(build, node->outputs[0], in, 0, &layout, err);
+}
+
+/* Strides of layouts run forwards: a slice that goes backwards is copied. */
+static int make_slice(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    const struct tensor *lists[4];
+    int64_t first[SHAPE_RANK_MAX], stride[SHAPE_RANK_MAX], offset = 0;
+    struct cuda_place *in, *out;
+    struct layout layout;
+    bool backwards = false;
+    for (int i = 0; i < 4; i++)
+        lists[i] = move_constant(build, node, i + 1);
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    if (rc)
+        return rc;
+    layout = in->layout;
+    rc = slice_resolve(node, lists, &in->layout.shape, first, stride, &layout.shape, err);
+    if (rc)
+        return rc;
+    for (int d = 0; d < layout.shape.rank && shape_elements(&layout.shape) > 0; d++) {
+        offset += first[d] * layout.stride[d];
+        if (layout.shape.dim[d] > 1)
+            layout.stride[d] *= stride[d];
+        backwards = backwards || layout.stride[d] < 0;
+    }
+    if (!backwards)
+        return cuda_alias(build, node->outputs[0], in, offset, &layout, err);
+    struct view from = cuda_view(&(struct cuda_place){ .layout = layout });
+    layout = move_layout_like(&layout.shape, &in->layout);
+    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    if (rc)
+        return rc;
+    struct view to = cuda_view(out);
+    return cuda_copy_views(build, in, &from, offset, out, &to, 0, err);
+}
+
+static int make_split(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct cuda_place *in;
+    int64_t offset = 0;
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    for (int k = 0; !rc && k < node->output_count; k++) {
+        struct layout layout = in->layout;
+        int axis = concat_axis(node, &layout.shape);
+        layout.shape = cuda_info(build, node->outputs[k])->shape;
+        bool empty = shape_elements(&layout.shape) == 0;
+        rc = cuda_alias(build, node->outputs[k], in, empty ? 0 : offset, &layout, err);
+        offset += layout.shape.dim[axis] * layout.stride[axis];
+    }
+    return rc;
+}
+
+/* ---- copies ---- */
+
+static int make_concat(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    struct layout layout = joined_layout(build, node);
+    struct cuda_place *out, *in, *part;
+    int axis = concat_axis(node, &layout.shape);
+    int64_t offset = 0;
+    int rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    for (int k = 0; !rc && k < node->input_count; k++) {
+        struct layout seen = layout;
+        seen.shape = cuda_info(build, node->inputs[k])->shape;
+        if (shape_elements(&seen.shape) == 0)
+            continue;
+        rc = cuda_where(build, node->inputs[k], &in, err);
+        if (!rc)
+            rc = cuda_see(build, out, offset, &seen, &part, err);
+        if (!rc)
+            rc = cuda_copy(build, in, part, err);
+        offset += seen.shape.dim[axis] * seen.stride[axis];
+    }
+    return rc;
+}
+
+/* In the order of the largest input that is no constant. Floats are narrow if any input is, unless they
+ * leave. */
+static struct layout joined_layout(struct cuda_build *build, const struct node *node)
+{
+    const struct value *info = cuda_info(build, node->outputs[0]);
+    struct layout like = layout_dense(info->type, &info->shape);
+    int64_t most = 0;
+    bool narrow = false;
+    for (int k = 0; k < node->input_count; k++) {
+        const struct cuda_value *held = &build->values[node->inputs[k]];
+        if (held->version_count == 0 || cuda_is_constant(build, held->versions[0]))
+            continue;
+        const struct layout *layout = &held->versions[0]->layout;
+        narrow = narrow || layout->type == build->arithmetic;
+        if (shape_elements(&layout->shape) > most) {
+            most = shape_elements(&layout->shape);
+            like = *layout;
+        }
+    }
+    bool keeps = info->type != TENSOR_F32 || !narrow || cuda_leaves(build, node->outputs[0]);
+    return layout_packed_like(keeps ? info->type : build->arithmetic, &info->shape, &like);
+}
+
+static int make_expand(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
+    struct cuda_place *in, *out;
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    if (rc)
+        return rc;
+    struct layout layout = move_layout_like(shape, &in->layout);
+    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    if (rc)
+        return rc;
+    struct view from = cuda_view_broadcast(in, shape), to = cuda_view(out);
+    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
+}
+
+/* Only those too large to be folded come here. */
+static int make_constant(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    static float zero;
+    const struct attribute *value = node_attribute(node, "value");
+    struct tensor number = { .type = TENSOR_F32, .data = &zero };
+    struct cuda_place *in, *out;
+    if (value) {
+        number = value->t;
+        number.shape.rank = 0;
+    }
+    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
+    struct layout layout = layout_dense(number.type, shape);
+    int rc = cuda_constant(build, &number, &in, err);
+    if (!rc)
+        rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    if (rc)
+        return rc;
+    struct view from = cuda_view_broadcast(in, shape), to = cuda_view(out);
+    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
+}
+
+/* Between two views of six dimensions. */
+static int make_depth_to_space(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    const struct shape *from_shape = &cuda_info(build, node->inputs[0])->shape;
+    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
+    struct cuda_place *in, *out;
+    int rc = cuda_where(build, node->inputs[0], &in, err);
+    if (rc)
+        return rc;
+    bool widens = strcmp(node->op->name, "DepthToSpace") == 0;
+    struct blocks blocks = {
+        .block = node_int(node, "blocksize", 1),
+        .channels = widens ? shape->dim[1] : from_shape->dim[1],
+        .outer = strcmp(node_string(node, "mode", "DCR"), "DCR") == 0,
+    };
+    enum tensor_type type = cuda_result_type(build, node->outputs[0], node->inputs, 1);
+    struct layout layout =
+        shape->dim[1] < NARROW ? layout_dense(type, shape) : layout_channels_last(type, shape);
+    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    if (rc)
+        return rc;
+    struct view from = widens ? see_deep(in, &blocks) : see_wide(in, &blocks);
+    struct view to = widens ? see_wide(out, &blocks) : see_deep(out, &blocks);
+    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
+}
+
+/* Batch, row, row in the block, column, column in the block, channel. */
+static struct view see_deep(const struct cuda_place *deep, const struct blocks *blocks)
+{
+    const int64_t *dim = deep->layout.shape.dim, *stride = deep->layout.stride;
+    int32_t block = (int32_t)blocks->block;
+    int64_t inside = (blocks->outer ? blocks->channels : 1) * stride[1];
+    int64_t channel = (blocks->outer ? 1 : blocks->block * blocks->block) * stride[1];
+    return (struct view){
+        .type = deep->layout.type,
+        .rank = 6,
+        .dim = { (int32_t)dim[0], (int32_t)dim[2], block, (int32_t)dim[3], block,
+                 (int32_t)blocks->channels },
+        .step = { stride[0], stride[2], block * inside, stride[3], inside, channel },
+    };
+}
+
+static struct view see_wide(const struct cuda_place *wide, const struct blocks *blocks)
+{
+    const int64_t *dim = wide->layout.shape.dim, *stride = wide->layout.stride;
+    int32_t block = (int32_t)blocks->block;
+    return (struct view){
+        .type = wide->layout.type,
+        .rank = 6,
+        .dim = { (int32_t)dim[0], (int32_t)(dim[2] / block), block, (int32_t)(dim[3] / block),
+                 block, (int32_t)blocks->channels },
+        .step = { stride[0], block * stride[2], stride[2], block * stride[3], stride[3], stride[1] },
+    };
+}

@@ -118,12 +118,16 @@ void cuda_plan_free(struct plan *plan)
     free(self);
 }
 
-/* A step that reads constants alone computes one: it runs once, and what it writes stays. */
+/* A step that reads constants alone computes one: it runs once, and what it writes stays. Memory that
+ * several steps write may be constant in parts only, so they all run every time. */
 static int keep_constants(struct cuda_plan *plan, struct error *err)
 {
-    bool *written = calloc((size_t)plan->buffer_count + 1, sizeof *written); /* by steps of a run */
-    if (!written)
+    int *writers = calloc((size_t)plan->buffer_count + 1, sizeof *writers);
+    if (!writers)
         return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    for (int s = 0; s < plan->step_count; s++)
+        for (int p = plan->steps[s].read_count; p < plan->steps[s].place_count; p++)
+            writers[plan->steps[s].places[p]->buffer]++;
     for (int s = 0; s < plan->step_count; s++) {
         struct cuda_step *step = &plan->steps[s];
         step->once = true;
@@ -131,17 +135,13 @@ static int keep_constants(struct cuda_plan *plan, struct error *err)
             int buffer = step->places[p]->buffer;
             enum cuda_buffer_kind kind = plan->buffers[buffer].kind;
             if (p < step->read_count ? kind != CUDA_BUFFER_CONSTANT
-                                     : kind != CUDA_BUFFER_ARENA || written[buffer])
+                                     : kind != CUDA_BUFFER_ARENA || writers[buffer] > 1)
                 step->once = false;
         }
-        for (int p = step->read_count; p < step->place_count; p++) {
-            if (step->once)
-                plan->buffers[step->places[p]->buffer].kind = CUDA_BUFFER_CONSTANT;
-            else
-                written[step->places[p]->buffer] = true;
-        }
+        for (int p = step->read_count; step->once && p < step->place_count; p++)
+            plan->buffers[step->places[p]->buffer].kind = CUDA_BUFFER_CONSTANT;
     }
-    free(written);
+    free(writers);
     return 0;
 }
 

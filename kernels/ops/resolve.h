@@ -70,6 +70,12 @@ int cross_entropy_bad_label(const struct cross_entropy *loss, int64_t label, str
 /* Concat and Split: the axis, counted from the front. */
 int concat_axis(const struct node *node, const struct shape *output);
 
+/* Slice: for each dimension the first element, the step to the next (may be negative), and in shape how
+ * many there are. in: the node's inputs starts, ends, axes and steps, NULL when absent. */
+int slice_resolve(const struct node *node, const struct tensor *const *in, const struct shape *from,
+                  int64_t first[SHAPE_RANK_MAX], int64_t stride[SHAPE_RANK_MAX],
+                  struct shape *shape, struct error *err);
+
 /* Pad: what is added (or, negative, cut) before each dimension, and the padded shape. pads and axes
  * are the node's inputs, NULL when absent. */
 enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };

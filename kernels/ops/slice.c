@@ -72,10 +72,9 @@ static void slice_axis(int64_t dim, int64_t start, int64_t end, int64_t step, in
     *stride = step;
 }
 
-/* For each dimension: first element, step, and in shape how many. in: starts, ends, axes, steps. */
-static int slice_resolve(const struct node *node, const struct tensor *const *in,
-                         const struct shape *from, int64_t first[SHAPE_RANK_MAX],
-                         int64_t stride[SHAPE_RANK_MAX], struct shape *shape, struct error *err)
+int slice_resolve(const struct node *node, const struct tensor *const *in, const struct shape *from,
+                  int64_t first[SHAPE_RANK_MAX], int64_t stride[SHAPE_RANK_MAX],
+                  struct shape *shape, struct error *err)
 {
     int64_t starts[RULE_INTS_MAX] = { 0 }, ends[RULE_INTS_MAX] = { 0 };
     int64_t axes[RULE_INTS_MAX] = { 0 }, steps[RULE_INTS_MAX] = { 0 };
