@@ -77,7 +77,8 @@ const struct tensor *move_constant(const struct cuda_build *build, const struct 
                                    int input);
 /* Without gaps, in the order of `like` if it has as many dimensions, row-major otherwise. */
 struct layout move_layout_like(const struct shape *shape, const struct layout *like);
-/* A view for kernels that know no doubles: their bits pass as whole numbers. */
+/* For kernels that know no doubles: their bits pass as whole numbers. */
+int32_t move_type(int32_t type);
 struct view move_view(const struct cuda_place *place);
 
 /* pad_steps.c */

@@ -58,11 +58,15 @@ struct layout move_layout_like(const struct shape *shape, const struct layout *l
                                            : layout_dense(like->type, shape);
 }
 
+int32_t move_type(int32_t type)
+{
+    return type == TENSOR_F64 ? TENSOR_I64 : type;
+}
+
 struct view move_view(const struct cuda_place *place)
 {
     struct view view = cuda_view(place);
-    if (view.type == TENSOR_F64)
-        view.type = TENSOR_I64;
+    view.type = move_type(view.type);
     return view;
 }
 
