@@ -82,16 +82,17 @@ static int make_where(struct cuda_build *build, const struct node *node, struct 
     return add_step(build, node, 3, each_where, err);
 }
 
-/* To the same type it is a view, to a way to store floats mostly a copy, which goes through floats: that
- * is exact but for 64-bit numbers, which are rounded once more on the way, from doubles. */
+/* To the same type it is a view. Copies convert to floats, but not from 64-bit numbers, which they round
+ * otherwise or do not know. */
 static int make_cast(struct cuda_build *build, const struct node *node, struct error *err)
 {
     enum tensor_type from = cuda_info(build, node->inputs[0])->type;
     enum tensor_type to = cuda_info(build, node->outputs[0])->type;
+    bool copies = !tensor_type_is_whole(to) && tensor_type_bytes(to) < sizeof(double) &&
+                  tensor_type_bytes(from) < sizeof(double);
     struct cuda_place *in, *out;
-    if (tensor_type_is_whole(to) || to == TENSOR_F64 || from == TENSOR_F64 || from == TENSOR_I64)
-        if (from != to)
-            return add_step(build, node, 1, each_cast, err);
+    if (from != to && !copies)
+        return add_step(build, node, 1, each_cast, err);
     int rc = cuda_where(build, node->inputs[0], &in, err);
     if (rc)
         return rc;

@@ -129,7 +129,7 @@ EACH_KERNEL(frame_sum, struct frame, frame_sum_at)
 
 /* ---- indices ---- */
 
-/* The position that the n-th index names; -1: none. */
+/* The position that the n-th index names; negative: none. */
 CUDA_FN int64_t gather_index(const struct view *indices, int64_t n, int32_t length)
 {
     int64_t index = element_load_whole(indices->data, indices->type, view_at(indices, n));
