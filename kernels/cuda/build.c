@@ -227,6 +227,17 @@ int cuda_constant(struct cuda_build *build, const struct tensor *content, struct
     return index < 0 ? index : add_place(build, index, 0, &layout, place, err);
 }
 
+int cuda_take_constant(struct cuda_build *build, const struct tensor *content,
+                       struct cuda_place **place, struct error *err)
+{
+    int rc = cuda_constant(build, content, place, err);
+    if (rc)
+        free(content->data);
+    else
+        build->plan->buffers[(*place)->buffer].own_content = content->data;
+    return rc;
+}
+
 bool cuda_is_constant(const struct cuda_build *build, const struct cuda_place *place)
 {
     return build->plan->buffers[place->buffer].kind == CUDA_BUFFER_CONSTANT;

@@ -81,6 +81,9 @@ int cuda_see(struct cuda_build *build, const struct cuda_place *of, int64_t offs
 /* A constant of the maker's own, row-major; the content is borrowed until the plan is freed. */
 int cuda_constant(struct cuda_build *build, const struct tensor *content, struct cuda_place **place,
                   struct error *err);
+/* The same with content from malloc, which the plan takes over, also when it fails. */
+int cuda_take_constant(struct cuda_build *build, const struct tensor *content,
+                       struct cuda_place **place, struct error *err);
 bool cuda_is_constant(const struct cuda_build *build, const struct cuda_place *place);
 
 /* ---- steps ---- */

@@ -93,6 +93,8 @@ void cuda_plan_free(struct plan *plan)
     }
     for (int i = 0; i < self->place_count; i++)
         free(self->places[i]);
+    for (int i = 0; i < self->buffer_count; i++)
+        free(self->buffers[i].own_content);
     gpu_free(self->gpu, self->arena);
     gpu_free(self->gpu, self->held);
     for (size_t i = 0;

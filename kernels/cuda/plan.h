@@ -29,6 +29,7 @@ struct cuda_buffer {
     enum cuda_buffer_kind kind;
     uint64_t bytes;
     const void *content; /* host memory with what a constant or a state holds; NULL: steps write it */
+    void *own_content;   /* the same, or NULL: from malloc, freed with the plan */
     size_t external;     /* index of the graph's input, output or state */
     int first_step, last_step;
     uint64_t arena_offset_bytes;
