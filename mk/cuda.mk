@@ -38,6 +38,11 @@ $(B)/test/lab/cuda_kernels: $(CUDA_LADDERS) $(EMULATED) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# Unit tests of the back end run on it.
+$(B)/test/unit/kernels/cuda_%: $(B)/obj/tests/unit/kernels/cuda_%.o $(EMULATED) $(DOUBLES) $(call archives,kernels)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
 # ---- the real one ----
 
 CUDA_FLAGS = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \

@@ -15,6 +15,7 @@ struct cuda_value {
     int version_count;
     int reads_left; /* by nodes to come; being an output of the graph is one that never ends */
     bool leaves;    /* see cuda_leaves */
+    const struct node *later; /* a DepthToSpace that the value's reader does as well (tail.h), or NULL */
 };
 
 struct cuda_build {

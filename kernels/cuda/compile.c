@@ -2,6 +2,7 @@
  * node in turn is given to the maker for its op. */
 #include "cuda/copy.h"
 #include "cuda/makers.h"
+#include "cuda/tail.h"
 #include "passes/fused.h"
 #include "passes/pass.h"
 #include <assert.h>
@@ -223,8 +224,10 @@ static int make_node(struct cuda_build *build, const struct node *node, struct e
     build->op = node->op->name;
     build->name = node->name;
     build->shape = output < 0 ? (struct shape){ 0 } : cuda_info(build, output)->shape;
-    cuda_maker *make = find_maker(node);
-    int rc = make ? make(build, node, err) : cuda_make_pointwise(build, node, err);
+    const struct node *reader = cuda_tail_reader(build, node);
+    cuda_maker *make =
+        reader && cuda_is_map(find_maker(reader)) ? cuda_make_tail_later : find_maker(node);
+    int rc = make(build, node, err);
     for (int k = 0; k < node->input_count; k++)
         if (node->inputs[k] >= 0)
             build->values[node->inputs[k]].reads_left--;
@@ -238,8 +241,8 @@ static cuda_maker *find_maker(const struct node *node)
         for (size_t i = 0; i < families[f]->count; i++)
             if (strcmp(families[f]->rows[i].op, name) == 0)
                 return families[f]->rows[i].make;
-    return fused_of(node->op) ? cuda_make_binary
-                              : NULL; /* the other bases are additions and the like */
+    return fused_of(node->op) ? cuda_make_binary /* the other bases are additions and the like */
+                              : cuda_make_pointwise;
 }
 
 /* Outputs are row-major in memory of their own. What a step left in such a form is simply made the

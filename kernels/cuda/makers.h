@@ -29,6 +29,12 @@ extern const struct cuda_family cuda_conv_family, cuda_matmul_family, cuda_map_f
 /* A step of the chain's program. inputs and outputs are values of the graph. */
 int cuda_map(struct cuda_build *build, const struct chain *chain, const int *inputs,
              const int *outputs, struct error *err);
+/* The same of places seen otherwise: a view of each (inputs, then outputs), and one that says in which
+ * order elements are gone through, all of the same dimensions; both are changed. implementation: what
+ * the step is called. */
+int cuda_map_views(struct cuda_build *build, const char *implementation, const struct chain *chain,
+                   struct cuda_place *const *places, struct view *views, struct view *order,
+                   struct error *err);
 /* What follows the base operation of a fused node, from the first-th post on; from and to may be the
  * same. */
 int cuda_map_posts(struct cuda_build *build, const struct node *node, size_t first,
@@ -38,5 +44,7 @@ int cuda_sum(struct cuda_build *build, int from, int to, const bool *folded, str
 /* Any node that is a pointwise function (the last resort of compile.c), and additions and the like
  * with what follows. */
 cuda_maker cuda_make_pointwise, cuda_make_binary;
+/* True of a maker that does its node with cuda_map. */
+bool cuda_is_map(cuda_maker *make);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cuda/map.h"
 #include "cuda/iterate.h"
 #include "cuda/makers.h"
+#include "cuda/tail.h"
 #include "passes/fused.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct map_state {
 static cuda_maker make_chain;
 static int add_step(struct cuda_build *build, const struct chain *chain, struct cuda_place **places,
                     struct error *err);
+static void set_program(struct map *map, const struct chain *chain);
 static bool lies_flat(const struct map *map, struct view *const *views, int count);
 static int run_map(const struct cuda_step *step, struct gpu *gpu, struct error *err);
 
@@ -31,6 +33,11 @@ static int make_chain(struct cuda_build *build, const struct node *node, struct 
     struct chain chain;
     chain_read(node, &chain);
     return cuda_map(build, &chain, node->inputs, node->outputs, err);
+}
+
+bool cuda_is_map(cuda_maker *make)
+{
+    return make == make_chain || make == cuda_make_pointwise || make == cuda_make_binary;
 }
 
 int cuda_make_pointwise(struct cuda_build *build, const struct node *node, struct error *err)
@@ -72,6 +79,8 @@ int cuda_map(struct cuda_build *build, const struct chain *chain, const int *inp
 {
     struct cuda_place *places[CHAIN_INPUTS_MAX + CHAIN_OUTPUTS_MAX];
     int rc = 0;
+    if (cuda_tail_among(build, inputs, chain->input_count))
+        return cuda_map_tail(build, chain, inputs, outputs, err);
     for (int k = 0; !rc && k < chain->input_count; k++)
         rc = cuda_where(build, inputs[k], &places[k], err);
     for (int k = 0; !rc && k < chain->output_count; k++) {
@@ -111,12 +120,42 @@ static int add_step(struct cuda_build *build, const struct chain *chain, struct 
                     struct error *err)
 {
     struct view views[CHAIN_INPUTS_MAX + CHAIN_OUTPUTS_MAX];
-    struct view *order[CHAIN_INPUTS_MAX + CHAIN_OUTPUTS_MAX] = { views };
+    for (int k = 0; k < chain->input_count + chain->output_count; k++)
+        views[k] = cuda_view_broadcast(places[k], &chain->shape);
+    struct view order = views[chain->input_count];
+    return cuda_map_views(build, "map strided", chain, places, views, &order, err);
+}
+
+int cuda_map_views(struct cuda_build *build, const char *implementation, const struct chain *chain,
+                   struct cuda_place *const *places, struct view *views, struct view *order,
+                   struct error *err)
+{
+    struct view *all[1 + CHAIN_INPUTS_MAX + CHAIN_OUTPUTS_MAX] = { order };
     int count = chain->input_count + chain->output_count;
     struct map_state *state = calloc(1, sizeof *state);
     if (!state)
         return cuda_no_memory(err);
     struct map *map = &state->map;
+    set_program(map, chain);
+    for (int k = 0; k < count; k++)
+        all[1 + k] = &views[k];
+    iterate_join(all, 1 + count);
+    map->rank = order->rank;
+    for (int d = 0; d < order->rank; d++)
+        map->dim[d] = order->dim[d];
+    for (int k = 0; k < count; k++) {
+        map->operands[k].type = views[k].type;
+        for (int d = 0; d < order->rank; d++)
+            map->operands[k].step[d] = (int32_t)views[k].step[d];
+    }
+    state->count = shape_elements(&chain->shape);
+    state->flat = lies_flat(map, all + 1, count);
+    return cuda_add_step(build, state->flat ? "map" : implementation, run_map, state, NULL, places,
+                         chain->input_count, count, err);
+}
+
+static void set_program(struct map *map, const struct chain *chain)
+{
     map->input_count = chain->input_count;
     map->link_count = chain->link_count;
     map->output_count = chain->output_count;
@@ -129,23 +168,6 @@ static int add_step(struct cuda_build *build, const struct chain *chain, struct 
                                            .alpha = link->function.alpha,
                                            .beta = link->function.beta };
     }
-    for (int k = 0; k < count; k++) {
-        views[k] = cuda_view_broadcast(places[k], &chain->shape);
-        order[(k + chain->output_count) % count] = &views[k]; /* an output first */
-    }
-    iterate_join(order, count);
-    map->rank = views[0].rank;
-    for (int d = 0; d < views[0].rank; d++)
-        map->dim[d] = views[0].dim[d];
-    for (int k = 0; k < count; k++) {
-        map->operands[k].type = views[k].type;
-        for (int d = 0; d < views[0].rank; d++)
-            map->operands[k].step[d] = (int32_t)views[k].step[d];
-    }
-    state->count = shape_elements(&chain->shape);
-    state->flat = lies_flat(map, order, count);
-    return cuda_add_step(build, state->flat ? "map" : "map strided", run_map, state, NULL, places,
-                         chain->input_count, count, err);
 }
 
 static bool lies_flat(const struct map *map, struct view *const *views, int count)
