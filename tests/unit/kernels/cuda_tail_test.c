@@ -146,8 +146,8 @@ static void test_needed_elsewhere(void **state)
     check(&net, 0, "an output as well");
 
     wide = begin(&net, &endings[1]);
-    net_output(&net, net_node(&net, "Add", wide, add_residual(&net, &endings[1]), -2));
     net_output(&net, add_conv(&net, wide, endings[1].channels, 2));
+    net_output(&net, net_node(&net, "Add", wide, add_residual(&net, &endings[1]), -2));
     check(&net, 0, "a convolution reads it as well");
 
     wide = begin(&net, &endings[0]);
