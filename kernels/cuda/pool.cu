@@ -95,9 +95,9 @@ CUDA_FN void pool_lane(const struct pool *args, int64_t row, int lane, int lanes
     while (ky < down.end) {
         int32_t y = down.start + ky * args->dilation[0], x = across.start + kx * args->dilation[1];
         struct pool_best here;
-        here.number = element_load(args->in.data, args->in.type,
-                                   plane + y * args->in.step[POOL_ROWS] +
-                                       x * args->in.step[POOL_COLUMNS]);
+        here.number =
+            element_load(args->in.data, args->in.type,
+                         plane + y * args->in.step[POOL_ROWS] + x * args->in.step[POOL_COLUMNS]);
         here.place = y * args->in.dim[POOL_COLUMNS] + x;
         pool_merge(best, &here);
         kx += lanes % width;
@@ -148,9 +148,9 @@ CUDA_FN struct pool_windows pool_windows_of(const struct pool *args, int d, int3
 CUDA_FN int64_t pool_count_to(const struct pool *args, const struct pool_position *position)
 {
     const int32_t *dim = args->out.dim, *at = position->at;
-    int64_t plane = args->channels_last ? at[POOL_BATCH]
-                                        : (int64_t)at[POOL_BATCH] * dim[POOL_CHANNELS] +
-                                              at[POOL_CHANNELS];
+    int64_t plane = args->channels_last
+                        ? at[POOL_BATCH]
+                        : (int64_t)at[POOL_BATCH] * dim[POOL_CHANNELS] + at[POOL_CHANNELS];
     int64_t pixel = (plane * dim[POOL_ROWS] + at[POOL_ROWS]) * dim[POOL_COLUMNS] + at[POOL_COLUMNS];
     return args->channels_last ? pixel * dim[POOL_CHANNELS] + at[POOL_CHANNELS] : pixel;
 }
