@@ -135,14 +135,14 @@ static int add_step(struct cuda_build *build, struct cuda_place *from, struct cu
         order[0] = dims[1]; /* neighbours in memory one after the other */
         order[1] = dims[0];
     }
-    struct taps_state *state = calloc(1, sizeof *state);
-    int rc = state ? 0 : cuda_no_memory(err);
-    for (int k = 0; !rc && k < dim_count; k++)
-        rc = add_table(build, &axes[order[k]], &places[1 + k], err);
-    if (rc) {
-        free(state);
-        return rc;
+    for (int k = 0; k < dim_count; k++) {
+        int rc = add_table(build, &axes[order[k]], &places[1 + k], err);
+        if (rc)
+            return rc;
     }
+    struct taps_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return cuda_no_memory(err);
     places[1 + dim_count] = to;
     set_steps(&state->taps, from, to, order, dim_count);
     for (int k = 0; k < dim_count; k++) {
@@ -158,6 +158,7 @@ static int add_step(struct cuda_build *build, struct cuda_place *from, struct cu
 static int add_table(struct cuda_build *build, const struct cuda_taps *axis,
                      struct cuda_place **place, struct error *err)
 {
+    assert(axis->list);
     size_t offset_bytes = list_offset_bytes(axis->to_count);
     size_t bytes = offset_bytes + (size_t)axis->count * sizeof(struct tap);
     char *data = calloc(1, bytes);
