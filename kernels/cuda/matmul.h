@@ -7,7 +7,8 @@
 
 #define MATMUL_TILE 64 /* of rows and of columns that a block makes */
 
-/* c (m x n, row-major) = alpha * a (m x k) * b (k x n) + bias, in f32 sums, for each of `batch`. */
+/* c (m x n, row-major) = alpha * a (m x k) * b (k x n) + bias, in f32 sums, for each of `batch`. Of a's
+ * two steps one is 1 and the other no smaller than what it steps over; so are b's. */
 struct matmul {
     int32_t m, n, k, batch;
     int64_t a_row, a_column, b_row, b_column; /* steps in elements */
@@ -26,5 +27,15 @@ static inline int64_t matmul_blocks(const struct matmul *args)
     return (int64_t)args->batch * ((args->m + MATMUL_TILE - 1) / MATMUL_TILE) *
            ((args->n + MATMUL_TILE - 1) / MATMUL_TILE);
 }
+
+/* Gemm's third input where it is not one number for each column: to += beta * from, of the same
+ * dimensions. */
+struct matmul_add {
+    struct view to, from;
+    float beta;
+};
+
+/* count: elements of to. */
+LAUNCHER void matmul_add_each(const struct matmul_add *args, int64_t count, void *stream);
 
 #endif
