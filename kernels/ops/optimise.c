@@ -9,8 +9,6 @@
 enum { SGD_WEIGHTS, SGD_GRADIENT, SGD_VELOCITY, SGD_RATE, SGD_SCALE, SGD_INPUTS };
 enum { ADAM_WEIGHTS, ADAM_GRADIENT, ADAM_M, ADAM_V, ADAM_STEP, ADAM_RATE, ADAM_SCALE, ADAM_INPUTS };
 
-#define NORM_OFFSET 1e-6 /* of clip_grad_norm_ */
-
 static int sgd_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int sgd_reference(const struct node *node, const struct tensor *const *in,
                          struct tensor *const *out, struct error *err);
@@ -141,17 +139,6 @@ static int adam_shape(const struct node *node, const struct op_values *values, s
     return 0;
 }
 
-void adam_step(const struct adam *adam, double step, double rate, struct adam_step *now)
-{
-    double correction1 = 1 - pow(adam->beta1, step), correction2 = 1 - pow(adam->beta2, step);
-    *now = (struct adam_step){
-        .keep = adam->decoupled ? 1 - rate * adam->weight_decay : 1,
-        .decay = adam->decoupled ? 0 : adam->weight_decay,
-        .rate = rate / correction1,
-        .root = 1 / sqrt(correction2),
-    };
-}
-
 static int adam_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err)
 {
@@ -243,7 +230,6 @@ static int clip_factor_shape(const struct node *node, const struct op_values *va
     return to_number(node, values, 0, err);
 }
 
-/* A norm that is not a number stays one, as in PyTorch: training that has gone wrong shows it. */
 static int clip_factor_reference(const struct node *node, const struct tensor *const *in,
                                  struct tensor *const *out, struct error *err)
 {
@@ -251,7 +237,6 @@ static int clip_factor_reference(const struct node *node, const struct tensor *c
     double sum = 0;
     for (int k = 0; k < node->input_count; k++)
         sum += (double)*(const real *)in[k]->data;
-    double factor = (double)node_float(node, "max_norm", 1) / (sqrt(sum) + NORM_OFFSET);
-    *(real *)out[0]->data = (real)(factor > 1 ? 1 : factor);
+    *(real *)out[0]->data = (real)clip_factor(sum, (double)node_float(node, "max_norm", 1));
     return 0;
 }

@@ -5,6 +5,7 @@
 #define RUNESPOOR_OPS_RESOLVE_H
 
 #include "graph/graph.h"
+#include "ops/optimise_functions.h"
 
 /* ONNX's number of a tensor type, as in files and in Cast; TENSOR_NONE for those we do not have. */
 enum tensor_type type_of_onnx(int64_t number);
@@ -34,25 +35,14 @@ int reduce_axes(const struct node *node, const struct tensor *axes, int rank, bo
 /* batch_norm_train: what a running statistic becomes with the batch's. */
 void batch_norm_renew(const struct node *node, double batch, double *running);
 
-/* Optimisers. */
+/* Optimisers; struct adam is in optimise_functions.h. */
 struct sgd {
     double momentum, weight_decay;
     bool nesterov;
 };
 void sgd_resolve(const struct node *node, struct sgd *sgd);
 
-struct adam {
-    double beta1, beta2, epsilon, weight_decay;
-    bool decoupled; /* AdamW */
-};
 void adam_resolve(const struct node *node, struct adam *adam);
-/* What is the same for all weights in the given step, which counts from 1:
- *     slope = gradient + decay * w, m and v renewed with it,
- *     w = keep * w - rate * m / (sqrt(v) * root + epsilon) */
-struct adam_step {
-    double keep, decay, rate, root;
-};
-void adam_step(const struct adam *adam, double step, double rate, struct adam_step *now);
 
 /* Cross-entropy losses and their gradients: scores as batch x classes x positions. */
 enum loss_reduction { REDUCTION_MEAN, REDUCTION_SUM, REDUCTION_NONE };
