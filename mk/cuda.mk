@@ -39,7 +39,8 @@ $(B)/test/lab/cuda_kernels: $(CUDA_LADDERS) $(EMULATED) $(call archives,kernels)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Unit tests of the back end run on it.
-$(B)/test/unit/kernels/cuda_%: $(B)/obj/tests/unit/kernels/cuda_%.o $(EMULATED) $(DOUBLES) $(call archives,kernels)
+$(B)/test/unit/kernels/cuda_%_test: $(B)/obj/tests/unit/kernels/cuda_%_test.o $(EMULATED) $(DOUBLES) \
+		$(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
