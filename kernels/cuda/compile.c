@@ -1,5 +1,6 @@
 /* compile: makes a plan of a graph. The graph is copied, inferred and rewritten by the passes; then each
  * node in turn is given to the maker for its op. */
+#include "cuda/attention.h"
 #include "cuda/copy.h"
 #include "cuda/makers.h"
 #include "cuda/tail.h"
@@ -13,7 +14,7 @@ static const struct cuda_family *const families[] = {
     &cuda_conv_family,      &cuda_matmul_family, &cuda_map_family,      &cuda_each_family,
     &cuda_move_family,      &cuda_pool_family,   &cuda_resize_family,   &cuda_reduce_family,
     &cuda_normalise_family, &cuda_loss_family,   &cuda_optimise_family, &cuda_picture_family,
-    &cuda_labels_family,    &cuda_boxes_family,
+    &cuda_labels_family,    &cuda_boxes_family,    &cuda_attention_family,
 };
 
 static int choose_arithmetic(struct cuda_build *build, enum precision precision, struct error *err);
@@ -105,7 +106,9 @@ static int prepare_graph(struct cuda_build *build, const struct graph *graph,
         return rc;
     build->graph = build->plan->graph;
     rc = graph_infer(build->graph, options->input_shapes, err);
-    return rc ? rc : pass_run_all(build->graph, err);
+    if (!rc)
+        rc = pass_run_all(build->graph, err);
+    return rc ? rc : cuda_find_attention(build->graph, err);
 }
 
 static int describe_externals(struct cuda_build *build, struct error *err)
@@ -207,7 +210,8 @@ static void mark_leaving(struct cuda_build *build)
 /* True of what computes in build->arithmetic. */
 static bool multiplies(const struct node *node)
 {
-    static const struct cuda_family *const products[] = { &cuda_conv_family, &cuda_matmul_family };
+    static const struct cuda_family *const products[] = { &cuda_conv_family, &cuda_matmul_family,
+                                                          &cuda_attention_family };
     const char *name = fused_base_name(node->op);
     for (size_t f = 0; f < sizeof products / sizeof *products; f++)
         for (size_t i = 0; i < products[f]->count; i++)

@@ -24,7 +24,7 @@ struct cuda_family {
 extern const struct cuda_family cuda_conv_family, cuda_matmul_family, cuda_map_family,
     cuda_each_family, cuda_move_family, cuda_pool_family, cuda_resize_family, cuda_reduce_family,
     cuda_normalise_family, cuda_loss_family, cuda_optimise_family, cuda_picture_family,
-    cuda_labels_family, cuda_boxes_family;
+    cuda_labels_family, cuda_boxes_family, cuda_attention_family;
 
 /* A step of the chain's program. inputs and outputs are values of the graph. */
 int cuda_map(struct cuda_build *build, const struct chain *chain, const int *inputs,

@@ -1,30 +1,12 @@
 /* Optimisers on the emulated GPU: the nodes of many parameters become one step, more of them than a
  * launch takes, with averages in between; states are what the reference makes of them, run after run. A
  * node that reads what another one renews, or whose old weights are still read, stays on its own. */
-#include "cpu_check.h"
-#include "cuda/cuda.h"
 #include "cuda/optimise.h"
+#include "cuda_emulated.h"
 
 #define RUNS 3
 #define BOUND 1e-6
 #define PARAMETERS_MANY (OPTIMISE_PARTS_MAX + 20)
-
-static struct device *device;
-
-static int open_emulated(void **state)
-{
-    (void)state;
-    struct error err;
-    device_add_class(&cuda_class);
-    return device_open(&device, "cuda", &err);
-}
-
-static int close_emulated(void **state)
-{
-    (void)state;
-    device_close(&device);
-    return 0;
-}
 
 static int add_state(struct net *net, const struct shape *shape, double low)
 {
