@@ -1,22 +1,26 @@
-/* attention: both products are those of tile.h; weights of 64 keys lie in shared memory between them. */
+/* attention: both products are those of piece.h; weights of 64 keys lie in shared memory between them. */
 #include "cuda/attention.h"
-#include "cuda/tile.h"
+#include "cuda/piece.h"
 
-#define ATTENTION_KEYS TILE_EDGE /* between two changes of what weights are relative to */
+#if ATTENTION_ROWS != PIECE_EDGE || ATTENTION_VALUES_MAX != 2 * PIECE_EDGE
+#error "a block has as many rows as piece.h says, and columns in two halves"
+#endif
+
+#define ATTENTION_KEYS PIECE_EDGE /* between two changes of what weights are relative to */
 #define ATTENTION_LANES (LAUNCH_THREADS / ATTENTION_ROWS)  /* threads that share a row's weights */
 #define ATTENTION_SHARE (ATTENTION_KEYS / ATTENTION_LANES) /* keys of each */
-#define ATTENTION_HALVES 2 /* of keys, to fit a tile's depth; and of columns */
+#define ATTENTION_HALVES 2 /* of keys, to fit a piece's depth; and of columns */
 
 struct attention_shared {
-    struct tile pieces[ATTENTION_HALVES]; /* of q and of k; then of v, half of the columns each */
-    struct tile weights[ATTENTION_HALVES]; /* scores, then weights: at[key][row], half of the keys each */
+    struct piece pieces[ATTENTION_HALVES]; /* of q and of k; then of v, half of the columns each */
+    struct piece weights[ATTENTION_HALVES]; /* scores, then weights: at[key][row], half of the keys each */
     float most[ATTENTION_LANES][ATTENTION_ROWS], sums[ATTENTION_LANES][ATTENTION_ROWS];
     float factor[ATTENTION_ROWS]; /* what older sums are multiplied with */
 };
 
 struct attention_own {
-    float scores[TILE_SUMS][TILE_SUMS];
-    float out[ATTENTION_HALVES][TILE_SUMS][TILE_SUMS];
+    float scores[PIECE_SUMS][PIECE_SUMS];
+    float out[ATTENTION_HALVES][PIECE_SUMS][PIECE_SUMS];
     float most, sum; /* of the thread's row: the largest score, and of its own share of weights */
 };
 
@@ -38,7 +42,7 @@ enum {
 
 CUDA_FN int attention_score_stages(const struct attention *args)
 {
-    return 2 * ((args->depth + TILE_DEPTH - 1) / TILE_DEPTH);
+    return 2 * ((args->depth + PIECE_DEPTH - 1) / PIECE_DEPTH);
 }
 
 /* Two more at the end: to add up shares and to store. */
@@ -53,7 +57,7 @@ CUDA_FN int attention_stages(const struct attention *args)
 CUDA_FN void attention_load_scores(const struct attention *args, struct attention_where where,
                                    int32_t first, int thread, struct attention_shared *shared)
 {
-    struct tile_source q, k;
+    struct piece_source q, k;
     q.data = args->q.data;
     q.type = args->q.type;
     q.start = view_at(&args->q, where.n) + where.row * args->q_step[0] + first * args->q_step[1];
@@ -68,8 +72,8 @@ CUDA_FN void attention_load_scores(const struct attention *args, struct attentio
     k.edge_step = args->k_step[1];
     k.depth = args->depth - first;
     k.edge = args->keys - where.key;
-    tile_load(&shared->pieces[0], &q, thread);
-    tile_load(&shared->pieces[1], &k, thread);
+    piece_load(&shared->pieces[0], &q, thread);
+    piece_load(&shared->pieces[1], &k, thread);
 }
 
 /* Keys that are not there get no weight. */
@@ -77,10 +81,10 @@ CUDA_FN void attention_put_scores(const struct attention *args, struct attention
                                   int thread, struct attention_shared *shared,
                                   struct attention_own *own)
 {
-    for (int r = 0; r < TILE_SUMS; r++)
-        for (int c = 0; c < TILE_SUMS; c++) {
-            int key = tile_column(thread, c);
-            shared->weights[key / TILE_DEPTH].at[key % TILE_DEPTH][tile_row(thread, r)] =
+    for (int r = 0; r < PIECE_SUMS; r++)
+        for (int c = 0; c < PIECE_SUMS; c++) {
+            int key = piece_column(thread, c);
+            shared->weights[key / PIECE_DEPTH].at[key % PIECE_DEPTH][piece_row(thread, r)] =
                 where.key + key < args->keys ? args->scale * own->scores[r][c] : -INFINITY;
             own->scores[r][c] = 0;
         }
@@ -94,7 +98,7 @@ CUDA_FN void attention_find_largest(int thread, struct attention_shared *shared)
     float most = -INFINITY;
     for (int i = 0; i < ATTENTION_SHARE; i++) {
         int key = lane * ATTENTION_SHARE + i;
-        most = fmaxf(most, shared->weights[key / TILE_DEPTH].at[key % TILE_DEPTH][row]);
+        most = fmaxf(most, shared->weights[key / PIECE_DEPTH].at[key % PIECE_DEPTH][row]);
     }
     shared->most[lane][row] = most;
 }
@@ -110,7 +114,7 @@ CUDA_FN void attention_make_weights(bool first, int thread, struct attention_sha
     float base = most == -INFINITY ? 0 : most, factor = expf(before - base);
     for (int i = 0; i < ATTENTION_SHARE; i++) {
         int key = lane * ATTENTION_SHARE + i;
-        float *weight = &shared->weights[key / TILE_DEPTH].at[key % TILE_DEPTH][row];
+        float *weight = &shared->weights[key / PIECE_DEPTH].at[key % PIECE_DEPTH][row];
         *weight = expf(*weight - base);
         sum += *weight;
     }
@@ -125,55 +129,58 @@ CUDA_FN void attention_make_weights(bool first, int thread, struct attention_sha
 CUDA_FN void attention_load_values(const struct attention *args, struct attention_where where,
                                    int thread, struct attention_shared *shared)
 {
-    struct tile_source v;
+    struct piece_source v;
     v.data = args->v.data;
     v.type = args->v.type;
     v.depth_step = args->v_step[0];
     v.edge_step = args->v_step[1];
     v.depth = args->keys - where.key;
-    for (int half = 0; half < ATTENTION_HALVES && half * TILE_EDGE < args->columns; half++) {
+    for (int half = 0; half < ATTENTION_HALVES && half * PIECE_EDGE < args->columns; half++) {
         v.start = view_at(&args->v, where.n) + where.key * args->v_step[0] +
-                  half * TILE_EDGE * args->v_step[1];
-        v.edge = args->columns - half * TILE_EDGE;
-        tile_load(&shared->pieces[half], &v, thread);
+                  half * PIECE_EDGE * args->v_step[1];
+        v.edge = args->columns - half * PIECE_EDGE;
+        piece_load(&shared->pieces[half], &v, thread);
     }
 }
 
-CUDA_FN void attention_add(const struct attention *args, int64_t keys, const struct tile *weights,
+/* Halves are written out below, as sums stay in registers only where their index is no variable. */
+CUDA_FN void attention_add(const struct attention *args, int64_t keys, const struct piece *weights,
                            int thread, const struct attention_shared *shared,
                            struct attention_own *own)
 {
-    for (int half = 0; half < ATTENTION_HALVES; half++)
-        if (half * TILE_EDGE < args->columns)
-            tile_multiply(weights, &shared->pieces[half], keys, thread, own->out[half]);
+    piece_multiply(weights, &shared->pieces[0], keys, thread, own->out[0]);
+    if (args->columns > PIECE_EDGE)
+        piece_multiply(weights, &shared->pieces[1], keys, thread, own->out[1]);
 }
 
 CUDA_FN void attention_shrink(int thread, const struct attention_shared *shared,
                               struct attention_own *own)
 {
-    for (int half = 0; half < ATTENTION_HALVES; half++)
-        for (int r = 0; r < TILE_SUMS; r++)
-            for (int c = 0; c < TILE_SUMS; c++)
-                own->out[half][r][c] *= shared->factor[tile_row(thread, r)];
+    for (int r = 0; r < PIECE_SUMS; r++)
+        for (int c = 0; c < PIECE_SUMS; c++) {
+            float factor = shared->factor[piece_row(thread, r)];
+            own->out[0][r][c] *= factor;
+            own->out[1][r][c] *= factor;
+        }
 }
 
-CUDA_FN void attention_store(const struct attention *args, struct attention_where where, int thread,
-                             const struct attention_shared *shared, const struct attention_own *own)
+CUDA_FN void attention_store(const struct attention *args, struct attention_where where,
+                             int32_t first, int thread, const struct attention_shared *shared,
+                             float sums[PIECE_SUMS][PIECE_SUMS])
 {
     int64_t start = view_at(&args->to, where.n);
-    for (int half = 0; half < ATTENTION_HALVES; half++)
-        for (int r = 0; r < TILE_SUMS; r++)
-            for (int c = 0; c < TILE_SUMS; c++) {
-                int row = tile_row(thread, r), column = half * TILE_EDGE + tile_column(thread, c);
-                float sum = 0;
-                if (where.row + row >= args->rows || column >= args->columns)
-                    continue;
-                for (int l = 0; l < ATTENTION_LANES; l++)
-                    sum += shared->sums[l][row];
-                element_store(args->to.data, args->to.type,
-                              start + (int64_t)(where.row + row) * args->columns + column,
-                              own->out[half][r][c] / sum);
-            }
+    for (int r = 0; r < PIECE_SUMS; r++)
+        for (int c = 0; c < PIECE_SUMS; c++) {
+            int row = piece_row(thread, r), column = first + piece_column(thread, c);
+            float weights = 0;
+            if (where.row + row >= args->rows || column >= args->columns)
+                continue;
+            for (int l = 0; l < ATTENTION_LANES; l++)
+                weights += shared->sums[l][row];
+            element_store(args->to.data, args->to.type,
+                          start + (int64_t)(where.row + row) * args->columns + column,
+                          sums[r][c] / weights);
+        }
 }
 
 /* ---- stages ---- */
@@ -181,13 +188,13 @@ CUDA_FN void attention_store(const struct attention *args, struct attention_wher
 CUDA_FN void attention_score(const struct attention *args, struct attention_where where, int stage,
                              int thread, struct attention_shared *shared, struct attention_own *own)
 {
-    int32_t first = stage / 2 * TILE_DEPTH;
+    int32_t first = stage / 2 * PIECE_DEPTH;
     if (stage % 2 == 0) {
         attention_load_scores(args, where, first, thread, shared);
         return;
     }
-    tile_multiply(&shared->pieces[0], &shared->pieces[1], args->depth - first, thread, own->scores);
-    if (first + TILE_DEPTH >= args->depth)
+    piece_multiply(&shared->pieces[0], &shared->pieces[1], args->depth - first, thread, own->scores);
+    if (first + PIECE_DEPTH >= args->depth)
         attention_put_scores(args, where, thread, shared, own);
 }
 
@@ -195,7 +202,7 @@ CUDA_FN void attention_weigh(const struct attention *args, struct attention_wher
                              int thread, struct attention_shared *shared, struct attention_own *own)
 {
     struct attention_where more = where;
-    more.key += TILE_DEPTH;
+    more.key += PIECE_DEPTH;
     switch (stage) {
     case ATTENTION_LARGEST:
         attention_find_largest(thread, shared);
@@ -227,14 +234,16 @@ CUDA_FN void attention_stage(const struct attention *args, int64_t block, int th
     where.n = block / across;
     where.row = (int32_t)(block % across * ATTENTION_ROWS);
     where.key = stage / stages * ATTENTION_KEYS;
-    if (left == 2)
+    if (left == 2) {
         shared->sums[thread / ATTENTION_ROWS][thread % ATTENTION_ROWS] = own->sum;
-    else if (left == 1)
-        attention_store(args, where, thread, shared, own);
-    else if (stage % stages < scores)
+    } else if (left == 1) {
+        attention_store(args, where, 0, thread, shared, own->out[0]);
+        attention_store(args, where, PIECE_EDGE, thread, shared, own->out[1]);
+    } else if (stage % stages < scores) {
         attention_score(args, where, stage % stages, thread, shared, own);
-    else
+    } else {
         attention_weigh(args, where, stage % stages - scores, thread, shared, own);
+    }
 }
 
 STAGED_KERNEL(attention_tiles, struct attention, struct attention_shared, struct attention_own,

@@ -1,12 +1,16 @@
 /* matmul: each block makes a tile of c; it goes along k in pieces that fit into shared memory. */
 #include "cuda/matmul.h"
-#include "cuda/tile.h"
+#include "cuda/piece.h"
 
-struct matmul_tiles_shared {
-    struct tile a, b;
+#if MATMUL_TILE != PIECE_EDGE
+#error "a block makes as much of c as piece.h says"
+#endif
+
+struct matmul_shared {
+    struct piece a, b;
 };
 struct matmul_own {
-    float sums[TILE_SUMS][TILE_SUMS];
+    float sums[PIECE_SUMS][PIECE_SUMS];
 };
 
 /* The tile of c that a block makes. */
@@ -29,13 +33,13 @@ CUDA_FN struct matmul_where matmul_where_of(const struct matmul *args, int64_t b
 /* Two for each piece of k, to load and to multiply, and one to store. */
 CUDA_FN int matmul_stages(const struct matmul *args)
 {
-    return 2 * ((args->k + TILE_DEPTH - 1) / TILE_DEPTH) + 1;
+    return 2 * ((args->k + PIECE_DEPTH - 1) / PIECE_DEPTH) + 1;
 }
 
 CUDA_FN void matmul_load(const struct matmul *args, struct matmul_where where, int32_t first,
-                         int thread, struct matmul_tiles_shared *shared)
+                         int thread, struct matmul_shared *shared)
 {
-    struct tile_source a, b;
+    struct piece_source a, b;
     a.data = args->a;
     a.type = args->a_type;
     a.start = where.n * args->a_batch + where.row * args->a_row + first * args->a_column;
@@ -50,17 +54,17 @@ CUDA_FN void matmul_load(const struct matmul *args, struct matmul_where where, i
     b.edge_step = args->b_column;
     b.depth = args->k - first;
     b.edge = args->n - where.column;
-    tile_load(&shared->a, &a, thread);
-    tile_load(&shared->b, &b, thread);
+    piece_load(&shared->a, &a, thread);
+    piece_load(&shared->b, &b, thread);
 }
 
 CUDA_FN void matmul_store(const struct matmul *args, struct matmul_where where, int thread,
                           const struct matmul_own *own)
 {
-    for (int r = 0; r < TILE_SUMS; r++)
-        for (int c = 0; c < TILE_SUMS; c++) {
-            int32_t row = where.row + tile_row(thread, r);
-            int32_t column = where.column + tile_column(thread, c);
+    for (int r = 0; r < PIECE_SUMS; r++)
+        for (int c = 0; c < PIECE_SUMS; c++) {
+            int32_t row = where.row + piece_row(thread, r);
+            int32_t column = where.column + piece_column(thread, c);
             if (row < args->m && column < args->n)
                 element_store(args->c, args->c_type,
                               where.n * args->c_batch + (int64_t)row * args->n + column,
@@ -69,16 +73,16 @@ CUDA_FN void matmul_store(const struct matmul *args, struct matmul_where where, 
 }
 
 CUDA_FN void matmul_stage(const struct matmul *args, int64_t block, int thread, int stage,
-                          struct matmul_tiles_shared *shared, struct matmul_own *own)
+                          struct matmul_shared *shared, struct matmul_own *own)
 {
     struct matmul_where where = matmul_where_of(args, block);
-    int32_t first = stage / 2 * TILE_DEPTH;
+    int32_t first = stage / 2 * PIECE_DEPTH;
     if (first >= args->k)
         matmul_store(args, where, thread, own);
     else if (stage % 2 == 0)
         matmul_load(args, where, first, thread, shared);
     else
-        tile_multiply(&shared->a, &shared->b, args->k - first, thread, own->sums);
+        piece_multiply(&shared->a, &shared->b, args->k - first, thread, own->sums);
 }
 
 CUDA_FN void matmul_add_at(const struct matmul_add *args, int64_t i)
@@ -89,6 +93,6 @@ CUDA_FN void matmul_add_at(const struct matmul_add *args, int64_t i)
                       args->beta * view_load(&args->from, i));
 }
 
-STAGED_KERNEL(matmul_tiles, struct matmul, struct matmul_tiles_shared, struct matmul_own,
-              matmul_stages, matmul_stage)
+STAGED_KERNEL(matmul_tiles, struct matmul, struct matmul_shared, struct matmul_own, matmul_stages,
+              matmul_stage)
 EACH_KERNEL(matmul_add_each, struct matmul_add, matmul_add_at)
