@@ -111,8 +111,8 @@ struct norm_products_sum {
     float sum, product;
 };
 
-CUDA_FN void norm_products_lane(const struct norm_products *args, int64_t piece, int lane, int lanes,
-                                struct norm_products_sum *sum)
+CUDA_FN void norm_products_lane(const struct norm_products *args, int64_t piece, int lane,
+                                int lanes, struct norm_products_sum *sum)
 {
     struct fold_walk walk = fold_begin(&args->fold, piece, lane, lanes);
     int64_t dy = fold_start(&args->dy, walk.row), x = fold_start(&args->x, walk.row);
@@ -137,8 +137,8 @@ CUDA_FN void norm_products_merge(struct norm_products_sum *sum, const struct nor
     sum->product += other->product;
 }
 
-CUDA_FN void norm_products_finish(const struct norm_products *args, int64_t row, int lane, int lanes,
-                                  const struct norm_products_sum *sum)
+CUDA_FN void norm_products_finish(const struct norm_products *args, int64_t row, int lane,
+                                  int lanes, const struct norm_products_sum *sum)
 {
     (void)lanes;
     if (lane != 0)
@@ -154,10 +154,12 @@ CUDA_FN void norm_back_at(const struct norm_back *args, int64_t i)
     norm_find(views, NORM_BACK_VIEWS, i, at);
     float inverse = norm_load(views, at, NORM_BACK_INVERSE);
     float scale = norm_load(views, at, NORM_BACK_SCALE), dy = norm_load(views, at, NORM_BACK_DY);
-    float normal = (norm_load(views, at, NORM_BACK_X) - norm_load(views, at, NORM_BACK_MEAN)) * inverse;
-    float means = args->share == 0 ? 0 /* whatever the sums are */
-                                   : args->share * (norm_load(views, at, NORM_BACK_SUM) +
-                                                    normal * norm_load(views, at, NORM_BACK_PRODUCT));
+    float normal =
+        (norm_load(views, at, NORM_BACK_X) - norm_load(views, at, NORM_BACK_MEAN)) * inverse;
+    float means = args->share == 0
+                      ? 0 /* whatever the sums are */
+                      : args->share * (norm_load(views, at, NORM_BACK_SUM) +
+                                       normal * norm_load(views, at, NORM_BACK_PRODUCT));
     element_store(views[NORM_BACK_DX].data, views[NORM_BACK_DX].type, at[NORM_BACK_DX],
                   inverse * (args->scaled ? scale * dy - means : scale * (dy - means)));
 }

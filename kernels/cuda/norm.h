@@ -30,8 +30,8 @@ enum { NORM_Y, NORM_X, NORM_MEAN, NORM_INVERSE, NORM_SCALE, NORM_BIAS, NORM_VIEW
 
 struct norm_apply {
     struct view views[NORM_VIEWS]; /* of NORM_BIAS the data may be NULL: 0 */
-    int32_t variance;              /* NORM_INVERSE holds variances, of which 1 / deviation is made */
-    float epsilon;                 /* added to them */
+    int32_t variance; /* NORM_INVERSE holds variances, of which 1 / deviation is made */
+    float epsilon;    /* added to them */
 };
 
 /* y for each element. */

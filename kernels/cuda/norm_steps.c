@@ -90,8 +90,8 @@ int norm_add_moments(struct cuda_build *build, struct cuda_place *x, const bool 
     const struct norm_running *r = running ? running : &none;
     struct cuda_place *scratch;
     struct norm_moments args = { .epsilon = epsilon, .keep = r->keep, .take = r->take };
-    const struct view *views[] = { &mean->view,        &inverse->view,      &r->mean.view,
-                                   &r->variance.view,  &r->next_mean.view,  &r->next_variance.view };
+    const struct view *views[] = { &mean->view,       &inverse->view,     &r->mean.view,
+                                   &r->variance.view, &r->next_mean.view, &r->next_variance.view };
     struct fold_array *arrays[] = { &args.x,
                                     &args.mean,
                                     &args.inverse,
@@ -113,7 +113,8 @@ int norm_add_moments(struct cuda_build *build, struct cuda_place *x, const bool 
     kernel_write(&step, mean->place, offsetof(struct norm_moments, mean.kept.data));
     kernel_write(&step, inverse->place, offsetof(struct norm_moments, inverse.kept.data));
     kernel_write(&step, r->next_mean.place, offsetof(struct norm_moments, next_mean.kept.data));
-    kernel_write(&step, r->next_variance.place, offsetof(struct norm_moments, next_variance.kept.data));
+    kernel_write(&step, r->next_variance.place,
+                 offsetof(struct norm_moments, next_variance.kept.data));
     kernel_write(&step, scratch, offsetof(struct norm_moments, fold.partial));
     return kernel_add(build, &step, scratch ? "moments in parts" : "moments", err);
 }
@@ -128,8 +129,8 @@ int norm_add_apply(struct cuda_build *build, const struct norm_apply_operands *o
         .variance = o->variance,
         .epsilon = o->epsilon,
     };
-    struct cuda_place *const places[] = { o->x,           o->mean.place, o->inverse.place,
-                                          o->scale.place, o->bias.place };
+    struct cuda_place *const places[] = { o->x, o->mean.place, o->inverse.place, o->scale.place,
+                                          o->bias.place };
     static const size_t slots[] = {
         offsetof(struct norm_apply, views[NORM_X].data),
         offsetof(struct norm_apply, views[NORM_MEAN].data),
@@ -164,9 +165,8 @@ int norm_add_products(struct cuda_build *build, const struct norm_back_operands 
         .sum.kept = o->sum.view,
         .product.kept = o->product.view,
     };
-    struct fold_array *const arrays[] = {
-        &args.x, &args.dy, &args.mean, &args.inverse, &args.scale, &args.sum, &args.product
-    };
+    struct fold_array *const arrays[] = { &args.x,     &args.dy,  &args.mean,   &args.inverse,
+                                          &args.scale, &args.sum, &args.product };
     fold_split(&args.fold, folded, arrays, 7);
     int rc = fold_cut(build, &args.fold, &scratch, err);
     if (rc)
@@ -196,9 +196,9 @@ int norm_add_back(struct cuda_build *build, const struct norm_back_operands *ope
         .scaled = o->scaled,
         .share = o->frozen ? 0 : (float)((double)rows / (double)shape_elements(shape)),
     };
-    struct cuda_place *const places[] = { o->dy,          o->x,         o->mean.place,
-                                          o->inverse.place, o->scale.place, o->sum.place,
-                                          o->product.place };
+    struct cuda_place *const places[] = {
+        o->dy, o->x, o->mean.place, o->inverse.place, o->scale.place, o->sum.place, o->product.place
+    };
     static const size_t slots[] = {
         offsetof(struct norm_back, views[NORM_BACK_DY].data),
         offsetof(struct norm_back, views[NORM_BACK_X].data),

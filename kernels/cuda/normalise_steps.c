@@ -96,8 +96,8 @@ static int make_batch_train(struct cuda_build *build, const struct node *node, s
     o.inverse = norm_per_channel(inverse, shape);
     o.scale = norm_per_channel(scale, shape);
     o.bias = norm_per_channel(bias, shape);
-    rc = norm_add_moments(build, o.x, channel_rows(shape).folded, epsilon_of(node), &running, &o.mean,
-                          &o.inverse, err);
+    rc = norm_add_moments(build, o.x, channel_rows(shape).folded, epsilon_of(node), &running,
+                          &o.mean, &o.inverse, err);
     if (rc || output_of(node, 0) < 0)
         return rc;
     rc = place_result(build, node->outputs[0], node->inputs, 1, &o.y, err);

@@ -59,8 +59,8 @@ CUDA_FN void softmax_back_finish(const struct softmax *args, int64_t row, int la
     int64_t dx = fold_start(&args->to, row);
     for (int64_t i = lane; i < args->fold.length; i += lanes)
         fold_store(&args->to, dx, i,
-                   softmax_slope(args->way, fold_load(&args->from, dy, i), fold_load(&args->y, y, i),
-                                 sum->sum));
+                   softmax_slope(args->way, fold_load(&args->from, dy, i),
+                                 fold_load(&args->y, y, i), sum->sum));
 }
 
 /* ---- tiles ---- */

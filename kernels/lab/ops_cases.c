@@ -226,6 +226,7 @@ static const struct ops_case softmaxes[] = {
     { "SoftmaxCrossEntropyLoss", "NxCxHxW i64:NxHxW<C =C+" },
     { "SoftmaxCrossEntropyLoss", "2x7x3x4 i64:2x3x4<7", "ignore_index=2", .outputs = 2 },
     { "SoftmaxCrossEntropyLoss", "1x19x23x29 i64:1x23x29<19", "ignore_index=2" },
+    { "SoftmaxCrossEntropyLoss", "2x2x180x190 i64:2x180x190<2", .no_gradient = true },
     { "SoftmaxCrossEntropyLoss", "3x17 i32:3<17 =17+", "reduction='sum'" },
     { "SoftmaxCrossEntropyLoss", "2x7x3 i64:2x3<7", "reduction='none'", .outputs = 2 },
     { "NegativeLogLikelihoodLoss", "2x7x3x4 i64:2x3x4<7 =7+", "ignore_index=2" },
