@@ -2,10 +2,11 @@
 #include "cuda/fold.h"
 #include "cuda/iterate.h"
 
-/* So many threads fill the largest devices (an H200 takes 270,000 at a time) twice over with what waits
- * for memory; a lane should still have some elements for the trouble of merging. */
+/* So many threads fill the largest devices (an H200 takes 270,000 at a time). A lane should have some
+ * elements for the trouble of merging, and more where each lane, and not each block, leaves a sum. */
 #define THREADS_WANTED 262144
-#define LANE_ELEMENTS_MIN 8
+#define ALONG_ELEMENTS_MIN 8
+#define ACROSS_ELEMENTS_MIN 32
 #define PARTS_MAX 16384
 #define ARRAYS_MAX 16
 
@@ -34,10 +35,11 @@ void fold_split(struct fold *fold, const bool *folded, struct fold_array *const 
 int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **place, struct error *err)
 {
     int64_t lanes = fold->across ? 1 : LAUNCH_THREADS;
+    int64_t elements_min = lanes * (fold->across ? ACROSS_ELEMENTS_MIN : ALONG_ELEMENTS_MIN);
     *place = NULL;
     fold->parts = 1;
     while (fold->parts < PARTS_MAX && fold->rows * fold->parts * lanes < THREADS_WANTED &&
-           fold->length >= 2 * fold->parts * lanes * LANE_ELEMENTS_MIN)
+           fold->length >= 2 * fold->parts * elements_min)
         fold->parts *= 2;
     if (fold->parts < launch_lanes(fold->rows, fold->parts))
         fold->parts = 1;

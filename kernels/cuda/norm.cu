@@ -4,6 +4,12 @@
 /* Elements whose mean is taken before they are merged with what was before: one division for all. */
 #define GROUP 8
 
+#ifdef __CUDACC__
+#define UNROLLED _Pragma("unroll") /* so that the group stays in registers, and its loads do not wait */
+#else
+#define UNROLLED
+#endif
+
 /* ---- moments ---- */
 
 struct norm_moments_sum {
@@ -21,13 +27,15 @@ CUDA_FN void norm_moments_merge(struct norm_moments_sum *sum, const struct norm_
     sum->count = count;
 }
 
-CUDA_FN struct norm_moments_sum norm_moments_of(const float *numbers, int count)
+CUDA_FN struct norm_moments_sum norm_moments_of(const float *numbers)
 {
-    struct norm_moments_sum sum = { (float)count, 0, 0 };
-    for (int k = 0; k < count; k++)
+    struct norm_moments_sum sum = { GROUP, 0, 0 };
+    UNROLLED
+    for (int k = 0; k < GROUP; k++)
         sum.mean += numbers[k];
-    sum.mean /= (float)count;
-    for (int k = 0; k < count; k++)
+    sum.mean /= GROUP;
+    UNROLLED
+    for (int k = 0; k < GROUP; k++)
         sum.squares += (numbers[k] - sum.mean) * (numbers[k] - sum.mean);
     return sum;
 }
@@ -40,9 +48,10 @@ CUDA_FN void norm_moments_lane(const struct norm_moments *args, int64_t piece, i
     struct norm_moments_sum own = { 0, 0, 0 };
     float numbers[GROUP];
     for (; i + (GROUP - 1) * walk.step < length; i += GROUP * walk.step) {
+        UNROLLED
         for (int k = 0; k < GROUP; k++)
             numbers[k] = fold_load(&args->x, start, i + k * walk.step);
-        struct norm_moments_sum group = norm_moments_of(numbers, GROUP);
+        struct norm_moments_sum group = norm_moments_of(numbers);
         norm_moments_merge(&own, &group);
     }
     for (; i < length; i += walk.step) {
