@@ -16,7 +16,7 @@ static int64_t innermost_step(const struct view *view);
 void fold_split(struct fold *fold, const bool *folded, struct fold_array *const *arrays, int count)
 {
     struct view *kept[ARRAYS_MAX], *away[ARRAYS_MAX];
-    assert(count <= ARRAYS_MAX);
+    assert(count > 0 && count <= ARRAYS_MAX);
     for (int k = 0; k < count; k++) {
         move_folded(arrays[k], folded);
         kept[k] = &arrays[k]->kept;

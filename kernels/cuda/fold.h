@@ -45,13 +45,14 @@ CUDA_FN struct fold_walk fold_begin(const struct fold *fold, int64_t piece, int 
     return walk;
 }
 
-/* The row that a piece (a row, or a part of one) is of, and where the piece lies in `partial`. */
+/* Which piece a part of a row is; its sum lies there in `partial`. */
 CUDA_FN int64_t fold_piece(const struct fold *fold, int64_t row, int64_t part)
 {
     return fold->across ? part * fold->rows + row : row * fold->parts + part;
 }
 
-/* Where the i-th element of a row lies that begins at `start` = fold_start. */
+/* Where a row begins in an array. Its i-th element lies behind that, as fold_load and fold_store find it;
+ * in all arrays of a fold i is the same element. */
 CUDA_FN int64_t fold_start(const struct fold_array *array, int64_t row)
 {
     return view_at(&array->kept, row);

@@ -4,8 +4,9 @@
 /* Elements whose mean is taken before they are merged with what was before: one division for all. */
 #define GROUP 8
 
+/* So that a group stays in registers, and its loads do not wait for each other. */
 #ifdef __CUDACC__
-#define UNROLLED _Pragma("unroll") /* so that the group stays in registers, and its loads do not wait */
+#define UNROLLED _Pragma("unroll")
 #else
 #define UNROLLED
 #endif
