@@ -56,7 +56,8 @@ static inline int launch_lanes(int64_t rows, int64_t length)
 {
     if (length <= LAUNCH_NARROW && rows >= LAUNCH_WARP)
         return 1;
-    return rows >= LAUNCH_MANY_ROWS || length <= 4 * LAUNCH_WARP ? LAUNCH_WARP : LAUNCH_THREADS;
+    return rows >= LAUNCH_MANY_ROWS || length <= (int64_t)4 * LAUNCH_WARP ? LAUNCH_WARP
+                                                                          : LAUNCH_THREADS;
 }
 
 #ifdef __CUDACC__
