@@ -19,6 +19,7 @@ struct server {
     struct pages *pages;
     bool was_ready; /* events.ready has been called */
     size_t workers_given_up;
+    bool told_none;          /* that no worker can serve, since one last could */
     void (*done)(void *arg); /* NULL: opening has failed */
     void *done_arg;
 };
@@ -36,11 +37,10 @@ static int open_pool(struct server *server, uv_loop_t *loop, const char *program
     struct pool_model pool_models[POOL_MODELS_MAX];
 
     for (size_t i = 0; i < config->models.count; i++)
-        pool_models[i] =
-            (struct pool_model){ .name = models[i].name,
-                                 .folder = models[i].folder,
-                                 .networks = models[i].restore.networks,
-                                 .fallback = models[i].restore.fallback };
+        pool_models[i] = (struct pool_model){ .name = models[i].name,
+                                              .folder = models[i].folder,
+                                              .networks = models[i].restore.networks,
+                                              .fallback = models[i].restore.fallback };
     int rc = pool_open(&server->rooms.pool, loop, &config->pool, pool_models, config->models.count,
                        server->rooms.metrics, program, err);
     if (rc == 0)
@@ -55,9 +55,11 @@ static bool is_ready(void *arg, char *reason, size_t reason_bytes)
 
 static int open_pages(struct server *server, uv_loop_t *loop, struct error *err)
 {
-    const struct pages_source source = {
-        .metrics = server->rooms.metrics, .gate = server->gate, .is_ready = is_ready, .arg = server
-    };
+    const struct pages_source source = { .metrics = server->rooms.metrics,
+                                         .gate = server->gate,
+                                         .pool = &server->rooms.pool,
+                                         .is_ready = is_ready,
+                                         .arg = server };
     return pages_open(&server->pages, loop, server->config->http.address, &source, err);
 }
 
@@ -164,7 +166,7 @@ size_t server_worker_count(const struct server_config *config)
 static void on_pool_change(void *arg, const struct error *fatal)
 {
     struct server *server = arg;
-    char reason[256];
+    char reason[SERVER_REASON_BYTES];
 
     if (server->done)
         return;
@@ -176,6 +178,13 @@ static void on_pool_change(void *arg, const struct error *fatal)
     }
     bool ready = server_is_ready(server, reason, sizeof reason);
     gate_hold(server->gate, ready ? NULL : reason);
+    if (!ready && !server->told_none && !pool_may_serve(server->rooms.pool)) {
+        log_error("server", "no worker can serve now: streams are refused until one can",
+                  LOG_STR("reason", reason));
+        server->told_none = true;
+    }
+    if (ready)
+        server->told_none = false;
     if (!ready || server->was_ready)
         return;
     server->was_ready = true;

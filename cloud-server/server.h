@@ -28,6 +28,7 @@ uint16_t server_http_port(const struct server *server);
 const char *server_public_key(const struct server *server);
 /* That the config asks for: without devices in it there is one. */
 size_t server_worker_count(const struct server_config *config);
+#define SERVER_REASON_BYTES 1024u /* enough for some workers' causes */
 /* True when streams are welcome; reason (for people) why not, or why only in part. */
 bool server_is_ready(const struct server *server, char *reason, size_t reason_bytes);
 

@@ -294,9 +294,11 @@ static int run_with_score(struct model *model, const struct picture_view *pictur
         placement->picture_height = picture->height;
     }
     analysis->prepare_us = us_since(&since_ns);
-    result = plan_run(model->plan, err);
-    if (result < 0)
-        return result;
+    struct error cause;
+    result = plan_run(model->plan, &cause);
+    if (result < 0) /* of a malformed value the picture is to blame, of all else what computes */
+        return error_set(err, result == -ERROR_FORMAT ? ERROR_FORMAT : ERROR_DEVICE, "inference",
+                         "%s", cause.text);
     analysis->infer_us = us_since(&since_ns);
     head_decode(model->head, placement, (float)score, analysis);
     analysis->head_us = us_since(&since_ns);

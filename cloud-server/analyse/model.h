@@ -30,7 +30,8 @@ struct plan *model_plan(struct model *model);
 enum precision model_precision(const struct model *model);
 
 /* Prepares, runs and decodes one picture. What is found is in its pixels, restored or not. Allocates
- * nothing once warm. */
+ * nothing once warm. -ERROR_DEVICE when the device has failed in the middle of it: it may be of no use
+ * any more. */
 int model_run(struct model *model, const struct picture_view *picture, struct analysis *analysis,
               struct error *err);
 

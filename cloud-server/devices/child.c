@@ -42,6 +42,7 @@ static void on_life_closed(uv_handle_t *handle);
 static void after_life(struct child *child);
 static void on_timer_closed(uv_handle_t *handle);
 static void start_timer(struct child *child, uint32_t ms);
+static void enter(struct child *child, enum child_state state);
 
 void child_init(struct child *child, uv_loop_t *loop, const struct child_config *config,
                 const struct child_handler *handler, void *arg, struct metrics *metrics)
@@ -51,8 +52,12 @@ void child_init(struct child *child, uv_loop_t *loop, const struct child_config 
                              .arg = arg,
                              .loop = loop,
                              .metrics = metrics,
-                             .state = CHILD_WAITING,
                              .socket = -1 };
+    struct metric_label label = { "worker", config->name };
+    child->state_gauge =
+        metrics_gauge(metrics, "server_worker_state",
+                      "0 stays down, 1 between two starts, 2 starting, 3 ready", &label, 1);
+    enter(child, CHILD_WAITING);
     backoff_init(&child->backoff, BACKOFF_FIRST_MS, BACKOFF_CAP_MS, random_entropy());
     int failed = uv_timer_init(loop, &child->timer);
     assert(!failed); /* it only fills in the handle */
@@ -70,7 +75,7 @@ int child_send(struct child *child, enum order_kind kind, void *order, int passe
     assert(child->state == CHILD_STARTING || child->state == CHILD_READY);
     int failed = orders_send(child->socket, kind, order, passed, err);
     if (failed == -ERROR_AGAIN) /* it has room for hundreds of orders: nobody reads them */
-        child_fail(child, CHILD_HANG, false, "it does not read its orders");
+        child_fail(child, CHILD_HANG, CHILD_SOON, "it does not read its orders");
     else if (failed)
         let_leave(child, err->text);
     return failed;
@@ -79,7 +84,7 @@ int child_send(struct child *child, enum order_kind kind, void *order, int passe
 void child_set_ready(struct child *child)
 {
     assert(child->state == CHILD_STARTING);
-    child->state = CHILD_READY;
+    enter(child, CHILD_READY);
     child->ready_ms = uv_now(child->loop);
     child_expect(child, false);
     log_info("worker", "ready", LOG_STR("worker", child->config.name),
@@ -105,27 +110,20 @@ void child_expect_start(struct child *child)
     start_timer(child, child->term_ms);
 }
 
-void child_fail(struct child *child, enum child_fault fault, bool give_up, const char *cause)
+void child_fail(struct child *child, enum child_fault fault, enum child_again again, const char *cause)
 {
     assert(child->state == CHILD_STARTING || child->state == CHILD_READY);
+    child->known = again == CHILD_LATER && child->fault == fault && strcmp(child->cause, cause) == 0;
     child->fault = fault;
-    child->give_up = give_up;
+    child->again = again;
     snprintf(child->cause, sizeof child->cause, "%s", cause);
     kill_process(child);
 }
 
 void child_describe(const struct child *child, char *text, size_t text_bytes)
 {
-    static const char *const words[] = {
-        [CHILD_WAITING] = "waits for its next start",
-        [CHILD_STARTING] = "is starting",
-        [CHILD_READY] = "is ready",
-        [CHILD_LEAVING] = "is leaving",
-        [CHILD_KILLED] = "was killed",
-        [CHILD_ENDED] = "has ended",
-        [CHILD_DOWN] = "stays down",
-    };
-    int used = snprintf(text, text_bytes, "worker %s %s", child->config.name, words[child->state]);
+    int used = snprintf(text, text_bytes, "worker %s %s", child->config.name,
+                        child_state_word(child->state));
     if (child->cause[0] != '\0' && used >= 0 && (size_t)used < text_bytes)
         snprintf(text + used, text_bytes - (size_t)used, " (last end: %s: %s)",
                  child_fault_word(child->fault), child->cause);
@@ -141,6 +139,20 @@ const char *child_fault_word(enum child_fault fault)
     return words[fault];
 }
 
+const char *child_state_word(enum child_state state)
+{
+    static const char *const words[] = {
+        [CHILD_WAITING] = "waits for its next start",
+        [CHILD_STARTING] = "is starting",
+        [CHILD_READY] = "is ready",
+        [CHILD_LEAVING] = "is leaving",
+        [CHILD_KILLED] = "was killed",
+        [CHILD_ENDED] = "has ended",
+        [CHILD_DOWN] = "stays down",
+    };
+    return words[state];
+}
+
 void child_close(struct child *child, uint32_t grace_ms)
 {
     assert(!child->closing);
@@ -152,7 +164,7 @@ void child_close(struct child *child, uint32_t grace_ms)
         break;
     case CHILD_READY:
         close_socket(child);
-        child->state = CHILD_LEAVING;
+        enter(child, CHILD_LEAVING);
         start_timer(child, grace_ms);
         break;
     case CHILD_STARTING:
@@ -173,17 +185,18 @@ static void start_life(struct child *child)
 {
     struct error err;
     child->lost_told = false;
-    child->give_up = false;
+    child->again = CHILD_SOON;
+    child->known = false;
     child->ready_ms = 0;
     child->due = true; /* READY is */
     if (make_process(child, &err) == 0) {
-        child->state = CHILD_STARTING;
+        enter(child, CHILD_STARTING);
         child->term_ms = child->config.start_ms;
         start_timer(child, child->term_ms);
         if (watch_socket(child, &err) == 0)
             child->handler->on_spawned(child->arg);
         else
-            child_fail(child, CHILD_SPAWN, false, err.text);
+            child_fail(child, CHILD_SPAWN, CHILD_SOON, err.text);
         return;
     }
     child->fault = CHILD_SPAWN;
@@ -271,7 +284,7 @@ static bool receive_one(struct child *child)
         failed = error_set(&err, ERROR_FORMAT, "orders", "a reply carries a descriptor");
     }
     if (failed && (child->state == CHILD_STARTING || child->state == CHILD_READY))
-        child_fail(child, CHILD_PROTOCOL, false, err.text);
+        child_fail(child, CHILD_PROTOCOL, CHILD_SOON, err.text);
     return failed == 0;
 }
 
@@ -332,7 +345,7 @@ static void on_due(struct child *child)
     if (late)
         start_timer(child, child->term_ms);
     else
-        child_fail(child, before == CHILD_READY ? CHILD_HANG : CHILD_START, false, cause);
+        child_fail(child, before == CHILD_READY ? CHILD_HANG : CHILD_START, CHILD_SOON, cause);
 }
 
 /* It is ending by itself: its own exit status tells more than being killed by us. */
@@ -341,13 +354,13 @@ static void let_leave(struct child *child, const char *cause)
     child->fault = CHILD_EXIT;
     snprintf(child->cause, sizeof child->cause, "%s", cause);
     close_socket(child);
-    child->state = CHILD_LEAVING;
+    enter(child, CHILD_LEAVING);
     start_timer(child, KILL_WAIT_MS);
 }
 
 static void kill_process(struct child *child)
 {
-    child->state = CHILD_KILLED;
+    enter(child, CHILD_KILLED);
     close_socket(child);
     uv_process_kill(&child->process,
                     SIGKILL); /* it may be gone already: on_process_exit follows anyway */
@@ -365,7 +378,7 @@ static void tell_lost(struct child *child)
 /* The process is gone, or we stop waiting for that, or it never was. */
 static void end_life(struct child *child)
 {
-    child->state = CHILD_ENDED;
+    enter(child, CHILD_ENDED);
     uv_timer_stop(&child->timer);
     close_socket(child);
     if (child->handles > 0)
@@ -404,15 +417,22 @@ static void after_life(struct child *child)
     metric_counter_add(metrics_counter(child->metrics, "server_worker_restarts_total",
                                        "ends of a worker process by reason", labels, 2),
                        1);
-    if (child->ready_ms != 0 && uv_now(child->loop) - child->ready_ms >= GOOD_LIFE_MS)
+    if (child->again == CHILD_NEVER) {
+        log_warn("worker", "stays down", LOG_STR("worker", child->config.name),
+                 LOG_STR("reason", word), LOG_STR("cause", child->cause));
+        enter(child, CHILD_DOWN);
+        return;
+    }
+    if (child->again == CHILD_LATER)
+        backoff_raise(&child->backoff);
+    else if (child->ready_ms != 0 && uv_now(child->loop) - child->ready_ms >= GOOD_LIFE_MS)
         backoff_reset(&child->backoff);
-    uint32_t wait_ms = child->give_up ? 0 : backoff_next_ms(&child->backoff);
-    log_warn("worker", child->give_up ? "stays down" : "lost, starts again",
+    uint32_t wait_ms = backoff_next_ms(&child->backoff);
+    log_emit(child->known ? LOG_DEBUG : LOG_WARN, "worker", "lost, starts again",
              LOG_STR("worker", child->config.name), LOG_STR("reason", word),
-             LOG_STR("cause", child->cause), LOG_U64("wait_ms", wait_ms));
-    child->state = child->give_up ? CHILD_DOWN : CHILD_WAITING;
-    if (!child->give_up)
-        start_timer(child, wait_ms);
+             LOG_STR("cause", child->cause), LOG_U64("wait_ms", wait_ms), LOG_END);
+    enter(child, CHILD_WAITING);
+    start_timer(child, wait_ms);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -426,4 +446,14 @@ static void start_timer(struct child *child, uint32_t ms)
     child->due_ms = uv_now(child->loop) + ms;
     int failed = uv_timer_start(&child->timer, on_timer, ms, 0);
     assert(!failed);
+}
+
+static void enter(struct child *child, enum child_state state)
+{
+    static const double levels[] = {
+        [CHILD_DOWN] = 0,  [CHILD_WAITING] = 1,  [CHILD_LEAVING] = 1, [CHILD_KILLED] = 1,
+        [CHILD_ENDED] = 1, [CHILD_STARTING] = 2, [CHILD_READY] = 3,
+    };
+    child->state = state;
+    metric_gauge_set(child->state_gauge, levels[state]);
 }

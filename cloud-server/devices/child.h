@@ -11,13 +11,14 @@
 #include <uv.h>
 
 /* Why a life ended: code, label of worker_restarts_total. */
-#define CHILD_FAULTS(X)                                                 \
-    X(EXIT, "exit")         /* it ended or was killed, not by us */     \
-    X(HANG, "hang")         /* an answer was due and did not come */    \
-    X(START, "start")       /* it was not ready in time */              \
-    X(PROTOCOL, "protocol") /* it said something that makes no sense */ \
-    X(SPAWN, "spawn")       /* the process could not be made */         \
-    X(REFUSED, "refused")   /* it cannot use its device or one of its models */
+#define CHILD_FAULTS(X)                                                     \
+    X(EXIT, "exit")         /* it ended or was killed, not by us */         \
+    X(HANG, "hang")         /* an answer was due and did not come */        \
+    X(START, "start")       /* it was not ready in time */                  \
+    X(PROTOCOL, "protocol") /* it said something that makes no sense */     \
+    X(SPAWN, "spawn")       /* the process could not be made */             \
+    X(DEVICE, "device")     /* it cannot use its device, or not any more */ \
+    X(REFUSED, "refused")   /* it cannot use one of its models */
 
 enum child_fault {
 #define X(name, word) CHILD_##name,
@@ -33,6 +34,13 @@ enum child_state {
     CHILD_KILLED,   /* the timer stops waiting for its end */
     CHILD_ENDED,    /* handles are closing */
     CHILD_DOWN,     /* stays so */
+};
+
+/* When a child that failed is started again. */
+enum child_again {
+    CHILD_SOON,  /* after waits that grow */
+    CHILD_LATER, /* after the longest of these */
+    CHILD_NEVER,
 };
 
 struct child;
@@ -60,15 +68,17 @@ struct child {
     void *arg;
     uv_loop_t *loop;
     struct metrics *metrics;
+    struct metric_gauge *state_gauge;
 
     enum child_state state;
-    bool closing;      /* no further life */
-    bool give_up;      /* neither, but not closing yet */
-    bool lost_told;    /* on_lost was called in this life */
-    uint64_t ready_ms; /* loop time at which it became ready */
-    bool due;          /* an order has to come before the timer does */
-    uint32_t term_ms;  /* how long after it became due */
-    uint64_t due_ms;   /* loop time at which the timer should fire */
+    bool closing;           /* no further life */
+    enum child_again again; /* after this life */
+    bool known;             /* the last end was for the same cause, and told */
+    bool lost_told;         /* on_lost was called in this life */
+    uint64_t ready_ms;      /* loop time at which it became ready */
+    bool due;               /* an order has to come before the timer does */
+    uint32_t term_ms;       /* how long after it became due */
+    uint64_t due_ms;        /* loop time at which the timer should fire */
     struct backoff backoff;
     enum child_fault fault;       /* of the last life */
     char cause[ERROR_TEXT_BYTES]; /* of its end, for people; "" before the first end */
@@ -97,12 +107,14 @@ void child_expect(struct child *child, bool due);
 /* The answer that is due now has work before it that may take as long as a start does: start_ms. */
 void child_expect_start(struct child *child);
 
-/* Kills a child that is starting or ready. give_up: starting it again would be of no use. */
-void child_fail(struct child *child, enum child_fault fault, bool give_up, const char *cause);
+/* Kills a child that is starting or ready. */
+void child_fail(struct child *child, enum child_fault fault, enum child_again again,
+                const char *cause);
 
 /* What it is doing, and why it ended last, for people. */
 void child_describe(const struct child *child, char *text, size_t text_bytes);
 const char *child_fault_word(enum child_fault fault);
+const char *child_state_word(enum child_state state);
 
 /* Ends the child: its socket closes, which tells it to leave when its present job is done; after
  * grace_ms it is killed. One that is not ready yet has nothing to finish and is killed at once. */

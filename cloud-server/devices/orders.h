@@ -12,7 +12,7 @@
 #include "media/picture.h"
 #include "net/wire.h"
 
-#define ORDER_VERSION 0x52530004u /* changes with any struct below */
+#define ORDER_VERSION 0x52530005u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
 #define ORDER_PATH_BYTES 4096u
 #define ORDER_NETWORK_BYTES (WIRE_NAME_BYTES_MAX + 1)
@@ -39,7 +39,7 @@ enum order_kind {
     REPLY_READY,     /* all models are; jobs may come */
     REPLY_PREPARING, /* the job at work needs a plan first, which takes as long as a start */
     REPLY_DONE,      /* a job has ended */
-    REPLY_REFUSED,   /* device or model cannot be used; the worker ends */
+    REPLY_REFUSED,   /* device or model cannot be used, or not any more; the worker ends */
     ORDER_KIND_COUNT
 };
 
@@ -51,7 +51,7 @@ struct order_head {
 struct order_setup {
     struct order_head head;
     uint32_t device_kind; /* enum device_kind */
-    uint32_t threads, service_ms;
+    uint32_t threads, gpu, service_ms;
     uint32_t model_count;
     char name[ORDER_NAME_BYTES]; /* of the worker */
 };

@@ -85,6 +85,35 @@ size_t pool_ready(const struct pool *pool, char *reason, size_t reason_bytes)
     return ready;
 }
 
+bool pool_may_serve(const struct pool *pool)
+{
+    bool may = false;
+    for (size_t i = 0; i < pool->worker_count; i++) {
+        enum child_state state = pool->workers[i].child.state;
+        may = may || state == CHILD_STARTING || state == CHILD_READY;
+    }
+    return may;
+}
+
+size_t pool_worker_count(const struct pool *pool)
+{
+    return pool->worker_count;
+}
+
+void pool_worker_get(const struct pool *pool, size_t index, struct pool_worker *worker)
+{
+    const struct worker_link *link = &pool->workers[index];
+    const struct child *child = &link->child;
+    bool ended = child->cause[0] != '\0';
+    *worker = (struct pool_worker){ .name = link->name,
+                                    .kind = pool_device_word(link->kind),
+                                    .threads = link->threads,
+                                    .gpu = link->gpu,
+                                    .state = child_state_word(child->state),
+                                    .last_end = ended ? child_fault_word(child->fault) : "",
+                                    .cause = child->cause };
+}
+
 void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg)
 {
     pool->on_change = on_change;

@@ -5,7 +5,8 @@
  * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
  * and a slow worker is spared what a faster one would finish sooner (choose.h). Idle streams get what
  * live ones do not miss (idle.h). A worker that dies or hangs is killed, its jobs go to others
- * (JOB_TRIES_MAX times), and it is started again with backoff. Everything here runs on the loop
+ * (JOB_TRIES_MAX times), and it is started again with backoff; one whose device cannot be used at all
+ * is tried again seldom, while the others go on. Everything here runs on the loop
  * thread, which has to live as long as the pool: the kernel kills a worker when the thread that
  * started it ends. */
 #ifndef RUNESPOOR_DEVICES_POOL_H
@@ -19,19 +20,21 @@
 
 #define JOB_TRIES_MAX 2u
 #define POOL_WORKERS_MAX 64u
+#define POOL_GPU_NUMBER_MAX 63u
 #define POOL_STREAMS_MAX 1024u /* live ones; and as many idle ones */
 #define POOL_MODELS_MAX 32u
 #define POOL_IDLE_WAITING_MAX 8u /* pictures of all idle streams; at 4K each has 12 MB */
 #define POOL_NETWORKS_MAX 8u     /* that restore for one model */
 #define POOL_NETWORKS_CARD "card"
 
-enum device_kind { DEVICE_CPU, DEVICE_SIMULATED };
+enum device_kind { DEVICE_CPU, DEVICE_CUDA, DEVICE_SIMULATED };
 
 /* One entry of the list `devices`. */
 struct device_config {
     char *name;
     int kind;
     uint32_t threads;    /* cpu; 0: an even share of the processors */
+    uint32_t gpu;        /* cuda: its number */
     uint32_t service_ms; /* simulated: time per picture; the analysis is computed from its pixels */
 };
 extern const struct option_spec device_options[];
@@ -100,11 +103,25 @@ int pool_open(struct pool **pool, uv_loop_t *loop, const struct pool_config *con
 
 /* Workers ready now; reason (for people) why not all are. */
 size_t pool_ready(const struct pool *pool, char *reason, size_t reason_bytes);
-/* on_change is called when a worker becomes ready, dies, or gives up on its device or a model (then
- * fatal is set and names worker, model and cause: a wrong model is not cured by trying again, so
- * this worker stays down while the others go on). */
+/* Whether one is ready, or may be soon because it is starting. */
+bool pool_may_serve(const struct pool *pool);
+/* on_change is called when a worker becomes ready, dies, or gives up on a model (then fatal is set and
+ * names worker, model and cause: a wrong model is not cured by trying again, so this worker stays
+ * down while the others go on). */
 typedef void pool_change_fn(void *arg, const struct error *fatal);
 void pool_set_change(struct pool *pool, pool_change_fn *on_change, void *arg);
+
+/* A worker as it is now; its strings are borrowed until the next turn of the loop. */
+struct pool_worker {
+    const char *name, *kind;
+    uint32_t threads;     /* cpu */
+    uint32_t gpu;         /* cuda */
+    const char *state;    /* in words */
+    const char *last_end; /* the word of server_worker_restarts_total; "" before the first */
+    const char *cause;    /* of that end, for people */
+};
+size_t pool_worker_count(const struct pool *pool);
+void pool_worker_get(const struct pool *pool, size_t index, struct pool_worker *worker);
 
 /* Class names of a model, once a worker has loaded it; borrowed until the pool is closed. NULL when
  * unknown. */

@@ -9,14 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const device_words[] = { "cpu", "simulated", NULL };
+static const char *const device_words[] = {
+    [DEVICE_CPU] = "cpu", [DEVICE_CUDA] = "cuda", [DEVICE_SIMULATED] = "simulated", NULL
+};
 
 const struct option_spec device_options[] = {
     OPTION_STRING(device_config, name, "", "name in logs and metrics; empty: kind and number"),
     OPTION_ENUM(device_config, kind, "cpu", device_words,
-                "what works: this machine's processors, or a stand-in that only takes its time"),
+                "what works: this machine's processors, one NVIDIA GPU, or a stand-in that only "
+                "takes its time"),
     OPTION_U32(device_config, threads, "0", 0, 1024, "threads",
                "cpu: threads of this worker; 0: an even share of the processors"),
+    OPTION_U32(device_config, gpu, "0", 0, POOL_GPU_NUMBER_MAX, "",
+               "cuda: which GPU, as nvidia-smi numbers them"),
     OPTION_U32(device_config, service_ms, "20", 1, 60000, "ms",
                "simulated: time that it takes for a picture"),
     OPTION_END,
@@ -78,6 +83,11 @@ void pool_free(struct pool *pool)
     }
     free(pool->program);
     free(pool);
+}
+
+const char *pool_device_word(enum device_kind kind)
+{
+    return device_words[kind];
 }
 
 void pool_share_threads(const struct device_config *devices, size_t count, uint32_t processors,

@@ -16,7 +16,7 @@ struct worker_link {
     size_t index;
     char name[ORDER_NAME_BYTES];
     enum device_kind kind;
-    uint32_t threads, service_ms;
+    uint32_t threads, gpu, service_ms;
 
     struct child child;
     uint32_t models_open;              /* of the present process, during its handshake */
@@ -149,6 +149,8 @@ int pool_init(struct pool *pool, const struct pool_config *config, const struct 
               size_t model_count, const char *program, struct error *err);
 void pool_free(struct pool *pool);
 
+/* "cpu", "cuda", "simulated". */
+const char *pool_device_word(enum device_kind kind);
 /* How many threads each device gets: its own number, or for 0 an even share of what the others
  * leave of the processors, at least 1. Devices other than cpu get 0. */
 void pool_share_threads(const struct device_config *devices, size_t count, uint32_t processors,

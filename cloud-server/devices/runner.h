@@ -1,4 +1,5 @@
-/* runner: what a worker process needs of a kind of device. One file per kind fills the table. */
+/* runner: what a worker process does with its device. runner.c fills the table with the compute engine,
+ * runner_simulated.c with a stand-in. */
 #ifndef RUNESPOOR_DEVICES_RUNNER_H
 #define RUNESPOOR_DEVICES_RUNNER_H
 
@@ -8,7 +9,7 @@
 #include "media/picture.h"
 #include <stdbool.h>
 
-struct runner; /* each kind has its own */
+struct runner; /* each table has its own */
 
 struct runner_picture {
     struct picture_view view;
@@ -32,13 +33,13 @@ struct runner_class {
     /* True when run would have to make a plan for this picture first. NULL: never. */
     bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
     /* Analyses one picture. Writes what was done to it into reply (restored, network,
-     * fallback), whose other fields are the caller's. */
+     * fallback), whose other fields are the caller's. After -ERROR_DEVICE it is of no further use. */
     int (*run)(struct runner *runner, const struct runner_picture *picture,
                struct analysis *analysis, struct reply_done *reply, struct error *err);
     void (*close)(struct runner **runner); /* takes NULL */
 };
 
-extern const struct runner_class runner_cpu;
+extern const struct runner_class runner_engine;
 extern const struct runner_class runner_simulated;
 
 /* What the simulated device finds in a picture: one object, whose place and class follow from the

@@ -55,7 +55,8 @@ static int map_memory(int fd, uint64_t bytes, int protection, void **base, struc
 static void finish(struct worker *worker);
 
 static const struct runner_class *const classes[] = {
-    [DEVICE_CPU] = &runner_cpu,
+    [DEVICE_CPU] = &runner_engine,
+    [DEVICE_CUDA] = &runner_engine,
     [DEVICE_SIMULATED] = &runner_simulated,
 };
 
@@ -263,7 +264,13 @@ static int do_job(struct worker *worker, const struct order_job *job, struct err
     struct reply_done *reply = &worker->reply.done;
     *reply = (struct reply_done){ .job = job->job };
     struct error cause;
-    if (worker->class->run(worker->runner, &picture, &worker->results[job->result], reply, &cause)) {
+    failed =
+        worker->class->run(worker->runner, &picture, &worker->results[job->result], reply, &cause);
+    if (failed == -ERROR_DEVICE) {
+        refuse(worker, ORDER_MODEL_NONE, &cause);
+        return -ERROR_END; /* the server has the cause, and gives the job to another worker */
+    }
+    if (failed) {
         reply->failed = 1;
         snprintf(reply->reason, sizeof reply->reason, "%s", cause.text);
     }

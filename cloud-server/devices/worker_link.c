@@ -45,18 +45,18 @@ static const struct child_handler handler = {
 int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
                      const struct device_config *device, uint32_t threads, struct error *err)
 {
-    static const char *const kinds[] = { [DEVICE_CPU] = "cpu", [DEVICE_SIMULATED] = "simulated" };
     *link = (struct worker_link){ .pool = pool,
                                   .index = index,
                                   .load = &pool->loads[index],
                                   .kind = (enum device_kind)device->kind,
                                   .threads = threads,
+                                  .gpu = device->gpu,
                                   .service_ms = device->service_ms,
                                   .results_fd = -1 };
     if (device->name && device->name[0] != '\0')
         snprintf(link->name, sizeof link->name, "%s", device->name);
     else
-        snprintf(link->name, sizeof link->name, "%s-%zu", kinds[device->kind], index);
+        snprintf(link->name, sizeof link->name, "%s-%zu", pool_device_word(link->kind), index);
     struct metric_label label = { "worker", link->name };
     link->busy_us = metrics_counter(pool->metrics, "server_worker_busy_microseconds_total",
                                     "time that a worker had a picture at work", &label, 1);
@@ -152,6 +152,7 @@ static void on_spawned(void *arg)
     link->models_open = 0;
     struct order_setup setup = { .device_kind = link->kind,
                                  .threads = link->threads,
+                                 .gpu = link->gpu,
                                  .service_ms = link->service_ms,
                                  .model_count = (uint32_t)pool->model_count };
     snprintf(setup.name, sizeof setup.name, "%s", link->name);
@@ -191,7 +192,7 @@ static int on_order(void *arg, const union order *order, struct error *err)
         return take_preparing(link, &order->preparing, err);
     if (kind == REPLY_DONE && !starting)
         return take_done(link, &order->done, err);
-    if (kind == REPLY_REFUSED && starting) {
+    if (kind == REPLY_REFUSED && (starting || order->refused.model == ORDER_MODEL_NONE)) {
         take_refusal(link, &order->refused);
         return 0;
     }
@@ -308,20 +309,26 @@ static bool is_at_work(const struct worker_link *link, uint64_t job)
     return link->load->jobs > 0 && job == link->given - link->load->jobs + 1;
 }
 
-/* Short of memory or time it may work the next time; anything else will be the same then. */
+/* A device that cannot be used is seldom another one within seconds; one that failed at work, or a lack of
+ * memory or time, may be gone at the next start; a model that is wrong will be the same then. */
 static void take_refusal(struct worker_link *link, const struct reply_refused *reply)
 {
     struct pool *pool = link->pool;
     bool is_model = reply->model < pool->model_count;
+    bool is_device = !is_model || reply->code == ERROR_DEVICE;
     char place[2 * ORDER_NAME_BYTES];
     snprintf(place, sizeof place, "worker %s: %s%s", link->name, is_model ? "model " : "device",
              is_model ? pool->models[reply->model].name : "");
-    struct error fatal;
-    error_set(&fatal, (enum error_code)reply->code, place, "%s", reply->text);
-    bool give_up = reply->code != ERROR_MEMORY && reply->code != ERROR_TIMEOUT;
-    child_fail(&link->child, CHILD_REFUSED, give_up, fatal.text);
-    if (give_up)
-        pool_note_change(pool, &fatal);
+    struct error cause;
+    error_set(&cause, (enum error_code)reply->code, place, "%s", reply->text);
+    enum child_again again = CHILD_NEVER;
+    if (is_device)
+        again = worker_link_is_ready(link) ? CHILD_SOON : CHILD_LATER;
+    else if (reply->code == ERROR_MEMORY || reply->code == ERROR_TIMEOUT)
+        again = CHILD_SOON;
+    child_fail(&link->child, is_device ? CHILD_DEVICE : CHILD_REFUSED, again, cause.text);
+    if (again == CHILD_NEVER)
+        pool_note_change(pool, &cause);
 }
 
 static void on_lost(void *arg)

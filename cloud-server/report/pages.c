@@ -2,10 +2,13 @@
 #include "report/pages.h"
 #include "net/http.h"
 #include <stdlib.h>
+#include <string.h>
+
+#define REASON_BYTES 1024u
 
 static const char json[] = "application/json";
 
-enum { PAGE_METRICS, PAGE_LIVE, PAGE_READY, PAGE_STREAMS, PAGE_COUNT };
+enum { PAGE_METRICS, PAGE_LIVE, PAGE_READY, PAGE_STREAMS, PAGE_WORKERS, PAGE_COUNT };
 
 struct pages {
     struct pages_source source;
@@ -34,7 +37,7 @@ static unsigned write_live(void *arg, struct text *body, const char **content_ty
 static unsigned write_ready(void *arg, struct text *body, const char **content_type)
 {
     struct pages *pages = arg;
-    char reason[256];
+    char reason[REASON_BYTES];
     bool ready = pages->source.is_ready(pages->source.arg, reason, sizeof reason);
 
     *content_type = json;
@@ -106,6 +109,40 @@ static unsigned write_streams(void *arg, struct text *body, const char **content
     return 200;
 }
 
+static void write_worker(struct text *body, const struct pool_worker *worker)
+{
+    json_begin_object(body, NULL);
+    json_str(body, "worker", worker->name);
+    json_str(body, "kind", worker->kind);
+    if (strcmp(worker->kind, "cpu") == 0)
+        json_u64(body, "threads", worker->threads);
+    if (strcmp(worker->kind, "cuda") == 0)
+        json_u64(body, "gpu", worker->gpu);
+    json_str(body, "state", worker->state);
+    json_str(body, "last_end", worker->last_end);
+    json_str(body, "cause", worker->cause);
+    json_end_object(body);
+}
+
+static unsigned write_workers(void *arg, struct text *body, const char **content_type)
+{
+    struct pages *pages = arg;
+    const struct pool *pool = *pages->source.pool;
+
+    *content_type = json;
+    json_begin_object(body, NULL);
+    json_begin_array(body, "workers");
+    for (size_t i = 0; pool && i < pool_worker_count(pool); i++) {
+        struct pool_worker worker;
+        pool_worker_get(pool, i, &worker);
+        write_worker(body, &worker);
+    }
+    json_end_array(body);
+    json_end_object(body);
+    text_add_str(body, "\n");
+    return 200;
+}
+
 int pages_open(struct pages **out, uv_loop_t *loop, const char *address,
                const struct pages_source *source, struct error *err)
 {
@@ -117,6 +154,7 @@ int pages_open(struct pages **out, uv_loop_t *loop, const char *address,
     pages->routes[PAGE_LIVE] = (struct http_route){ "/livez", write_live, pages };
     pages->routes[PAGE_READY] = (struct http_route){ "/readyz", write_ready, pages };
     pages->routes[PAGE_STREAMS] = (struct http_route){ "/api/streams", write_streams, pages };
+    pages->routes[PAGE_WORKERS] = (struct http_route){ "/api/workers", write_workers, pages };
     int rc = http_server_open(&pages->http, loop, address, pages->routes, PAGE_COUNT, err);
     if (rc < 0) {
         free(pages);

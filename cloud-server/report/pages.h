@@ -1,4 +1,5 @@
-/* pages: what the server tells over HTTP: /metrics, /livez, /readyz, /api/streams. Loop thread. */
+/* pages: what the server tells over HTTP: /metrics, /livez, /readyz, /api/streams, /api/workers. Loop
+ * thread. */
 #ifndef RUNESPOOR_REPORT_PAGES_H
 #define RUNESPOOR_REPORT_PAGES_H
 
@@ -10,6 +11,7 @@ struct pages;
 struct pages_source {
     struct metrics *metrics;
     const struct gate *gate;
+    struct pool *const *pool; /* where it stands; NULL there before the workers are started */
     /* True when streams are welcome; the reason why not, or why only in part. */
     bool (*is_ready)(void *arg, char *reason, size_t reason_bytes);
     void *arg;

@@ -22,6 +22,11 @@ uint32_t backoff_next_ms(struct backoff *backoff)
     return wait;
 }
 
+void backoff_raise(struct backoff *backoff)
+{
+    backoff->next_ms = backoff->cap_ms;
+}
+
 void backoff_reset(struct backoff *backoff)
 {
     backoff->next_ms = backoff->first_ms;

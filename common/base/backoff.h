@@ -14,6 +14,8 @@ struct backoff {
 void backoff_init(struct backoff *backoff, uint32_t first_ms, uint32_t cap_ms, uint64_t seed);
 /* The time to wait now: uniform in [next/2, next], then next doubles up to the cap. */
 uint32_t backoff_next_ms(struct backoff *backoff);
+/* What is wrong rarely mends itself soon: the next time to wait is as long as it gets. */
+void backoff_raise(struct backoff *backoff);
 /* After a success: start again at first_ms. */
 void backoff_reset(struct backoff *backoff);
 

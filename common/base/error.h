@@ -16,14 +16,15 @@
     X(NETWORK, "network", "the other side is unreachable or broke off") \
     X(TIMEOUT, "timeout", "it took too long")                           \
     X(END, "end", "regular end of the input")                           \
-    X(AGAIN, "again", "nothing now, ask again later")
+    X(AGAIN, "again", "nothing now, ask again later")                   \
+    X(DEVICE, "device", "what computes has failed in the middle of it")
 
 enum error_code {
     ERROR_NONE = 0,
 #define X(name, word, meaning) ERROR_##name,
     ERROR_CODES(X)
 #undef X
-    ERROR_CODE_COUNT
+        ERROR_CODE_COUNT
 };
 
 #define ERROR_TEXT_BYTES 512u

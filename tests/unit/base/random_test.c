@@ -79,6 +79,8 @@ static void waits_double_up_to_the_cap(void **state)
             }
             backoff_reset(&backoff);
         }
+        backoff_raise(&backoff);
+        assert_in_range(backoff_next_ms(&backoff), 500, 1000);
     }
 }
 

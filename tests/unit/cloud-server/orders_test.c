@@ -270,6 +270,10 @@ static void test_fields(void **state)
     setup.name[sizeof setup.name - 1] = '\0';
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), 0);
+    setup.gpu = POOL_GPU_NUMBER_MAX + 1;
+    send_raw(&setup, sizeof setup, &passed, 1);
+    assert_int_equal(receive(), -ERROR_FORMAT);
+    setup.gpu = 0;
     setup.device_kind = 99;
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), -ERROR_FORMAT);

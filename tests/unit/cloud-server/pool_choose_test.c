@@ -316,6 +316,11 @@ static void test_threads(void **state)
     expect_threads(2, (int[]){ 0, 0, 0, -2 }, (uint32_t[]){ 1, 1, 1 });
     expect_threads(2, (int[]){ 4, 0, -2 }, (uint32_t[]){ 4, 1 });
     assert_true(pool_count_processors() >= 1);
+    const struct device_config mixed[] = { { .kind = DEVICE_CUDA, .threads = 5 }, { 0 } };
+    uint32_t threads[2];
+    pool_share_threads(mixed, 2, 4, threads); /* a GPU has none, and takes none away */
+    assert_int_equal(threads[0], 0);
+    assert_int_equal(threads[1], 4);
 }
 
 int main(void)

@@ -44,6 +44,13 @@ static void fake_done(int fd, uint64_t job, uint32_t failed, const char *reason)
     fake_reply(fd, REPLY_DONE, &done);
 }
 
+static void fake_refused(int fd, uint32_t model, uint32_t code, const char *text)
+{
+    struct reply_refused refused = { .model = model, .code = code };
+    snprintf(refused.text, sizeof refused.text, "%s", text);
+    fake_reply(fd, REPLY_REFUSED, &refused);
+}
+
 /* Answers one job in the manner of kind. */
 static void fake_job(int fd, const char *kind, const struct order_job *job, struct analysis *results)
 {
@@ -51,6 +58,10 @@ static void fake_job(int fd, const char *kind, const struct order_job *job, stru
     analysis->object_count = analysis->area_count = analysis->runs_bytes = 0;
     if (strcmp(kind, "crash") == 0 || strcmp(kind, "changes") == 0)
         abort();
+    if (strcmp(kind, "device-fails") == 0)
+        fake_refused(fd, ORDER_MODEL_NONE, ERROR_DEVICE, "a kernel went astray");
+    if (strcmp(kind, "refuses-late") == 0)
+        fake_refused(fd, 0, ERROR_FORMAT, "too late");
     if (strcmp(kind, "wrong-job") == 0)
         fake_done(fd, job->job + 1, 0, "");
     if (strcmp(kind, "twice") == 0)
@@ -75,6 +86,21 @@ static void fake_job(int fd, const char *kind, const struct order_job *job, stru
             &(struct reply_done){ .job = job->job, .restored = RESTORE_NETWORK, .network = "x2" });
     bool fails = strcmp(kind, "fails") == 0;
     fake_done(fd, job->job, fails, fails ? "too dark" : "");
+}
+
+static bool refuses(int fd, const char *kind)
+{
+    if (strcmp(kind, "refuses-device") == 0)
+        fake_refused(fd, ORDER_MODEL_NONE, ERROR_UNSUPPORTED, "there is none");
+    else if (strcmp(kind, "refuses-sample") == 0)
+        fake_refused(fd, 0, ERROR_DEVICE, "a kernel went astray");
+    else if (strcmp(kind, "refuses-memory") == 0)
+        fake_refused(fd, 0, ERROR_MEMORY, "channels are swapped");
+    else if (strcmp(kind, "refuses") == 0)
+        fake_refused(fd, 0, ERROR_FORMAT, "channels are swapped");
+    else
+        return false;
+    return true;
 }
 
 static int fake_worker(int fd, const char *kind)
@@ -108,14 +134,8 @@ static int fake_worker(int fd, const char *kind)
                            MAP_SHARED, passed, 0);
         if (passed >= 0)
             close(passed);
-        if (order.head.kind == ORDER_MODEL && strncmp(kind, "refuses", 7) == 0) {
-            struct reply_refused refused = { .model = 0, .code = ERROR_FORMAT };
-            if (strcmp(kind, "refuses-memory") == 0)
-                refused.code = ERROR_MEMORY;
-            snprintf(refused.text, sizeof refused.text, "channels are swapped");
-            fake_reply(fd, REPLY_REFUSED, &refused);
+        if (order.head.kind == ORDER_MODEL && refuses(fd, kind))
             return 1;
-        }
         if (order.head.kind == ORDER_MODEL) {
             char name[32] = "thing";
             if (strcmp(kind, "changes") == 0)
@@ -210,6 +230,8 @@ static void test_at_work(void **state)
         { "prepares-other", "protocol", "is prepared out of turn" },
         { "unknown-network", "protocol", "network x2 restored for a model that has none" },
         { "prepares-for-ever", "hang", "no answer within 200 ms" },
+        { "device-fails", "device", "worker simulated-0: device: a kernel went astray" },
+        { "refuses-late", "protocol", "refused came while the worker was ready" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rig *rig = open_fake(cases[i].kind);
@@ -236,6 +258,39 @@ static void test_refused_model_stays_down(void **state)
     assert_true(RIG_WAIT(rig, 1000, strstr(describe(rig), "stays down") != NULL));
     assert_false(RIG_WAIT(rig, 400, !strstr(describe(rig), "stays down")));
     close_fake(rig);
+}
+
+/* It is not given up, but nothing is expected of it soon; what it says is kept. */
+static void test_device_is_tried_again_seldom(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *cause;
+    } cases[] = {
+        { "refuses-device", "worker simulated-0: device: there is none" },
+        { "refuses-sample", "worker simulated-0: model any: a kernel went astray" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig *rig = open_fake(cases[i].kind);
+        const struct child *child = &rig->pool->workers[0].child;
+        struct metric_label label = { "worker", "simulated-0" };
+        struct metric_gauge *gauge =
+            metrics_gauge(rig->metrics, "server_worker_state", "", &label, 1);
+        assert_true(pool_may_serve(rig->pool));
+        assert_float_equal(metric_gauge_get(gauge), 2, 0);
+        assert_true(RIG_WAIT(rig, 5000, child->state == CHILD_WAITING));
+        assert_true(child->due_ms > uv_now(&rig->loop) + 14000);
+        assert_false(pool_may_serve(rig->pool));
+        assert_float_equal(metric_gauge_get(gauge), 1, 0);
+        struct pool_worker worker;
+        assert_int_equal(pool_worker_count(rig->pool), 1);
+        pool_worker_get(rig->pool, 0, &worker);
+        assert_string_equal(worker.state, "waits for its next start");
+        assert_string_equal(worker.last_end, "device");
+        assert_string_equal(worker.cause, cases[i].cause);
+        assert_int_equal(rig->fatal.code, ERROR_NONE);
+        close_fake(rig);
+    }
 }
 
 static void test_changed_classes_are_fatal(void **state)
@@ -364,6 +419,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_before_ready),
         cmocka_unit_test(test_at_work),
         cmocka_unit_test(test_refused_model_stays_down),
+        cmocka_unit_test(test_device_is_tried_again_seldom),
         cmocka_unit_test(test_changed_classes_are_fatal),
         cmocka_unit_test(test_refused_picture),
         cmocka_unit_test(test_plan_takes_longer_than_a_picture_may),

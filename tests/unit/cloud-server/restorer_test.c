@@ -23,7 +23,7 @@ static const char *model_folder = SHIPPED;
 static int close_runner(void **state)
 {
     (void)state;
-    runner_cpu.close(&runner);
+    runner_engine.close(&runner);
     model_folder = SHIPPED;
     return 0;
 }
@@ -34,14 +34,14 @@ static int start(const char *const *networks, enum restore_fallback fallback, st
     const struct order_setup setup = { .threads = 2, .model_count = 1 };
     struct runner_model added;
     struct error failure = { 0 };
-    must(runner_cpu.open(&runner, &setup, &failure), &failure);
+    must(runner_engine.open(&runner, &setup, &failure), &failure);
     memset(&order, 0, sizeof order);
     order.fallback = fallback;
     snprintf(order.folder, sizeof order.folder, "%s", model_folder);
     for (; networks && networks[order.network_count]; order.network_count++)
         snprintf(order.networks[order.network_count], sizeof order.networks[0], "%s",
                  networks[order.network_count]);
-    return runner_cpu.add_model(runner, &order, &added, err);
+    return runner_engine.add_model(runner, &order, &added, err);
 }
 
 static void start_well(const char *const *networks, enum restore_fallback fallback)
@@ -62,10 +62,10 @@ static bool run_picture(const struct picture *picture, uint32_t width, uint32_t 
 {
     struct error err = { 0 };
     const struct runner_picture of = of_camera(picture, width, height);
-    bool prepares = runner_cpu.must_prepare(runner, &of);
+    bool prepares = runner_engine.must_prepare(runner, &of);
     memset(&reply, 0, sizeof reply);
-    must(runner_cpu.run(runner, &of, &found, &reply, &err), &err);
-    assert_false(runner_cpu.must_prepare(runner, &of));
+    must(runner_engine.run(runner, &of, &found, &reply, &err), &err);
+    assert_false(runner_engine.must_prepare(runner, &of));
     return prepares;
 }
 
@@ -173,8 +173,8 @@ static void test_first_network_that_fits(void **state)
     struct error err = { 0 };
     plain.plain = true;
     memset(&reply, 0, sizeof reply);
-    assert_false(runner_cpu.must_prepare(runner, &plain));
-    must(runner_cpu.run(runner, &plain, &found, &reply, &err), &err);
+    assert_false(runner_engine.must_prepare(runner, &plain));
+    must(runner_engine.run(runner, &plain, &found, &reply, &err), &err);
     expect_kind(RESTORE_NONE, "");
     /* A rung larger than its camera is left alone. */
     assert_false(run_picture(full, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));

@@ -51,6 +51,25 @@ static void defaults_are_complete(void **state)
     assert_non_null(strstr(err.text, "'street_det'")); /* the nearest */
 }
 
+static void devices_are_processors_or_gpus(void **state)
+{
+    struct error err;
+
+    (void)state;
+    assert_int_equal(load((const char *[]){ "pool.devices.0.kind=cuda", "pool.devices.0.gpu=1",
+                                            "pool.devices.1.kind=cpu", NULL },
+                          &err),
+                     0);
+    const struct device_config *devices = config.pool.devices.items;
+    assert_int_equal(config.pool.devices.count, 2);
+    assert_int_equal(devices[0].kind, DEVICE_CUDA);
+    assert_int_equal(devices[0].gpu, 1);
+    assert_int_equal(devices[1].kind, DEVICE_CPU);
+    expect_problem((const char *[]){ "pool.devices.0.kind=gpu", NULL }, "pool.devices.0.kind",
+                   "cuda");
+    expect_problem((const char *[]){ "pool.devices.0.gpu=64", NULL }, "pool.devices.0.gpu", "63");
+}
+
 static void the_default_model_may_be_another_or_none(void **state)
 {
     struct error err;
@@ -150,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_complete),
+        cmocka_unit_test(devices_are_processors_or_gpus),
         cmocka_unit_test(the_default_model_may_be_another_or_none),
         cmocka_unit_test(networks_are_those_of_the_card_unless_named),
         cmocka_unit_test(contradictions_are_named),

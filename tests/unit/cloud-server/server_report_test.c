@@ -67,6 +67,8 @@ static void pages_tell_the_state(void **state)
     assert_non_null(strstr(text,
                            "{\"streams\":[{\"stream\":\"cam\",\"agent\":\"box\",\"model\":\"\","
                            "\"received\":20,\"answered\":20,\"dropped\":{}"));
+    assert_int_equal(get(&bench, &agent, "/api/workers", text, sizeof text), 200);
+    assert_non_null(strstr(text, "{\"workers\":[]}"));
     assert_int_equal(get(&bench, &agent, "/nothing", text, sizeof text), 404);
     agent_close(&agent);
     bench_stop(&bench);
@@ -93,6 +95,9 @@ static void a_server_without_workers_is_not_ready(void **state)
     assert_int_equal(get(&bench, &agent, "/livez", text, sizeof text), 200);
     assert_int_equal(get(&bench, &agent, "/readyz", text, sizeof text), 503);
     assert_non_null(strstr(text, "\"ready\":false"));
+    assert_int_equal(get(&bench, &agent, "/api/workers", text, sizeof text), 200);
+    assert_non_null(
+        strstr(text, "{\"workers\":[{\"worker\":\"cpu-0\",\"kind\":\"cpu\",\"threads\":"));
     assert_false(bench.ready);
     agent_close(&agent);
     bench_stop(&bench);

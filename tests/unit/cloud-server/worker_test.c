@@ -307,6 +307,18 @@ static void test_refuses_a_bad_model(void **state)
     expect_end(talk, 0); /* the server says it */
 }
 
+/* None has that number: the server hears why, be it that there is no GPU or no driver here. */
+static void test_refuses_a_gpu_that_is_not_there(void **state)
+{
+    struct talk *talk = *state;
+    struct order_setup setup = { .device_kind = DEVICE_CUDA, .gpu = POOL_GPU_NUMBER_MAX };
+    tell(talk, ORDER_SETUP, &setup, talk->results_fd);
+    expect(talk, REPLY_REFUSED);
+    assert_int_equal(got.refused.model, ORDER_MODEL_NONE);
+    assert_int_not_equal(got.refused.text[0], '\0');
+    expect_end(talk, 0); /* the server says it */
+}
+
 static void test_cpu_device_finds_the_sample(void **state)
 {
     struct talk *talk = *state;
@@ -412,6 +424,7 @@ int main(void)
         WORKER_TEST(test_unknown_model),
         WORKER_TEST(test_reply_to_a_worker),
         WORKER_TEST(test_refuses_a_bad_model),
+        WORKER_TEST(test_refuses_a_gpu_that_is_not_there),
         WORKER_TEST(test_cpu_device_finds_the_sample),
         WORKER_TEST(test_dies_with_its_parent),
     };

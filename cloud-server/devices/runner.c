@@ -1,4 +1,4 @@
-/* runner_cpu: this machine's processors, through the compute engine. */
+/* runner: a worker's device of the compute engine, be it this machine's processors or a GPU. */
 #include "devices/runner.h"
 
 #include "analyse/model.h"
@@ -16,34 +16,37 @@ struct runner {
     struct model *models[POOL_MODELS_MAX];
 };
 
-static int cpu_open(struct runner **runner, const struct order_setup *setup, struct error *err);
-static int cpu_add_model(struct runner *runner, const struct order_model *order,
-                         struct runner_model *added, struct error *err);
-static bool cpu_must_prepare(const struct runner *runner, const struct runner_picture *picture);
-static int cpu_run(struct runner *runner, const struct runner_picture *picture,
-                   struct analysis *analysis, struct reply_done *reply, struct error *err);
-static void cpu_close(struct runner **runner);
+static int engine_open(struct runner **runner, const struct order_setup *setup, struct error *err);
+static int engine_add_model(struct runner *runner, const struct order_model *order,
+                            struct runner_model *added, struct error *err);
+static bool engine_must_prepare(const struct runner *runner, const struct runner_picture *picture);
+static int engine_run(struct runner *runner, const struct runner_picture *picture,
+                      struct analysis *analysis, struct reply_done *reply, struct error *err);
+static void engine_close(struct runner **runner);
 
-const struct runner_class runner_cpu = {
-    .open = cpu_open,
-    .add_model = cpu_add_model,
-    .must_prepare = cpu_must_prepare,
-    .run = cpu_run,
-    .close = cpu_close,
+const struct runner_class runner_engine = {
+    .open = engine_open,
+    .add_model = engine_add_model,
+    .must_prepare = engine_must_prepare,
+    .run = engine_run,
+    .close = engine_close,
 };
 
-static int cpu_open(struct runner **out, const struct order_setup *setup, struct error *err)
+static int engine_open(struct runner **out, const struct order_setup *setup, struct error *err)
 {
     struct runner *runner = calloc(1, sizeof *runner);
     if (!runner)
-        return error_set(err, ERROR_MEMORY, "cpu", "no room for %zu bytes", sizeof *runner);
+        return error_set(err, ERROR_MEMORY, "runner", "no room for %zu bytes", sizeof *runner);
     char spec[32];
-    snprintf(spec, sizeof spec, "cpu:threads=%u", setup->threads);
+    if (setup->device_kind == DEVICE_CUDA)
+        snprintf(spec, sizeof spec, "cuda:%u", setup->gpu);
+    else
+        snprintf(spec, sizeof spec, "cpu:threads=%u", setup->threads);
     int failed = device_open(&runner->device, spec, err);
     if (!failed)
         failed = restorer_open(&runner->restorer, runner->device, err);
     if (failed) {
-        cpu_close(&runner);
+        engine_close(&runner);
         return failed;
     }
     *out = runner;
@@ -59,8 +62,8 @@ static int time_sample(struct model *model, uint32_t *us, struct error *err)
     return failed;
 }
 
-static int cpu_add_model(struct runner *runner, const struct order_model *order,
-                         struct runner_model *added, struct error *err)
+static int engine_add_model(struct runner *runner, const struct order_model *order,
+                            struct runner_model *added, struct error *err)
 {
     struct model **model = &runner->models[order->index];
     assert(order->index < POOL_MODELS_MAX && !*model);
@@ -72,19 +75,19 @@ static int cpu_add_model(struct runner *runner, const struct order_model *order,
     if (!failed)
         failed = restorer_add_model(runner->restorer, order, model_card(*model), err);
     if (failed)
-        return failed; /* cpu_close closes it */
+        return failed; /* engine_close closes it */
     added->classes = &model_card(*model)->classes;
     added->masks = model_card(*model)->head.masks;
     return 0;
 }
 
-static bool cpu_must_prepare(const struct runner *runner, const struct runner_picture *picture)
+static bool engine_must_prepare(const struct runner *runner, const struct runner_picture *picture)
 {
     return restorer_must_prepare(runner->restorer, picture);
 }
 
-static int cpu_run(struct runner *runner, const struct runner_picture *picture,
-                   struct analysis *analysis, struct reply_done *reply, struct error *err)
+static int engine_run(struct runner *runner, const struct runner_picture *picture,
+                      struct analysis *analysis, struct reply_done *reply, struct error *err)
 {
     struct model *model = runner->models[picture->model];
     const struct restored_plan *plan = restorer_find(runner->restorer, picture);
@@ -100,7 +103,7 @@ static int cpu_run(struct runner *runner, const struct runner_picture *picture,
     return model_run(model, &picture->view, analysis, err);
 }
 
-static void cpu_close(struct runner **closed)
+static void engine_close(struct runner **closed)
 {
     struct runner *runner = *closed;
     *closed = NULL;
