@@ -137,6 +137,18 @@ void device_close(struct device **device)
     *device = NULL;
 }
 
+int device_pin(struct device *device, void *data, uint64_t bytes, struct error *err)
+{
+    const struct device_class *class = device->class;
+    return class->pin ? class->pin(device, data, bytes, err) : 0;
+}
+
+void device_unpin(struct device *device, void *data)
+{
+    if (device->class->unpin)
+        device->class->unpin(device, data);
+}
+
 int device_compile(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct plan **plan, struct error *err)
 {

@@ -42,6 +42,13 @@ void device_get_info(const struct device *device, struct device_info *info);
 bool device_has(const struct device *device, enum precision precision);
 void device_close(struct device **device); /* after all its plans */
 
+/* Tells the device of memory of the caller's that copies to it will be made from, so that they need no
+ * detour: once, when it is mapped, as this takes longer than many copies. data begins a page, and may be
+ * readable alone. Until device_unpin, which comes before the memory is unmapped and before device_close.
+ * A device without memory of its own does nothing. */
+int device_pin(struct device *device, void *data, uint64_t bytes, struct error *err);
+void device_unpin(struct device *device, void *data); /* what device_pin took */
+
 /* The graph is only borrowed for the call (the plan works on its own copy). */
 int device_compile(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct plan **plan, struct error *err);
@@ -91,6 +98,9 @@ struct device_class {
     int (*open)(struct device **device, const char *arguments, struct error *err);
     void (*get_info)(const struct device *device, struct device_info *info);
     void (*close)(struct device *device);
+    /* Both NULL where memory is memory. */
+    int (*pin)(struct device *device, void *data, uint64_t bytes, struct error *err);
+    void (*unpin)(struct device *device, void *data);
     int (*compile)(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct plan **plan, struct error *err);
     /* After data of inputs or outputs has changed. */

@@ -3,6 +3,7 @@
 
 #include "analyse/model.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "devices/restorer.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@
 
 struct runner {
     struct device *device;
+    bool pin_failed; /* and was told */
     struct restorer *restorer;
     struct model *models[POOL_MODELS_MAX];
 };
@@ -19,6 +21,8 @@ struct runner {
 static int engine_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int engine_add_model(struct runner *runner, const struct order_model *order,
                             struct runner_model *added, struct error *err);
+static bool engine_pin(struct runner *runner, void *data, uint64_t bytes);
+static void engine_unpin(struct runner *runner, void *data);
 static bool engine_must_prepare(const struct runner *runner, const struct runner_picture *picture);
 static int engine_run(struct runner *runner, const struct runner_picture *picture,
                       struct analysis *analysis, struct reply_done *reply, struct error *err);
@@ -27,6 +31,8 @@ static void engine_close(struct runner **runner);
 const struct runner_class runner_engine = {
     .open = engine_open,
     .add_model = engine_add_model,
+    .pin = engine_pin,
+    .unpin = engine_unpin,
     .must_prepare = engine_must_prepare,
     .run = engine_run,
     .close = engine_close,
@@ -79,6 +85,22 @@ static int engine_add_model(struct runner *runner, const struct order_model *ord
     added->classes = &model_card(*model)->classes;
     added->masks = model_card(*model)->head.masks;
     return 0;
+}
+
+static bool engine_pin(struct runner *runner, void *data, uint64_t bytes)
+{
+    struct error err;
+    bool pinned = device_pin(runner->device, data, bytes, &err) == 0;
+    if (!pinned && !runner->pin_failed)
+        log_warn("worker", "its device does not take the memory of pictures, copies are slower",
+                 LOG_CAUSE(&err));
+    runner->pin_failed = runner->pin_failed || !pinned;
+    return pinned;
+}
+
+static void engine_unpin(struct runner *runner, void *data)
+{
+    device_unpin(runner->device, data);
 }
 
 static bool engine_must_prepare(const struct runner *runner, const struct runner_picture *picture)

@@ -30,6 +30,10 @@ struct runner_class {
     /* Opens and checks the next model (they come in order). */
     int (*add_model)(struct runner *runner, const struct order_model *order,
                      struct runner_model *added, struct error *err);
+    /* Makes memory in which pictures will lie known to the device, until unpin; both NULL where that
+     * helps nobody. False: it could not be done, which makes copies slower and nothing wrong. */
+    bool (*pin)(struct runner *runner, void *data, uint64_t bytes);
+    void (*unpin)(struct runner *runner, void *data);
     /* True when run would have to make a plan for this picture first. NULL: never. */
     bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
     /* Analyses one picture. Writes what was done to it into reply (restored, network,

@@ -26,6 +26,7 @@ struct mapping {
     uint64_t id; /* 0: nothing is mapped here */
     uint8_t *base;
     uint64_t bytes;
+    bool pinned;
 };
 
 struct worker {
@@ -49,6 +50,7 @@ static void refuse(struct worker *worker, uint32_t model, const struct error *ca
 static int serve(struct worker *worker, struct error *err);
 static int receive(struct worker *worker, enum order_kind kind, int *passed, struct error *err);
 static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err);
+static void unmap_pool(struct worker *worker, struct mapping *mapping);
 static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err);
 static int do_job(struct worker *worker, const struct order_job *job, struct error *err);
 static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err);
@@ -228,9 +230,20 @@ static int map_pool(struct worker *worker, const struct order_pool *order, int f
         return error_set(err, ERROR_FORMAT, "orders", "slot %u is in use", order->slot);
     void *base = NULL;
     int failed = map_memory(fd, order->bytes, PROT_READ, &base, err);
-    if (!failed)
-        *mapping = (struct mapping){ .id = order->id, .base = base, .bytes = order->bytes };
-    return failed;
+    if (failed)
+        return failed;
+    bool pinned = worker->class->pin && worker->class->pin(worker->runner, base, order->bytes);
+    *mapping =
+        (struct mapping){ .id = order->id, .base = base, .bytes = order->bytes, .pinned = pinned };
+    return 0;
+}
+
+static void unmap_pool(struct worker *worker, struct mapping *mapping)
+{
+    if (mapping->pinned)
+        worker->class->unpin(worker->runner, mapping->base);
+    munmap(mapping->base, mapping->bytes);
+    *mapping = (struct mapping){ 0 };
 }
 
 static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err)
@@ -238,8 +251,7 @@ static int forget_pool(struct worker *worker, const struct order_forget *order, 
     struct mapping *mapping = &worker->pools[order->slot];
     if (mapping->id == 0 || mapping->id != order->id)
         return error_set(err, ERROR_FORMAT, "orders", "slot %u does not hold that pool", order->slot);
-    munmap(mapping->base, mapping->bytes);
-    *mapping = (struct mapping){ 0 };
+    unmap_pool(worker, mapping);
     return 0;
 }
 
@@ -291,11 +303,11 @@ static int map_memory(int fd, uint64_t bytes, int protection, void **base, struc
 
 static void finish(struct worker *worker)
 {
-    if (worker->runner)
-        worker->class->close(&worker->runner);
     for (size_t i = 0; i < WORKER_POOLS_MAX; i++)
         if (worker->pools[i].id != 0)
-            munmap(worker->pools[i].base, worker->pools[i].bytes);
+            unmap_pool(worker, &worker->pools[i]);
+    if (worker->runner)
+        worker->class->close(&worker->runner);
     if (worker->results)
         munmap(worker->results, RESULTS_BYTES);
     close(worker->fd);
