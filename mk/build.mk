@@ -94,6 +94,8 @@ $(B)/gen/stream.pb-c.c: $(B)/gen/answer.pb-c.c
 
 $(B)/bin/edge-agent: $(B)/obj/edge-agent/main.o $(call archives,edge-agent)
 $(B)/bin/cloud-server: $(B)/obj/cloud-server/main.o $(call archives,cloud-server)
+# Back ends that it opens at run time call its functions.
+$(B)/bin/cloud-server: private LDFLAGS += -rdynamic
 $(B)/bin/%:
 	@mkdir -p $(@D)
 	@echo "  LD $@"

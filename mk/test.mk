@@ -56,6 +56,13 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 $(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/tests/pipeline/probe_rig.o
 $(B)/test/pipeline/probe_link_test: $(B)/obj/tests/pipeline/probe_link.o $(B)/obj/tests/pipeline/probe_line.o
 
+# Stands in for a GPU's back end.
+$(B)/test/pipeline/gpu_test: | $(B)/test/pipeline/kernels-cuda.so
+$(B)/test/pipeline/kernels-cuda.so: tests/pipeline/gpu_double.c $(B)/flags
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(B)/obj/tests/pipeline/gpu_double.d -o $@ $<
+
 # Fuzz targets: tests/fuzz/NAME_fuzz.c over the module below, with tests/fuzz/corpus/NAME as seeds.
 # Here they replay the corpus; `make fuzz` (mk/sanitize.mk) lets libFuzzer search.
 fuzz_MODULE_config = config

@@ -280,8 +280,14 @@ static void add_more(struct arguments *arguments, const char *const *more)
 
 void server_start(struct process *process, const struct scratch *scratch, const char *const *more)
 {
+    server_start_as(process, scratch, program_path("cloud-server"), more);
+}
+
+void server_start_as(struct process *process, const struct scratch *scratch, const char *program,
+                     const char *const *more)
+{
     struct arguments arguments = { .count = 0 };
-    add(&arguments, program_path("cloud-server"));
+    add(&arguments, program);
     add(&arguments, "run");
     add_set(&arguments, "listen.address=tcp://127.0.0.1:%u", scratch->port);
     add_set(&arguments, "keys.folder=%s/keys", scratch->folder);

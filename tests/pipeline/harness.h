@@ -52,6 +52,9 @@ size_t process_count(const struct process *process, const char *text);
 /* cloud-server run and edge-agent run with the scratch folder's keys, port and answer files; more are
  * "--set" values, ended by NULL. The agent gets one camera "cam" unless more says otherwise. */
 void server_start(struct process *process, const struct scratch *scratch, const char *const *more);
+/* The same with another path of the program. */
+void server_start_as(struct process *process, const struct scratch *scratch, const char *program,
+                     const char *const *more);
 void agent_start(struct process *process, const struct scratch *scratch, const char *name,
                  const char *const *more);
 

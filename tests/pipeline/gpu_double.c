@@ -1,0 +1,142 @@
+/* gpu_double: a kernels-cuda.so that stands in for a GPU where there is none. It computes on one
+ * processor and behaves as the environment says:
+ *
+ *   GPU_DOUBLE_ABSENT=WORDS   opening it fails, for this reason
+ *   GPU_DOUBLE_FAILS_AT=N     the N-th run of a process, and each after it, fails
+ *
+ * It tells on standard error what memory it is given. */
+#include "device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct double_device {
+    struct device device;
+    struct device *processor;
+    unsigned long runs, fails_at; /* fails_at 0: never */
+};
+
+struct double_plan {
+    struct plan plan; /* of the inner one, but for the device */
+    struct plan *inner;
+};
+
+extern const struct device_class cuda_class;
+
+static struct plan *inner_of(const struct plan *plan)
+{
+    return ((const struct double_plan *)plan)->inner;
+}
+
+static int double_open(struct device **device, const char *arguments, struct error *err)
+{
+    (void)arguments;
+    const char *absent = getenv("GPU_DOUBLE_ABSENT"), *fails_at = getenv("GPU_DOUBLE_FAILS_AT");
+    if (absent)
+        return error_set(err, ERROR_UNSUPPORTED, "cuda", "%s", absent);
+    struct double_device *self = calloc(1, sizeof *self);
+    if (!self)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    self->device.class = &cuda_class;
+    self->fails_at = fails_at ? strtoul(fails_at, NULL, 10) : 0;
+    int rc = device_open(&self->processor, "cpu:threads=1", err);
+    if (rc)
+        free(self);
+    else
+        *device = &self->device;
+    return rc;
+}
+
+static void double_get_info(const struct device *device, struct device_info *info)
+{
+    device_get_info(((const struct double_device *)device)->processor, info);
+    snprintf(info->kind, sizeof info->kind, "cuda");
+}
+
+static void double_close(struct device *device)
+{
+    struct double_device *self = (struct double_device *)device;
+    device_close(&self->processor);
+    free(self);
+}
+
+static int double_pin(struct device *device, void *data, uint64_t bytes, struct error *err)
+{
+    (void)device;
+    (void)data;
+    (void)err;
+    fprintf(stderr, "gpu double: pins %llu bytes\n", (unsigned long long)bytes);
+    return 0;
+}
+
+static void double_unpin(struct device *device, void *data)
+{
+    (void)device;
+    (void)data;
+    fprintf(stderr, "gpu double: unpins\n");
+}
+
+static int double_compile(struct device *device, const struct graph *graph,
+                          const struct plan_options *options, struct plan **plan, struct error *err)
+{
+    struct double_plan *self = calloc(1, sizeof *self);
+    if (!self)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    struct device *processor = ((struct double_device *)device)->processor;
+    int rc = device_compile(processor, graph, options, &self->inner, err);
+    if (rc) {
+        free(self);
+        return rc;
+    }
+    self->plan = *self->inner;
+    self->plan.device = device;
+    *plan = &self->plan;
+    return 0;
+}
+
+static int double_bind(struct plan *plan, struct error *err)
+{
+    struct plan *inner = inner_of(plan);
+    return inner->device->class->bind(inner, err); /* the tensors are the same */
+}
+
+static int double_run(struct plan *plan, struct error *err)
+{
+    struct double_device *device = (struct double_device *)plan->device;
+    device->runs++;
+    if (device->fails_at > 0 && device->runs >= device->fails_at)
+        return error_set(err, ERROR_IO, "cuda", "a kernel went astray");
+    return plan_run(inner_of(plan), err);
+}
+
+static const char *double_step(const struct plan *plan, size_t index)
+{
+    return plan_step(inner_of(plan), index);
+}
+
+static int double_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err)
+{
+    return plan_print(inner_of(plan), runs, out, err);
+}
+
+static void double_plan_free(struct plan *plan)
+{
+    struct plan *inner = inner_of(plan);
+    plan_free(&inner);
+    free(plan);
+}
+
+const struct device_class cuda_class = {
+    .kind = "cuda",
+    .open = double_open,
+    .get_info = double_get_info,
+    .close = double_close,
+    .pin = double_pin,
+    .unpin = double_unpin,
+    .compile = double_compile,
+    .bind = double_bind,
+    .run = double_run,
+    .step = double_step,
+    .print = double_print,
+    .plan_free = double_plan_free,
+};

@@ -1,0 +1,135 @@
+/* gpu: the real server with devices that are not there or fail in the middle, played by gpu_double.c:
+ * every frame is answered as long as one worker can, and the cause is told. The program runs from the
+ * scratch folder, where it finds the double before any real back end. */
+#include "harness.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#define FRAMES 60
+
+static const char *double_path(void)
+{
+    static char path[512];
+    const char *build = getenv("B");
+    snprintf(path, sizeof path, "%s/test/pipeline/kernels-cuda.so", build ? build : "build");
+    return path;
+}
+
+/* With a GPU's worker and, where wanted, one of the processors; pages at *port. */
+static void start(struct process *server, const struct scratch *scratch, bool with_cpu, uint16_t *port)
+{
+    const char *program = scratch_path(scratch, "cloud-server");
+    char address[64];
+    *port = port_find();
+    snprintf(address, sizeof address, "http.address=127.0.0.1:%u", *port);
+    file_copy(program_path("cloud-server"), program);
+    assert_int_equal(chmod(program, 0755), 0);
+    file_copy(double_path(), scratch_path(scratch, "kernels-cuda.so"));
+    server_start_as(server, scratch, program,
+                    (const char *const[]){ address, "pool.devices.0.kind=cuda",
+                                           with_cpu ? "pool.devices.1.kind=cpu" : NULL, NULL });
+}
+
+static void stream_all(const struct scratch *scratch)
+{
+    struct process agent;
+    struct answer_counts counts;
+    agent_start(&agent, scratch, "agent",
+                (const char *const[]){ "cameras.0.source.kind=test", "cameras.0.source.width=320",
+                                       "cameras.0.source.height=240", "cameras.0.source.fps=10",
+                                       "cameras.0.source.seconds=6", "cameras.0.pace=fast", NULL });
+    assert_int_equal(process_wait(&agent, 120000), 0);
+    answers_count(scratch_path(scratch, "agent.jsonl"), "cam", &counts);
+    assert_int_equal(counts.ok, FRAMES);
+}
+
+static void the_others_go_on_without_it(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    uint16_t port;
+    setenv("GPU_DOUBLE_ABSENT", "no NVIDIA driver is loaded here", 1);
+    start(&server, scratch, true, &port);
+    process_expect(&server, "msg=ready", 20000);
+    stream_all(scratch);
+    page_expect(port, "/readyz", "200", "no NVIDIA driver is loaded here");
+    page_expect(
+        port, "/api/workers", "200",
+        "{\"worker\":\"cuda-0\",\"kind\":\"cuda\",\"gpu\":0,\"state\":\"waits for its next "
+        "start\",\"last_end\":\"device\",\"cause\":\"worker cuda-0: device: cuda: no NVIDIA "
+        "driver is loaded here\"}");
+    assert_true(metric_now(port, "server_worker_state{worker=\"cuda-0\"") == 1);
+    assert_true(metric_now(port, "server_worker_state{worker=\"cpu-1\"") == 3);
+    process_stop_well(&server);
+    assert_int_equal(process_count(&server, "worker=cuda-0 reason=device cause="), 1);
+    assert_false(process_said(&server, "no worker can serve now"));
+}
+
+static void it_waits_while_there_is_none(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    uint16_t port;
+    setenv("GPU_DOUBLE_ABSENT", "no NVIDIA driver is loaded here", 1);
+    start(&server, scratch, false, &port);
+    process_expect(&server, "no worker can serve now: streams are refused until one can", 20000);
+    page_expect(port, "/readyz", "503", "no NVIDIA driver is loaded here");
+    page_expect(port, "/livez", "200", "ok");
+    process_stop_well(&server);
+}
+
+static void a_failure_in_the_middle_costs_no_frame(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    uint16_t port;
+    setenv("GPU_DOUBLE_FAILS_AT", "10", 1); /* the sample takes the first ones */
+    start(&server, scratch, true, &port);
+    process_expect(&server, "msg=ready worker=cuda-0", 20000);
+    stream_all(scratch);
+    metric_expect(port, "server_worker_restarts_total{worker=\"cuda-0\",reason=\"device\"", 1, 5000);
+    assert_true(metric_now(port, "server_worker_pictures_total{worker=\"cuda-0\"") > 0);
+    assert_true(metric_now(port, "server_worker_restarts_total{worker=\"cpu-1\"") == 0);
+    process_stop_well(&server);
+    assert_true(process_said(&server,
+                             "reason=device cause=\"worker cuda-0: device: inference: cuda: "
+                             "a kernel went astray\""));
+}
+
+static void its_memory_is_made_known_once(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    uint16_t port;
+    start(&server, scratch, false, &port);
+    process_expect(&server, "msg=ready worker=cuda-0", 20000);
+    stream_all(scratch);
+    process_stop_well(&server);
+    assert_int_equal(process_count(&server, "gpu double: pins "), 1);
+    assert_int_equal(process_count(&server, "gpu double: unpins"), 1);
+}
+
+static int teardown(void **state)
+{
+    unsetenv("GPU_DOUBLE_ABSENT");
+    unsetenv("GPU_DOUBLE_FAILS_AT");
+    return scratch_teardown(state);
+}
+
+int main(void)
+{
+#define GPU_TEST(test) cmocka_unit_test_setup_teardown(test, scratch_setup, teardown)
+    const struct CMUnitTest tests[] = {
+        GPU_TEST(the_others_go_on_without_it),
+        GPU_TEST(it_waits_while_there_is_none),
+        GPU_TEST(a_failure_in_the_middle_costs_no_frame),
+        GPU_TEST(its_memory_is_made_known_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
