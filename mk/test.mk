@@ -57,7 +57,7 @@ $(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/test
 $(B)/test/pipeline/probe_link_test: $(B)/obj/tests/pipeline/probe_link.o $(B)/obj/tests/pipeline/probe_line.o
 
 # Stands in for a GPU's back end.
-$(B)/test/pipeline/gpu_test: | $(B)/test/pipeline/kernels-cuda.so
+$(B)/test/pipeline/gpu_test $(B)/test/pipeline/train_test: | $(B)/test/pipeline/kernels-cuda.so
 $(B)/test/pipeline/kernels-cuda.so: tests/pipeline/gpu_double.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  LD $@"

@@ -3,6 +3,7 @@
 #include "analyse/analysis.h"
 #include "analyse/head.h"
 #include "base/text.h"
+#include "device.h"
 #include "net/wire.h"
 #include "onnx/onnx.h"
 #include <assert.h>
@@ -20,7 +21,10 @@
 static const char *const layout_words[] = { "nchw", "nhwc", NULL };
 static const char *const colour_words[] = { "rgb", "bgr", NULL };
 static const char *const fit_words[] = { "letterbox", "stretch", NULL };
-static const char *const precision_words[] = { "f32", "bf16", "bf16x3", NULL };
+static const char *const precision_words[] = {
+    [PRECISION_F32] = "f32",   [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3",
+    [PRECISION_TF32] = "tf32", [PRECISION_F16] = "f16",   NULL
+};
 
 static const struct option_spec mean_options[] = {
     OPTION_F64(card_channels, r, "0", -1e6, 1e6, "", "mean of red"),
@@ -61,7 +65,8 @@ static const struct option_spec head_options[] = {
                "of two boxes of a class that overlap by more, the better one stays"),
     OPTION_U32(card_head, objects_max, "100", 1, ANALYSIS_OBJECTS_MAX, "",
                "most boxes in one picture"),
-    OPTION_BOOL(card_head, masks, "false", "with class areas, answer with their masks as run lengths, too"),
+    OPTION_BOOL(card_head, masks, "false",
+                "with class areas, answer with their masks as run lengths, too"),
     OPTION_END,
 };
 
@@ -95,8 +100,10 @@ const struct option_spec card_options[] = {
     OPTION_STRINGS(card, classes, 1, CARD_CLASSES_MAX, "names of the classes, from index 0"),
     OPTION_SECTION(card, input, input_options, "what the network reads"),
     OPTION_SECTION(card, head, head_options, "what its output means"),
-    OPTION_ENUM(card, precision, "f32", precision_words,
-                "the lowest precision that the network bears; used where the device has it"),
+    OPTION_ENUM(
+        card, precision, "f32", precision_words,
+        "the lowest precision that the network bears; where the device does not have it, bf16 "
+        "serves for f16, if it has that, and f32 for all others"),
     OPTION_STRINGS(card, restore, 0, CARD_NETWORKS_MAX,
                    "ONNX files in this folder, as restore/x2.onnx, of networks that bring smaller "
                    "pictures back to the camera's size for this model; the first that fits serves"),

@@ -16,7 +16,6 @@
 enum card_fit { FIT_LETTERBOX, FIT_STRETCH };
 enum card_colour { COLOUR_RGB, COLOUR_BGR };
 enum card_layout { LAYOUT_NCHW, LAYOUT_NHWC };
-enum card_precision { CARD_F32, CARD_BF16, CARD_BF16X3 };
 
 /* One number per colour, whatever order the network wants them in. */
 struct card_channels {
@@ -59,7 +58,7 @@ struct card {
     struct option_strings classes;
     struct card_input input;
     struct card_head head;
-    int precision;                 /* best allowed: enum card_precision */
+    int precision;                 /* lowest allowed: enum precision */
     struct option_strings restore; /* networks that restore pictures for it: files of the folder */
     struct card_sample sample;
     char *folder;                           /* not a key: where it was read */

@@ -1,6 +1,7 @@
 /* model: opens a model folder on a device, runs pictures through it, and proves it by its sample. */
 #include "analyse/model.h"
 #include "analyse/head.h"
+#include "analyse/precision.h"
 #include "analyse/prepare.h"
 #include "analyse/sample.h"
 #include "base/clock.h"
@@ -144,19 +145,11 @@ void model_close(struct model **model)
 static int open_parts(struct model *model, const char *folder, const enum precision *precision,
                       struct error *err)
 {
-    static const enum precision precisions[] = {
-        [CARD_F32] = PRECISION_F32,
-        [CARD_BF16] = PRECISION_BF16,
-        [CARD_BF16X3] = PRECISION_BF16X3,
-    };
     int result = card_read(&model->card, folder, err);
     if (result < 0)
         return result;
-    model->precision = precisions[model->card->precision];
-    if (!device_has(model->device, model->precision))
-        model->precision = PRECISION_F32;
-    if (precision)
-        model->precision = *precision;
+    enum precision allowed = (enum precision)model->card->precision;
+    model->precision = precision ? *precision : precision_for(model->device, allowed);
     result = compile_graph(model, err);
     if (result < 0)
         return result;

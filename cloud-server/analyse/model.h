@@ -13,8 +13,8 @@
 struct model;
 
 /* Reads folder, compares card and graph (inputs, outputs, head, class count), compiles for device
- * (borrowed until model_close) in the lowest precision that both the card and the device have. Does
- * not run the sample: model_check does. */
+ * (borrowed until model_close) in the card's precision, or what serves in its place on this device
+ * (precision.h). Does not run the sample: model_check does. */
 int model_open(struct model **model, const char *folder, struct device *device, struct error *err);
 /* The same in a precision of the caller's choice, whatever the card allows. */
 int model_open_in(struct model **model, const char *folder, struct device *device,

@@ -44,14 +44,16 @@ const char model_command_more[] =
     "  cloud-server model show network.onnx --shape 1x3x224x224 --precision bf16\n"
     "  cloud-server model run models/street_det yard.jpg\n"
     "  cloud-server model bench models/street_det --runs 200 --threads 2\n"
+    "  cloud-server model bench models/street_det --device cuda --precision f16\n"
     "  cloud-server model bench models/street_det --restore x2.onnx --camera 768x432\n";
 
 const struct cli_flag model_command_flags[] = {
     { .name = "runs", .value = "N", .help = "bench: how often (100); show: for each step's time (20)" },
-    { .name = "threads", .value = "N", .help = "processors to use (all)" },
+    { .name = "device", .value = "DEVICE", .help = "what computes: cpu (the default), cuda, cuda:1" },
+    { .name = "threads", .value = "N", .help = "processors to use (all); for the cpu" },
     { .name = "precision",
-      .value = "f32|bf16|bf16x3",
-      .help = "arithmetic (the card's, where the processor has it; f32 for a FILE)" },
+      .value = "f32|bf16|bf16x3|tf32|f16",
+      .help = "arithmetic (the card's, where the device has it; f32 for a FILE)" },
     { .name = "shape",
       .value = "SHAPE",
       .repeats = true,
@@ -66,6 +68,7 @@ const struct cli_flag model_command_flags[] = {
 /* What all verbs work on. */
 struct session {
     const char *folder, *picture_path; /* picture_path: NULL for the sample */
+    const char *spec;                  /* of the device; NULL: the processors */
     const char *threads, *precision, *runs_text;
     const char *restore, *camera; /* a file and a size, both or none */
     const char *const *shapes;
@@ -125,6 +128,7 @@ int model_command(const struct cli_values *values)
     }
     struct session session = { .folder = arguments[1],
                                .picture_path = count > 2 ? arguments[2] : NULL,
+                               .spec = cli_flag(values, "device"),
                                .threads = cli_flag(values, "threads"),
                                .precision = cli_flag(values, "precision"),
                                .runs_text = cli_flag(values, "runs"),
@@ -465,17 +469,21 @@ static int session_open(struct session *session, struct error *err)
 /* *precision is what the command line says, as it was where that says nothing. */
 static int session_open_device(struct session *session, enum precision *precision, struct error *err)
 {
-    char spec[32] = "cpu";
+    char processors[32];
+    const char *spec = session->spec ? session->spec : "cpu";
     uint32_t threads = 0;
+    if (session->threads && strcmp(spec, "cpu") != 0)
+        return error_set(err, ERROR_CONFIG, "--threads", "is for the cpu, not for --device %s", spec);
     if (session->threads) {
         int result = read_number(session->threads, "--threads", THREADS_MAX, &threads, err);
         if (result < 0)
             return result;
-        snprintf(spec, sizeof spec, "cpu:threads=%u", threads);
+        snprintf(processors, sizeof processors, "cpu:threads=%u", threads);
+        spec = processors;
     }
     if (session->precision && !precision_from_word(session->precision, precision))
-        return error_set(err, ERROR_CONFIG, "--precision", "\"%s\" is none of f32, bf16, bf16x3",
-                         session->precision);
+        return error_set(err, ERROR_CONFIG, "--precision",
+                         "\"%s\" is none of f32, bf16, bf16x3, tf32, f16", session->precision);
     return device_open(&session->device, spec, err);
 }
 

@@ -21,7 +21,7 @@ const struct option_spec device_options[] = {
     OPTION_U32(device_config, threads, "0", 0, 1024, "threads",
                "cpu: threads of this worker; 0: an even share of the processors"),
     OPTION_U32(device_config, gpu, "0", 0, POOL_GPU_NUMBER_MAX, "",
-               "cuda: which GPU, as nvidia-smi numbers them"),
+               "cuda: which GPU, from 0 on in CUDA's order"),
     OPTION_U32(device_config, service_ms, "20", 1, 60000, "ms",
                "simulated: time that it takes for a picture"),
     OPTION_END,

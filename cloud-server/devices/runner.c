@@ -68,6 +68,20 @@ static int time_sample(struct model *model, uint32_t *us, struct error *err)
     return failed;
 }
 
+/* Slower, or less accurate than it could be: worth a line. */
+static void tell_precision(const struct runner *runner, const struct model *model)
+{
+    const struct card *card = model_card(model);
+    struct device_info info;
+    if (model_precision(model) == (enum precision)card->precision)
+        return;
+    device_get_info(runner->device, &info);
+    log_info("worker", "its device does not have the precision of the card",
+             LOG_STR("device", info.name), LOG_STR("model", card->name),
+             LOG_STR("card", precision_word((enum precision)card->precision)),
+             LOG_STR("used", precision_word(model_precision(model))));
+}
+
 static int engine_add_model(struct runner *runner, const struct order_model *order,
                             struct runner_model *added, struct error *err)
 {
@@ -82,6 +96,7 @@ static int engine_add_model(struct runner *runner, const struct order_model *ord
         failed = restorer_add_model(runner->restorer, order, model_card(*model), err);
     if (failed)
         return failed; /* engine_close closes it */
+    tell_precision(runner, *model);
     added->classes = &model_card(*model)->classes;
     added->masks = model_card(*model)->head.masks;
     return 0;

@@ -2,6 +2,7 @@
 #include "evaluate/eval_config.h"
 #include "analyse/restore.h"
 #include "base/text.h"
+#include "device.h"
 #include "evaluate/report.h"
 #include <assert.h>
 #include <ctype.h>
@@ -17,9 +18,11 @@ const char *const eval_codec_words[] = {
     [VIDEO_H264] = "h264", [VIDEO_H265] = "h265", [VIDEO_AV1] = "av1", NULL
 };
 static const char *const precision_words[] = { [EVAL_PRECISION_CARD] = "card",
-                                               [EVAL_PRECISION_F32] = "f32",
-                                               [EVAL_PRECISION_BF16] = "bf16",
-                                               [EVAL_PRECISION_BF16X3] = "bf16x3",
+                                               [1 + PRECISION_F32] = "f32",
+                                               [1 + PRECISION_BF16] = "bf16",
+                                               [1 + PRECISION_BF16X3] = "bf16x3",
+                                               [1 + PRECISION_TF32] = "tf32",
+                                               [1 + PRECISION_F16] = "f16",
                                                NULL };
 static const char *const restore_words[] = {
     [RESTORE_NONE] = "none", [RESTORE_BILINEAR] = "bilinear", [RESTORE_BICUBIC] = "bicubic", [RESTORE_NETWORK] = EVAL_RESTORE_CARD, NULL
@@ -79,7 +82,7 @@ const struct option_spec eval_options[] = {
                "of stills only those that are scored"),
     OPTION_STRING(eval_config, out, "build/eval",
                   "folder for the results; what is finished in it is not measured again"),
-    OPTION_STRING(eval_config, device, "cpu", "what computes: cpu, or cpu:threads=2"),
+    OPTION_STRING(eval_config, device, "cpu", "what computes: cpu, cpu:threads=2, cuda or cuda:1"),
     OPTION_ENUM(
         eval_config, precision, "card", precision_words,
         "arithmetic of the models; card: the lowest that the card allows and the device has"),

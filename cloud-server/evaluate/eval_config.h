@@ -40,12 +40,8 @@ struct eval_group {
     struct option_strings classes;
 };
 
-enum eval_precision {
-    EVAL_PRECISION_CARD,
-    EVAL_PRECISION_F32,
-    EVAL_PRECISION_BF16,
-    EVAL_PRECISION_BF16X3
-};
+/* Above 0: enum precision, and one. */
+#define EVAL_PRECISION_CARD 0
 
 struct eval_config {
     struct data_config data;
@@ -57,7 +53,7 @@ struct eval_config {
     double fps;
     uint32_t score_every;
     char *out, *device;
-    int precision; /* enum eval_precision */
+    int precision; /* EVAL_PRECISION_CARD or above */
     uint32_t block_frames, seed;
 
     /* Not keys: what the lists above say, once eval_config_load has read them. */

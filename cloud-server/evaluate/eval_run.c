@@ -48,23 +48,21 @@ int eval_run_rung(const struct eval_run *run, size_t rung, struct error *err)
     return failed;
 }
 
-static enum precision precision_of(const struct eval_config *config)
+/* NULL: what the card allows. */
+static const enum precision *precision_of(const struct eval_config *config, enum precision *precision)
 {
-    static const enum precision precisions[] = {
-        [EVAL_PRECISION_CARD] = PRECISION_F32, /* not asked for */
-        [EVAL_PRECISION_F32] = PRECISION_F32,
-        [EVAL_PRECISION_BF16] = PRECISION_BF16,
-        [EVAL_PRECISION_BF16X3] = PRECISION_BF16X3,
-    };
-    return precisions[config->precision];
+    if (config->precision == EVAL_PRECISION_CARD)
+        return NULL;
+    *precision = (enum precision)(config->precision - 1);
+    return precision;
 }
 
 int eval_run_open_model(const struct eval_config *config, const char *folder, struct device *device,
                         struct model **model, struct error *err)
 {
-    if (config->precision == EVAL_PRECISION_CARD)
-        return model_open(model, folder, device, err);
-    return model_open_in(model, folder, device, precision_of(config), err);
+    const struct restore_config none = { .kind = RESTORE_NONE };
+    enum precision precision;
+    return model_open_restored(model, folder, device, &none, precision_of(config, &precision), err);
 }
 
 static int open_lane(struct rung_run *rung, struct lane *lane, struct error *err)
@@ -77,10 +75,9 @@ static int open_lane(struct rung_run *rung, struct lane *lane, struct error *err
                                             .camera_width = run->frames->width,
                                             .camera_height = run->frames->height,
                                             .keep = true };
-    enum precision precision = precision_of(run->config);
-    int failed =
-        model_open_restored(&lane->model, lane->arm->model->card->folder, run->device, &restore,
-                            run->config->precision == EVAL_PRECISION_CARD ? NULL : &precision, err);
+    enum precision precision;
+    int failed = model_open_restored(&lane->model, lane->arm->model->card->folder, run->device,
+                                     &restore, precision_of(run->config, &precision), err);
     return failed ? error_wrap(err, "%s", lane->arm->name) : 0;
 }
 

@@ -27,14 +27,13 @@ static const char *const weights_words[] = {
     [WEIGHTS_PLAIN] = "plain", [WEIGHTS_FREQUENCY] = "frequency", [WEIGHTS_TAIL] = "tail", NULL
 };
 static const char *const analytics_words[] = {
-    [ANALYTICS_L2] = "l2", [ANALYTICS_L1] = "l1", [ANALYTICS_LABELS] = "labels",
-    [ANALYTICS_ANSWERS] = "answers", NULL
+    [ANALYTICS_L2] = "l2", [ANALYTICS_L1] = "l1", [ANALYTICS_LABELS] = "labels", [ANALYTICS_ANSWERS] = "answers", NULL
 };
 static const char *const pixel_words[] = {
     [PIXEL_CHARBONNIER] = "charbonnier", [PIXEL_L1] = "l1", NULL
 };
 static const char *const precision_words[] = {
-    [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3", NULL
+    [PRECISION_F32] = "f32", [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3", [PRECISION_TF32] = "tf32", NULL
 };
 
 static const struct option_spec optimiser_options[] = {
@@ -56,10 +55,11 @@ static const struct option_spec analytics_options[] = {
         train_analytics_config, model, "",
         "folder of a model that is kept as it is and has to do well on restored pictures; "
         "empty: pixels alone count"),
-    OPTION_ENUM(train_analytics_config, loss, "l2", analytics_words,
-                "how well: l2 and l1, distance between what it says of restored and of source "
-                "pictures; answers, the same in the terms of its head, as docs/train.md says; labels, "
-                "cross-entropy with data's labels, or golden ones (of a segmenter)"),
+    OPTION_ENUM(
+        train_analytics_config, loss, "l2", analytics_words,
+        "how well: l2 and l1, distance between what it says of restored and of source "
+        "pictures; answers, the same in the terms of its head, as docs/train.md says; labels, "
+        "cross-entropy with data's labels, or golden ones (of a segmenter)"),
     OPTION_F64(train_analytics_config, share, "0.1", 0, 1e6, "",
                "of it in the loss, beside the pixels'"),
     OPTION_END,
@@ -128,8 +128,10 @@ const struct option_spec train_options[] = {
                 "more, as measured last on what is held back of data"),
     OPTION_U32(train_config, seed, "1", 0, UINT32_MAX, "", "where all chance begins"),
     OPTION_ENUM(train_config, precision, "f32", precision_words,
-                "arithmetic; f32 where the processor has no other"),
-    OPTION_U32(train_config, threads, "0", 0, 1024, "threads", "that compute; 0: one per processor"),
+                "arithmetic; f32 where the device has no other"),
+    OPTION_STRING(train_config, device, "cpu", "what computes: cpu, cuda or cuda:1"),
+    OPTION_U32(train_config, threads, "0", 0, 1024, "threads",
+               "cpu: that compute; 0: one per processor"),
     OPTION_STRING(train_config, out, "build/train",
                   "folder for checkpoints, history and the model; a run that finds its own "
                   "checkpoints there goes on from them"),
@@ -181,6 +183,8 @@ static void check(struct config *loaded, struct train_config *config)
         check_superres(loaded, config);
     if (config->damage.factors.count > 0)
         check_damage(loaded, config);
+    if (config->threads > 0 && strcmp(config->device, "cpu") != 0)
+        config_add_problem(loaded, "threads", "is for the cpu, not for device %s", config->device);
     if (!*config->out)
         config_add_problem(loaded, "out", "is empty; name a folder");
     size_t letters = strspn(config->model.name, NAME_LETTERS);

@@ -57,6 +57,7 @@ struct train_config {
     double start_share;
     uint32_t seed;
     int precision; /* enum precision */
+    char *device;
     uint32_t threads;
 
     /* From here on nothing changes what is learnt. */

@@ -1,6 +1,7 @@
 /* train_run: opens all that a training needs, and the loop over its steps. */
 #include "learn/train_run.h"
 
+#include "analyse/precision.h"
 #include "base/file.h"
 #include "learn/export.h"
 #include "learn/train_parts.h"
@@ -97,7 +98,8 @@ static void mix_origin(const struct train *train)
         const struct tensor *origin = &train->origin->values[v].constant;
         float *to = learnt->data;
         const float *from = origin->data;
-        for (int64_t i = 0; to && learnt->type == TENSOR_F32 && i < shape_elements(&learnt->shape); i++)
+        for (int64_t i = 0; to && learnt->type == TENSOR_F32 && i < shape_elements(&learnt->shape);
+             i++)
             if (to[i] != from[i])
                 to[i] = (1 - share) * to[i] + share * from[i];
     }
@@ -191,15 +193,16 @@ static int set_schedule(struct train *train, struct error *err)
 
 static int open_device(struct train *train, struct error *err)
 {
-    char spec[32] = "cpu";
-    if (train->config->threads > 0)
-        snprintf(spec, sizeof spec, "cpu:threads=%u", train->config->threads);
+    char processors[32];
+    const char *spec = train->config->device;
+    if (train->config->threads > 0) {
+        snprintf(processors, sizeof processors, "cpu:threads=%u", train->config->threads);
+        spec = processors;
+    }
     int rc = device_open(&train->device, spec, err);
     if (rc < 0)
         return rc;
-    train->precision = (enum precision)train->config->precision;
-    if (!device_has(train->device, train->precision))
-        train->precision = PRECISION_F32;
+    train->precision = precision_for(train->device, (enum precision)train->config->precision);
     return 0;
 }
 

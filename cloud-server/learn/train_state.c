@@ -59,7 +59,9 @@ static int check_finite(const struct train *train, struct error *err)
 int train_save(const struct train *train, struct error *err)
 {
     size_t count;
-    int rc = check_finite(train, err);
+    int rc = plan_get_states(train->plan, err);
+    if (rc == 0)
+        rc = check_finite(train, err);
     if (rc < 0)
         return rc;
     struct checkpoint_part *parts = make_parts(train, &count);
@@ -125,7 +127,7 @@ static int take_parts(struct train *train, const struct checkpoint_part *parts, 
     memcpy(train->class_weights, parts[3].data, sizeof train->class_weights);
     for (size_t i = FIRST_PARTS; i < count; i++)
         memcpy(plan_state(train->plan, i - FIRST_PARTS)->data, parts[i].data, parts[i].size);
-    return rc;
+    return rc < 0 ? rc : plan_set_states(train->plan, err);
 }
 
 int train_resume(struct train *train, struct error *err)
@@ -264,13 +266,11 @@ static int start_from_model(struct train *train, const char *folder, struct erro
         rc = take_constants(train, graph, err);
     graph_free(&graph);
     card_free(&card);
-    return rc < 0 ? error_wrap(err, "start") : 0;
+    return rc;
 }
 
-int train_start_from(struct train *train, const char *folder, struct error *err)
+static int start_from_training(struct train *train, const char *folder, struct error *err)
 {
-    if (train_starts_from_model(train->config))
-        return start_from_model(train, folder, err);
     struct checkpoint *checkpoint;
     struct error damaged;
     int rc = checkpoint_read(&checkpoint, folder, &damaged, err);
@@ -280,5 +280,16 @@ int train_start_from(struct train *train, const char *folder, struct error *err)
     if (rc == 0 && take_weights(train, checkpoint) == 0)
         rc = error_set(err, ERROR_CONFIG, folder, "is of another network: none of its weights fits");
     checkpoint_free(&checkpoint);
+    return rc;
+}
+
+int train_start_from(struct train *train, const char *folder, struct error *err)
+{
+    int rc = plan_get_states(train->plan, err); /* some of them stay */
+    if (rc == 0)
+        rc = train_starts_from_model(train->config) ? start_from_model(train, folder, err)
+                                                    : start_from_training(train, folder, err);
+    if (rc == 0)
+        rc = plan_set_states(train->plan, err);
     return rc < 0 ? error_wrap(err, "start") : 0;
 }

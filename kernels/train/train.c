@@ -74,9 +74,12 @@ int train_make(struct graph *graph, int loss, const struct train_options *option
     return rc ? rc : graph_sweep(graph, err);
 }
 
-int train_store(const struct plan *plan, struct graph *model, const char *prefix, bool averaged,
+int train_store(struct plan *plan, struct graph *model, const char *prefix, bool averaged,
                 struct error *err)
 {
+    int rc = plan_get_states(plan, err);
+    if (rc)
+        return rc;
     int plain = copy_states(plan, model, prefix, "", err);
     if (plain < 0 || !averaged)
         return plain;

@@ -49,7 +49,7 @@ int train_make(struct graph *graph, int loss, const struct train_options *option
 
 /* Copies the plan's states to the constants of model whose names, behind prefix, they have; with
  * averaged the averages instead. Gives how many were copied. */
-int train_store(const struct plan *plan, struct graph *model, const char *prefix, bool averaged,
+int train_store(struct plan *plan, struct graph *model, const char *prefix, bool averaged,
                 struct error *err);
 
 #endif

@@ -4,11 +4,13 @@
  *   GPU_DOUBLE_ABSENT=WORDS   opening it fails, for this reason
  *   GPU_DOUBLE_FAILS_AT=N     the N-th run of a process, and each after it, fails
  *
- * It tells on standard error what memory it is given. */
+ * States lie in memory of its own, as a GPU's do: what the plan shows is a copy. It tells on standard
+ * error what memory it is given. */
 #include "device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct double_device {
     struct device device;
@@ -17,7 +19,7 @@ struct double_device {
 };
 
 struct double_plan {
-    struct plan plan; /* of the inner one, but for the device */
+    struct plan plan; /* of the inner one, but for the device and the states */
     struct plan *inner;
 };
 
@@ -76,6 +78,49 @@ static void double_unpin(struct device *device, void *data)
     fprintf(stderr, "gpu double: unpins\n");
 }
 
+static int copy_states(struct plan *plan, bool in)
+{
+    for (size_t i = 0; i < plan->state_count; i++) {
+        const struct tensor *shown = plan_state(plan, i), *own = plan_state(inner_of(plan), i);
+        memcpy(in ? own->data : shown->data, in ? shown->data : own->data, tensor_bytes(own));
+    }
+    return 0;
+}
+
+static int double_get_states(struct plan *plan, struct error *err)
+{
+    (void)err;
+    return copy_states(plan, false);
+}
+
+static int double_set_states(struct plan *plan, struct error *err)
+{
+    (void)err;
+    return copy_states(plan, true);
+}
+
+static void double_plan_free(struct plan *plan)
+{
+    struct plan *inner = inner_of(plan);
+    for (size_t i = 0; plan->states && i < plan->state_count; i++)
+        free(plan->states[i].data);
+    free(plan->states);
+    plan_free(&inner);
+    free(plan);
+}
+
+static int make_states(struct plan *plan, struct error *err)
+{
+    plan->states = calloc(plan->state_count + 1, sizeof *plan->states);
+    bool made = plan->states != NULL;
+    for (size_t i = 0; made && i < plan->state_count; i++) {
+        plan->states[i] = *plan_state(inner_of(plan), i);
+        plan->states[i].data = malloc(tensor_bytes(&plan->states[i]));
+        made = plan->states[i].data != NULL;
+    }
+    return made ? copy_states(plan, false) : error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+}
+
 static int double_compile(struct device *device, const struct graph *graph,
                           const struct plan_options *options, struct plan **plan, struct error *err)
 {
@@ -90,8 +135,12 @@ static int double_compile(struct device *device, const struct graph *graph,
     }
     self->plan = *self->inner;
     self->plan.device = device;
-    *plan = &self->plan;
-    return 0;
+    rc = make_states(&self->plan, err);
+    if (rc)
+        double_plan_free(&self->plan);
+    else
+        *plan = &self->plan;
+    return rc;
 }
 
 static int double_bind(struct plan *plan, struct error *err)
@@ -119,13 +168,6 @@ static int double_print(struct plan *plan, uint32_t runs, FILE *out, struct erro
     return plan_print(inner_of(plan), runs, out, err);
 }
 
-static void double_plan_free(struct plan *plan)
-{
-    struct plan *inner = inner_of(plan);
-    plan_free(&inner);
-    free(plan);
-}
-
 const struct device_class cuda_class = {
     .kind = "cuda",
     .open = double_open,
@@ -136,6 +178,8 @@ const struct device_class cuda_class = {
     .compile = double_compile,
     .bind = double_bind,
     .run = double_run,
+    .get_states = double_get_states,
+    .set_states = double_set_states,
     .step = double_step,
     .print = double_print,
     .plan_free = double_plan_free,

@@ -1,6 +1,5 @@
 /* gpu: the real server with devices that are not there or fail in the middle, played by gpu_double.c:
- * every frame is answered as long as one worker can, and the cause is told. The program runs from the
- * scratch folder, where it finds the double before any real back end. */
+ * every frame is answered as long as one worker can, and the cause is told. */
 #include "harness.h"
 
 #include <setjmp.h>
@@ -8,30 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <cmocka.h>
 
 #define FRAMES 60
 
-static const char *double_path(void)
-{
-    static char path[512];
-    const char *build = getenv("B");
-    snprintf(path, sizeof path, "%s/test/pipeline/kernels-cuda.so", build ? build : "build");
-    return path;
-}
-
 /* With a GPU's worker and, where wanted, one of the processors; pages at *port. */
 static void start(struct process *server, const struct scratch *scratch, bool with_cpu, uint16_t *port)
 {
-    const char *program = scratch_path(scratch, "cloud-server");
     char address[64];
     *port = port_find();
     snprintf(address, sizeof address, "http.address=127.0.0.1:%u", *port);
-    file_copy(program_path("cloud-server"), program);
-    assert_int_equal(chmod(program, 0755), 0);
-    file_copy(double_path(), scratch_path(scratch, "kernels-cuda.so"));
-    server_start_as(server, scratch, program,
+    server_start_as(server, scratch, gpu_program(scratch),
                     (const char *const[]){ address, "pool.devices.0.kind=cuda",
                                            with_cpu ? "pool.devices.1.kind=cpu" : NULL, NULL });
 }

@@ -501,6 +501,19 @@ void file_copy(const char *from, const char *to)
     fclose(in);
 }
 
+const char *gpu_program(const struct scratch *scratch)
+{
+    static char program[512];
+    const char *build = getenv("B");
+    char device[512];
+    snprintf(program, sizeof program, "%s", scratch_path(scratch, "cloud-server"));
+    snprintf(device, sizeof device, "%s/test/pipeline/kernels-cuda.so", build ? build : "build");
+    file_copy(program_path("cloud-server"), program);
+    assert_int_equal(chmod(program, 0755), 0);
+    file_copy(device, scratch_path(scratch, "kernels-cuda.so"));
+    return program;
+}
+
 void model_copy(const struct scratch *scratch, const char *name, const char *network)
 {
     static const char *const files[] = { "street_det.onnx", "sample.jpg" };

@@ -85,6 +85,9 @@ double summary_value(const struct process *process, const char *key);
 void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height);
 
 void file_copy(const char *from, const char *to);
+/* A copy of cloud-server in the test's folder, which finds gpu_double.c's device beside it before any
+ * real one. Holds until the next call. */
+const char *gpu_program(const struct scratch *scratch);
 /* The shipped detector again, in FOLDER/NAME, with a network (an ONNX file) in its folder restore/ and
  * in its card. */
 void model_copy(const struct scratch *scratch, const char *name, const char *network);

@@ -91,6 +91,18 @@ static void start(struct process *process, const struct scratch *scratch, const 
     process_start(process, scratch, "train", arguments);
 }
 
+static void start_on_gpu(struct process *process, const struct scratch *scratch, const char *program)
+{
+    char folder[PATH_BYTES];
+    snprintf(folder, sizeof folder, "out=%s", scratch_path(scratch, "gpu"));
+    const char *const arguments[] = {
+        program, "train",     "-c", scratch_path(scratch, "train.yaml"),
+        "-s",    folder,      "-s", "device=cuda",
+        "-s",    "threads=0", NULL
+    };
+    process_start(process, scratch, "train", arguments);
+}
+
 /* Runs to the end, which comes with this status; the text is in its log. */
 static void run(const struct scratch *scratch, const char *out, const char *set, int status,
                 const char *text)
@@ -190,6 +202,24 @@ static void killed_and_resumed_is_as_never_disturbed(void **state)
     assert_memory_not_equal(a, b, size);
     free(a);
     free(b);
+}
+
+/* What it has learnt lies in the device's memory, and goes into checkpoints and comes back from them. The
+ * stand-in computes as one thread of the processor does. */
+static void a_gpu_learns_and_goes_on(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process process;
+    make_set(scratch);
+    run(scratch, "straight", NULL, 0, "model: done");
+    const char *program = gpu_program(scratch);
+    start_on_gpu(&process, scratch, program);
+    kill_behind(&process, scratch, "gpu", 9);
+    assert_false(exists(scratch, checkpoint("gpu", 60)));
+    start_on_gpu(&process, scratch, program);
+    assert_int_equal(process_wait(&process, WAIT_MS), 0);
+    expect_equal_files(scratch, "straight/model/tiny.onnx", "gpu/model/tiny.onnx");
+    expect_equal_files(scratch, "straight/history.csv", "gpu/history.csv");
 }
 
 static const char *pictures_of(const struct scratch *scratch)
@@ -527,6 +557,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(killed_and_resumed_is_as_never_disturbed),
+        TEST(a_gpu_learns_and_goes_on),
         TEST(a_restorer_learns_and_goes_on),
         TEST(restoring_for_a_frozen_network),
         TEST(a_finished_model_is_tuned_to_damage),

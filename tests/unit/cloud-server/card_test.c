@@ -2,6 +2,7 @@
  * named with its key, several at once are all listed; files outside of the folder are refused. */
 #include "analyse/card.h"
 #include "analyse/head.h"
+#include "device.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,7 +107,7 @@ static void test_good_card(void **state)
     assert_int_equal(card->head.outputs.count, 0);
     assert_int_equal(card->restore.count, 0);
     assert_float_equal(card->head.iou, 0.5, 0);
-    assert_int_equal(card->precision, CARD_F32);
+    assert_int_equal(card->precision, PRECISION_F32);
     assert_int_equal(card->sample.expect.count, 1);
     const struct card_expect *expect = card->sample.expect.items;
     assert_string_equal(expect->class, "car");
@@ -132,6 +133,15 @@ static void test_good_card(void **state)
     write_card("net.onnx", "inner_link.onnx");
     assert_int_equal(card_read(&card, folder, &err), 0);
     card_free(&card);
+
+    for (int p = PRECISION_F32; p <= PRECISION_F16; p++) {
+        char line[64];
+        snprintf(line, sizeof line, "precision: %s\nhead:", precision_word((enum precision)p));
+        write_card("head:", line);
+        assert_int_equal(card_read(&card, folder, &err), 0);
+        assert_int_equal(card->precision, p);
+        card_free(&card);
+    }
 }
 
 /* Each case: what is replaced, by what, and what the one problem has to say. */

@@ -1,6 +1,7 @@
 /* The configuration of an evaluation: defaults, the lists with forms of their own, and that every mistake
  * in them is named with its key. */
 #include "evaluate/eval_config.h"
+#include "device.h"
 #include "analyse/restore.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,6 +58,11 @@ static void defaults_are_complete(void **state)
     assert_int_equal(config.restore.count, 2);
     assert_int_equal(config.restore_list[1].kind, RESTORE_BICUBIC);
     assert_string_equal(config.baseline, "bicubic");
+    assert_int_equal(config.precision, EVAL_PRECISION_CARD);
+    load_well("precision=f32");
+    assert_int_equal(config.precision, 1 + PRECISION_F32);
+    load_well("precision=f16");
+    assert_int_equal(config.precision, 1 + PRECISION_F16);
 }
 
 /* An agent's rung, but for what the file says of it. */

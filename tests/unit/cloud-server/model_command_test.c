@@ -245,8 +245,18 @@ static void test_bench(void **state)
     assert_int_equal(run("bench", SHIPPED, "--runs", "x", NULL), 1);
     assert_int_equal(run("bench", SHIPPED, "--threads", "2x", NULL), 1);
     assert_says("\"2x\"");
+    assert_int_equal(run("bench", SHIPPED, "--device", "gpu", NULL), 1);
+    assert_says("'gpu' is not a kind of device here; there are: cpu, cuda");
+    assert_int_equal(run("bench", SHIPPED, "--device", "cuda:1", "--threads", "2", NULL), 1);
+    assert_says("--threads: is for the cpu, not for --device cuda:1");
+    assert_int_equal(run("bench", SHIPPED, "--runs", "1", "--device", "cpu:threads=1",
+                         "--precision", "f32", NULL),
+                     0);
+    assert_says("threads=1 runs=1 ");
+    assert_int_equal(run("bench", SHIPPED, "--precision", "f8", NULL), 1);
+    assert_says("\"f8\" is none of f32, bf16, bf16x3, tf32, f16");
     assert_int_equal(run("bench", SHIPPED, "--precision", "f16", NULL), 1);
-    assert_says("none of f32, bf16, bf16x3");
+    assert_says("f16"); /* which the processor does not have, and nothing takes its place here */
 }
 
 static void test_bench_restored(void **state)

@@ -74,6 +74,8 @@ static void mistakes_are_named(void **state)
     expect_mistake("damage.factors=1,4", "width=484", "damage.factors.1: 484x360 by 4 makes no even");
     expect_mistake("damage.factors=1", "damage.bitrate_min_kbps=300", "is above bitrate_max_kbps");
     expect_mistake("rate.0.policy=cosinus", NULL, "rate.0.policy");
+    expect_mistake("device=cuda:1", "threads=2", "threads: is for the cpu, not for device cuda:1");
+    expect_mistake("precision=f16", NULL, "precision");
 }
 
 /* What is sent takes the source's place for a segmenter, and stands beside it for a restorer. */
