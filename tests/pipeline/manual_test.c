@@ -229,6 +229,7 @@ static const char *const used_flags[] = {
     "cloud-server keys --allow",
     "cloud-server keys --stream",
     "cloud-server model --runs",
+    "cloud-server model --device",
     "cloud-server model --threads",
     "cloud-server model --precision",
     "cloud-server model --shape",
@@ -380,6 +381,9 @@ static void a_model_is_timed_by_its_flags(void **state)
     expect_text(run(*state, 1, "cloud-server", "model", "bench", "models/street_det", "--threads",
                     "none", NULL),
                 "--threads");
+    expect_text(run(*state, 0, "cloud-server", "model", "bench", "models/street_det", "--runs", "2",
+                    "--device", "cpu:threads=1", NULL),
+                "threads=1 runs=2");
     expect_text(run(*state, 0, "cloud-server", "model", "bench", "models/street_det", "--runs", "2",
                     "--restore", "models/restore/generic_x4.onnx", "--camera", "480x360", NULL),
                 "x4, 120x90 to 480x360");
