@@ -264,6 +264,24 @@ int plan_run(struct plan *plan, struct error *err)
     return plan->device->class->run(plan, err);
 }
 
+int plan_start(struct plan *plan, struct error *err)
+{
+    const struct device_class *class = plan->device->class;
+    return class->start ? class->start(plan, err) : class->run(plan, err);
+}
+
+int plan_finish(struct plan *plan, struct error *err)
+{
+    const struct device_class *class = plan->device->class;
+    return class->finish ? class->finish(plan, err) : 0;
+}
+
+uint32_t plan_depth(const struct plan *plan)
+{
+    const struct device_class *class = plan->device->class;
+    return class->start ? class->depth : 1;
+}
+
 void plan_memory(const struct plan *plan, uint64_t *activation_bytes, uint64_t *weight_bytes)
 {
     *activation_bytes = plan->activation_bytes;

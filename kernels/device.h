@@ -78,6 +78,17 @@ const char *plan_state_name(const struct plan *plan, size_t index);
  * stays; oneDNN takes and returns some hundred bytes for each call of it. */
 int plan_run(struct plan *plan, struct error *err);
 
+/* The same in two halves, so that a device beside the processor computes while the caller prepares what
+ * comes next: plan_start begins a run with what the inputs hold, plan_finish waits for the oldest begun,
+ * and gives the outputs its results, until the next call of any of the three. plan_depth runs may be begun and
+ * not finished: 1 on a processor, where plan_start does it all.
+ *
+ * Where more than one may, plan_input's data is other memory after plan_start, that of the next run. Memory
+ * that the caller has bound is the same for all runs: it must be left alone until plan_finish. */
+int plan_start(struct plan *plan, struct error *err);
+int plan_finish(struct plan *plan, struct error *err);
+uint32_t plan_depth(const struct plan *plan);
+
 /* Memory of activations and of weights, bytes. */
 void plan_memory(const struct plan *plan, uint64_t *activation_bytes, uint64_t *weight_bytes);
 /* Multiply-adds times two. */
@@ -106,6 +117,10 @@ struct device_class {
     /* After data of inputs or outputs has changed. */
     int (*bind)(struct plan *plan, struct error *err);
     int (*run)(struct plan *plan, struct error *err);
+    /* NULL and 1 where a run keeps the caller waiting anyway. */
+    int (*start)(struct plan *plan, struct error *err);
+    int (*finish)(struct plan *plan, struct error *err);
+    uint32_t depth;
     /* NULL where states lie in the memory that the plan shows. */
     int (*get_states)(struct plan *plan, struct error *err);
     int (*set_states)(struct plan *plan, struct error *err);

@@ -11,10 +11,10 @@
 #include <string.h>
 
 static const struct cuda_family *const families[] = {
-    &cuda_conv_family,      &cuda_matmul_family, &cuda_map_family,      &cuda_each_family,
-    &cuda_move_family,      &cuda_pool_family,   &cuda_resize_family,   &cuda_reduce_family,
-    &cuda_normalise_family, &cuda_loss_family,   &cuda_optimise_family, &cuda_picture_family,
-    &cuda_labels_family,    &cuda_boxes_family,    &cuda_attention_family,
+    &cuda_conv_family,      &cuda_matmul_family, &cuda_map_family,       &cuda_each_family,
+    &cuda_move_family,      &cuda_pool_family,   &cuda_resize_family,    &cuda_reduce_family,
+    &cuda_normalise_family, &cuda_loss_family,   &cuda_optimise_family,  &cuda_picture_family,
+    &cuda_labels_family,    &cuda_boxes_family,  &cuda_attention_family,
 };
 
 static int choose_arithmetic(struct cuda_build *build, enum precision precision, struct error *err);

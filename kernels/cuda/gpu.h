@@ -1,5 +1,5 @@
-/* gpu: the little that plans need of a GPU's run time: memory, copies, one stream, recordings of what is
- * put into it. Everything but allocation and waiting is only enqueued; it runs in order. gpu.c fills it
+/* gpu: the little that plans need of a GPU's run time: memory, copies, a stream, recordings of what is
+ * put into it, and two lanes beside it for copies in and out. Everything but allocation and waiting is only enqueued; it runs in order. gpu.c fills it
  * with CUDA, emulate.c with plain memory and loops, so that all but the libraries' own kernels is
  * checked on machines that have no GPU.
  *
@@ -16,6 +16,11 @@
 
 struct gpu;
 struct gpu_recording;
+
+static inline uint64_t gpu_aligned(uint64_t bytes)
+{
+    return (bytes + GPU_ALIGNMENT_BYTES - 1) / GPU_ALIGNMENT_BYTES * GPU_ALIGNMENT_BYTES;
+}
 
 struct gpu_facts {
     char name[96];
@@ -59,6 +64,29 @@ int gpu_record(struct gpu *gpu, int (*enqueue)(void *arg, struct error *err), vo
                struct gpu_recording **recording, struct error *err);
 int gpu_replay(struct gpu *gpu, const struct gpu_recording *recording, struct error *err);
 void gpu_recording_free(struct gpu_recording **recording);
+
+/* What is enqueued in a lane runs in order, and beside what is in the others, but for what follows a
+ * signal: gpu_signal gives it when everything enqueued in a lane before has run, gpu_follow lets a lane go
+ * on only then. */
+enum gpu_lane {
+    GPU_COMPUTE, /* where all of the above goes */
+    GPU_IN,
+    GPU_OUT,
+};
+#define GPU_LANES 3
+
+struct gpu_signal;
+int gpu_signal_create(struct gpu *gpu, struct gpu_signal **signal, struct error *err);
+void gpu_signal_free(struct gpu_signal **signal);
+int gpu_signal(struct gpu *gpu, enum gpu_lane lane, struct gpu_signal *signal, struct error *err);
+int gpu_follow(struct gpu *gpu, enum gpu_lane lane, struct gpu_signal *signal, struct error *err);
+/* The caller waits; as gpu_wait. */
+int gpu_wait_for(struct gpu *gpu, struct gpu_signal *signal, struct error *err);
+/* Copies in lane GPU_IN, GPU_OUT. */
+int gpu_copy_in_beside(struct gpu *gpu, void *to, const void *from, uint64_t bytes,
+                       struct error *err);
+int gpu_copy_out_beside(struct gpu *gpu, void *to, const void *from, uint64_t bytes,
+                        struct error *err);
 
 /* Times on the device: between two marks of the stream, in nanoseconds. Waits for the second. */
 #define GPU_MARKS 2

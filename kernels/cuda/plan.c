@@ -1,6 +1,5 @@
-/* plan: memory and running. Copies of inputs and outputs stand around the recording, so that binding
- * other memory needs no new one. */
-#include "cuda/plan.h"
+/* plan: memory of a plan: what stays, and what lives for some steps. */
+#include "cuda/run.h"
 #include "tensor/arena.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,15 +10,8 @@ static void find_lives(struct cuda_plan *plan);
 static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct error *err);
 static bool is_held(const struct cuda_buffer *buffer);
 static int allocate_held(struct cuda_plan *plan, struct error *err);
-static uint64_t aligned_bytes(uint64_t bytes);
-static int allocate_externals(struct cuda_plan *plan, struct error *err);
-static struct tensor *external_of(struct cuda_plan *plan, size_t index);
+static int allocate_states(struct cuda_plan *plan, struct error *err);
 static int fill_buffers(struct cuda_plan *plan, struct error *err);
-static void point_places(struct cuda_plan *plan);
-static int enqueue_steps(void *arg, struct error *err);
-static int run_step(struct cuda_plan *plan, const struct cuda_step *step, struct error *err);
-static int copy_externals(struct cuda_plan *plan, enum cuda_buffer_kind kind, bool in,
-                          struct error *err);
 
 int cuda_plan_finish(struct cuda_plan *plan, struct error *err)
 {
@@ -36,12 +28,12 @@ int cuda_plan_finish(struct cuda_plan *plan, struct error *err)
     plan->plan.activation_bytes = arena_bytes;
     rc = allocate_held(plan, err);
     if (!rc)
-        rc = allocate_externals(plan, err);
+        rc = allocate_states(plan, err);
     if (rc)
         return rc;
-    point_places(plan);
+    cuda_point_places(plan);
     rc = fill_buffers(plan, err);
-    return rc ? rc : gpu_record(plan->gpu, enqueue_steps, plan, &plan->recording, err);
+    return rc ? rc : cuda_slot_make(plan, 0, err);
 }
 
 int cuda_plan_bind(struct plan *plan, struct error *err)
@@ -49,31 +41,6 @@ int cuda_plan_bind(struct plan *plan, struct error *err)
     (void)plan;
     (void)err;
     return 0; /* copies take the memory that is bound when they are enqueued */
-}
-
-int cuda_plan_run(struct plan *plan, struct error *err)
-{
-    struct cuda_plan *self = (struct cuda_plan *)plan;
-    int rc = copy_externals(self, CUDA_BUFFER_INPUT, true, err);
-    if (!rc)
-        rc = gpu_replay(self->gpu, self->recording, err);
-    if (!rc)
-        rc = copy_externals(self, CUDA_BUFFER_OUTPUT, false, err);
-    return rc ? rc : gpu_wait(self->gpu, err);
-}
-
-int cuda_plan_get_states(struct plan *plan, struct error *err)
-{
-    struct cuda_plan *self = (struct cuda_plan *)plan;
-    int rc = copy_externals(self, CUDA_BUFFER_STATE, false, err);
-    return rc ? rc : gpu_wait(self->gpu, err);
-}
-
-int cuda_plan_set_states(struct plan *plan, struct error *err)
-{
-    struct cuda_plan *self = (struct cuda_plan *)plan;
-    int rc = copy_externals(self, CUDA_BUFFER_STATE, true, err);
-    return rc ? rc : gpu_wait(self->gpu, err);
 }
 
 const char *cuda_plan_step(const struct plan *plan, size_t index)
@@ -85,7 +52,8 @@ const char *cuda_plan_step(const struct plan *plan, size_t index)
 void cuda_plan_free(struct plan *plan)
 {
     struct cuda_plan *self = (struct cuda_plan *)plan;
-    gpu_recording_free(&self->recording);
+    for (int i = 0; i < CUDA_PLAN_SLOTS; i++)
+        cuda_slot_free(self, i);
     for (int i = 0; i < self->step_count; i++) {
         struct cuda_step *step = &self->steps[i];
         step->free_state(step->state);
@@ -97,9 +65,8 @@ void cuda_plan_free(struct plan *plan)
         free(self->buffers[i].own_content);
     gpu_free(self->gpu, self->arena);
     gpu_free(self->gpu, self->held);
-    for (size_t i = 0;
-         self->own_memory && i < plan->input_count + plan->output_count + plan->state_count; i++)
-        gpu_free_host(self->gpu, self->own_memory[i]);
+    for (size_t i = 0; self->state_memory && i < plan->state_count; i++)
+        gpu_free_host(self->gpu, self->state_memory[i]);
     for (size_t i = 0; i < plan->input_count; i++)
         free(plan->input_names[i]);
     for (size_t i = 0; i < plan->output_count; i++)
@@ -112,7 +79,7 @@ void cuda_plan_free(struct plan *plan)
     free(plan->output_names);
     free(plan->inputs);
     free(plan->outputs);
-    free(self->own_memory);
+    free(self->state_memory);
     free(self->steps);
     free(self->places);
     free(self->buffers);
@@ -189,8 +156,8 @@ static int lay_out_arena(struct cuda_plan *plan, uint64_t *arena_bytes, struct e
 /* Constants that no step reads stay on the host. */
 static bool is_held(const struct cuda_buffer *buffer)
 {
-    return buffer->kind != CUDA_BUFFER_ARENA &&
-           (buffer->kind != CUDA_BUFFER_CONSTANT || buffer->first_step >= 0);
+    return buffer->kind == CUDA_BUFFER_STATE ||
+           (buffer->kind == CUDA_BUFFER_CONSTANT && buffer->first_step >= 0);
 }
 
 /* One piece of memory for all that stays. */
@@ -199,7 +166,7 @@ static int allocate_held(struct cuda_plan *plan, struct error *err)
     uint64_t bytes = 0;
     for (int i = 0; i < plan->buffer_count; i++)
         if (is_held(&plan->buffers[i]))
-            bytes += aligned_bytes(plan->buffers[i].bytes);
+            bytes += gpu_aligned(plan->buffers[i].bytes);
     int rc = bytes > 0 ? gpu_allocate(plan->gpu, bytes, &plan->held, err) : 0;
     char *next = plan->held;
     for (int i = 0; !rc && i < plan->buffer_count; i++) {
@@ -209,50 +176,30 @@ static int allocate_held(struct cuda_plan *plan, struct error *err)
         if (!is_held(buffer))
             continue;
         buffer->data = next;
-        next += aligned_bytes(buffer->bytes);
-        if (buffer->kind == CUDA_BUFFER_CONSTANT || buffer->kind == CUDA_BUFFER_STATE)
-            plan->plan.weight_bytes += buffer->bytes;
+        next += gpu_aligned(buffer->bytes);
+        plan->plan.weight_bytes += buffer->bytes;
     }
     return rc;
 }
 
-static uint64_t aligned_bytes(uint64_t bytes)
+static int allocate_states(struct cuda_plan *plan, struct error *err)
 {
-    return (bytes + GPU_ALIGNMENT_BYTES - 1) / GPU_ALIGNMENT_BYTES * GPU_ALIGNMENT_BYTES;
-}
-
-static int allocate_externals(struct cuda_plan *plan, struct error *err)
-{
-    size_t count = plan->plan.input_count + plan->plan.output_count + plan->plan.state_count;
-    plan->own_memory = calloc(count + 1, sizeof *plan->own_memory);
-    if (!plan->own_memory)
+    plan->state_memory = calloc(plan->plan.state_count + 1, sizeof *plan->state_memory);
+    if (!plan->state_memory)
         return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
-    for (size_t i = 0; i < count; i++) {
-        struct tensor *tensor = external_of(plan, i);
-        uint64_t bytes = tensor_bytes(tensor);
-        int rc = gpu_allocate_host(plan->gpu, bytes, &plan->own_memory[i], err);
+    for (size_t i = 0; i < plan->plan.state_count; i++) {
+        struct tensor *state = &plan->plan.states[i];
+        uint64_t bytes = tensor_bytes(state);
+        int rc = gpu_allocate_host(plan->gpu, bytes, &plan->state_memory[i], err);
         if (rc)
             return rc;
-        if (tensor->data)
-            memcpy(plan->own_memory[i], tensor->data, bytes); /* what a state holds at first */
-        else
-            memset(plan->own_memory[i], 0, bytes);
-        tensor->data = plan->own_memory[i];
+        memcpy(plan->state_memory[i], state->data, bytes); /* what it holds at first, the graph's */
+        state->data = plan->state_memory[i];
     }
     return 0;
 }
 
-/* Inputs, then outputs, then states. */
-static struct tensor *external_of(struct cuda_plan *plan, size_t index)
-{
-    if (index < plan->plan.input_count)
-        return &plan->plan.inputs[index];
-    index -= plan->plan.input_count;
-    return index < plan->plan.output_count ? &plan->plan.outputs[index]
-                                           : &plan->plan.states[index - plan->plan.output_count];
-}
-
-static void point_places(struct cuda_plan *plan)
+void cuda_point_places(struct cuda_plan *plan)
 {
     for (int i = 0; i < plan->place_count; i++) {
         struct cuda_place *place = plan->places[i];
@@ -274,42 +221,6 @@ static int fill_buffers(struct cuda_plan *plan, struct error *err)
     }
     for (int s = 0; !rc && s < plan->step_count; s++)
         if (plan->steps[s].once)
-            rc = run_step(plan, &plan->steps[s], err);
+            rc = cuda_step_run(plan, &plan->steps[s], err);
     return rc ? rc : gpu_wait(plan->gpu, err);
-}
-
-static int enqueue_steps(void *arg, struct error *err)
-{
-    struct cuda_plan *plan = arg;
-    int rc = 0;
-    for (int s = 0; !rc && s < plan->step_count; s++)
-        if (!plan->steps[s].once)
-            rc = run_step(plan, &plan->steps[s], err);
-    return rc;
-}
-
-static int run_step(struct cuda_plan *plan, const struct cuda_step *step, struct error *err)
-{
-    int rc = step->run(step, plan->gpu, err);
-    if (!rc)
-        rc = gpu_check(plan->gpu, err);
-    return rc ? error_wrap(err, "%s '%s'", step->op, step->name) : 0;
-}
-
-static int copy_externals(struct cuda_plan *plan, enum cuda_buffer_kind kind, bool in,
-                          struct error *err)
-{
-    const struct tensor *tensors = kind == CUDA_BUFFER_INPUT    ? plan->plan.inputs
-                                   : kind == CUDA_BUFFER_OUTPUT ? plan->plan.outputs
-                                                                : plan->plan.states;
-    int rc = 0;
-    for (int i = 0; !rc && i < plan->buffer_count; i++) {
-        const struct cuda_buffer *buffer = &plan->buffers[i];
-        if (buffer->kind != kind)
-            continue;
-        void *host = tensors[buffer->external].data;
-        rc = in ? gpu_copy_in(plan->gpu, buffer->data, host, buffer->bytes, err)
-                : gpu_copy_out(plan->gpu, host, buffer->data, buffer->bytes, err);
-    }
-    return rc;
 }

@@ -1,6 +1,9 @@
 /* plan: a compiled graph on a GPU. Buffers are pieces of device memory, places are arrays in them, steps
  * read and write places one after the other. Everything is laid out before the first run, which is
- * recorded once and then replayed whole. */
+ * recorded once and then replayed whole.
+ *
+ * Inputs and outputs are there twice once two runs are under way at a time, on the host and on the device,
+ * each pair a slot with a recording of its own, so that copies run beside the other slot's steps. */
 #ifndef RUNESPOOR_CUDA_PLAN_H
 #define RUNESPOOR_CUDA_PLAN_H
 
@@ -33,7 +36,7 @@ struct cuda_buffer {
     size_t external;     /* index of the graph's input, output or state */
     int first_step, last_step;
     uint64_t arena_offset_bytes;
-    void *data; /* on the device */
+    void *data; /* on the device; of inputs and outputs in the slot that is being recorded */
 };
 
 struct cuda_place {
@@ -58,6 +61,18 @@ struct cuda_step {
     int place_count, read_count;
 };
 
+#define CUDA_PLAN_SLOTS 2
+
+/* What a run under way has for itself. */
+struct cuda_slot {
+    struct cuda_plan *plan; /* NULL: not made yet */
+    void **host;            /* memory of inputs, then of outputs */
+    void *held;             /* on the device, for all of them, */
+    void **data;            /* and where each buffer of theirs lies in it */
+    struct gpu_recording *recording;
+    struct gpu_signal *in, *computed, *out; /* inputs are there, steps have run, outputs are there */
+};
+
 struct cuda_plan {
     struct plan plan;
     struct gpu *gpu;
@@ -68,15 +83,21 @@ struct cuda_plan {
     int place_count, place_capacity;
     struct cuda_step *steps;
     int step_count, step_capacity;
-    void *arena, *held; /* all device memory: what lives for some steps, and what stays */
-    void **own_memory; /* of the host: of inputs, outputs, then states */
-    struct gpu_recording *recording;
+    void *arena, *held;  /* device memory: what lives for some steps, and what stays */
+    void **state_memory; /* of the host */
+    struct cuda_slot slots[CUDA_PLAN_SLOTS];
+    int slot;      /* that of the next run to start */
+    int under_way; /* runs begun and not finished */
 };
 
 /* Lays out and allocates memory, runs what needs to run once, records the rest. */
 int cuda_plan_finish(struct cuda_plan *plan, struct error *err);
+/* Sets the memory of all places to what their buffers' is. */
+void cuda_point_places(struct cuda_plan *plan);
 int cuda_plan_bind(struct plan *plan, struct error *err);
 int cuda_plan_run(struct plan *plan, struct error *err);
+int cuda_plan_start(struct plan *plan, struct error *err);
+int cuda_plan_finish_run(struct plan *plan, struct error *err);
 int cuda_plan_get_states(struct plan *plan, struct error *err);
 int cuda_plan_set_states(struct plan *plan, struct error *err);
 const char *cuda_plan_step(const struct plan *plan, size_t index);
