@@ -1,6 +1,7 @@
 /* device: finds the back end that a spec names and passes calls on to it. What all back ends have in
  * common (names, types and memory of inputs and outputs) is answered here. */
 #include "device.h"
+#include "base/clock.h"
 #include "cpu/cpu.h"
 #include <assert.h>
 #include <dlfcn.h>
@@ -280,6 +281,17 @@ uint32_t plan_depth(const struct plan *plan)
 {
     const struct device_class *class = plan->device->class;
     return class->start ? class->depth : 1;
+}
+
+int plan_run_timed(struct plan *plan, double *ns, struct error *err)
+{
+    const struct device_class *class = plan->device->class;
+    if (class->run_timed)
+        return class->run_timed(plan, ns, err);
+    uint64_t start_ns = clock_now_ns();
+    int rc = class->run(plan, err);
+    *ns = (double)(clock_now_ns() - start_ns);
+    return rc;
 }
 
 void plan_memory(const struct plan *plan, uint64_t *activation_bytes, uint64_t *weight_bytes)

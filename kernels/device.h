@@ -77,6 +77,9 @@ const char *plan_state_name(const struct plan *plan, size_t index);
 /* Runs once. Outputs are complete when it returns. Allocates nothing of its own and nothing that
  * stays; oneDNN takes and returns some hundred bytes for each call of it. */
 int plan_run(struct plan *plan, struct error *err);
+/* Runs once on the inputs of the last plan_run, and tells the time by the device's own clock: of a GPU,
+ * without copying inputs to it and outputs from it, so outputs are not renewed. */
+int plan_run_timed(struct plan *plan, double *ns, struct error *err);
 
 /* The same in two halves, so that a device beside the processor computes while the caller prepares what
  * comes next: plan_start begins a run with what the inputs hold, plan_finish waits for the oldest begun,
@@ -121,6 +124,8 @@ struct device_class {
     int (*start)(struct plan *plan, struct error *err);
     int (*finish)(struct plan *plan, struct error *err);
     uint32_t depth;
+    /* NULL where run's time by the host's clock is that. */
+    int (*run_timed)(struct plan *plan, double *ns, struct error *err);
     /* NULL where states lie in the memory that the plan shows. */
     int (*get_states)(struct plan *plan, struct error *err);
     int (*set_states)(struct plan *plan, struct error *err);

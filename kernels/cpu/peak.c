@@ -62,11 +62,7 @@ double cpu_peak_flop_ns(const struct cpu_peak *peak, enum tensor_type type, uint
 
 double cpu_peak_bytes_ns(const struct cpu_peak *peak, uint64_t bytes)
 {
-    double gbps = peak->copies[CPU_PEAK_COPIES - 1].gbps;
-    for (int i = 0; i < CPU_PEAK_COPIES; i++)
-        if (peak->copies[i].bytes >= bytes && peak->copies[i].gbps > gbps)
-            gbps = peak->copies[i].gbps;
-    return gbps > 0 ? (double)bytes / gbps : 0;
+    return peak_copies_ns(peak->copies, CPU_PEAK_COPIES, bytes);
 }
 
 static void tries_begin(struct tries *tries)

@@ -44,6 +44,7 @@ int cuda_compile(struct device *device, const struct graph *graph,
         return cuda_no_memory(err);
     build.plan->plan.device = device;
     build.plan->gpu = build.device->gpu;
+    build.plan->precision = options->precision;
     rc = prepare_graph(&build, graph, options, err);
     if (!rc)
         rc = describe_externals(&build, err);

@@ -24,6 +24,7 @@ __attribute__((visibility("default"))) const struct device_class cuda_class = {
     .start = cuda_plan_start,
     .finish = cuda_plan_finish_run,
     .depth = CUDA_PLAN_SLOTS,
+    .run_timed = cuda_plan_run_timed,
     .get_states = cuda_plan_get_states,
     .set_states = cuda_plan_set_states,
     .step = cuda_plan_step,

@@ -76,6 +76,7 @@ struct cuda_slot {
 struct cuda_plan {
     struct plan plan;
     struct gpu *gpu;
+    enum precision precision;
     struct graph *graph; /* after all passes; owns names, attributes and constants */
     struct cuda_buffer *buffers;
     int buffer_count, buffer_capacity;
@@ -101,6 +102,7 @@ int cuda_plan_finish_run(struct plan *plan, struct error *err);
 int cuda_plan_get_states(struct plan *plan, struct error *err);
 int cuda_plan_set_states(struct plan *plan, struct error *err);
 const char *cuda_plan_step(const struct plan *plan, size_t index);
+int cuda_plan_run_timed(struct plan *plan, double *ns, struct error *err);
 int cuda_plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
 void cuda_plan_free(struct plan *plan);
 
