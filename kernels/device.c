@@ -2,7 +2,7 @@
  * common (names, types and memory of inputs and outputs) is answered here. */
 #include "device.h"
 #include "base/clock.h"
-#include "cpu/cpu.h"
+#include "builtin.h"
 #include <assert.h>
 #include <dlfcn.h>
 #include <pthread.h>
@@ -23,8 +23,8 @@ static const struct {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the two below */
-static const struct device_class *classes[CLASSES_MAX] = { &cpu_class };
-static size_t class_count = 1;
+static const struct device_class *classes[CLASSES_MAX];  /* that were added */
+static size_t class_count;
 
 static const char *const precision_words[] = {
     [PRECISION_F32] = "f32",   [PRECISION_BF16] = "bf16", [PRECISION_BF16X3] = "bf16x3",
@@ -32,6 +32,7 @@ static const char *const precision_words[] = {
 };
 
 static const struct device_class *find_class(const char *kind, size_t kind_bytes);
+static bool is_kind(const struct device_class *class, const char *kind, size_t kind_bytes);
 static int load_class(const char *kind, size_t kind_bytes, const struct device_class **class,
                       struct error *err);
 static void *load_file(const char *file);
@@ -43,7 +44,9 @@ int device_open(struct device **device, const char *spec, struct error *err)
     assert(device && spec);
     size_t kind_bytes = strcspn(spec, ":");
     const char *arguments = spec[kind_bytes] ? spec + kind_bytes + 1 : spec + kind_bytes;
+    pthread_mutex_lock(&lock);
     const struct device_class *class = find_class(spec, kind_bytes);
+    pthread_mutex_unlock(&lock);
     int rc = class ? 0 : load_class(spec, kind_bytes, &class, err);
     return rc ? rc : class->open(device, arguments, err);
 }
@@ -51,24 +54,28 @@ int device_open(struct device **device, const char *spec, struct error *err)
 void device_add_class(const struct device_class *class)
 {
     pthread_mutex_lock(&lock);
-    bool known = false;
-    for (size_t i = 0; i < class_count; i++)
-        known = known || strcmp(classes[i]->kind, class->kind) == 0;
+    bool known = find_class(class->kind, strlen(class->kind)) != NULL;
     assert(known || class_count < CLASSES_MAX);
     if (!known)
         classes[class_count++] = class;
     pthread_mutex_unlock(&lock);
 }
 
+/* Under the lock. */
 static const struct device_class *find_class(const char *kind, size_t kind_bytes)
 {
-    const struct device_class *found = NULL;
-    pthread_mutex_lock(&lock);
+    for (size_t i = 0; device_builtin_classes[i]; i++)
+        if (is_kind(device_builtin_classes[i], kind, kind_bytes))
+            return device_builtin_classes[i];
     for (size_t i = 0; i < class_count; i++)
-        if (strlen(classes[i]->kind) == kind_bytes && memcmp(classes[i]->kind, kind, kind_bytes) == 0)
-            found = classes[i];
-    pthread_mutex_unlock(&lock);
-    return found;
+        if (is_kind(classes[i], kind, kind_bytes))
+            return classes[i];
+    return NULL;
+}
+
+static bool is_kind(const struct device_class *class, const char *kind, size_t kind_bytes)
+{
+    return strlen(class->kind) == kind_bytes && memcmp(class->kind, kind, kind_bytes) == 0;
 }
 
 static int load_class(const char *kind, size_t kind_bytes, const struct device_class **class,
