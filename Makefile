@@ -14,6 +14,7 @@ include mk/packages.mk
 include mk/build.mk
 include mk/lab.mk
 include mk/cuda.mk
+include mk/gpu.mk
 include mk/test.mk
 include mk/lint.mk
 include mk/sanitize.mk

@@ -1,6 +1,7 @@
 /* ops: runs all cases of the op table (lab/ops.h) and asks for those that are missing.
  *
- *     ops [--time] [OP]     only the cases of this op */
+ *     ops [--time] [OP]     only the cases of this op
+ *     ops --list            the ops that have cases, one a line */
 #include "lab/ops.h"
 #include "ops/gradient.h"
 #include <assert.h>
@@ -15,6 +16,8 @@ struct totals {
     unsigned rows, gradients, cases, failed;
 };
 
+static int list_ops(void);
+static bool is_listed(size_t section, size_t index);
 static void run_cases(const char *only, struct device *device, struct ops_result *results,
                       size_t row_count, struct totals *totals);
 static struct ops_result *find_result(struct ops_result *results, size_t row_count,
@@ -33,8 +36,10 @@ int main(int argc, char **argv)
     struct error err;
     size_t row_count;
     const struct op *const *rows = op_all(&row_count);
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list_ops();
     if (argc > 2 + timed || (only && *only == '-')) {
-        fprintf(stderr, "usage: %s [--time] [OP]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--time] [OP] | --list\n", argv[0]);
         return 2;
     }
     assert(row_count <= ROWS_MAX);
@@ -58,6 +63,25 @@ int main(int argc, char **argv)
     if (totals.failed > 0)
         printf("[  FAILED  ] %u test(s).\n", totals.failed);
     return totals.failed > 0;
+}
+
+static int list_ops(void)
+{
+    for (size_t s = 0; s < ops_section_count; s++)
+        for (size_t i = 0; i < ops_sections[s].case_count; i++)
+            if (!is_listed(s, i))
+                puts(ops_sections[s].cases[i].op);
+    return 0;
+}
+
+static bool is_listed(size_t section, size_t index)
+{
+    const char *op = ops_sections[section].cases[index].op;
+    for (size_t s = 0; s <= section; s++)
+        for (size_t i = 0; i < (s < section ? ops_sections[s].case_count : index); i++)
+            if (strcmp(ops_sections[s].cases[i].op, op) == 0)
+                return true;
+    return false;
 }
 
 static void run_cases(const char *only, struct device *device, struct ops_result *results,
