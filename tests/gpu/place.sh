@@ -4,9 +4,10 @@
 #     bundle=$1
 #     . tests/gpu/place.sh
 #
-# Leaves bin (programs with kernels-cuda.so beside them), device (what the GPU is) and LD_LIBRARY_PATH, or
-# says what is missing and gives status 1.
+# Leaves bin (programs with kernels-cuda.so beside them), device (what the GPU is) and libraries (folders, for
+# LD_LIBRARY_PATH of these programs alone), or says what is missing and gives status 1.
 
+# shellcheck disable=SC2154  # bundle is the reader's
 bin=$bundle/bin
 if [ ! -s "$bundle/SHA256SUMS" ]; then
     echo "gpu: $bundle is no bundle; 'make gpu-bundle' makes one" >&2
@@ -43,11 +44,11 @@ if [ ! -d "$bundle/data" ]; then
     (cd "$bundle" && sha256sum --quiet -c SHA256SUMS && tar -xzf data.tar.gz) || return 1
 fi
 libraries=$(find_libraries)
-export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-if ! device=$("$bin/plan_time" cuda 2>&1); then
+libraries=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+if ! device=$(LD_LIBRARY_PATH=$libraries "$bin/plan_time" cuda 2>&1); then
     echo "gpu: $device"
     build_kernels || return 1
-    if ! device=$("$bin/plan_time" cuda 2>&1); then
+    if ! device=$(LD_LIBRARY_PATH=$libraries "$bin/plan_time" cuda 2>&1); then
         echo "gpu: $device" >&2
         return 1
     fi
