@@ -211,18 +211,18 @@ def measure(bundle, name, path, shape, cuda, begun, results):
     return medians, kind, table
 
 
-STEP = re.compile(r"^\S+ +\S+ +\S+ +(?P<how>\S.*?) +(?P<us>[\d.]+) +[\d.]+% +\S+ +[\d.]+ [KMGT]?i?B +"
+STEP = re.compile(r"^(?P<op>\S+) +\S+ +\S+ +(?P<how>\S.*?) +(?P<us>[\d.]+) +[\d.]+% +\S+ +[\d.]+ [KMGT]?i?B +"
                   r"(?P<share>\d+)% (?P<by>flop|bytes)  ")
 TOTAL = re.compile(r"^\d+ steps .* (\d+)% +weights ")
 
 
 def read_table(table):
-    """Steps as (implementation, us, share of peak), and the share of all."""
+    """Steps as (op, implementation, us, share of peak), and the share of all."""
     steps, total = [], None
     for line in table.splitlines():
         step, sums = STEP.match(line), TOTAL.match(line)
         if step:
-            steps.append((step["how"], float(step["us"]), float(step["share"]) / 100))
+            steps.append((step["op"], step["how"], float(step["us"]), float(step["share"]) / 100))
         if sums:
             total = float(sums.group(1)) / 100
     return steps, total
@@ -248,6 +248,8 @@ def main():
         try:
             if not os.path.exists(path):
                 raise Left("there is no such file")
+            if time.monotonic() - begun > SECONDS_MAX:
+                raise Left("no time is left")
             check_peer(bundle, name, cuda)
         except Left as left:
             print(f"{name:20} left out: {left}", flush=True)
@@ -279,14 +281,14 @@ def main():
 
 
 def report(ratios, tables):
-    own = [(us, share) for steps, _ in tables.values() for how, us, share in steps
+    own = [(us, share) for steps, _ in tables.values() for _, how, us, share in steps
            if not how.startswith(LIBRARIES)]
     bandwidth = sum(us * share for us, share in own) / sum(us for us, _ in own) if own else None
     restore = [total for name, (_, total) in tables.items() if name.startswith("restore") and total is not None]
     for name, (steps, total) in tables.items():
-        slow = sorted(steps, key=lambda step: step[1] * (1 - step[2]), reverse=True)[:3]
+        slow = sorted(steps, key=lambda step: step[2] * (1 - step[3]), reverse=True)[:3]
         print(f"{name}: {100 * (total or 0):.0f}% of peak; most to gain in",
-              ", ".join(f"{how} ({us:.0f} us, {100 * share:.0f}%)" for how, us, share in slow))
+              ", ".join(f"{op} by {how} ({us:.0f} us, {100 * share:.0f}%)" for op, how, us, share in slow))
     print("gpu: " + " ".join(f"geomean_b{batch}={geomean(found)}" for batch, found in ratios.items()) +
           f" restore_peak={f'{statistics.fmean(restore):.2f}' if restore else '-'}"
           f" kernels_bandwidth={'-' if bandwidth is None else f'{bandwidth:.2f}'}")

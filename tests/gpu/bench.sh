@@ -9,4 +9,4 @@ bundle=$1
 # shellcheck source=tests/gpu/place.sh
 . tests/gpu/place.sh || exit 1
 # PyTorch has libraries of its own.
-GPU_LIBRARIES=$libraries exec python3 tests/gpu/bench.py "$bundle" "${OUT:-$bundle/results}"
+GPU_LIBRARIES=$libraries exec "${PYTHON:-python3}" tests/gpu/bench.py "$bundle" "${OUT:-$bundle/results}"
