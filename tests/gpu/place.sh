@@ -18,7 +18,8 @@ fi
 # toolkit, of the loader, and of Python's packages.
 find_libraries() {
     python=$(python3 -c 'import site, sys; print("\n".join(site.getsitepackages() + sys.path))' 2>/dev/null)
-    for name in libcudnn.so.9 'libcublasLt.so.[0-9]*'; do
+    needed=$(readelf -d "$bin/kernels-cuda.so" 2>/dev/null | sed -n 's/.*NEEDED.*\[\(libcu[^]]*\)\].*/\1/p')
+    for name in ${needed:-libcudnn.so.9 libcublasLt.so.13}; do
         {
             printf '%s\n' "${CUDA:-/usr/local/cuda}/lib64" /opt/cuda/lib64
             ldconfig -p 2>/dev/null | sed -n 's|.* => \(.*\)/libcu[a-zA-Z]*\.so.*|\1|p'
@@ -26,8 +27,7 @@ find_libraries() {
                 ls -d "$folder"/nvidia/*/lib "$folder"/nvidia/*/lib64 2>/dev/null
             done
         } | while read -r folder; do
-            # shellcheck disable=SC2086  # a pattern
-            ls "$folder"/$name >/dev/null 2>&1 && echo "$folder" && break
+            [ -e "$folder/$name" ] && echo "$folder" && break
         done
     done | sort -u | paste -sd: -
 }
