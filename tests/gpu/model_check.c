@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUNDING_SHARE 1.5 /* activations are rounded as well */
+#define ROUNDING_SHARE 2 /* activations are rounded as well */
 
 /* Bits of a number's fraction, with the first one, which is always set. */
 static const int widths[] = { 11, 8 };
