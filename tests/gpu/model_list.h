@@ -5,9 +5,9 @@
  *
  * file lies in the bundle, or else in the tree. Inputs are raw f32 in data/NAME.in.N, what the reference
  * kernels make of them in data/NAME.out.N. scores, of detectors: the output, its layout (r: a row of
- * columns for each cell; c: a channel for each column), the column that says whether there is anything (-1: none) and
- * its power, the first class and how many, their power, and from which score on the product counts an
- * object; see model_scores.h. */
+ * columns for each cell; c: a channel for each column), the column that says whether there is anything
+ * (-1: none) and its power, the first class and how many, their power, and from which score on the
+ * product counts an object; see model_scores.h. */
 #ifndef RUNESPOOR_TESTS_GPU_MODEL_LIST_H
 #define RUNESPOOR_TESTS_GPU_MODEL_LIST_H
 

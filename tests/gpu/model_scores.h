@@ -1,6 +1,7 @@
 /* model_scores: whether a detector sees the same in two outputs: not boxes, which the product decodes
- * afterwards, but what decides about them: which cells are above the threshold, their classes, and their order. A cell's
- * score is the probability that there is anything, to its power, times that of its best class, to its. */
+ * afterwards, but what decides about them: which cells are above the threshold, their classes, and their
+ * order. A cell's score is the probability that there is anything, to its power, times that of its best
+ * class, to its. */
 #ifndef RUNESPOOR_TESTS_GPU_MODEL_SCORES_H
 #define RUNESPOOR_TESTS_GPU_MODEL_SCORES_H
 
