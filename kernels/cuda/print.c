@@ -56,7 +56,7 @@ int cuda_plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *e
 int cuda_plan_run_timed(struct plan *plan, double *ns, struct error *err)
 {
     struct cuda_plan *self = (struct cuda_plan *)plan;
-    return time_replay(self->gpu, self->recording, ns, err);
+    return time_replay(self->gpu, self->slots[self->slot].recording, ns, err);
 }
 
 static int measure_whole(struct cuda_plan *plan, uint32_t runs, double *median_ns, struct error *err)
@@ -65,7 +65,7 @@ static int measure_whole(struct cuda_plan *plan, uint32_t runs, double *median_n
     int rc = times_ns ? cuda_plan_run(&plan->plan, err)
                       : error_set(err, ERROR_MEMORY, "cuda", "no memory left");
     for (uint32_t r = 0; !rc && r < runs; r++)
-        rc = time_replay(plan->gpu, plan->recording, &times_ns[r], err);
+        rc = time_replay(plan->gpu, plan->slots[plan->slot].recording, &times_ns[r], err);
     if (!rc) {
         qsort(times_ns, runs, sizeof *times_ns, by_value);
         *median_ns = times_ns[runs / 2];
