@@ -30,6 +30,7 @@ struct lib_conv_spec {
     enum precision precision;
     const struct lib_post *posts;
     size_t post_count;
+    uint32_t alignment_bytes; /* all arrays lie at multiples of it, a power of two; 0: 16 */
 };
 
 /* A convolution in the way that is fastest on this device, found once by trying (and kept on disk for

@@ -1,0 +1,231 @@
+/* lib_engine: heuristics are asked in turn, the quick ones first; those called fallback know at least one
+ * way for everything that cuDNN can do at all. */
+#include "cuda/lib_engine.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIGS_MAX 24 /* of one heuristic that are looked at */
+
+static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
+                                                CUDNN_HEUR_MODE_FALLBACK };
+
+/* Results are to be the same each time and within the bounds of their types. */
+static const cudnnBackendNumericalNote_t unwanted[] = {
+    CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
+    CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
+    CUDNN_NUMERICAL_NOTE_FFT,
+    CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
+    CUDNN_NUMERICAL_NOTE_WINOGRAD,
+    CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4,
+    CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
+    CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13,
+};
+
+static int64_t ask(struct lib_bag *bag, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
+                   cudnnBackendDescriptor_t *configs);
+static bool read_config(cudnnBackendDescriptor_t config, bool tensor_cores,
+                        struct lib_engine *engine);
+static bool is_wanted(struct lib_bag *bag, cudnnBackendDescriptor_t engine, bool tensor_cores);
+static void read_knobs(struct lib_bag *bag, cudnnBackendDescriptor_t config,
+                       struct lib_engine *engine);
+static bool is_among(const struct lib_plan *plans, int count, const struct lib_engine *engine);
+static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDescriptor_t graph,
+                                            const struct lib_engine *engine);
+
+/* ---- finding ---- */
+
+int lib_plans_find(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
+                   bool tensor_cores, struct lib_plan *plans, int count_max)
+{
+    int count = 0;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes && count < count_max; m++) {
+        struct lib_bag bag = { 0 };
+        cudnnBackendDescriptor_t configs[CONFIGS_MAX];
+        int64_t found = ask(&bag, graph, modes[m], configs);
+        for (int64_t i = 0; i < found && count < count_max; i++) {
+            struct lib_engine engine;
+            if (read_config(configs[i], tensor_cores, &engine) && !is_among(plans, count, &engine) &&
+                lib_plan_make(libraries, graph, &engine, &plans[count]))
+                count++;
+        }
+        bag_empty(&bag);
+    }
+    return count;
+}
+
+static int64_t ask(struct lib_bag *bag, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
+                   cudnnBackendDescriptor_t *configs)
+{
+    cudnnBackendDescriptor_t heuristic = bag_add(bag, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+    bag_set_item(bag, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
+    bag_set_one(bag, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, &mode);
+    bag_finalize(bag, heuristic);
+    for (int i = 0; i < CONFIGS_MAX; i++)
+        configs[i] = bag_add(bag, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    return bag_get(bag, heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                   CONFIGS_MAX, configs);
+}
+
+static bool read_config(cudnnBackendDescriptor_t config, bool tensor_cores, struct lib_engine *engine)
+{
+    struct lib_bag bag = { 0 };
+    cudnnBackendDescriptor_t item = bag_add(&bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    *engine = (struct lib_engine){ 0 };
+    bag_get(&bag, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &item);
+    bag_get(&bag, item, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &engine->index);
+    bool wanted = is_wanted(&bag, item, tensor_cores);
+    read_knobs(&bag, config, engine);
+    bool good = bag_is_good(&bag);
+    bag_empty(&bag);
+    return good && wanted;
+}
+
+static bool is_wanted(struct lib_bag *bag, cudnnBackendDescriptor_t engine, bool tensor_cores)
+{
+    cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    int64_t count = bag_get(bag, engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                            CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, notes);
+    for (int64_t i = 0; i < count; i++) {
+        if (notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && !tensor_cores)
+            return false;
+        for (size_t u = 0; u < sizeof unwanted / sizeof *unwanted; u++)
+            if (notes[i] == unwanted[u])
+                return false;
+    }
+    return true;
+}
+
+static void read_knobs(struct lib_bag *bag, cudnnBackendDescriptor_t config, struct lib_engine *engine)
+{
+    cudnnBackendDescriptor_t items[CUDNN_KNOB_TYPE_COUNTS];
+    for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; i++)
+        items[i] = bag_add(bag, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+    int64_t count = bag_get(bag, config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES,
+                            CUDNN_TYPE_BACKEND_DESCRIPTOR, CUDNN_KNOB_TYPE_COUNTS, items);
+    for (int64_t i = 0; i < count; i++) {
+        struct lib_knob *knob = &engine->knobs[engine->knob_count++];
+        bag_get(bag, items[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1,
+                &knob->type);
+        bag_get(bag, items[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &knob->value);
+    }
+}
+
+static bool is_among(const struct lib_plan *plans, int count, const struct lib_engine *engine)
+{
+    char text[CHOICES_VALUE_BYTES], other[CHOICES_VALUE_BYTES];
+    engine_write(engine, text);
+    for (int i = 0; i < count; i++) {
+        engine_write(&plans[i].engine, other);
+        if (strcmp(text, other) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- making ready and running ---- */
+
+bool lib_plan_make(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
+                   const struct lib_engine *engine, struct lib_plan *plan)
+{
+    int64_t bytes = 0;
+    *plan = (struct lib_plan){ .engine = *engine };
+    cudnnBackendDescriptor_t config = make_config(&plan->bag, graph, engine);
+    plan->plan = bag_add(&plan->bag, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    bag_set_one(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE,
+                &libraries->cudnn);
+    bag_set_item(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+    bag_finalize(&plan->bag, plan->plan);
+    bag_get(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
+            &bytes);
+    if (!bag_is_good(&plan->bag) || bytes < 0 || (uint64_t)bytes > LIB_SCRATCH_BYTES) {
+        lib_plan_free(plan);
+        return false;
+    }
+    plan->scratch_bytes = (uint64_t)bytes;
+    return true;
+}
+
+static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDescriptor_t graph,
+                                            const struct lib_engine *engine)
+{
+    cudnnBackendDescriptor_t knobs[CUDNN_KNOB_TYPE_COUNTS];
+    cudnnBackendDescriptor_t item = bag_add(bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    bag_set_item(bag, item, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
+    bag_set_one(bag, item, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &engine->index);
+    bag_finalize(bag, item);
+    for (int i = 0; i < engine->knob_count; i++) {
+        knobs[i] = bag_add(bag, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+        bag_set_one(bag, knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE,
+                    &engine->knobs[i].type);
+        bag_set_one(bag, knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64,
+                    &engine->knobs[i].value);
+        bag_finalize(bag, knobs[i]);
+    }
+    cudnnBackendDescriptor_t config = bag_add(bag, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    bag_set_item(bag, config, CUDNN_ATTR_ENGINECFG_ENGINE, item);
+    if (engine->knob_count > 0)
+        bag_set(bag, config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                engine->knob_count, knobs);
+    bag_finalize(bag, config);
+    return config;
+}
+
+int lib_plan_run(const struct lib_plan *plan, struct cuda_libraries *libraries, const int64_t *ids,
+                 void *const *data, int count, void *scratch, struct error *err)
+{
+    struct lib_bag bag = { 0 };
+    cudnnBackendDescriptor_t pack = bag_add(&bag, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    bag_set(&bag, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids);
+    bag_set(&bag, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, data);
+    bag_set_one(&bag, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, &scratch);
+    bag_finalize(&bag, pack);
+    cudnnStatus_t status = bag.status;
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendExecute(libraries->cudnn, plan->plan, pack);
+    bag_empty(&bag);
+    return status == CUDNN_STATUS_SUCCESS
+               ? 0
+               : error_set(err, ERROR_IO, "cuda", "cuDNN engine %" PRId64 " cannot be run: %s",
+                           plan->engine.index, cudnnGetErrorString(status));
+}
+
+void lib_plan_free(struct lib_plan *plan)
+{
+    bag_empty(&plan->bag);
+    plan->plan = NULL;
+}
+
+/* ---- as text ---- */
+
+void engine_write(const struct lib_engine *engine, char text[CHOICES_VALUE_BYTES])
+{
+    int at = snprintf(text, CHOICES_VALUE_BYTES, "%" PRId64, engine->index);
+    for (int i = 0; i < engine->knob_count && at < (int)CHOICES_VALUE_BYTES; i++)
+        at += snprintf(text + at, CHOICES_VALUE_BYTES - (size_t)at, " %d=%" PRId64,
+                       (int)engine->knobs[i].type, engine->knobs[i].value);
+}
+
+bool engine_read(struct lib_engine *engine, const char *text)
+{
+    char *end;
+    *engine = (struct lib_engine){ 0 };
+    errno = 0;
+    engine->index = strtoll(text, &end, 10);
+    bool good = end != text;
+    while (good && *end) {
+        int bytes = 0, type;
+        struct lib_knob *knob = &engine->knobs[engine->knob_count];
+        good = engine->knob_count < CUDNN_KNOB_TYPE_COUNTS &&
+               sscanf(end, " %d=%" SCNd64 "%n", &type, &knob->value, &bytes) == 2;
+        if (good) {
+            knob->type = (cudnnBackendKnobType_t)type;
+            engine->knob_count++;
+            end += bytes;
+        }
+    }
+    return good && errno == 0;
+}

@@ -1,0 +1,42 @@
+/* lib_open: what the files behind libraries.h share: the libraries' handles, choices on disk, and trying
+ * several ways against each other. */
+#ifndef RUNESPOOR_CUDA_LIB_OPEN_H
+#define RUNESPOOR_CUDA_LIB_OPEN_H
+
+#include "base/text.h"
+#include "cuda/choices.h"
+#include "cuda/libraries.h"
+#include <cublasLt.h>
+#include <cudnn.h>
+
+#define LIB_ALIGNMENT_BYTES 16u                 /* of arrays, where nothing else is said */
+#define LIB_SCRATCH_BYTES (UINT64_C(256) << 20) /* that a way may want, at most */
+#define LIB_WAYS_MAX 5 /* that are tried: heuristics put what is good first */
+
+struct cuda_libraries {
+    struct gpu *gpu;
+    cudnnHandle_t cudnn;
+    cublasLtHandle_t blas;
+    struct choices *choices;
+    char device[192]; /* and versions: what every key of a choice begins with */
+};
+
+/* A task that can be done in several ways, with memory of its own to do it in. */
+struct lib_trial {
+    struct gpu *gpu;
+    int ways;
+    /* Enqueues the task in that way. */
+    int (*run)(void *arg, int way, struct error *err);
+    void *arg;
+};
+
+/* *fastest: the way that took least, each run once before, as it may be loaded then, and LIB_RUNS times
+ * against the device's clock; -1 where none can be run. An error is one of the GPU. One way alone is only
+ * run once. */
+int lib_try(const struct lib_trial *trial, int *fastest, struct error *err);
+/* Memory for the arrays of a trial, zero, each aligned to GPU_ALIGNMENT_BYTES, in one piece that is freed
+ * by gpu_free(*memory). *arrays[i] gets bytes[i]. */
+int lib_lay_out(struct gpu *gpu, const uint64_t *bytes, void **const *arrays, int count,
+                void **memory, struct error *err);
+
+#endif
