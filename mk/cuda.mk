@@ -3,8 +3,23 @@
 
 CUDA ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda) $(patsubst %/bin/nvcc,%,$(shell command -v nvcc 2>/dev/null)))
 NVCC = $(CUDA)/bin/nvcc
-# Every architecture from Turing on that the toolkit knows, and its newest for those to come.
-CUDA_ARCHS ?= 75 80 86 89 90 100 120
+# Every architecture from Turing on that the toolkit knows, in order; those to come get the last one's
+# code for an architecture that is not there yet, which the driver compiles.
+CUDA_ARCHS ?= $(eval CUDA_ARCHS := $(shell $(NVCC) --list-gpu-arch | sed 's/compute_//' | sort -n | awk '$$1 >= 75'))$(CUDA_ARCHS)
+
+# cuDNN and cuBLASLt: with the toolkit, with the system, or in Python's packages.
+CUDA_ROOTS = $(eval CUDA_ROOTS := $(CUDA) /usr $(wildcard $(addsuffix /nvidia/*,$(shell \
+	python3 -c 'import site; print(*site.getsitepackages(), site.getusersitepackages())' 2>/dev/null))))$(CUDA_ROOTS)
+cuda_find = $(firstword $(wildcard $(foreach root,$(CUDA_ROOTS),$(addprefix $(root)/,$(1)))))
+cuda_library = $(call cuda_find,$(foreach folder,lib64 lib lib/$(shell $(CC) -dumpmachine),$(folder)/$(1)))
+CUDNN_H = $(call cuda_find,include/cudnn.h include/$(shell $(CC) -dumpmachine)/cudnn.h)
+CUDNN_SO = $(call cuda_library,libcudnn.so.9)
+CUBLASLT_H = $(call cuda_find,include/cublasLt.h)
+CUBLASLT_SO = $(call cuda_library,libcublasLt.so.[0-9]*)
+CUDART_A = $(call cuda_library,libcudart_static.a)
+CUDA_MISSING = $(if $(wildcard $(NVCC)),$(if $(and $(CUDNN_H),$(CUDNN_SO)),$(if \
+	$(and $(CUBLASLT_H),$(CUBLASLT_SO)),$(if $(CUDART_A),,no libcudart_static.a),no cublasLt.h and \
+	libcublasLt.so),no cudnn.h and libcudnn.so.9),no nvcc)
 
 # What only a GPU has; emulate.c stands in its place.
 CUDA_REAL = kernels/cuda/gpu.c $(wildcard kernels/cuda/lib_*.c)
@@ -46,12 +61,45 @@ $(B)/test/unit/kernels/cuda_%_test: $(B)/obj/tests/unit/kernels/cuda_%_test.o $(
 
 # ---- the real one ----
 
+.PHONY: cuda cuda-library
+cuda: ## build the back end for NVIDIA GPUs, where nvcc, cuDNN 9 and cuBLASLt are
+	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(strip $(CUDA_MISSING)))",$(MAKE) --no-print-directory cuda-library)
+
+CUDA_SO = $(B)/lib/kernels-cuda.so
+cuda-library: $(CUDA_SO)
+	@echo "cuda: archs=$$(echo $(CUDA_ARCHS) | tr ' ' ,) file=$(CUDA_SO)"
+
 CUDA_FLAGS = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
 	-gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
-CUDA_CPPFLAGS = -D_GNU_SOURCE -Icommon -Ikernels -I$(CUDA)/include
+CUDA_CPPFLAGS = -D_GNU_SOURCE -Icommon -Ikernels
+CUDA_INCLUDES = $(addprefix -isystem ,$(sort $(CUDA)/include $(dir $(CUDNN_H)) $(dir $(CUBLASLT_H))))
+CUDA_OBJECTS = $(patsubst kernels/cuda/%,$(B)/obj/cuda/%.o,$(CUDA_SHARED) $(CUDA_REAL) $(CUDA_KERNELS))
 
-$(B)/obj/cuda/%.cu.o: kernels/cuda/%.cu $(B)/flags
+$(B)/obj/cuda/%.cu.o: kernels/cuda/%.cu $(B)/flags $(B)/cuda-flags
 	@mkdir -p $(@D)
 	@echo "  NVCC $<"
-	@$(NVCC) $(CUDA_CPPFLAGS) $(CUDA_FLAGS) -std=c++17 -O3 -Werror all-warnings -Xcompiler=-fPIC,-Wall,-fvisibility=hidden \
-		-MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	@$(NVCC) $(CUDA_CPPFLAGS) -I$(CUDA)/include $(CUDA_FLAGS) -std=c++17 -O3 -Werror all-warnings \
+		-Xcompiler=-fPIC,-Wall,-fvisibility=hidden -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(B)/obj/cuda/%.c.o: kernels/cuda/%.c $(B)/flags $(B)/cuda-flags
+	@mkdir -p $(@D)
+	@echo "  CC $< (cuda)"
+	@$(CC) $(CPPFLAGS) $(CUDA_INCLUDES) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+$(B)/cuda-flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CUDA_FLAGS) $(CUDA_INCLUDES)' | cmp -s - $@ || echo '$(CUDA_FLAGS) $(CUDA_INCLUDES)' > $@
+
+# What it takes from the engine (graphs, passes, errors) comes from the program that loads it.
+$(CUDA_SO): $(CUDA_OBJECTS) $(B)/lib/kernels.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) -shared -pthread -Wl,-soname,$(@F) -Wl,--exclude-libs,ALL -o $@.new $(CUDA_OBJECTS) $(CUDART_A) $(CUDNN_SO) \
+		$(CUBLASLT_SO) $(addprefix -Wl$(comma)-rpath$(comma),$(sort $(dir $(CUDNN_SO) $(CUBLASLT_SO)))) -lstdc++ -ldl -lrt -lm
+	@mk/check-cuda.sh $@.new $(B)/lib/kernels.a $(B)/lib/base.a
+	@mv $@.new $@
+comma = ,
+
+# Programs that load it hold the whole engine, and show it.
+LOADS_BACK_ENDS = -rdynamic -Wl,--whole-archive $(B)/lib/kernels.a $(B)/lib/base.a -Wl,--no-whole-archive
+$(B)/bin/cloud-server $(B)/test/unit/kernels/cuda_device_test: private LDFLAGS += $(LOADS_BACK_ENDS)

@@ -1,4 +1,5 @@
-# make install: programs, the default model, sample configurations and one systemd unit per daemon.
+# make install: programs, the back end for GPUs if it was built, the default model, sample configurations
+# and one systemd unit per daemon.
 
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -14,6 +15,8 @@ install: ## install to $(DESTDIR)$(PREFIX); configurations that exist are kept
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/runespoor" \
 		"$(DESTDIR)$(SYSCONFDIR)/runespoor" "$(DESTDIR)$(UNITDIR)"
 	install -m 755 $(B)/bin/edge-agent $(B)/bin/cloud-server "$(DESTDIR)$(PREFIX)/bin/"
+	@[ ! -e $(CUDA_SO) ] || { echo "install $(CUDA_SO)"; \
+		install -D -m 755 $(CUDA_SO) "$(DESTDIR)$(PREFIX)/lib/runespoor/$(notdir $(CUDA_SO))"; }
 	@for file in $(MODEL_FILES); do \
 		echo "install $$file"; \
 		install -D -m 644 "$$file" "$(DESTDIR)$(PREFIX)/share/runespoor/$$file" || exit 1; \
@@ -32,4 +35,4 @@ uninstall: ## remove what install put there, configurations excepted
 	rm -f "$(DESTDIR)$(PREFIX)/bin/edge-agent" "$(DESTDIR)$(PREFIX)/bin/cloud-server" \
 		"$(DESTDIR)$(UNITDIR)/runespoor-edge-agent.service" \
 		"$(DESTDIR)$(UNITDIR)/runespoor-cloud-server.service"
-	rm -rf "$(DESTDIR)$(PREFIX)/share/runespoor"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/runespoor" "$(DESTDIR)$(PREFIX)/lib/runespoor"
