@@ -48,6 +48,7 @@ static int choose(struct cuda_build *build, struct making *making, struct conv_s
 static bool take_tile(const struct cuda_build *build, struct making *making,
                       struct conv_state *state);
 static bool is_whole_picture(const struct shape *shape);
+static uint32_t find_alignment(const struct making *making);
 static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
                     struct cuda_place *out, struct error *err);
 static uint64_t count_flop(const struct conv *conv);
@@ -246,6 +247,7 @@ static int choose(struct cuda_build *build, struct making *making, struct conv_s
         .precision = build->precision,
         .posts = making->fused,
         .post_count = making->fused_count,
+        .alignment_bytes = find_alignment(making),
     };
     int rc = 0;
     if (take_tile(build, making, state))
@@ -284,6 +286,16 @@ static bool take_tile(const struct cuda_build *build, struct making *making, str
         memcpy(to->step, post->operand.step, sizeof to->step);
     }
     return true;
+}
+
+/* Of all that is read; what is written begins a buffer. */
+static uint32_t find_alignment(const struct making *making)
+{
+    uint64_t offsets = GPU_ALIGNMENT_BYTES;
+    for (size_t i = 0; i < 3 + making->fused_count; i++)
+        if (making->places[i])
+            offsets |= making->places[i]->offset_bytes;
+    return (uint32_t)(offsets & -offsets);
 }
 
 static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,

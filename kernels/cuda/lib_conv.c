@@ -1,5 +1,6 @@
-/* lib_conv: convolutions by cuDNN. The whole of it in one graph if cuDNN has that; without what follows,
- * the convolution in a graph of its own and the bias by an own kernel, if not. */
+/* lib_conv: convolutions by cuDNN. The whole of it in one graph if cuDNN has that. If not, without what
+ * follows, a bias is added by an own kernel, and gradients of weights are computed from f32 copies of
+ * narrow arrays: tf32 has as many bits as f16 and more than bf16, so their products stay the same. */
 #include "cuda/lib_conv.h"
 #include "cuda/lib_engine.h"
 #include "cuda/map.h"
@@ -20,6 +21,7 @@ struct lib_conv {
     struct lib_plan plan;
     int operand_count;
     bool has_bias, adds_bias; /* in the graph; behind it */
+    bool widens; /* x and y are copied to f32 first, at the end of the scratch memory */
     char name[NAME_BYTES];
 };
 
@@ -31,6 +33,10 @@ struct conv_trial {
     void *x, *w, *y, *bias, *operands[FUSED_POSTS_MAX], *scratch;
 };
 
+static uint64_t whole(uint64_t bytes);
+static int64_t count_x(const struct conv *conv);
+static int64_t count_y(const struct conv *conv);
+static uint64_t conv_bytes(int64_t elements, int32_t type);
 static int choose(struct lib_conv *conv, const struct lib_conv_spec *spec, bool *found,
                   struct error *err);
 static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, const char *key,
@@ -46,6 +52,7 @@ static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, vo
                     void *y, const float *bias, void *const *operands, void *scratch,
                     struct error *err);
 static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const float *bias);
+static void widen(const void *from, int32_t type, int64_t count, void *to, struct gpu *gpu);
 static void write_key(struct text *key, const struct cuda_libraries *libraries,
                       const struct lib_conv_spec *spec);
 
@@ -68,11 +75,17 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
         fresh->adds_bias = true;
         rc = choose(fresh, &part, &found, err);
     }
+    if (!rc && !found && spec->conv.way == CONV_WEIGHTS && spec->conv.x_type != TENSOR_F32) {
+        part.conv.x_type = part.conv.y_type = TENSOR_F32;
+        fresh->widens = true;
+        rc = choose(fresh, &part, &found, err);
+    }
     if (rc || !found) {
         lib_conv_free(fresh);
         return rc;
     }
-    snprintf(fresh->name, sizeof fresh->name, "cudnn %" PRId64 "%s", fresh->plan.engine.index,
+    snprintf(fresh->name, sizeof fresh->name, "%scudnn %" PRId64 "%s",
+             fresh->widens ? "widen + " : "", fresh->plan.engine.index,
              fresh->adds_bias ? " + bias" : "");
     *conv = fresh;
     return 0;
@@ -80,7 +93,17 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
 
 uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv)
 {
-    return conv->plan.scratch_bytes;
+    uint64_t bytes = whole(conv->plan.scratch_bytes);
+    if (conv->widens)
+        bytes += whole(conv_bytes(count_x(&conv->conv), TENSOR_F32)) +
+                 whole(conv_bytes(count_y(&conv->conv), TENSOR_F32));
+    return bytes;
+}
+
+/* So that the next array is aligned. */
+static uint64_t whole(uint64_t bytes)
+{
+    return (bytes + GPU_ALIGNMENT_BYTES - 1) / GPU_ALIGNMENT_BYTES * GPU_ALIGNMENT_BYTES;
 }
 
 const char *lib_conv_name(const struct lib_conv *conv)
@@ -91,6 +114,14 @@ const char *lib_conv_name(const struct lib_conv *conv)
 int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
                  const float *bias, void *const *operands, void *scratch, struct error *err)
 {
+    if (conv->widens) {
+        char *x_copy = (char *)scratch + whole(conv->plan.scratch_bytes);
+        char *y_copy = x_copy + whole(conv_bytes(count_x(&conv->conv), TENSOR_F32));
+        widen(x, conv->conv.x_type, count_x(&conv->conv), x_copy, gpu);
+        widen(y, conv->conv.y_type, count_y(&conv->conv), y_copy, gpu);
+        x = x_copy;
+        y = y_copy;
+    }
     int rc = run_plan(conv, &conv->plan, x, w, y, bias, operands, scratch, err);
     if (!rc && conv->adds_bias)
         add_bias(conv, gpu, conv->conv.way == CONV_FORWARD ? y : x, bias);
@@ -182,6 +213,16 @@ static int try_plans(const struct lib_conv *conv, const struct lib_conv_spec *sp
     return rc;
 }
 
+static int64_t count_x(const struct conv *conv)
+{
+    return (int64_t)conv->batch * conv->channels * conv->in[0] * conv->in[1];
+}
+
+static int64_t count_y(const struct conv *conv)
+{
+    return (int64_t)conv->batch * conv->filters * conv->out[0] * conv->out[1];
+}
+
 static uint64_t conv_bytes(int64_t elements, int32_t type)
 {
     return (uint64_t)elements * tensor_type_bytes((enum tensor_type)type);
@@ -202,11 +243,11 @@ static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, i
     const struct conv *conv = &spec->conv;
     struct gpu *gpu = trial->conv->libraries->gpu;
     uint64_t bytes[ARRAYS_MAX + 1] = {
-        conv_bytes((int64_t)conv->batch * conv->channels * conv->in[0] * conv->in[1], conv->x_type),
+        conv_bytes(count_x(conv), conv->x_type),
         conv_bytes((int64_t)conv->filters * (conv->channels / conv->groups) * conv->kernel[0] *
                        conv->kernel[1],
                    conv->w_type),
-        conv_bytes((int64_t)conv->batch * conv->filters * conv->out[0] * conv->out[1], conv->y_type),
+        conv_bytes(count_y(conv), conv->y_type),
         conv_bytes(conv->channels > conv->filters ? conv->channels : conv->filters, TENSOR_F32),
     };
     void **arrays[ARRAYS_MAX + 1] = { &trial->x, &trial->w, &trial->y, &trial->bias };
@@ -267,6 +308,15 @@ static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result,
     map.operands[1] =
         (struct map_operand){ .data = (void *)bias, .type = TENSOR_F32, .step = { 0, 1 } };
     map_each(&map, (int64_t)map.dim[0] * map.dim[1], gpu_stream(gpu));
+}
+
+static void widen(const void *from, int32_t type, int64_t count, void *to, struct gpu *gpu)
+{
+    struct map map = { .rank = 1, .input_count = 1, .output_count = 1 };
+    map.dim[0] = (int32_t)count;
+    map.operands[0] = (struct map_operand){ .data = (void *)from, .type = type, .step = { 1 } };
+    map.operands[1] = (struct map_operand){ .data = to, .type = TENSOR_F32, .step = { 1 } };
+    map_flat(&map, count, gpu_stream(gpu));
 }
 
 /* ---- keys of choices ---- */

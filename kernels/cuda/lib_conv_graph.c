@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define RANK 4
-#define OPS_MAX (2 + FUSED_POSTS_MAX)
+#define OPS_MAX (3 + FUSED_POSTS_MAX)
 
 /* What is described so far. */
 struct drawing {
@@ -28,6 +28,7 @@ struct wording {
 
 static const float one = 1, zero = 0;
 
+static bool is_widened(const struct conv *conv);
 static void result_dims(const struct conv *conv, int64_t dim[RANK]);
 static cudnnBackendDescriptor_t tensor(struct drawing *drawing, int64_t id, int32_t type,
                                        const int64_t dim[RANK], const int64_t step[RANK]);
@@ -48,7 +49,7 @@ cudnnBackendDescriptor_t lib_conv_graph(struct lib_bag *bag, cudnnHandle_t handl
 {
     struct drawing drawing = { .bag = bag, .spec = spec };
     int64_t id = LIB_CONV_OPERAND;
-    drawing.left = 1 + spec->has_bias + (int)spec->post_count;
+    drawing.left = 1 + spec->has_bias + (int)spec->post_count + is_widened(&spec->conv);
     result_dims(&spec->conv, drawing.dim);
     draw_conv(&drawing);
     if (spec->has_bias)
@@ -58,12 +59,21 @@ cudnnBackendDescriptor_t lib_conv_graph(struct lib_bag *bag, cudnnHandle_t handl
             return NULL;
         id += spec->posts[i].function.operand >= 0;
     }
+    if (is_widened(&spec->conv))
+        draw_pointwise(&drawing, &(struct wording){ .mode = CUDNN_POINTWISE_IDENTITY }, NULL);
     cudnnBackendDescriptor_t graph = bag_add(bag, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     bag_set_one(bag, graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, &handle);
     bag_set(bag, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
             drawing.op_count, drawing.ops);
     bag_finalize(bag, graph);
     return bag_is_good(bag) ? graph : NULL;
+}
+
+/* cuDNN stores weights in the type of what they are computed from, unless an operation behind says
+ * otherwise, be it one that changes nothing. */
+static bool is_widened(const struct conv *conv)
+{
+    return conv->way == CONV_WEIGHTS && conv->w_type != conv->x_type;
 }
 
 /* ---- arrays ---- */
