@@ -43,6 +43,7 @@ library() {
 library common/media 'libav|libsw' 'FFmpeg is used in common/media/ only'
 library 'kernels/\(cpu\|lab\)' '(oneapi/)?dnnl' \
     'oneDNN is used in kernels/cpu/, and in kernels/lab/ to compare with it'
+library kernels/cuda 'cuda_|cudnn|cublas' 'CUDA is used in kernels/cuda/ only'
 library common/config 'yaml' 'libyaml is used in common/config/ only'
 library common/net 'microhttpd' 'libmicrohttpd is used in common/net/ only'
 

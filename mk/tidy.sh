@@ -14,6 +14,11 @@ cloud-server/* | tests/unit/cloud-server/* | tests/fuzz/labels_fuzz.c | tests/fu
 tests/bench/*) folder="-Itests/pipeline -Icloud-server -Iedge-agent" ;;
 tests/demo/*) folder=-Icloud-server ;;
 tests/pipeline/*) folder="-Itests/pipeline -Itests" ;;
+kernels/cuda/gpu.c | kernels/cuda/lib_*) # with CUDA's headers, or not at all
+    cuda=${CUDA:-/usr/local/cuda}/include
+    [ -e "$cuda/cudnn.h" ] || exit 0
+    folder="-isystem $cuda"
+    ;;
 *) folder= ;;
 esac
 

@@ -47,7 +47,7 @@ int choices_open(struct choices **choices, const char *path, struct error *err)
     if (!path)
         find_path(fresh->path);
     else if (strlen(path) < sizeof fresh->path)
-        strcpy(fresh->path, path);
+        memcpy(fresh->path, path, strlen(path) + 1);
     int rc = fresh->path[0] ? read_lines(fresh, err) : 0;
     if (rc) {
         choices_close(&fresh);

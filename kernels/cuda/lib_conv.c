@@ -1,6 +1,6 @@
 /* lib_conv: convolutions by cuDNN. The whole of it in one graph if cuDNN has that. If not, without what
- * follows, a bias is added by an own kernel, and gradients of weights are computed from f32 copies of
- * narrow arrays: tf32 has as many bits as f16 and more than bf16, so their products stay the same. */
+ * follows, a bias is added by an own kernel; and if that is nothing either, f32 copies of narrow arrays
+ * are taken: tf32 has as many bits as f16 and more than bf16, so their products stay the same. */
 #include "cuda/lib_conv.h"
 #include "cuda/lib_engine.h"
 #include "cuda/map.h"
@@ -12,6 +12,9 @@
 
 #define NAME_BYTES 32
 #define ARRAYS_MAX (4 + FUSED_POSTS_MAX) /* x, w, y, bias, operands */
+
+/* Which of x, w and y is written. */
+static const int result_of[] = { [CONV_FORWARD] = 2, [CONV_INPUT] = 0, [CONV_WEIGHTS] = 1 };
 
 struct lib_conv {
     struct cuda_libraries *libraries;
@@ -30,12 +33,15 @@ struct conv_trial {
     const struct lib_conv *conv;
     const struct lib_plan *plans;
     void *memory;
-    void *x, *w, *y, *bias, *operands[FUSED_POSTS_MAX], *scratch;
+    void *arrays[3]; /* x, w, y */
+    void *bias, *operands[FUSED_POSTS_MAX], *scratch;
 };
 
 static uint64_t whole(uint64_t bytes);
-static int64_t count_x(const struct conv *conv);
-static int64_t count_y(const struct conv *conv);
+static int64_t elements_of(const struct conv *conv, int array);
+static int32_t type_of(const struct conv *conv, int array);
+static int32_t *result_type(struct conv *conv);
+static bool reads_narrow(const struct conv *conv);
 static uint64_t conv_bytes(int64_t elements, int32_t type);
 static int choose(struct lib_conv *conv, const struct lib_conv_spec *spec, bool *found,
                   struct error *err);
@@ -48,11 +54,10 @@ static int try_plans(const struct lib_conv *conv, const struct lib_conv_spec *sp
 static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, int count,
                    struct error *err);
 static int run_way(void *arg, int way, struct error *err);
-static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *x, void *w,
-                    void *y, const float *bias, void *const *operands, void *scratch,
-                    struct error *err);
+static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *const *arrays,
+                    const float *bias, void *const *operands, void *scratch, struct error *err);
 static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const float *bias);
-static void widen(const void *from, int32_t type, int64_t count, void *to, struct gpu *gpu);
+static void widen(const struct lib_conv *conv, struct gpu *gpu, void **arrays, char *to);
 static void write_key(struct text *key, const struct cuda_libraries *libraries,
                       const struct lib_conv_spec *spec);
 
@@ -75,8 +80,12 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
         fresh->adds_bias = true;
         rc = choose(fresh, &part, &found, err);
     }
-    if (!rc && !found && spec->conv.way == CONV_WEIGHTS && spec->conv.x_type != TENSOR_F32) {
-        part.conv.x_type = part.conv.y_type = TENSOR_F32;
+    if (!rc && !found && reads_narrow(&spec->conv) && spec->post_count == 0) {
+        part.conv.x_type = part.conv.w_type = part.conv.y_type = TENSOR_F32;
+        *result_type(&part.conv) = *result_type(&fresh->conv);
+        part.alignment_bytes = 0; /* the copies are aligned */
+        part.has_bias = fresh->has_bias = spec->has_bias;
+        fresh->adds_bias = false;
         fresh->widens = true;
         rc = choose(fresh, &part, &found, err);
     }
@@ -94,9 +103,9 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
 uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv)
 {
     uint64_t bytes = whole(conv->plan.scratch_bytes);
-    if (conv->widens)
-        bytes += whole(conv_bytes(count_x(&conv->conv), TENSOR_F32)) +
-                 whole(conv_bytes(count_y(&conv->conv), TENSOR_F32));
+    for (int i = 0; conv->widens && i < 3; i++)
+        if (i != result_of[conv->conv.way])
+            bytes += whole(conv_bytes(elements_of(&conv->conv, i), TENSOR_F32));
     return bytes;
 }
 
@@ -114,15 +123,10 @@ const char *lib_conv_name(const struct lib_conv *conv)
 int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
                  const float *bias, void *const *operands, void *scratch, struct error *err)
 {
-    if (conv->widens) {
-        char *x_copy = (char *)scratch + whole(conv->plan.scratch_bytes);
-        char *y_copy = x_copy + whole(conv_bytes(count_x(&conv->conv), TENSOR_F32));
-        widen(x, conv->conv.x_type, count_x(&conv->conv), x_copy, gpu);
-        widen(y, conv->conv.y_type, count_y(&conv->conv), y_copy, gpu);
-        x = x_copy;
-        y = y_copy;
-    }
-    int rc = run_plan(conv, &conv->plan, x, w, y, bias, operands, scratch, err);
+    void *arrays[] = { x, w, y };
+    if (conv->widens)
+        widen(conv, gpu, arrays, (char *)scratch + whole(conv->plan.scratch_bytes));
+    int rc = run_plan(conv, &conv->plan, arrays, bias, operands, scratch, err);
     if (!rc && conv->adds_bias)
         add_bias(conv, gpu, conv->conv.way == CONV_FORWARD ? y : x, bias);
     return rc;
@@ -213,14 +217,32 @@ static int try_plans(const struct lib_conv *conv, const struct lib_conv_spec *sp
     return rc;
 }
 
-static int64_t count_x(const struct conv *conv)
+/* Of x, w or y, by number. */
+static int64_t elements_of(const struct conv *conv, int array)
 {
-    return (int64_t)conv->batch * conv->channels * conv->in[0] * conv->in[1];
+    if (array == 0)
+        return (int64_t)conv->batch * conv->channels * conv->in[0] * conv->in[1];
+    if (array == 1)
+        return (int64_t)conv->filters * (conv->channels / conv->groups) * conv->kernel[0] *
+               conv->kernel[1];
+    return (int64_t)conv->batch * conv->filters * conv->out[0] * conv->out[1];
 }
 
-static int64_t count_y(const struct conv *conv)
+static int32_t type_of(const struct conv *conv, int array)
 {
-    return (int64_t)conv->batch * conv->filters * conv->out[0] * conv->out[1];
+    return array == 0 ? conv->x_type : array == 1 ? conv->w_type : conv->y_type;
+}
+
+static int32_t *result_type(struct conv *conv)
+{
+    return conv->way == CONV_FORWARD ? &conv->y_type
+           : conv->way == CONV_INPUT ? &conv->x_type
+                                     : &conv->w_type;
+}
+
+static bool reads_narrow(const struct conv *conv)
+{
+    return type_of(conv, conv->way == CONV_INPUT ? 2 : 0) != TENSOR_F32;
 }
 
 static uint64_t conv_bytes(int64_t elements, int32_t type)
@@ -242,16 +264,14 @@ static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, i
 {
     const struct conv *conv = &spec->conv;
     struct gpu *gpu = trial->conv->libraries->gpu;
-    uint64_t bytes[ARRAYS_MAX + 1] = {
-        conv_bytes(count_x(conv), conv->x_type),
-        conv_bytes((int64_t)conv->filters * (conv->channels / conv->groups) * conv->kernel[0] *
-                       conv->kernel[1],
-                   conv->w_type),
-        conv_bytes(count_y(conv), conv->y_type),
-        conv_bytes(conv->channels > conv->filters ? conv->channels : conv->filters, TENSOR_F32),
-    };
-    void **arrays[ARRAYS_MAX + 1] = { &trial->x, &trial->w, &trial->y, &trial->bias };
+    uint64_t bytes[ARRAYS_MAX + 1] = { 0 };
+    void **arrays[ARRAYS_MAX + 1] = { &trial->arrays[0], &trial->arrays[1], &trial->arrays[2],
+                                      &trial->bias };
     int n = 4, operand = 0;
+    for (int i = 0; i < 3; i++)
+        bytes[i] = conv_bytes(elements_of(conv, i), type_of(conv, i));
+    bytes[3] =
+        conv_bytes(conv->channels > conv->filters ? conv->channels : conv->filters, TENSOR_F32);
     for (size_t i = 0; i < spec->post_count; i++)
         if (spec->posts[i].function.operand >= 0) {
             bytes[n] = view_bytes(&spec->posts[i].operand);
@@ -267,18 +287,17 @@ static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, i
 static int run_way(void *arg, int way, struct error *err)
 {
     const struct conv_trial *trial = arg;
-    return run_plan(trial->conv, &trial->plans[way], trial->x, trial->w, trial->y, trial->bias,
-                    trial->operands, trial->scratch, err);
+    return run_plan(trial->conv, &trial->plans[way], trial->arrays, trial->bias, trial->operands,
+                    trial->scratch, err);
 }
 
 /* ---- running ---- */
 
-static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *x, void *w,
-                    void *y, const float *bias, void *const *operands, void *scratch,
-                    struct error *err)
+static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *const *arrays,
+                    const float *bias, void *const *operands, void *scratch, struct error *err)
 {
     int64_t ids[ARRAYS_MAX] = { LIB_CONV_X, LIB_CONV_W, LIB_CONV_Y };
-    void *data[ARRAYS_MAX] = { x, w, y };
+    void *data[ARRAYS_MAX] = { arrays[0], arrays[1], arrays[2] };
     int count = 3;
     if (conv->has_bias) {
         ids[count] = LIB_CONV_BIAS;
@@ -310,13 +329,22 @@ static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result,
     map_each(&map, (int64_t)map.dim[0] * map.dim[1], gpu_stream(gpu));
 }
 
-static void widen(const void *from, int32_t type, int64_t count, void *to, struct gpu *gpu)
+/* Copies the two arrays that are read, one behind the other, and puts the copies in their place. */
+static void widen(const struct lib_conv *conv, struct gpu *gpu, void **arrays, char *to)
 {
-    struct map map = { .rank = 1, .input_count = 1, .output_count = 1 };
-    map.dim[0] = (int32_t)count;
-    map.operands[0] = (struct map_operand){ .data = (void *)from, .type = type, .step = { 1 } };
-    map.operands[1] = (struct map_operand){ .data = to, .type = TENSOR_F32, .step = { 1 } };
-    map_flat(&map, count, gpu_stream(gpu));
+    for (int i = 0; i < 3; i++) {
+        int64_t elements = elements_of(&conv->conv, i);
+        if (i == result_of[conv->conv.way])
+            continue;
+        struct map map = { .rank = 1, .input_count = 1, .output_count = 1 };
+        map.dim[0] = (int32_t)elements;
+        map.operands[0] =
+            (struct map_operand){ .data = arrays[i], .type = type_of(&conv->conv, i), .step = { 1 } };
+        map.operands[1] = (struct map_operand){ .data = to, .type = TENSOR_F32, .step = { 1 } };
+        map_flat(&map, elements, gpu_stream(gpu));
+        arrays[i] = to;
+        to += whole(conv_bytes(elements, TENSOR_F32));
+    }
 }
 
 /* ---- keys of choices ---- */

@@ -35,6 +35,7 @@ static void read_knobs(struct lib_bag *bag, cudnnBackendDescriptor_t config,
 static bool is_among(const struct lib_plan *plans, int count, const struct lib_engine *engine);
 static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDescriptor_t graph,
                                             const struct lib_engine *engine);
+static bool read_number(const char **text, char before, int64_t *number);
 
 /* ---- finding ---- */
 
@@ -133,11 +134,11 @@ bool lib_plan_make(struct cuda_libraries *libraries, cudnnBackendDescriptor_t gr
 {
     int64_t bytes = 0;
     *plan = (struct lib_plan){ .engine = *engine };
-    cudnnBackendDescriptor_t config = make_config(&plan->bag, graph, engine);
+    cudnnBackendDescriptor_t way = make_config(&plan->bag, graph, engine);
     plan->plan = bag_add(&plan->bag, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     bag_set_one(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE,
                 &libraries->cudnn);
-    bag_set_item(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+    bag_set_item(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, way);
     bag_finalize(&plan->bag, plan->plan);
     bag_get(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
             &bytes);
@@ -153,10 +154,10 @@ static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDes
                                             const struct lib_engine *engine)
 {
     cudnnBackendDescriptor_t knobs[CUDNN_KNOB_TYPE_COUNTS];
-    cudnnBackendDescriptor_t item = bag_add(bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    bag_set_item(bag, item, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
-    bag_set_one(bag, item, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &engine->index);
-    bag_finalize(bag, item);
+    cudnnBackendDescriptor_t chosen = bag_add(bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    bag_set_item(bag, chosen, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
+    bag_set_one(bag, chosen, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &engine->index);
+    bag_finalize(bag, chosen);
     for (int i = 0; i < engine->knob_count; i++) {
         knobs[i] = bag_add(bag, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
         bag_set_one(bag, knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE,
@@ -166,7 +167,7 @@ static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDes
         bag_finalize(bag, knobs[i]);
     }
     cudnnBackendDescriptor_t config = bag_add(bag, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    bag_set_item(bag, config, CUDNN_ATTR_ENGINECFG_ENGINE, item);
+    bag_set_item(bag, config, CUDNN_ATTR_ENGINECFG_ENGINE, chosen);
     if (engine->knob_count > 0)
         bag_set(bag, config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                 engine->knob_count, knobs);
@@ -211,21 +212,28 @@ void engine_write(const struct lib_engine *engine, char text[CHOICES_VALUE_BYTES
 
 bool engine_read(struct lib_engine *engine, const char *text)
 {
-    char *end;
     *engine = (struct lib_engine){ 0 };
-    errno = 0;
-    engine->index = strtoll(text, &end, 10);
-    bool good = end != text;
-    while (good && *end) {
-        int bytes = 0, type;
-        struct lib_knob *knob = &engine->knobs[engine->knob_count];
-        good = engine->knob_count < CUDNN_KNOB_TYPE_COUNTS &&
-               sscanf(end, " %d=%" SCNd64 "%n", &type, &knob->value, &bytes) == 2;
-        if (good) {
-            knob->type = (cudnnBackendKnobType_t)type;
-            engine->knob_count++;
-            end += bytes;
-        }
+    bool good = read_number(&text, '\0', &engine->index);
+    while (good && *text) {
+        int64_t type = 0;
+        if (engine->knob_count == CUDNN_KNOB_TYPE_COUNTS)
+            return false;
+        struct lib_knob *knob = &engine->knobs[engine->knob_count++];
+        good = read_number(&text, ' ', &type) && read_number(&text, '=', &knob->value);
+        knob->type = (cudnnBackendKnobType_t)type;
     }
-    return good && errno == 0;
+    return good;
+}
+
+/* A number behind that character ('\0': none); goes on behind it. */
+static bool read_number(const char **text, char before, int64_t *number)
+{
+    char *end;
+    if (before && *(*text)++ != before)
+        return false;
+    errno = 0;
+    *number = strtoll(*text, &end, 10);
+    bool good = end != *text && errno == 0;
+    *text = end;
+    return good;
 }
