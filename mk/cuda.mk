@@ -3,9 +3,11 @@
 
 CUDA ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda) $(patsubst %/bin/nvcc,%,$(shell command -v nvcc 2>/dev/null)))
 NVCC = $(CUDA)/bin/nvcc
-# Every architecture from Turing on that the toolkit knows, in order; those to come get the last one's
-# code for an architecture that is not there yet, which the driver compiles.
-CUDA_ARCHS ?= $(eval CUDA_ARCHS := $(shell $(NVCC) --list-gpu-arch | sed 's/compute_//' | sort -n | awk '$$1 >= 75'))$(CUDA_ARCHS)
+# Architectures from Turing on, as far as the toolkit knows them: later ones of the same generation (8.7, 10.3,
+# 12.1) run the code of the first, and those to come get the last one's for an architecture that is not
+# there yet, which the driver compiles.
+CUDA_ARCHS ?= $(eval CUDA_ARCHS := $(filter 75 80 86 89 90 100 110 120,$(shell \
+	$(NVCC) --list-gpu-arch | sed 's/compute_//' | sort -n)))$(CUDA_ARCHS)
 
 # cuDNN and cuBLASLt: with the toolkit, with the system, or in Python's packages.
 CUDA_ROOTS = $(eval CUDA_ROOTS := $(CUDA) /usr $(wildcard $(addsuffix /nvidia/*,$(shell \

@@ -230,8 +230,7 @@ static int make_node(struct cuda_build *build, const struct node *node, struct e
     build->name = node->name;
     build->shape = output < 0 ? (struct shape){ 0 } : cuda_info(build, output)->shape;
     const struct node *reader = cuda_tail_reader(build, node);
-    cuda_maker *make =
-        reader && cuda_is_map(find_maker(reader)) ? cuda_make_tail_later : find_maker(node);
+    cuda_maker *make = reader && cuda_is_map(build, reader) ? cuda_make_tail_later : find_maker(node);
     int rc = make(build, node, err);
     for (int k = 0; k < node->input_count; k++)
         if (node->inputs[k] >= 0)

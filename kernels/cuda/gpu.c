@@ -1,5 +1,5 @@
-/* gpu: CUDA's run time behind gpu.h. All work goes through one stream that does not wait for the default
- * one; waiting sleeps, as the processor has pictures to decode meanwhile. */
+/* gpu: CUDA's run time behind gpu.h. Lanes are streams that do not wait for the default one; waiting
+ * sleeps, as the processor has pictures to decode meanwhile. */
 #include "cuda/gpu.h"
 #include <cuda_runtime_api.h>
 #include <stdlib.h>
@@ -15,12 +15,17 @@
 
 struct gpu {
     int number;
-    cudaStream_t stream;
+    cudaStream_t stream;            /* GPU_COMPUTE */
+    cudaStream_t beside[GPU_LANES]; /* of the others */
     cudaEvent_t marks[GPU_MARKS];
 };
 
 struct gpu_recording {
     cudaGraphExec_t graph;
+};
+
+struct gpu_signal {
+    cudaEvent_t event;
 };
 
 static int find_device(int number, struct error *err);
@@ -31,8 +36,9 @@ static int attribute(int number, enum cudaDeviceAttr attribute, int *value, stru
 static int explain_memory(const struct gpu *gpu, cudaError_t status, uint64_t bytes,
                           struct error *err);
 static int enter(const struct gpu *gpu, struct error *err);
-static int copy(struct gpu *gpu, void *to, const void *from, uint64_t bytes,
+static int copy(struct gpu *gpu, enum gpu_lane lane, void *to, const void *from, uint64_t bytes,
                 enum cudaMemcpyKind kind, struct error *err);
+static cudaStream_t stream_of(const struct gpu *gpu, enum gpu_lane lane);
 static int end_capture(struct gpu *gpu, cudaGraph_t *graph, struct error *err);
 static bool is_lasting(cudaError_t status);
 static int fail(cudaError_t status, const char *what, struct error *err);
@@ -118,6 +124,8 @@ static int make_stream(struct gpu *gpu, struct error *err)
     if (rc)
         return rc;
     status = cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking);
+    for (int i = GPU_IN; status == cudaSuccess && i < GPU_LANES; i++)
+        status = cudaStreamCreateWithFlags(&gpu->beside[i], cudaStreamNonBlocking);
     for (int i = 0; status == cudaSuccess && i < GPU_MARKS; i++)
         status = cudaEventCreateWithFlags(&gpu->marks[i], cudaEventBlockingSync);
     return status == cudaSuccess ? 0 : fail(status, "cannot make a stream", err);
@@ -134,6 +142,9 @@ void gpu_close(struct gpu **gpu)
     for (int i = 0; i < GPU_MARKS; i++)
         if (self->marks[i])
             (void)cudaEventDestroy(self->marks[i]);
+    for (int i = GPU_IN; i < GPU_LANES; i++)
+        if (self->beside[i])
+            (void)cudaStreamDestroy(self->beside[i]);
     if (self->stream)
         (void)cudaStreamDestroy(self->stream);
     free(self);
@@ -257,26 +268,36 @@ void gpu_unpin(struct gpu *gpu, void *data)
 
 int gpu_copy_in(struct gpu *gpu, void *to, const void *from, uint64_t bytes, struct error *err)
 {
-    return copy(gpu, to, from, bytes, cudaMemcpyHostToDevice, err);
+    return copy(gpu, GPU_COMPUTE, to, from, bytes, cudaMemcpyHostToDevice, err);
 }
 
 int gpu_copy_out(struct gpu *gpu, void *to, const void *from, uint64_t bytes, struct error *err)
 {
-    return copy(gpu, to, from, bytes, cudaMemcpyDeviceToHost, err);
+    return copy(gpu, GPU_COMPUTE, to, from, bytes, cudaMemcpyDeviceToHost, err);
 }
 
 int gpu_copy(struct gpu *gpu, void *to, const void *from, uint64_t bytes, struct error *err)
 {
-    return copy(gpu, to, from, bytes, cudaMemcpyDeviceToDevice, err);
+    return copy(gpu, GPU_COMPUTE, to, from, bytes, cudaMemcpyDeviceToDevice, err);
 }
 
-static int copy(struct gpu *gpu, void *to, const void *from, uint64_t bytes,
+int gpu_copy_in_beside(struct gpu *gpu, void *to, const void *from, uint64_t bytes, struct error *err)
+{
+    return copy(gpu, GPU_IN, to, from, bytes, cudaMemcpyHostToDevice, err);
+}
+
+int gpu_copy_out_beside(struct gpu *gpu, void *to, const void *from, uint64_t bytes, struct error *err)
+{
+    return copy(gpu, GPU_OUT, to, from, bytes, cudaMemcpyDeviceToHost, err);
+}
+
+static int copy(struct gpu *gpu, enum gpu_lane lane, void *to, const void *from, uint64_t bytes,
                 enum cudaMemcpyKind kind, struct error *err)
 {
     int rc = enter(gpu, err);
     if (rc || bytes == 0)
         return rc;
-    cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, gpu->stream);
+    cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, stream_of(gpu, lane));
     return status == cudaSuccess ? 0 : fail(status, "a copy failed", err);
 }
 
@@ -304,6 +325,66 @@ int gpu_wait(struct gpu *gpu, struct error *err)
     if (rc)
         return rc;
     cudaError_t status = cudaStreamSynchronize(gpu->stream);
+    return status == cudaSuccess ? 0 : fail(status, "the GPU broke off", err);
+}
+
+/* ---- lanes ---- */
+
+static cudaStream_t stream_of(const struct gpu *gpu, enum gpu_lane lane)
+{
+    return lane == GPU_COMPUTE ? gpu->stream : gpu->beside[lane];
+}
+
+int gpu_signal_create(struct gpu *gpu, struct gpu_signal **signal, struct error *err)
+{
+    int rc = enter(gpu, err);
+    if (rc)
+        return rc;
+    struct gpu_signal *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    cudaError_t status =
+        cudaEventCreateWithFlags(&fresh->event, cudaEventBlockingSync | cudaEventDisableTiming);
+    if (status != cudaSuccess) {
+        free(fresh);
+        return fail(status, "cannot make a signal", err);
+    }
+    *signal = fresh;
+    return 0;
+}
+
+void gpu_signal_free(struct gpu_signal **signal)
+{
+    if (*signal)
+        (void)cudaEventDestroy((*signal)->event);
+    free(*signal);
+    *signal = NULL;
+}
+
+int gpu_signal(struct gpu *gpu, enum gpu_lane lane, struct gpu_signal *signal, struct error *err)
+{
+    int rc = enter(gpu, err);
+    if (rc)
+        return rc;
+    cudaError_t status = cudaEventRecord(signal->event, stream_of(gpu, lane));
+    return status == cudaSuccess ? 0 : fail(status, "cannot signal", err);
+}
+
+int gpu_follow(struct gpu *gpu, enum gpu_lane lane, struct gpu_signal *signal, struct error *err)
+{
+    int rc = enter(gpu, err);
+    if (rc)
+        return rc;
+    cudaError_t status = cudaStreamWaitEvent(stream_of(gpu, lane), signal->event, 0);
+    return status == cudaSuccess ? 0 : fail(status, "cannot follow a signal", err);
+}
+
+int gpu_wait_for(struct gpu *gpu, struct gpu_signal *signal, struct error *err)
+{
+    int rc = enter(gpu, err);
+    if (rc)
+        return rc;
+    cudaError_t status = cudaEventSynchronize(signal->event);
     return status == cudaSuccess ? 0 : fail(status, "the GPU broke off", err);
 }
 
@@ -430,11 +511,11 @@ static bool is_lasting(cudaError_t status)
 static int fail(cudaError_t status, const char *what, struct error *err)
 {
     if (is_lasting(status))
-        return error_set(err, ERROR_IO, "cuda",
+        return error_set(err, ERROR_DEVICE, "cuda",
                          "%s: %s: a kernel failed, and nothing runs on the GPU any more until the "
                          "process has been started again",
                          what, cudaGetErrorString(status));
     (void)cudaGetLastError(); /* not for whoever asks next */
-    return error_set(err, status == cudaErrorMemoryAllocation ? ERROR_MEMORY : ERROR_IO, "cuda",
+    return error_set(err, status == cudaErrorMemoryAllocation ? ERROR_MEMORY : ERROR_DEVICE, "cuda",
                      "%s: %s", what, cudaGetErrorString(status));
 }

@@ -190,7 +190,7 @@ int lib_plan_run(const struct lib_plan *plan, struct cuda_libraries *libraries, 
     bag_empty(&bag);
     return status == CUDNN_STATUS_SUCCESS
                ? 0
-               : error_set(err, ERROR_IO, "cuda", "cuDNN engine %" PRId64 " cannot be run: %s",
+               : error_set(err, ERROR_DEVICE, "cuda", "cuDNN engine %" PRId64 " cannot be run: %s",
                            plan->engine.index, cudnnGetErrorString(status));
 }
 

@@ -366,7 +366,7 @@ static int run(const struct lib_matmul *matmul, const struct way *way, const voi
             cublasLtMatmul(matmul->libraries->blas, matmul->product, &matmul->spec.alpha, b,
                            matmul->b, a, matmul->a, &zero, c, matmul->c, c, matmul->c, &way->algo,
                            scratch, way->scratch_bytes, gpu_stream(matmul->libraries->gpu));
-    return status ? error_set(err, ERROR_IO, "cuda", "cuBLASLt cannot run the product: %s",
+    return status ? error_set(err, ERROR_DEVICE, "cuda", "cuBLASLt cannot run the product: %s",
                               cublasLtGetStatusString(status))
                   : 0;
 }

@@ -44,7 +44,7 @@ int cuda_sum(struct cuda_build *build, int from, int to, const bool *folded, str
 /* Any node that is a pointwise function (the last resort of compile.c), and additions and the like
  * with what follows. */
 cuda_maker cuda_make_pointwise, cuda_make_binary;
-/* True of a maker that does its node with cuda_map. */
-bool cuda_is_map(cuda_maker *make);
+/* True of a node that becomes a step of cuda_map. */
+bool cuda_is_map(const struct cuda_build *build, const struct node *node);
 
 #endif

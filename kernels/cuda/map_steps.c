@@ -35,9 +35,12 @@ static int make_chain(struct cuda_build *build, const struct node *node, struct 
     return cuda_map(build, &chain, node->inputs, node->outputs, err);
 }
 
-bool cuda_is_map(cuda_maker *make)
+bool cuda_is_map(const struct cuda_build *build, const struct node *node)
 {
-    return make == make_chain || make == cuda_make_pointwise || make == cuda_make_binary;
+    struct pointwise function;
+    return node->op == &chain_op ||
+           (fused_of(node->op) && pointwise_find(fused_base_name(node->op)) >= 0) ||
+           pointwise_from_node(build->graph, node, &function);
 }
 
 int cuda_make_pointwise(struct cuda_build *build, const struct node *node, struct error *err)
