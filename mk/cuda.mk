@@ -27,13 +27,16 @@ CUDA_MISSING = $(if $(wildcard $(NVCC)),$(if $(and $(CUDNN_H),$(CUDNN_SO)),$(if 
 CUDA_REAL = kernels/cuda/gpu.c $(wildcard kernels/cuda/lib_*.c)
 CUDA_SHARED = $(filter-out $(CUDA_REAL) kernels/cuda/emulate.c,$(wildcard kernels/cuda/*.c))
 CUDA_KERNELS = $(wildcard kernels/cuda/*.cu)
+# The plain steps that ladders begin with (kernels/lab/cuda_lab.h); names differ from those of kernels.
+CUDA_PLAIN = $(wildcard kernels/lab/*.cu)
+vpath %.cu kernels/cuda kernels/lab
 
 # ---- the emulated device ----
 
 EMULATED = $(patsubst kernels/cuda/%,$(B)/obj/emulated/%.o,$(CUDA_SHARED) kernels/cuda/emulate.c $(CUDA_KERNELS))
 
 # A kernel that a file shows to others as a macro's function has its prototype in the file's header.
-$(B)/obj/emulated/%.cu.o: kernels/cuda/%.cu $(B)/flags
+$(B)/obj/emulated/%.cu.o: %.cu $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (emulated)"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -x c -c -o $@ $<
@@ -51,7 +54,8 @@ $(B)/test/lab/cuda_ops: $(OPS) $(B)/obj/kernels/lab/ops.o $(B)/obj/kernels/lab/d
 # Ladders of the kernels (kernels/lab/cuda_lab.h).
 CUDA_LADDERS = $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/cuda_*.c))
 
-$(B)/test/lab/cuda_kernels: $(CUDA_LADDERS) $(EMULATED) $(call archives,kernels)
+$(B)/test/lab/cuda_kernels: $(CUDA_LADDERS) $(patsubst kernels/lab/%,$(B)/obj/emulated/%.o,$(CUDA_PLAIN)) \
+		$(EMULATED) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -77,7 +81,7 @@ CUDA_CPPFLAGS = -D_GNU_SOURCE -Icommon -Ikernels
 CUDA_INCLUDES = $(addprefix -isystem ,$(sort $(CUDA)/include $(dir $(CUDNN_H)) $(dir $(CUBLASLT_H))))
 CUDA_OBJECTS = $(patsubst kernels/cuda/%,$(B)/obj/cuda/%.o,$(CUDA_SHARED) $(CUDA_REAL) $(CUDA_KERNELS))
 
-$(B)/obj/cuda/%.cu.o: kernels/cuda/%.cu $(B)/flags $(B)/cuda-flags
+$(B)/obj/cuda/%.cu.o: %.cu $(B)/flags $(B)/cuda-flags
 	@mkdir -p $(@D)
 	@echo "  NVCC $<"
 	@$(NVCC) $(CUDA_CPPFLAGS) -I$(CUDA)/include $(CUDA_FLAGS) -std=c++17 -O3 -Werror all-warnings \
@@ -91,6 +95,15 @@ $(B)/obj/cuda/%.c.o: kernels/cuda/%.c $(B)/flags $(B)/cuda-flags
 $(B)/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CUDA_FLAGS) $(CUDA_INCLUDES)' | cmp -s - $@ || echo '$(CUDA_FLAGS) $(CUDA_INCLUDES)' > $@
+
+# Ladders on a GPU. Of the archives they take what they call, and so need no library but CUDA's run time.
+$(B)/lib/cuda.a: $(filter-out $(B)/obj/cuda/lib_%,$(CUDA_OBJECTS))
+
+$(B)/test/gpu/cuda_kernels: $(CUDA_LADDERS) $(patsubst kernels/lab/%,$(B)/obj/cuda/%.o,$(CUDA_PLAIN)) \
+		$(B)/lib/cuda.a $(call archives,kernels)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDART_A) -lstdc++ -ldl -lrt -lm
 
 # What it takes from the engine (graphs, passes, errors) comes from the program that loads it.
 $(CUDA_SO): $(CUDA_OBJECTS) $(B)/lib/kernels.a $(B)/lib/base.a

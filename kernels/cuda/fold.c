@@ -32,20 +32,24 @@ void fold_split(struct fold *fold, const bool *folded, struct fold_array *const 
     fold->across = kept[0]->rank > 0 && innermost_step(kept[0]) < innermost_step(away[0]);
 }
 
-int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **place, struct error *err)
+uint64_t fold_choose_parts(struct fold *fold)
 {
     int64_t lanes = fold->across ? 1 : LAUNCH_THREADS;
     int64_t elements_min = lanes * (fold->across ? ACROSS_ELEMENTS_MIN : ALONG_ELEMENTS_MIN);
-    *place = NULL;
     fold->parts = 1;
     while (fold->parts < PARTS_MAX && fold->rows * fold->parts * lanes < THREADS_WANTED &&
            fold->length >= 2 * fold->parts * elements_min)
         fold->parts *= 2;
     if (fold->parts < launch_lanes(fold->rows, fold->parts))
         fold->parts = 1;
-    if (fold->parts == 1)
-        return 0;
-    return cuda_scratch(build, (uint64_t)(fold->rows * fold->parts) * FOLD_SUM_BYTES, place, err);
+    return fold->parts == 1 ? 0 : (uint64_t)(fold->rows * fold->parts) * FOLD_SUM_BYTES;
+}
+
+int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **place, struct error *err)
+{
+    uint64_t bytes = fold_choose_parts(fold);
+    *place = NULL;
+    return bytes == 0 ? 0 : cuda_scratch(build, bytes, place, err);
 }
 
 struct shape fold_kept_shape(const struct shape *shape, const bool *folded)

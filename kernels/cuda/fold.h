@@ -115,8 +115,10 @@ static inline int64_t fold_lanes_length(const struct fold *fold)
 /* Divides arrays of the same dimensions, whose views stand in `kept` whole, into kept and folded
  * dimensions: folded[d] of the d-th. The first array decides on the order. In one part. */
 void fold_split(struct fold *fold, const bool *folded, struct fold_array *const *arrays, int count);
-/* Cuts rows into parts if there are few, and gives the parts' scratch (*place is NULL with one part),
- * whose data is to be fold->partial. */
+/* Cuts rows into parts if there are few; gives the bytes that fold->partial needs, 0 with one part. */
+uint64_t fold_choose_parts(struct fold *fold);
+/* The same, and gives the parts' scratch (*place is NULL with one part), whose data is to be
+ * fold->partial. */
 int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **place,
              struct error *err);
 

@@ -26,9 +26,14 @@ struct lab {
 };
 
 static const struct cuda_ladder *const ladders[] = {
-    &cuda_copy_ladder,
-    &cuda_map_ladder,
     &cuda_conv_ladder,
+    &cuda_copy_ladder,
+    &cuda_loss_ladder,
+    &cuda_map_ladder,
+    &cuda_norm_ladder,
+    &cuda_optimise_ladder,
+    &cuda_reduce_ladder,
+    &cuda_softmax_ladder,
 };
 
 static int run_ladder(struct lab *lab, const struct cuda_ladder *ladder, struct error *err);
@@ -84,11 +89,17 @@ int main(int argc, char **argv)
 
 void *cuda_lab_numbers(struct random_state *random, enum tensor_type type, int64_t count)
 {
+    return cuda_lab_numbers_in(random, type, count, -1, 1);
+}
+
+void *cuda_lab_numbers_in(struct random_state *random, enum tensor_type type, int64_t count,
+                          double low, double high)
+{
     void *data = malloc(cuda_lab_bytes(type, count));
     struct tensor tensor = { .type = type, .data = data };
     assert(data);
     for (int64_t i = 0; i < count; i++)
-        number_store(&tensor, i, 2 * random_next_unit(random) - 1);
+        number_store(&tensor, i, low + (high - low) * random_next_unit(random));
     return data;
 }
 
@@ -133,6 +144,7 @@ static int run_problem(struct lab *lab, const struct cuda_ladder *ladder,
         rc = time_steps(lab, ladder, &problem, &content, err);
     lab->problems++;
     gpu_free(lab->gpu, memory);
+    gpu_free(lab->gpu, problem.scratch);
     for (int k = 0; k < CUDA_LAB_INPUTS_MAX; k++) {
         gpu_free(lab->gpu, problem.in[k]);
         free(content.in[k]);
@@ -155,6 +167,8 @@ static int prepare(struct lab *lab, struct cuda_problem *problem,
         if (!rc)
             rc = gpu_copy_in(lab->gpu, problem->in[k], content->in[k], content->in_bytes[k], err);
     }
+    if (!rc && content->scratch_bytes > 0)
+        rc = gpu_allocate(lab->gpu, content->scratch_bytes, &problem->scratch, err);
     if (!rc)
         rc = gpu_allocate(lab->gpu, out_bytes + 2 * GUARD_BYTES, (void **)memory, err);
     if (!rc)
@@ -174,6 +188,8 @@ static int check_step(struct lab *lab, const struct cuda_ladder *ladder, size_t 
     memset(host, GUARD, bytes);
     memset(host + GUARD_BYTES, SCRIBBLE, out_bytes);
     int rc = gpu_copy_in(lab->gpu, memory, host, bytes, err);
+    if (!rc && problem->scratch) /* so that no step lives on what the one before has left */
+        rc = gpu_clear(lab->gpu, problem->scratch, content->scratch_bytes, err);
     if (!rc) {
         step->run(problem, gpu_stream(lab->gpu));
         rc = gpu_check(lab->gpu, err);

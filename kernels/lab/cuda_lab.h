@@ -10,7 +10,7 @@
 #include "cuda/gpu.h"
 #include "cuda/view.h"
 
-#define CUDA_LAB_INPUTS_MAX 4
+#define CUDA_LAB_INPUTS_MAX 5
 
 struct cuda_lab;
 
@@ -21,6 +21,7 @@ struct cuda_problem {
     bool real; /* a shape of a real model: timed, and not checked where the device is emulated */
     /* Filled in for the steps: */
     void *in[CUDA_LAB_INPUTS_MAX], *out; /* on the device */
+    void *scratch;
     int multiprocessors, major, minor;
 };
 
@@ -34,7 +35,8 @@ struct cuda_content {
     void *in[CUDA_LAB_INPUTS_MAX];
     size_t in_bytes[CUDA_LAB_INPUTS_MAX];
     enum tensor_type out_type;
-    int64_t out_count;
+    int64_t out_count;          /* several results of that type lie behind each other */
+    uint64_t scratch_bytes;     /* what steps keep between their kernels */
     float *expected;            /* out_count many */
     uint64_t moved_bytes, flop; /* that it must read and write, and compute */
 };
@@ -58,10 +60,19 @@ struct cuda_ladder {
 };
 
 /* NAME.c each. */
-extern const struct cuda_ladder cuda_copy_ladder, cuda_map_ladder, cuda_conv_ladder;
+extern const struct cuda_ladder cuda_conv_ladder;
+extern const struct cuda_ladder cuda_copy_ladder;
+extern const struct cuda_ladder cuda_loss_ladder;
+extern const struct cuda_ladder cuda_map_ladder;
+extern const struct cuda_ladder cuda_norm_ladder;
+extern const struct cuda_ladder cuda_optimise_ladder;
+extern const struct cuda_ladder cuda_reduce_ladder;
+extern const struct cuda_ladder cuda_softmax_ladder;
 
-/* count numbers from -1 to 1, as type. */
+/* count numbers from -1 to 1, or from low to high, as type. */
 void *cuda_lab_numbers(struct random_state *random, enum tensor_type type, int64_t count);
+void *cuda_lab_numbers_in(struct random_state *random, enum tensor_type type, int64_t count,
+                          double low, double high);
 float cuda_lab_number(const void *data, enum tensor_type type, int64_t at);
 size_t cuda_lab_bytes(enum tensor_type type, int64_t count);
 
