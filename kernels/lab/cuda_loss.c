@@ -194,7 +194,7 @@ static void fill(const struct cuda_problem *problem, bool check, struct random_s
     int64_t count = cuda_rows_elements(&s->rows), rows = cuda_rows_count(&s->rows);
     int32_t classes = s->rows.channels;
     struct loss_total total = describe_total(problem);
-    int64_t *labels = malloc((size_t)rows * sizeof *labels);
+    int64_t *labels = calloc((size_t)rows, sizeof *labels);
     assert(labels);
     for (int64_t row = 0; row < rows; row++)
         labels[row] = row % IGNORED_EACH == 0

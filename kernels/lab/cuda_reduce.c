@@ -116,6 +116,6 @@ static void fill(const struct cuda_problem *problem, bool check, struct random_s
     for (int64_t i = 0; i < count; i++)
         sums[cuda_rows_of(&s->rows, i)] += (double)cuda_lab_number(content->in[0], s->type, i);
     for (int64_t row = 0; row < rows; row++)
-        content->expected[row] = (float)(sums[row] / (s->mean ? (double)(count / rows) : 1));
+        content->expected[row] = (float)(sums[row] / (s->mean ? (double)count / (double)rows : 1));
     free(sums);
 }
