@@ -29,14 +29,16 @@ static void apply(const struct cuda_problem *problem, void *stream);
 static void run_plain(const struct cuda_problem *problem, void *stream);
 static void run_rows(const struct cuda_problem *problem, void *stream);
 static void run_parts(const struct cuda_problem *problem, void *stream);
+static bool is_quick_plain(const struct cuda_problem *problem);
+static bool is_quick_in_rows(const struct cuda_problem *problem);
 static bool has_parts(const struct cuda_problem *problem);
 static void fill(const struct cuda_problem *problem, bool check, struct random_state *random,
                  struct cuda_content *content);
 static void expect(const struct shape_of *s, struct cuda_content *content);
 
 static const struct cuda_lab_step steps[] = {
-    { "plain", run_plain, 2e-3, NULL },
-    { "rows", run_rows, 2e-3, NULL },
+    { "plain", run_plain, 2e-3, is_quick_plain },
+    { "rows", run_rows, 2e-3, is_quick_in_rows },
     { "parts", run_parts, 2e-3, has_parts },
 };
 
@@ -103,6 +105,19 @@ static void run_parts(const struct cuda_problem *problem, void *stream)
     moments.fold.partial = (char *)problem->scratch + moments_bytes(problem->shape);
     norm_moments(&moments, stream);
     apply(problem, stream);
+}
+
+static bool is_quick_plain(const struct cuda_problem *problem)
+{
+    struct norm_moments moments = describe(problem);
+    return cuda_rows_are_quick(&moments.fold, 1);
+}
+
+static bool is_quick_in_rows(const struct cuda_problem *problem)
+{
+    struct norm_moments moments = describe(problem);
+    const struct fold *fold = &moments.fold;
+    return cuda_rows_are_quick(fold, launch_lanes(fold->rows, fold_lanes_length(fold)));
 }
 
 static bool has_parts(const struct cuda_problem *problem)

@@ -40,7 +40,7 @@ static const struct cuda_problem problems[] = {
     CUDA_PROBLEM("5 arrays of 2049 and 3", 5, 2049, 3),
     CUDA_PROBLEM("401 arrays of 37 and 5", 401, 37, 5),
     CUDA_REAL_PROBLEM("120 arrays of 36864 and 64", 120, 36864, 64),
-    CUDA_REAL_PROBLEM("400 arrays of 589824 and 256", 400, 589824, 256),
+    CUDA_REAL_PROBLEM("400 arrays of 147456 and 128", 400, 147456, 128),
 };
 
 const struct cuda_ladder cuda_optimise_ladder = {

@@ -21,13 +21,15 @@ static struct reduce describe(const struct cuda_problem *problem);
 static void run_plain(const struct cuda_problem *problem, void *stream);
 static void run_rows(const struct cuda_problem *problem, void *stream);
 static void run_parts(const struct cuda_problem *problem, void *stream);
+static bool is_quick_plain(const struct cuda_problem *problem);
+static bool is_quick_in_rows(const struct cuda_problem *problem);
 static bool has_parts(const struct cuda_problem *problem);
 static void fill(const struct cuda_problem *problem, bool check, struct random_state *random,
                  struct cuda_content *content);
 
 static const struct cuda_lab_step steps[] = {
-    { "plain", run_plain, 1e-4, NULL },
-    { "rows", run_rows, 1e-4, NULL },
+    { "plain", run_plain, 1e-4, is_quick_plain },
+    { "rows", run_rows, 1e-4, is_quick_in_rows },
     { "parts", run_parts, 1e-4, has_parts },
 };
 
@@ -88,6 +90,19 @@ static void run_parts(const struct cuda_problem *problem, void *stream)
     fold_choose_parts(&reduce.fold);
     reduce.fold.partial = problem->scratch;
     reduce_float(&reduce, stream);
+}
+
+static bool is_quick_plain(const struct cuda_problem *problem)
+{
+    struct reduce reduce = describe(problem);
+    return cuda_rows_are_quick(&reduce.fold, 1);
+}
+
+static bool is_quick_in_rows(const struct cuda_problem *problem)
+{
+    struct reduce reduce = describe(problem);
+    const struct fold *fold = &reduce.fold;
+    return cuda_rows_are_quick(fold, launch_lanes(fold->rows, fold_lanes_length(fold)));
 }
 
 static bool has_parts(const struct cuda_problem *problem)

@@ -64,6 +64,11 @@ struct view cuda_rows_channels(const struct cuda_rows *rows, enum tensor_type ty
     return view;
 }
 
+bool cuda_rows_are_quick(const struct fold *fold, int lanes)
+{
+    return fold->length / lanes <= ROWS_LOOP_MAX;
+}
+
 /* Without steps. */
 static struct view begin_view(const struct cuda_rows *rows, enum tensor_type type, void *data)
 {

@@ -32,4 +32,9 @@ struct view cuda_rows_result(const struct cuda_rows *rows, enum tensor_type type
 /* One number for each channel, seen likewise. */
 struct view cuda_rows_channels(const struct cuda_rows *rows, enum tensor_type type, void *data);
 
+/* Whether so many lanes a row are worth timing: a thread that goes through more than ROWS_LOOP_MAX
+ * elements, each of which it waits for, takes tenths of a second. */
+#define ROWS_LOOP_MAX 262144
+bool cuda_rows_are_quick(const struct fold *fold, int lanes);
+
 #endif
