@@ -65,6 +65,11 @@ $(B)/test/unit/kernels/cuda_%_test: $(B)/obj/tests/unit/kernels/cuda_%_test.o $(
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(B)/test/unit/cloud-server/cuda_%_test: $(B)/obj/tests/unit/cloud-server/cuda_%_test.o $(EMULATED) \
+		$(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
 # ---- the real one ----
 
 .PHONY: cuda cuda-library

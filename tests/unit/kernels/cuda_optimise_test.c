@@ -1,8 +1,9 @@
-/* Optimisers on the emulated GPU: the nodes of many parameters become one step, more of them than a
+/* Optimisers on the emulated GPU: their formulas (optimise_check.h); the nodes of many parameters become one step, more of them than a
  * launch takes, with averages in between; states are what the reference makes of them, run after run. A
  * node that reads what another one renews, or whose old weights are still read, stays on its own. */
 #include "cuda/optimise.h"
 #include "cuda_emulated.h"
+#include "optimise_check.h"
 
 #define RUNS 3
 #define BOUND 1e-6
@@ -66,7 +67,7 @@ static int count_steps(const struct plan *plan, const char *how)
     return count;
 }
 
-static void compare_states(struct net *net, struct plan *plan)
+static void compare_plan_states(struct net *net, struct plan *plan)
 {
     net_must(net, plan_get_states(plan, &net->err));
     for (size_t i = 0; i < plan_state_count(plan); i++) {
@@ -95,7 +96,7 @@ static void check(struct net *net, const char *how, int steps)
             memcpy(plan_input(plan, (size_t)i)->data, inputs[i].data, tensor_bytes(&inputs[i]));
         net_must(net, plan_run(plan, &net->err));
         net_must(net, graph_run_reference(net->graph, list, outputs, &net->err));
-        compare_states(net, plan);
+        compare_plan_states(net, plan);
         for (int i = 0; i < net->graph->output_count; i++) {
             assert_true(relative_error(plan_output(plan, (size_t)i), &outputs[i]) <= BOUND);
             tensor_free(&outputs[i]);
@@ -191,6 +192,8 @@ static void test_squares(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_clipping),
         cmocka_unit_test(test_many_are_one),
         cmocka_unit_test(test_other_attributes_stay_apart),
         cmocka_unit_test(test_what_is_in_the_way),
