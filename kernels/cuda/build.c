@@ -2,6 +2,7 @@
  * is decided at the end (plan.c), when all lives are known. */
 #include "cuda/build.h"
 #include "cuda/copy.h"
+#include "cuda/weights.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ int cuda_want(struct cuda_build *build, int value, const struct layout *layout,
         }
     rc = cuda_new_place(build, layout, place, err);
     if (!rc)
-        rc = cuda_copy(build, original, *place, err);
+        rc = cuda_is_weight(build, original, *place) ? cuda_copy_weight(build, original, *place, err)
+                                                     : cuda_copy(build, original, *place, err);
     return rc ? rc : add_version(build, value, *place, err);
 }
 

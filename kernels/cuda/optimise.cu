@@ -88,6 +88,22 @@ CUDA_FN void optimise_stage(const struct optimise *args, int64_t block, int thre
     }
 }
 
+CUDA_FN int copy_stages(const struct optimise_copies *args)
+{
+    (void)args;
+    return 1;
+}
+
+CUDA_FN void copy_stage(const struct optimise_copies *args, int64_t block, int thread, int stage,
+                        struct optimise_nothing *shared, struct optimise_nothing *own)
+{
+    const struct optimise_part *part = optimise_part_of(&args->parts, block);
+    int64_t end = optimise_end(part, block);
+    (void)stage, (void)shared, (void)own;
+    for (int64_t i = optimise_first(part, block) + thread; i < end; i += LAUNCH_THREADS)
+        element_store(part->after[0], args->type, i, view_load(&part->fresh, i));
+}
+
 CUDA_FN void adam_prepare_at(const struct adam_prepare *args, int64_t i)
 {
     struct adam_step now;
@@ -172,6 +188,8 @@ CUDA_FN void clip_factor_at(const struct clip *args, int64_t i)
 
 STAGED_KERNEL(optimise_all, struct optimise, struct optimise_nothing, struct optimise_nothing,
               optimise_stages, optimise_stage)
+STAGED_KERNEL(optimise_copy_all, struct optimise_copies, struct optimise_nothing,
+              struct optimise_nothing, copy_stages, copy_stage)
 EACH_KERNEL(adam_prepare_each, struct adam_prepare, adam_prepare_at)
 STAGED_KERNEL(squares_chunks, struct squares, struct squares_shared, struct optimise_nothing,
               squares_stages, squares_stage)

@@ -14,7 +14,7 @@
 
 /* One array. Its chunks are blocks first_block, first_block + 1, … of a launch. */
 struct optimise_part {
-    struct view fresh; /* the gradient, or what is averaged, in the order of the states' memory */
+    struct view fresh; /* the gradient, or what is averaged or copied, in the order of the states' memory */
     float *before[OPTIMISE_STATES_MAX], *after[OPTIMISE_STATES_MAX]; /* row-major; after may be the
                                                                         same as before, or NULL */
     int64_t count, first_block;
@@ -50,6 +50,15 @@ struct optimise {
 
 /* blocks: all chunks of all parts. */
 LAUNCHER void optimise_all(const struct optimise *args, int64_t blocks, void *stream);
+
+/* Weights as they are multiplied. */
+struct optimise_copies {
+    int32_t type; /* what after[0] of each part is: a float that may be narrow */
+    struct optimise_parts parts;
+};
+
+/* fresh to after[0]. blocks: as of optimise_all. */
+LAUNCHER void optimise_copy_all(const struct optimise_copies *args, int64_t blocks, void *stream);
 
 /* The numbers of a step of Adam, from its count, which is only known on the device. */
 struct adam_prepare {

@@ -5,7 +5,7 @@
 #include "cuda/gather.h"
 #include "cuda/iterate.h"
 #include "cuda/makers.h"
-#include "cuda/optimise.h"
+#include "cuda/parts.h"
 #include "ops/resolve.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #define ARGUMENTS_BYTES_MAX 32764
 _Static_assert(sizeof(struct optimise) <= ARGUMENTS_BYTES_MAX &&
                    sizeof(struct squares) <= ARGUMENTS_BYTES_MAX &&
+                   sizeof(struct optimise_copies) <= ARGUMENTS_BYTES_MAX &&
                    sizeof(struct squares_totals) <= ARGUMENTS_BYTES_MAX,
                "tables fit into the arguments of a kernel");
 _Static_assert(CLIP_SUMS_MAX == GRAPH_NODE_INPUTS_MAX, "a clip_factor takes all inputs of a node");
@@ -27,60 +28,6 @@ static const struct cuda_row rows[] = {
     { "clip_factor", make_clip_factor },
 };
 const struct cuda_family cuda_optimise_family = CUDA_FAMILY(rows);
-
-/* ---- arrays ---- */
-
-struct part {
-    struct view view; /* of fresh */
-    int64_t count;
-    struct cuda_place *fresh, *before[OPTIMISE_STATES_MAX], *after[OPTIMISE_STATES_MAX];
-};
-
-struct parts {
-    struct part *part;
-    int count;
-};
-
-static int64_t chunks_of(int64_t count)
-{
-    return (count + OPTIMISE_CHUNK - 1) / OPTIMISE_CHUNK;
-}
-
-static int add_part(struct parts *parts, const struct part *part, struct error *err)
-{
-    struct part *more = realloc(parts->part, ((size_t)parts->count + 1) * sizeof *more);
-    if (!more)
-        return cuda_no_memory(err);
-    parts->part = more;
-    more[parts->count++] = *part;
-    return 0;
-}
-
-static float *data_of(const struct cuda_place *place)
-{
-    return place ? place->data : NULL;
-}
-
-/* The table of the parts from `first` on, as many as it takes; gives their chunks. */
-static int64_t fill_table(const struct parts *parts, int first, struct optimise_parts *table)
-{
-    int64_t blocks = 0;
-    table->count =
-        parts->count - first < OPTIMISE_PARTS_MAX ? parts->count - first : OPTIMISE_PARTS_MAX;
-    for (int i = 0; i < table->count; i++) {
-        const struct part *part = &parts->part[first + i];
-        struct optimise_part *to = &table->part[i];
-        *to =
-            (struct optimise_part){ .fresh = part->view, .count = part->count, .first_block = blocks };
-        to->fresh.data = part->fresh->data;
-        for (int k = 0; k < OPTIMISE_STATES_MAX; k++) {
-            to->before[k] = data_of(part->before[k]);
-            to->after[k] = data_of(part->after[k]);
-        }
-        blocks += chunks_of(part->count);
-    }
-    return blocks;
-}
 
 /* ---- updates ---- */
 
@@ -149,7 +96,7 @@ static int make_update(struct cuda_build *build, const struct node *node, const 
     rc = cuda_gather(build, run_update, takes_update, node, places, read_count, count, &step, err);
     if (rc)
         return rc;
-    return step ? add_part(&((struct update_state *)step->state)->parts, &part, err)
+    return step ? parts_add(&((struct update_state *)step->state)->parts, &part, err)
                 : start_update(build, node, form, &part, err);
 }
 
@@ -233,7 +180,7 @@ static int start_update(struct cuda_build *build, const struct node *node, const
     if (!rc && form->kind == OPTIMISE_ADAM)
         rc = cuda_scratch(build, sizeof(struct optimise_now), &state->now, err);
     if (!rc)
-        rc = add_part(&state->parts, part, err);
+        rc = parts_add(&state->parts, part, err);
     if (rc) {
         free_update(state);
         return rc;
@@ -283,16 +230,16 @@ static int run_update(const struct cuda_step *step, struct gpu *gpu, struct erro
     const struct update_state *state = step->state;
     struct optimise optimise = state->optimise;
     (void)err;
-    optimise.rate = data_of(state->rate);
-    optimise.scale = data_of(state->scale);
+    optimise.rate = parts_data(state->rate);
+    optimise.scale = parts_data(state->scale);
     if (state->now) {
-        struct adam_prepare prepare = { state->adam, data_of(state->step), optimise.rate,
+        struct adam_prepare prepare = { state->adam, parts_data(state->step), optimise.rate,
                                         state->now->data };
         optimise.now = prepare.now;
         adam_prepare_each(&prepare, 1, gpu_stream(gpu));
     }
     for (int first = 0; first < state->parts.count; first += OPTIMISE_PARTS_MAX) {
-        int64_t blocks = fill_table(&state->parts, first, &optimise.parts);
+        int64_t blocks = parts_fill(&state->parts, first, &optimise.parts);
         optimise_all(&optimise, blocks, gpu_stream(gpu));
     }
     return 0;
@@ -390,10 +337,10 @@ static int add_total(struct cuda_build *build, struct squares_state *state,
     state->totals = more;
     struct total total = { .to = to, .first = state->chunk_count };
     for (int k = 0; k < parts->count; k++) {
-        int rc = add_part(&state->parts, &parts->part[k], err);
+        int rc = parts_add(&state->parts, &parts->part[k], err);
         if (rc)
             return rc;
-        total.count += chunks_of(parts->part[k].count);
+        total.count += parts_chunks(parts->part[k].count);
     }
     more[state->total_count++] = total;
     state->chunk_count += total.count;
@@ -408,7 +355,7 @@ static int run_squares(const struct cuda_step *step, struct gpu *gpu, struct err
     struct squares squares = { .sums = state->sums->data };
     (void)err;
     for (int first = 0; first < state->parts.count; first += OPTIMISE_PARTS_MAX) {
-        int64_t blocks = fill_table(&state->parts, first, &squares.parts);
+        int64_t blocks = parts_fill(&state->parts, first, &squares.parts);
         squares_chunks(&squares, blocks, gpu_stream(gpu));
         squares.sums += blocks;
     }

@@ -1,6 +1,7 @@
 /* Trainings as the product makes them, on the emulated GPU beside the processor: a restorer with the
  * frozen detector behind it, and a segmenter. One step gives the same loss and the same gradients, which
- * Adam's first moments are a tenth of. */
+ * are in Adam's moments; what is done for each weight is one step of the plan for all of them. Crops are
+ * small, so that the detector reads few pixels. */
 #include "learn/train_parts.h"
 
 #include "base/random.h"
@@ -16,6 +17,9 @@
 #define DETECTOR "models/street_det"
 #define CLASSES 5
 #define RATE 0.001f
+/* Where both round, they were up to 0.026 apart. */
+#define BF16_BOUND 0.06
+#define F32_BOUND 1e-5
 
 static struct device *cpu, *gpu;
 
@@ -106,21 +110,30 @@ static double apart(const struct plan *one, const struct plan *other, const char
     return sqrt(squares / norm);
 }
 
+static int count_steps(const struct plan *plan, const char *how)
+{
+    const char *step;
+    int count = 0;
+    for (size_t i = 0; (step = plan_step(plan, i)); i++)
+        count += strcmp(step, how) == 0;
+    return count;
+}
+
 static void compare(const struct graph *graph, enum precision precision, double bound)
 {
+    static const char *const together[] = { "weights", "squares", "clip", "adam", "average" };
     struct plan *wanted = run(cpu, graph, precision), *got = run(gpu, graph, precision);
     size_t last = plan_output_count(got) - 1;
     double loss = (double)*(const float *)plan_output(got, last)->data;
     double loss_wanted = (double)*(const float *)plan_output(wanted, last)->data;
-    if (getenv("PRINT")) {
-        struct error err;
-        plan_print(got, 0, stdout, &err);
-    }
-    print_message("%s: loss %g, %g apart, gradients %g, states %g\n", precision_word(precision), loss,
-                  fabs(loss / loss_wanted - 1), apart(got, wanted, ".moment1"), apart(got, wanted, ""));
+    double gradients = apart(got, wanted, ".moment"), states = apart(got, wanted, "");
+    print_message("%s: loss %.2g apart, gradients %.2g, states %.2g\n", precision_word(precision),
+                  fabs(loss / loss_wanted - 1), gradients, states);
     assert_true(fabs(loss - loss_wanted) <= bound * loss_wanted);
-    assert_true(apart(got, wanted, ".moment1") <= bound);
-    assert_true(apart(got, wanted, "") <= bound);
+    assert_true(gradients <= bound);
+    assert_true(states <= bound);
+    for (size_t i = 0; i < sizeof together / sizeof *together; i++)
+        assert_int_equal(count_steps(got, together[i]), 1);
     plan_free(&wanted);
     plan_free(&got);
 }
@@ -136,8 +149,8 @@ static void check(const struct train_config *config, const struct train_task_ops
     if (train_analytics_open(train, &err))
         fail_msg("%s", err.text);
     struct graph *graph = make_step(train, task);
-    compare(graph, PRECISION_F32, 1e-3);
-    compare(graph, PRECISION_BF16, 1);
+    compare(graph, PRECISION_F32, F32_BOUND);
+    compare(graph, PRECISION_BF16, BF16_BOUND);
     graph_free(&graph);
     train_analytics_close(train);
     free(train);
@@ -146,18 +159,18 @@ static void check(const struct train_config *config, const struct train_task_ops
 static void a_restorer_with_the_detector_behind_it(void **state)
 {
     (void)state;
-    check(&(struct train_config){ .task = TRAIN_SUPERRES,
-                                  .size = NET_SMALL,
-                                  .batch = 2,
-                                  .width = 64,
-                                  .height = 32,
-                                  .crop_width = 64,
-                                  .crop_height = 32,
-                                  .damage = { .factor = 2 },
-                                  .analytics = { .model = DETECTOR,
-                                                 .loss = ANALYTICS_ANSWERS,
-                                                 .share = 0.1 } },
-          &train_superres);
+    check(
+        &(struct train_config){
+            .task = TRAIN_SUPERRES,
+            .size = NET_SMALL,
+            .batch = 2,
+            .width = 512,
+            .height = 384,
+            .crop_width = 64,
+            .crop_height = 32,
+            .damage = { .factor = 2 },
+            .analytics = { .model = DETECTOR, .loss = ANALYTICS_ANSWERS, .share = 0.1 } },
+        &train_superres);
 }
 
 static void a_segmenter(void **state)
@@ -166,8 +179,8 @@ static void a_segmenter(void **state)
     check(&(struct train_config){ .task = TRAIN_SEGMENT,
                                   .size = NET_SMALL,
                                   .batch = 2,
-                                  .width = 64,
-                                  .height = 32,
+                                  .width = 512,
+                                  .height = 384,
                                   .crop_width = 64,
                                   .crop_height = 32,
                                   .analytics = { .model = "" } },

@@ -176,6 +176,32 @@ static void test_what_is_in_the_way(void **state)
     check_two(false, true, 2);
 }
 
+/* Weights that learn are rearranged by one step, each once; but what one of them has become is not there
+ * yet when the others are. */
+static void check_weights(bool of_renewed, int steps)
+{
+    struct net net;
+    net_begin(&net, 4);
+    int x = net_input(&net, SHAPE(1, 4, 6, 5)), rate = net_constant(&net, SHAPE(1), 0.1, 0.1);
+    net.graph->values[rate].constant.shape = net.graph->values[rate].shape = (struct shape){ 0 };
+    int w[] = { add_state(&net, SHAPE(4, 4, 3, 3), -1), add_state(&net, SHAPE(4, 4, 3, 3), -1) };
+    int v = add_state(&net, SHAPE(4, 4, 3, 3), -1);
+    int y = add_node(&net, "Conv", x, w[0]);
+    net_output(&net, add_node(&net, "Conv", y, w[1]));
+    const int inputs[] = { w[0], w[1], v, rate }, states[] = { w[0], v };
+    int next = add_update(&net, "sgd", inputs, 4, states, 2);
+    net_output(&net, add_node(&net, "Conv", x, of_renewed ? next : w[1]));
+    check(&net, "weights", steps);
+    net_end(&net);
+}
+
+static void test_weights_are_one(void **state)
+{
+    (void)state;
+    check_weights(false, 1);
+    check_weights(true, 2);
+}
+
 /* Sums of some thousand elements, of two nodes: one step. */
 static void test_squares(void **state)
 {
@@ -197,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_many_are_one),
         cmocka_unit_test(test_other_attributes_stay_apart),
         cmocka_unit_test(test_what_is_in_the_way),
+        cmocka_unit_test(test_weights_are_one),
         cmocka_unit_test(test_squares),
     };
     return cmocka_run_group_tests(tests, open_emulated, close_emulated);
