@@ -1,11 +1,13 @@
 /* attention_steps: finds attention in a graph and makes its step. */
 #include "cuda/attention.h"
 #include "cuda/iterate.h"
+#include "cuda/kernel_step.h"
 #include "cuda/makers.h"
 #include "ops/resolve.h"
 #include "passes/fused.h"
 #include "passes/rewrite.h"
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +41,11 @@ static int replace(struct graph *graph, int index, const int inputs[INPUTS], flo
                    struct error *err);
 static struct attention describe(const struct node *node,
                                  struct cuda_place *const places[INPUTS + 1]);
-static int run_attention(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+
+static void launch_attention(const void *args, void *stream)
+{
+    attention_tiles(args, attention_blocks(args), stream);
+}
 
 /* ---- in graphs ---- */
 
@@ -141,14 +147,15 @@ static int make_attention(struct cuda_build *build, const struct node *node, str
         rc = cuda_output(build, to, &layout, &places[INPUTS], err);
     if (rc)
         return rc;
-    struct attention *state = malloc(sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    *state = describe(node, places);
-    uint64_t flop = 2u * (uint64_t)state->batch * (uint64_t)state->rows * (uint64_t)state->keys *
-                    (uint64_t)(state->depth + state->columns);
-    rc = cuda_add_step(build, "attention", run_attention, state, NULL, places, INPUTS, INPUTS + 1,
-                       err);
+    struct attention args = describe(node, places);
+    uint64_t flop = 2u * (uint64_t)args.batch * (uint64_t)args.rows * (uint64_t)args.keys *
+                    (uint64_t)(args.depth + args.columns);
+    struct kernel_step step = kernel_begin(launch_attention, &args, sizeof args);
+    kernel_read(&step, places[Q], offsetof(struct attention, q.data));
+    kernel_read(&step, places[K], offsetof(struct attention, k.data));
+    kernel_read(&step, places[V], offsetof(struct attention, v.data));
+    kernel_write(&step, places[INPUTS], offsetof(struct attention, to.data));
+    rc = kernel_add(build, &step, "attention", err);
     if (!rc)
         cuda_set_flop(build, flop);
     return rc;
@@ -188,16 +195,4 @@ static struct attention describe(const struct node *node, struct cuda_place *con
     iterate_join((struct view *const[]){ &attention.to, &attention.q, &attention.k, &attention.v },
                  4);
     return attention;
-}
-
-static int run_attention(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    struct attention attention = *(const struct attention *)step->state;
-    (void)err;
-    attention.q.data = step->places[Q]->data;
-    attention.k.data = step->places[K]->data;
-    attention.v.data = step->places[V]->data;
-    attention.to.data = step->places[INPUTS]->data;
-    attention_tiles(&attention, attention_blocks(&attention), gpu_stream(gpu));
-    return 0;
 }

@@ -24,6 +24,14 @@ const struct value *cuda_info(const struct cuda_build *build, int value)
     return &build->graph->values[value];
 }
 
+const struct tensor *cuda_constant_input(const struct cuda_build *build, const struct node *node,
+                                         int input)
+{
+    if (input >= node->input_count || node->inputs[input] < 0)
+        return NULL;
+    return &cuda_info(build, node->inputs[input])->constant;
+}
+
 int cuda_where(struct cuda_build *build, int value, struct cuda_place **place, struct error *err)
 {
     if (build->values[value].version_count == 0) {

@@ -35,6 +35,9 @@ typedef int cuda_maker(struct cuda_build *build, const struct node *node, struct
 /* ---- values ---- */
 
 const struct value *cuda_info(const struct cuda_build *build, int value);
+/* The tensor of a node's input that is known when the graph is compiled; NULL: the node does not have it. */
+const struct tensor *cuda_constant_input(const struct cuda_build *build, const struct node *node,
+                                         int input);
 /* Where the value is. Constants and states get a place when asked for. */
 int cuda_where(struct cuda_build *build, int value, struct cuda_place **place, struct error *err);
 /* The value in that layout and type, copied (once) if it lies otherwise. */

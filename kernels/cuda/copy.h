@@ -27,10 +27,11 @@ int64_t copy_tile_count(const struct copy *args);
 /* Adds a step. The steps' places may have steps of 0 in from, and negative ones. */
 int cuda_copy(struct cuda_build *build, struct cuda_place *from, struct cuda_place *to,
               struct error *err);
-/* The same with views of the places, whose data they get when the step runs; offsets in elements. */
+/* The same with views of the places, whose data they get when the step runs. from_offset: elements from
+ * the place's first to the view's. */
 int cuda_copy_views(struct cuda_build *build, struct cuda_place *from, const struct view *from_view,
                     int64_t from_offset, struct cuda_place *to, const struct view *to_view,
-                    int64_t to_offset, struct error *err);
+                    struct error *err);
 #endif
 
 #endif

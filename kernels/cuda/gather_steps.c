@@ -1,20 +1,11 @@
 /* gather_steps: elements taken where a list of indices says, and the way back. */
 #include "cuda/move.h"
 #include "cuda/iterate.h"
+#include "cuda/kernel_step.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include <assert.h>
-#include <stdlib.h>
-
-struct gather_state {
-    struct gather gather;
-    int64_t count; /* elements of the result */
-};
-
-struct back_state {
-    struct gather_back back;
-    int64_t count;
-};
+#include <stddef.h>
 
 static int check_indices(const struct cuda_build *build, const struct node *node, int64_t length,
                          struct error *err);
@@ -25,9 +16,23 @@ static int add_links(struct cuda_build *build, const struct node *node, int32_t 
                      struct cuda_place **first, struct cuda_place **next, struct error *err);
 static int new_list(struct cuda_build *build, int64_t count, struct cuda_place **list,
                     struct error *err);
-static int run_take(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_link(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_add(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+static void launch_take(const void *args, void *stream)
+{
+    const struct gather *gather = args;
+    gather_take(gather, view_count(&gather->to), stream);
+}
+
+static void launch_link(const void *args, void *stream)
+{
+    const struct gather_lists *lists = args;
+    gather_link(lists, (int64_t)lists->length + lists->count, stream);
+}
+
+static void launch_add(const void *args, void *stream)
+{
+    const struct gather_back *back = args;
+    gather_add(back, view_count(&back->to), stream);
+}
 
 /* ---- forwards ---- */
 
@@ -80,49 +85,38 @@ static int take_one(struct cuda_build *build, const struct node *node, int64_t i
 static int take_many(struct cuda_build *build, const struct node *node, int axis, struct error *err)
 {
     const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
-    struct cuda_place *places[3];
-    int rc = cuda_where(build, node->inputs[0], &places[0], err);
+    struct cuda_place *from, *list, *to;
+    int rc = cuda_where(build, node->inputs[0], &from, err);
     if (!rc)
-        rc = cuda_where(build, node->inputs[1], &places[1], err);
+        rc = cuda_where(build, node->inputs[1], &list, err);
     if (rc)
         return rc;
-    struct layout layout = move_layout_like(shape, &places[0]->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &places[2], err);
+    struct layout layout = move_layout_like(shape, &from->layout);
+    rc = cuda_output(build, node->outputs[0], &layout, &to, err);
     if (rc)
         return rc;
-    struct gather_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    struct view data = move_view(places[0]), indices = cuda_view(places[1]);
-    struct gather *gather = &state->gather;
-    gather->to = gather->from = gather->indices = move_view(places[2]);
-    gather->from.type = data.type;
-    gather->indices.type = indices.type;
-    gather->step = data.step[axis];
-    gather->length = data.dim[axis];
+    struct view data = move_view(from), indices = cuda_view(list), result = move_view(to);
+    struct gather args = { .to = result,
+                           .from = result,
+                           .indices = result,
+                           .step = data.step[axis],
+                           .length = data.dim[axis] };
+    args.from.type = data.type;
+    args.indices.type = indices.type;
     for (int d = 0; d < shape->rank; d++) {
         int inside = d - axis; /* of the indices' dimensions */
         bool by_index = inside >= 0 && inside < indices.rank;
-        gather->indices.step[d] = by_index ? indices.step[inside] : 0;
-        gather->from.step[d] = by_index   ? 0
-                               : d < axis ? data.step[d]
-                                          : data.step[d - indices.rank + 1];
+        args.indices.step[d] = by_index ? indices.step[inside] : 0;
+        args.from.step[d] = by_index   ? 0
+                            : d < axis ? data.step[d]
+                                       : data.step[d - indices.rank + 1];
     }
-    iterate_join((struct view *const[]){ &gather->to, &gather->from, &gather->indices }, 3);
-    state->count = shape_elements(shape);
-    return cuda_add_step(build, "gather", run_take, state, NULL, places, 2, 3, err);
-}
-
-static int run_take(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct gather_state *state = step->state;
-    struct gather gather = state->gather;
-    (void)err;
-    gather.from.data = step->places[0]->data;
-    gather.indices.data = step->places[1]->data;
-    gather.to.data = step->places[2]->data;
-    gather_take(&gather, state->count, gpu_stream(gpu));
-    return 0;
+    iterate_join((struct view *const[]){ &args.to, &args.from, &args.indices }, 3);
+    struct kernel_step step = kernel_begin(launch_take, &args, sizeof args);
+    kernel_read(&step, from, offsetof(struct gather, from.data));
+    kernel_read(&step, list, offsetof(struct gather, indices.data));
+    kernel_write(&step, to, offsetof(struct gather, to.data));
+    return kernel_add(build, &step, "gather", err);
 }
 
 /* ---- back ---- */
@@ -130,39 +124,38 @@ static int run_take(const struct cuda_step *step, struct gpu *gpu, struct error 
 int move_make_gather_grad(struct cuda_build *build, const struct node *node, struct error *err)
 {
     const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
-    const struct shape *indices = &cuda_info(build, node->inputs[1])->shape;
+    int rank = cuda_info(build, node->inputs[1])->shape.rank; /* of the indices */
     int axis = concat_axis(node, shape);
-    struct cuda_place *places[4]; /* dy, the lists, dx */
+    struct cuda_place *from, *first, *next, *to;
     int rc = check_indices(build, node, shape->dim[axis], err);
     if (!rc)
-        rc = cuda_where(build, node->inputs[0], &places[0], err);
+        rc = cuda_where(build, node->inputs[0], &from, err);
     if (!rc)
-        rc = add_links(build, node, (int32_t)shape->dim[axis], &places[1], &places[2], err);
+        rc = add_links(build, node, (int32_t)shape->dim[axis], &first, &next, err);
     if (rc)
         return rc;
-    struct layout layout = move_layout_like(shape, &places[0]->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &places[3], err);
+    struct layout layout = move_layout_like(shape, &from->layout);
+    rc = cuda_output(build, node->outputs[0], &layout, &to, err);
     if (rc)
         return rc;
-    struct back_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    struct view dy = cuda_view(places[0]);
-    struct gather_back *back = &state->back;
-    back->to = back->from = back->position = cuda_view(places[3]);
-    back->from.type = dy.type;
+    struct view dy = cuda_view(from), dx = cuda_view(to);
+    struct gather_back args = { .to = dx, .from = dx, .position = dx, .spread.rank = rank };
+    args.from.type = dy.type;
     for (int d = 0; d < shape->rank; d++) {
-        back->position.step[d] = d == axis;
-        back->from.step[d] = d == axis ? 0 : dy.step[d < axis ? d : d + indices->rank - 1];
+        args.position.step[d] = d == axis;
+        args.from.step[d] = d == axis ? 0 : dy.step[d < axis ? d : d + rank - 1];
     }
-    back->spread = (struct view){ .rank = indices->rank };
-    for (int d = 0; d < indices->rank; d++) {
-        back->spread.dim[d] = dy.dim[axis + d];
-        back->spread.step[d] = dy.step[axis + d];
+    for (int d = 0; d < rank; d++) {
+        args.spread.dim[d] = dy.dim[axis + d];
+        args.spread.step[d] = dy.step[axis + d];
     }
-    iterate_join((struct view *const[]){ &back->to, &back->from, &back->position }, 3);
-    state->count = shape_elements(shape);
-    return cuda_add_step(build, "gather back", run_add, state, NULL, places, 3, 4, err);
+    iterate_join((struct view *const[]){ &args.to, &args.from, &args.position }, 3);
+    struct kernel_step step = kernel_begin(launch_add, &args, sizeof args);
+    kernel_read(&step, from, offsetof(struct gather_back, from.data));
+    kernel_read(&step, first, offsetof(struct gather_back, first));
+    kernel_read(&step, next, offsetof(struct gather_back, next));
+    kernel_write(&step, to, offsetof(struct gather_back, to.data));
+    return kernel_add(build, &step, "gather back", err);
 }
 
 /* A step that makes the lists; of constant indices it runs once. */
@@ -178,14 +171,14 @@ static int add_links(struct cuda_build *build, const struct node *node, int32_t 
         rc = new_list(build, count, next, err);
     if (rc)
         return rc;
-    struct gather_lists *lists = calloc(1, sizeof *lists);
-    if (!lists)
-        return cuda_no_memory(err);
-    *lists = (struct gather_lists){ .indices = cuda_view(indices),
-                                    .length = length,
-                                    .count = (int32_t)count };
-    return cuda_add_step(build, "lists", run_link, lists, NULL,
-                         (struct cuda_place *const[]){ indices, *first, *next }, 1, 3, err);
+    struct gather_lists args = { .indices = cuda_view(indices),
+                                 .length = length,
+                                 .count = (int32_t)count };
+    struct kernel_step step = kernel_begin(launch_link, &args, sizeof args);
+    kernel_read(&step, indices, offsetof(struct gather_lists, indices.data));
+    kernel_write(&step, *first, offsetof(struct gather_lists, first));
+    kernel_write(&step, *next, offsetof(struct gather_lists, next));
+    return kernel_add(build, &step, "lists", err);
 }
 
 static int new_list(struct cuda_build *build, int64_t count, struct cuda_place **list,
@@ -194,28 +187,4 @@ static int new_list(struct cuda_build *build, int64_t count, struct cuda_place *
     const struct shape shape = { .rank = 1, .dim = { count } };
     struct layout layout = layout_dense(TENSOR_I32, &shape);
     return cuda_new_place(build, &layout, list, err);
-}
-
-static int run_link(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    struct gather_lists lists = *(const struct gather_lists *)step->state;
-    (void)err;
-    lists.indices.data = step->places[0]->data;
-    lists.first = step->places[1]->data;
-    lists.next = step->places[2]->data;
-    gather_link(&lists, (int64_t)lists.length + lists.count, gpu_stream(gpu));
-    return 0;
-}
-
-static int run_add(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct back_state *state = step->state;
-    struct gather_back back = state->back;
-    (void)err;
-    back.from.data = step->places[0]->data;
-    back.first = step->places[1]->data;
-    back.next = step->places[2]->data;
-    back.to.data = step->places[3]->data;
-    gather_add(&back, state->count, gpu_stream(gpu));
-    return 0;
 }

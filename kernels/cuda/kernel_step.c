@@ -6,11 +6,11 @@
 
 struct held {
     void (*launch)(const void *args, void *stream);
-    size_t slots[KERNEL_PLACES_MAX];
+    struct kernel_slot slots[KERNEL_PLACES_MAX];
     _Alignas(max_align_t) unsigned char args[];
 };
 
-static void add_place(struct kernel_step *step, struct cuda_place *place, size_t slot);
+static void add_place(struct kernel_step *step, struct cuda_place *place, struct kernel_slot slot);
 static int run_kernel(const struct cuda_step *step, struct gpu *gpu, struct error *err);
 
 struct kernel_step kernel_begin(void (*launch)(const void *args, void *stream), const void *args,
@@ -21,14 +21,20 @@ struct kernel_step kernel_begin(void (*launch)(const void *args, void *stream), 
 
 void kernel_read(struct kernel_step *step, struct cuda_place *place, size_t slot)
 {
+    kernel_read_behind(step, place, 0, slot);
+}
+
+void kernel_read_behind(struct kernel_step *step, struct cuda_place *place, int64_t behind_bytes,
+                        size_t slot)
+{
     assert(step->read_count == step->count);
-    add_place(step, place, slot);
+    add_place(step, place, (struct kernel_slot){ slot, behind_bytes });
     step->read_count = step->count;
 }
 
 void kernel_write(struct kernel_step *step, struct cuda_place *place, size_t slot)
 {
-    add_place(step, place, slot);
+    add_place(step, place, (struct kernel_slot){ .at = slot });
 }
 
 int kernel_add(struct cuda_build *build, const struct kernel_step *step, const char *implementation,
@@ -44,11 +50,11 @@ int kernel_add(struct cuda_build *build, const struct kernel_step *step, const c
                          step->read_count, step->count, err);
 }
 
-static void add_place(struct kernel_step *step, struct cuda_place *place, size_t slot)
+static void add_place(struct kernel_step *step, struct cuda_place *place, struct kernel_slot slot)
 {
     if (!place)
         return;
-    assert(step->count < KERNEL_PLACES_MAX && slot + sizeof(void *) <= step->args_bytes);
+    assert(step->count < KERNEL_PLACES_MAX && slot.at + sizeof(void *) <= step->args_bytes);
     step->places[step->count] = place;
     step->slots[step->count++] = slot;
 }
@@ -57,8 +63,11 @@ static int run_kernel(const struct cuda_step *step, struct gpu *gpu, struct erro
 {
     struct held *held = step->state;
     (void)err;
-    for (int p = 0; p < step->place_count; p++)
-        memcpy(held->args + held->slots[p], &step->places[p]->data, sizeof(void *));
+    for (int p = 0; p < step->place_count; p++) {
+        char *data = step->places[p]->data;
+        data += held->slots[p].behind_bytes;
+        memcpy(held->args + held->slots[p].at, &data, sizeof data);
+    }
     held->launch(held->args, gpu_stream(gpu));
     return 0;
 }

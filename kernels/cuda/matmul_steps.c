@@ -1,10 +1,12 @@
 /* matmul_steps: MatMul and Gemm, by the library where there is one, else by the own kernel. Operands are
  * read where they lie, also turned, as long as one of their two steps is 1. */
 #include "cuda/iterate.h"
+#include "cuda/kernel_step.h"
 #include "cuda/libraries.h"
 #include "cuda/makers.h"
 #include "ops/resolve.h"
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 static cuda_maker make_matmul, make_gemm;
@@ -27,11 +29,6 @@ struct matmul_state {
     struct outer outer;
     struct lib_matmul *library; /* NULL: the own kernel */
     int bias, c, scratch;       /* places; -1: none */
-};
-
-struct add_state {
-    struct matmul_add add;
-    int64_t count;
 };
 
 /* What is being made. */
@@ -59,8 +56,13 @@ static int add_addition(struct cuda_build *build, const struct making *making,
                         struct cuda_place *out, struct error *err);
 static uint64_t count_flop(const struct matmul_state *state);
 static int run_matmul(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_add(const struct cuda_step *step, struct gpu *gpu, struct error *err);
 static void free_matmul(void *state);
+
+static void launch_add(const void *args, void *stream)
+{
+    const struct matmul_add *add = args;
+    matmul_add_each(add, view_count(&add->to), stream);
+}
 
 static int make_matmul(struct cuda_build *build, const struct node *node, struct error *err)
 {
@@ -165,8 +167,7 @@ static void set_batches(struct making *making, const struct matmul_span *span)
     b.layout.shape.rank = span->right.rank;
     *outer = (struct outer){ .a = cuda_view_broadcast(&a, &span->batch),
                              .b = cuda_view_broadcast(&b, &span->batch),
-                             .c = cuda_view_broadcast(&c, &span->batch),
-                             .count = 1 };
+                             .c = cuda_view_broadcast(&c, &span->batch) };
     for (int d = 0; d < outer->c.rank; d++)
         outer->c.step[d] *= span->m * span->n;
     iterate_join((struct view *const[]){ &outer->c, &outer->a, &outer->b }, 3);
@@ -179,8 +180,7 @@ static void set_batches(struct making *making, const struct matmul_span *span)
         matmul->b_batch = outer->b.step[last];
         matmul->c_batch = outer->c.step[last];
     }
-    for (int d = 0; d < outer->c.rank; d++)
-        outer->count *= outer->c.dim[d];
+    outer->count = view_count(&outer->c);
     if (matmul->batch > 1 && matmul->b_batch == 0 && matmul->a_column == 1 &&
         matmul->a_batch == matmul->m * matmul->a_row) {
         matmul->m *= matmul->batch;
@@ -296,16 +296,15 @@ static int add_addition(struct cuda_build *build, const struct making *making,
     int rc = cuda_where(build, making->added, &added, err);
     if (rc)
         return rc;
-    struct add_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    state->add = (struct matmul_add){ .to = cuda_view(out),
-                                      .from = cuda_view_broadcast(added, &out->layout.shape),
-                                      .beta = making->beta };
-    state->count = shape_elements(&out->layout.shape);
-    iterate_join((struct view *const[]){ &state->add.to, &state->add.from }, 2);
-    struct cuda_place *places[] = { added, out, out };
-    return cuda_add_step(build, "matmul add", run_add, state, NULL, places, 2, 3, err);
+    struct matmul_add args = { .to = cuda_view(out),
+                               .from = cuda_view_broadcast(added, &out->layout.shape),
+                               .beta = making->beta };
+    iterate_join((struct view *const[]){ &args.to, &args.from }, 2);
+    struct kernel_step step = kernel_begin(launch_add, &args, sizeof args);
+    kernel_read(&step, added, offsetof(struct matmul_add, from.data));
+    kernel_read(&step, out, offsetof(struct matmul_add, to.data));
+    kernel_write(&step, out, offsetof(struct matmul_add, to.data));
+    return kernel_add(build, &step, "matmul add", err);
 }
 
 static uint64_t count_flop(const struct matmul_state *state)
@@ -340,17 +339,6 @@ static int run_matmul(const struct cuda_step *step, struct gpu *gpu, struct erro
             matmul_tiles(&matmul, matmul_blocks(&matmul), gpu_stream(gpu));
     }
     return rc;
-}
-
-static int run_add(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct add_state *state = step->state;
-    struct matmul_add add = state->add;
-    (void)err;
-    add.from.data = step->places[0]->data;
-    add.to.data = step->places[1]->data;
-    matmul_add_each(&add, state->count, gpu_stream(gpu));
-    return 0;
 }
 
 static void free_matmul(void *state)

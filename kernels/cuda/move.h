@@ -33,7 +33,6 @@ LAUNCHER void frame_put(const struct frame *args, int64_t count, void *stream);
 /* The gradient: inner as the sum of what shows each of its elements in outer. Strides of 1; floats. count:
  * elements of inner. */
 LAUNCHER void frame_sum(const struct frame *args, int64_t count, void *stream);
-
 /* All views have the dimensions of the result. */
 struct gather {
     struct view to;
@@ -72,9 +71,6 @@ LAUNCHER void gather_add(const struct gather_back *args, int64_t count, void *st
 #ifndef __cplusplus
 #include "cuda/makers.h"
 
-/* The tensor of a constant input; NULL when it is absent. */
-const struct tensor *move_constant(const struct cuda_build *build, const struct node *node,
-                                   int input);
 /* Without gaps, in the order of `like` if it has as many dimensions, row-major otherwise. */
 struct layout move_layout_like(const struct shape *shape, const struct layout *like);
 /* For kernels that know no doubles: their bits pass as whole numbers. */

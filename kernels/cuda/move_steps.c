@@ -1,6 +1,7 @@
 /* move_steps: ops that put elements elsewhere. What strides can say is a view of the same memory and
  * costs nothing; most of the rest is a copy between two views. */
 #include "cuda/move.h"
+#include "cuda/blocks.h"
 #include "cuda/copy.h"
 #include "ops/resolve.h"
 #include <assert.h>
@@ -8,17 +9,9 @@
 
 #define NARROW 8 /* channels, below which an image is row-major: as those at the borders are */
 
-/* DepthToSpace, or the way back. */
-struct blocks {
-    int64_t block, channels; /* channels of the wide image, which has fewer of them */
-    bool outer;              /* DCR: the block is the outer part of the deep image's channels */
-};
-
 static cuda_maker make_reshape, make_transpose, make_slice, make_split, make_concat, make_expand,
     make_constant, make_depth_to_space;
 static struct layout joined_layout(struct cuda_build *build, const struct node *node);
-static struct view see_deep(const struct cuda_place *deep, const struct blocks *blocks);
-static struct view see_wide(const struct cuda_place *wide, const struct blocks *blocks);
 
 static const struct cuda_row rows[] = {
     { "Reshape", make_reshape },
@@ -44,13 +37,6 @@ static const struct cuda_row rows[] = {
     { "gather_grad", move_make_gather_grad },
 };
 const struct cuda_family cuda_move_family = CUDA_FAMILY(rows);
-
-const struct tensor *move_constant(const struct cuda_build *build, const struct node *node, int input)
-{
-    if (input >= node->input_count || node->inputs[input] < 0)
-        return NULL;
-    return &cuda_info(build, node->inputs[input])->constant;
-}
 
 struct layout move_layout_like(const struct shape *shape, const struct layout *like)
 {
@@ -112,7 +98,7 @@ static int make_slice(struct cuda_build *build, const struct node *node, struct 
     struct layout layout;
     bool backwards = false;
     for (int i = 0; i < 4; i++)
-        lists[i] = move_constant(build, node, i + 1);
+        lists[i] = cuda_constant_input(build, node, i + 1);
     int rc = cuda_where(build, node->inputs[0], &in, err);
     if (rc)
         return rc;
@@ -134,7 +120,7 @@ static int make_slice(struct cuda_build *build, const struct node *node, struct 
     if (rc)
         return rc;
     struct view to = cuda_view(out);
-    return cuda_copy_views(build, in, &from, offset, out, &to, 0, err);
+    return cuda_copy_views(build, in, &from, offset, out, &to, err);
 }
 
 static int make_split(struct cuda_build *build, const struct node *node, struct error *err)
@@ -212,7 +198,7 @@ static int make_expand(struct cuda_build *build, const struct node *node, struct
     if (rc)
         return rc;
     struct view from = cuda_view_broadcast(in, shape), to = cuda_view(out);
-    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
+    return cuda_copy_views(build, in, &from, 0, out, &to, err);
 }
 
 /* Only those too large to be folded come here. */
@@ -234,10 +220,10 @@ static int make_constant(struct cuda_build *build, const struct node *node, stru
     if (rc)
         return rc;
     struct view from = cuda_view_broadcast(in, shape), to = cuda_view(out);
-    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
+    return cuda_copy_views(build, in, &from, 0, out, &to, err);
 }
 
-/* Between two views of six dimensions. */
+/* DepthToSpace, or the way back. */
 static int make_depth_to_space(struct cuda_build *build, const struct node *node, struct error *err)
 {
     const struct shape *from_shape = &cuda_info(build, node->inputs[0])->shape;
@@ -247,47 +233,15 @@ static int make_depth_to_space(struct cuda_build *build, const struct node *node
     if (rc)
         return rc;
     bool widens = strcmp(node->op->name, "DepthToSpace") == 0;
-    struct blocks blocks = {
-        .block = node_int(node, "blocksize", 1),
-        .channels = widens ? shape->dim[1] : from_shape->dim[1],
-        .outer = strcmp(node_string(node, "mode", "DCR"), "DCR") == 0,
-    };
+    struct blocks blocks = blocks_of(node, (widens ? shape : from_shape)->dim[1]);
     enum tensor_type type = cuda_result_type(build, node->outputs[0], node->inputs, 1);
     struct layout layout =
         shape->dim[1] < NARROW ? layout_dense(type, shape) : layout_channels_last(type, shape);
     rc = cuda_output(build, node->outputs[0], &layout, &out, err);
     if (rc)
         return rc;
-    struct view from = widens ? see_deep(in, &blocks) : see_wide(in, &blocks);
-    struct view to = widens ? see_wide(out, &blocks) : see_deep(out, &blocks);
-    return cuda_copy_views(build, in, &from, 0, out, &to, 0, err);
-}
-
-/* Batch, row, row in the block, column, column in the block, channel. */
-static struct view see_deep(const struct cuda_place *deep, const struct blocks *blocks)
-{
-    const int64_t *dim = deep->layout.shape.dim, *stride = deep->layout.stride;
-    int32_t block = (int32_t)blocks->block;
-    int64_t inside = (blocks->outer ? blocks->channels : 1) * stride[1];
-    int64_t channel = (blocks->outer ? 1 : blocks->block * blocks->block) * stride[1];
-    return (struct view){
-        .type = deep->layout.type,
-        .rank = 6,
-        .dim = { (int32_t)dim[0], (int32_t)dim[2], block, (int32_t)dim[3], block,
-                 (int32_t)blocks->channels },
-        .step = { stride[0], stride[2], block * inside, stride[3], inside, channel },
-    };
-}
-
-static struct view see_wide(const struct cuda_place *wide, const struct blocks *blocks)
-{
-    const int64_t *dim = wide->layout.shape.dim, *stride = wide->layout.stride;
-    int32_t block = (int32_t)blocks->block;
-    return (struct view){
-        .type = wide->layout.type,
-        .rank = 6,
-        .dim = { (int32_t)dim[0], (int32_t)(dim[2] / block), block, (int32_t)(dim[3] / block),
-                 block, (int32_t)blocks->channels },
-        .step = { stride[0], block * stride[2], stride[2], block * stride[3], stride[3], stride[1] },
-    };
+    struct view from = cuda_view(in), to = cuda_view(out);
+    from = (widens ? blocks_see_deep : blocks_see_wide)(&from, &blocks);
+    to = (widens ? blocks_see_wide : blocks_see_deep)(&to, &blocks);
+    return cuda_copy_views(build, in, &from, 0, out, &to, err);
 }

@@ -17,24 +17,16 @@ static void launch_products(const void *args, void *stream)
     norm_products(args, stream);
 }
 
-static int64_t elements_of(const struct view *view)
-{
-    int64_t count = 1;
-    for (int d = 0; d < view->rank; d++)
-        count *= view->dim[d];
-    return count;
-}
-
 static void launch_apply(const void *args, void *stream)
 {
     const struct norm_apply *apply = args;
-    norm_apply(apply, elements_of(&apply->views[NORM_Y]), stream);
+    norm_apply(apply, view_count(&apply->views[NORM_Y]), stream);
 }
 
 static void launch_back(const void *args, void *stream)
 {
     const struct norm_back *back = args;
-    norm_back(back, elements_of(&back->views[NORM_BACK_DX]), stream);
+    norm_back(back, view_count(&back->views[NORM_BACK_DX]), stream);
 }
 
 /* ---- operands ---- */

@@ -32,8 +32,9 @@ int move_make_pad(struct cuda_build *build, const struct node *node, struct erro
     int64_t begin[SHAPE_RANK_MAX];
     struct shape padded;
     struct cuda_place *in, *out, *filler = NULL;
-    int rc = pad_resolve(node, move_constant(build, node, 1), move_constant(build, node, 3),
-                         &cuda_info(build, node->inputs[0])->shape, &mode, begin, &padded, err);
+    int rc =
+        pad_resolve(node, cuda_constant_input(build, node, 1), cuda_constant_input(build, node, 3),
+                    &cuda_info(build, node->inputs[0])->shape, &mode, begin, &padded, err);
     if (!rc)
         rc = cuda_where(build, node->inputs[0], &in, err);
     if (!rc && node->input_count > 2 && node->inputs[2] >= 0)

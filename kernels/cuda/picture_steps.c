@@ -1,9 +1,10 @@
 /* picture_steps: what stands before a network. Written as the convolution that reads it wants it. */
 #include "cuda/picture.h"
+#include "cuda/kernel_step.h"
 #include "cuda/makers.h"
 #include "ops/picture.h"
 #include "passes/fused.h"
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 _Static_assert(PICTURE_COLOURS == PICTURE_CHANNELS, "one kernel makes all channels");
@@ -15,41 +16,41 @@ static const struct cuda_row rows[] = {
 };
 const struct cuda_family cuda_picture_family = CUDA_FAMILY(rows);
 
-struct picture_state {
-    struct picture picture;
-    int64_t pixels;
-};
-
 static struct layout choose_layout(const struct cuda_build *build, int value);
 static struct picture from_form(const struct picture_form *form);
-static int run_picture(const struct cuda_step *step, struct gpu *gpu, struct error *err);
 
-/* Places: y, u and, where the planes are three, v; then the output. */
+static void launch_picture(const void *args, void *stream)
+{
+    const struct picture *picture = args;
+    const int32_t *dim = picture->to.dim;
+    picture_each(picture, (int64_t)dim[0] * dim[2] * dim[3], stream);
+}
+
 static int make_picture(struct cuda_build *build, const struct node *node, struct error *err)
 {
-    struct cuda_place *places[4];
+    struct cuda_place *planes[3], *to;
     struct picture_form form;
     const struct shape *v = node->input_count > 2 && node->inputs[2] >= 0
                                 ? &cuda_info(build, node->inputs[2])->shape
                                 : NULL;
-    int reads = v ? 3 : 2;
     int rc = picture_resolve(node, &cuda_info(build, node->inputs[0])->shape,
                              &cuda_info(build, node->inputs[1])->shape, v, &form, err);
-    for (int i = 0; !rc && i < reads; i++)
-        rc = cuda_want_dense(build, node->inputs[i], TENSOR_U8, &places[i], err);
+    for (int i = 0; !rc && i < (v ? 3 : 2); i++)
+        rc = cuda_want_dense(build, node->inputs[i], TENSOR_U8, &planes[i], err);
     if (rc)
         return rc;
     struct layout layout = choose_layout(build, node->outputs[0]);
-    rc = cuda_output(build, node->outputs[0], &layout, &places[reads], err);
+    rc = cuda_output(build, node->outputs[0], &layout, &to, err);
     if (rc)
         return rc;
-    struct picture_state *state = malloc(sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    *state = (struct picture_state){ .picture = from_form(&form),
-                                     .pixels = form.batch * form.to[0] * form.to[1] };
-    state->picture.to = cuda_view(places[reads]);
-    return cuda_add_step(build, "picture", run_picture, state, NULL, places, reads, reads + 1, err);
+    struct picture args = from_form(&form);
+    args.to = cuda_view(to);
+    struct kernel_step step = kernel_begin(launch_picture, &args, sizeof args);
+    kernel_read(&step, planes[0], offsetof(struct picture, y));
+    kernel_read(&step, planes[1], offsetof(struct picture, u));
+    kernel_read_behind(&step, planes[v ? 2 : 1], v ? 0 : 1, offsetof(struct picture, v));
+    kernel_write(&step, to, offsetof(struct picture, to.data));
+    return kernel_add(build, &step, "picture", err);
 }
 
 /* What only convolutions read, as their picture, lies at once as they would have it copied. */
@@ -90,18 +91,4 @@ static struct picture from_form(const struct picture_form *form)
     memcpy(picture.offset, form->offset, sizeof picture.offset);
     memcpy(picture.pad, form->pad, sizeof picture.pad);
     return picture;
-}
-
-static int run_picture(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct picture_state *state = step->state;
-    struct picture picture = state->picture;
-    bool planar = step->read_count > 2;
-    (void)err;
-    picture.y = step->places[0]->data;
-    picture.u = step->places[1]->data;
-    picture.v = planar ? step->places[2]->data : picture.u + 1;
-    picture.to.data = step->places[step->read_count]->data;
-    picture_each(&picture, state->pixels, gpu_stream(gpu));
-    return 0;
 }

@@ -1,10 +1,11 @@
 /* pool_steps: MaxPool and its gradient, which are searches, and averages over windows, which are weighted
  * sums of rows and columns (cuda/taps.h), there and back. */
 #include "cuda/pool.h"
+#include "cuda/kernel_step.h"
 #include "cuda/makers.h"
 #include "cuda/taps.h"
 #include "ops/window.h"
-#include <stdlib.h>
+#include <stddef.h>
 
 static cuda_maker make_max, make_average, make_global_max, make_global_average, make_max_grad,
     make_average_grad;
@@ -19,12 +20,6 @@ static const struct cuda_row rows[] = {
 };
 const struct cuda_family cuda_pool_family = CUDA_FAMILY(rows);
 
-/* A step of one of the kernels. Its places: those read, then the one written. */
-struct pool_state {
-    struct pool pool;
-    int64_t count, length; /* of the launch */
-};
-
 static int add_largest(struct cuda_build *build, const struct node *node,
                        const struct window *window, struct cuda_place *in, struct error *err);
 static int average(struct cuda_build *build, const struct node *node, const struct shape *pictures,
@@ -37,12 +32,29 @@ static struct view see_as_picture(const struct cuda_place *place);
 static bool is_channels_last(const struct layout *layout);
 static struct layout choose_layout(enum tensor_type type, const struct shape *shape,
                                    bool channels_last);
-static int add_step(struct cuda_build *build, const char *implementation, const struct pool *pool,
-                    int (*run)(const struct cuda_step *step, struct gpu *gpu, struct error *err),
-                    struct cuda_place *const *places, int count, struct error *err);
-static int run_largest(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_find(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_give_back(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+
+static int64_t window_length(const struct pool *pool)
+{
+    return (int64_t)pool->kernel[0] * pool->kernel[1];
+}
+
+static void launch_largest(const void *args, void *stream)
+{
+    const struct pool *pool = args;
+    pool_largest(pool, view_count(&pool->out), window_length(pool), stream);
+}
+
+static void launch_find(const void *args, void *stream)
+{
+    const struct pool *pool = args;
+    pool_find(pool, view_count(&pool->out), window_length(pool), stream);
+}
+
+static void launch_give_back(const void *args, void *stream)
+{
+    const struct pool *pool = args;
+    pool_give_back(pool, view_count(&pool->in), stream);
+}
 
 static int make_max(struct cuda_build *build, const struct node *node, struct error *err)
 {
@@ -82,9 +94,11 @@ static int add_largest(struct cuda_build *build, const struct node *node,
     int rc = cuda_output(build, to, &layout, &out, err);
     if (rc)
         return rc;
-    struct pool pool = describe(window, in, out, last);
-    struct cuda_place *places[] = { in, out };
-    return add_step(build, "pool", &pool, run_largest, places, 2, err);
+    struct pool args = describe(window, in, out, last);
+    struct kernel_step step = kernel_begin(launch_largest, &args, sizeof args);
+    kernel_read(&step, in, offsetof(struct pool, in.data));
+    kernel_write(&step, out, offsetof(struct pool, out.data));
+    return kernel_add(build, &step, "pool", err);
 }
 
 static int make_max_grad(struct cuda_build *build, const struct node *node, struct error *err)
@@ -109,10 +123,17 @@ static int make_max_grad(struct cuda_build *build, const struct node *node, stru
     if (rc)
         return rc;
     struct pool find = describe(&window, x, dy, last), give_back = describe(&window, dx, dy, last);
-    rc = add_step(build, "pool find", &find, run_find, (struct cuda_place *[]){ x, found }, 2, err);
-    return rc ? rc
-              : add_step(build, "pool give back", &give_back, run_give_back,
-                         (struct cuda_place *[]){ dy, found, dx }, 3, err);
+    struct kernel_step step = kernel_begin(launch_find, &find, sizeof find);
+    kernel_read(&step, x, offsetof(struct pool, in.data));
+    kernel_write(&step, found, offsetof(struct pool, places));
+    rc = kernel_add(build, &step, "pool find", err);
+    if (rc)
+        return rc;
+    step = kernel_begin(launch_give_back, &give_back, sizeof give_back);
+    kernel_read(&step, dy, offsetof(struct pool, out.data));
+    kernel_read(&step, found, offsetof(struct pool, places));
+    kernel_write(&step, dx, offsetof(struct pool, in.data));
+    return kernel_add(build, &step, "pool give back", err);
 }
 
 /* ---- averages ---- */
@@ -178,7 +199,7 @@ static int add_axis(struct cuda_taps *axis, const struct window *window, int i, 
     return rc;
 }
 
-/* ---- steps of the own kernels ---- */
+/* ---- arguments of the kernels ---- */
 
 static struct pool describe(const struct window *window, const struct cuda_place *in,
                             const struct cuda_place *out, bool channels_last)
@@ -223,54 +244,4 @@ static struct layout choose_layout(enum tensor_type type, const struct shape *sh
                                    bool channels_last)
 {
     return channels_last ? layout_channels_last(type, shape) : layout_dense(type, shape);
-}
-
-static int add_step(struct cuda_build *build, const char *implementation, const struct pool *pool,
-                    int (*run)(const struct cuda_step *step, struct gpu *gpu, struct error *err),
-                    struct cuda_place *const *places, int count, struct error *err)
-{
-    struct pool_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    const struct view *counted = run == run_give_back ? &pool->in : &pool->out;
-    *state = (struct pool_state){ .pool = *pool,
-                                  .count = 1,
-                                  .length = (int64_t)pool->kernel[0] * pool->kernel[1] };
-    for (int d = 0; d < POOL_RANK; d++)
-        state->count *= counted->dim[d];
-    return cuda_add_step(build, implementation, run, state, NULL, places, count - 1, count, err);
-}
-
-static int run_largest(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct pool_state *state = step->state;
-    struct pool pool = state->pool;
-    (void)err;
-    pool.in.data = step->places[0]->data;
-    pool.out.data = step->places[1]->data;
-    pool_largest(&pool, state->count, state->length, gpu_stream(gpu));
-    return 0;
-}
-
-static int run_find(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct pool_state *state = step->state;
-    struct pool pool = state->pool;
-    (void)err;
-    pool.in.data = step->places[0]->data;
-    pool.places = step->places[1]->data;
-    pool_find(&pool, state->count, state->length, gpu_stream(gpu));
-    return 0;
-}
-
-static int run_give_back(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct pool_state *state = step->state;
-    struct pool pool = state->pool;
-    (void)err;
-    pool.out.data = step->places[0]->data;
-    pool.places = step->places[1]->data;
-    pool.in.data = step->places[2]->data;
-    pool_give_back(&pool, state->count, gpu_stream(gpu));
-    return 0;
 }

@@ -129,8 +129,7 @@ static int make_reduction(struct cuda_build *build, const struct node *node, enu
                           bool mean, struct error *err)
 {
     const struct value *input = cuda_info(build, node->inputs[0]);
-    bool by_input = node->input_count > 1 && node->inputs[1] >= 0;
-    const struct tensor *axes = by_input ? &cuda_info(build, node->inputs[1])->constant : NULL;
+    const struct tensor *axes = cuda_constant_input(build, node, 1);
     bool folded[SHAPE_RANK_MAX] = { false };
     struct cuda_place *from, *to;
     int rc = reduce_axes(node, axes, input->shape.rank, folded, err);
@@ -221,7 +220,7 @@ static int make_arg_max(struct cuda_build *build, const struct node *node, struc
 static int make_cum_sum(struct cuda_build *build, const struct node *node, struct error *err)
 {
     struct cuda_place *from, *to;
-    const struct tensor *axis = &cuda_info(build, node->inputs[1])->constant;
+    const struct tensor *axis = cuda_constant_input(build, node, 1);
     bool folded[SHAPE_RANK_MAX] = { false };
     if (!axis->data)
         return cuda_cannot(build, err, "axis that is only known while running");

@@ -12,8 +12,6 @@ static const struct cuda_row rows[] = {
 };
 const struct cuda_family cuda_resize_family = CUDA_FAMILY(rows);
 
-static const struct tensor *constant_input(const struct cuda_build *build, const struct node *node,
-                                           int index);
 static int make(struct cuda_build *build, const struct node *node, const struct resize *resize,
                 bool back, struct error *err);
 static int add_axis(struct cuda_taps *taps, const struct resize *resize, int axis, bool back,
@@ -24,8 +22,8 @@ static int make_resize(struct cuda_build *build, const struct node *node, struct
     struct resize resize;
     bool old = node->op->opset_max < 11; /* no input for the region of interest */
     int rc = resize_resolve(node, &cuda_info(build, node->inputs[0])->shape,
-                            constant_input(build, node, old ? 1 : 2),
-                            old ? NULL : constant_input(build, node, 3), &resize, err);
+                            cuda_constant_input(build, node, old ? 1 : 2),
+                            old ? NULL : cuda_constant_input(build, node, 3), &resize, err);
     return rc ? rc : make(build, node, &resize, false, err);
 }
 
@@ -35,14 +33,6 @@ static int make_resize_grad(struct cuda_build *build, const struct node *node, s
     int rc =
         resize_resolve(node, &cuda_info(build, node->outputs[0])->shape, NULL, NULL, &resize, err);
     return rc ? rc : make(build, node, &resize, true, err);
-}
-
-static const struct tensor *constant_input(const struct cuda_build *build, const struct node *node,
-                                           int index)
-{
-    if (index >= node->input_count || node->inputs[index] < 0)
-        return NULL;
-    return &cuda_info(build, node->inputs[index])->constant;
 }
 
 static int make(struct cuda_build *build, const struct node *node, const struct resize *resize,

@@ -1,19 +1,15 @@
 /* taps_steps: from lists of taps to tables, and from dimensions to steps. */
 #include "cuda/taps.h"
 #include "cuda/iterate.h"
+#include "cuda/kernel_step.h"
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Taps of an element along two dimensions, up to which both are summed along at once: what lies in
  * between would be written and read once, and sixteen neighbours come from caches. */
 #define TOGETHER_MAX 16
-
-struct taps_state {
-    struct taps taps;
-    size_t list_offset_bytes[TAPS_AXES_MAX]; /* of each table */
-    int64_t count;
-};
 
 static int make_steps(struct cuda_build *build, struct cuda_place *from, struct cuda_place *to,
                       const struct cuda_taps *axes, struct error *err);
@@ -26,7 +22,15 @@ static int add_table(struct cuda_build *build, const struct cuda_taps *axis,
 static size_t list_offset_bytes(int64_t to_count);
 static void set_steps(struct taps *taps, const struct cuda_place *from, const struct cuda_place *to,
                       const int *dims, int dim_count);
-static int run_taps(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+
+static void launch_taps(const void *args, void *stream)
+{
+    const struct taps *taps = args;
+    int64_t count = 1;
+    for (int d = 0; d < taps->rank; d++)
+        count *= taps->dim[d];
+    taps_each(taps, count, stream);
+}
 
 int cuda_taps_start(struct cuda_taps *axis, int64_t to_count, int64_t from_count, int64_t most,
                     struct error *err)
@@ -127,7 +131,7 @@ static double mean(const struct cuda_taps *axis)
 static int add_step(struct cuda_build *build, struct cuda_place *from, struct cuda_place *to,
                     const struct cuda_taps *axes, const int *dims, int dim_count, struct error *err)
 {
-    struct cuda_place *places[TAPS_AXES_MAX + 2] = { from };
+    struct cuda_place *tables[TAPS_AXES_MAX];
     int order[TAPS_AXES_MAX] = { 0 };
     for (int k = 0; k < dim_count; k++)
         order[k] = dims[k];
@@ -136,22 +140,23 @@ static int add_step(struct cuda_build *build, struct cuda_place *from, struct cu
         order[1] = dims[0];
     }
     for (int k = 0; k < dim_count; k++) {
-        int rc = add_table(build, &axes[order[k]], &places[1 + k], err);
+        int rc = add_table(build, &axes[order[k]], &tables[k], err);
         if (rc)
             return rc;
     }
-    struct taps_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return cuda_no_memory(err);
-    places[1 + dim_count] = to;
-    set_steps(&state->taps, from, to, order, dim_count);
+    struct taps args;
+    set_steps(&args, from, to, order, dim_count);
+    struct kernel_step step = kernel_begin(launch_taps, &args, sizeof args);
+    kernel_read(&step, from, offsetof(struct taps, from));
     for (int k = 0; k < dim_count; k++) {
-        state->taps.axes[k].step = from->layout.stride[order[k]];
-        state->list_offset_bytes[k] = list_offset_bytes(axes[order[k]].to_count);
+        size_t axis = offsetof(struct taps, axes) + (size_t)k * sizeof *args.axes;
+        args.axes[k].step = from->layout.stride[order[k]];
+        kernel_read(&step, tables[k], axis + offsetof(struct taps_axis, first));
+        kernel_read_behind(&step, tables[k], (int64_t)list_offset_bytes(axes[order[k]].to_count),
+                           axis + offsetof(struct taps_axis, list));
     }
-    state->count = shape_elements(&to->layout.shape);
-    return cuda_add_step(build, "taps", run_taps, state, NULL, places, 1 + dim_count, 2 + dim_count,
-                         err);
+    kernel_write(&step, to, offsetof(struct taps, to));
+    return kernel_add(build, &step, "taps", err);
 }
 
 /* A table is the first of each position's taps, then all taps. */
@@ -216,20 +221,4 @@ static void set_steps(struct taps *taps, const struct cuda_place *from, const st
         for (int k = 0; k < TAPS_STEPS; k++)
             taps->step[d][k] = views[k].step[d];
     }
-}
-
-static int run_taps(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct taps_state *state = step->state;
-    struct taps taps = state->taps;
-    (void)err;
-    taps.from = step->places[0]->data;
-    for (int k = 0; k < taps.axis_count; k++) {
-        const char *table = step->places[1 + k]->data;
-        taps.axes[k].first = (const int32_t *)(const void *)table;
-        taps.axes[k].list = (const struct tap *)(const void *)(table + state->list_offset_bytes[k]);
-    }
-    taps.to = step->places[1 + taps.axis_count]->data;
-    taps_each(&taps, state->count, gpu_stream(gpu));
-    return 0;
 }

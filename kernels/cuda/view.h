@@ -137,6 +137,15 @@ CUDA_FN int64_t steps_at(const int32_t *dim, const int64_t *step, int rank, int6
     return rank > 0 ? at + n * step[0] : 0;
 }
 
+/* How many elements it has. */
+CUDA_FN int64_t view_count(const struct view *view)
+{
+    int64_t count = 1;
+    for (int d = 0; d < view->rank; d++)
+        count *= view->dim[d];
+    return count;
+}
+
 CUDA_FN int64_t view_at(const struct view *view, int64_t n)
 {
     return steps_at(view->dim, view->step, view->rank, n);
