@@ -66,66 +66,7 @@ CUDA_FN void frame_put_at(const struct frame *args, int64_t i)
         move_number(args->outer, args->outer_type, to, args->number);
 }
 
-/* The first position of the outer array, from `at` on, that shows an element of the inner one; -1: none. */
-CUDA_FN int32_t frame_next(int mode, const struct frame_axis *axis, int32_t index, int32_t at)
-{
-    int32_t own = axis->begin + index, mirrored = axis->begin + 2 * (axis->inner - 1) - index;
-    bool shows = true;
-    switch (mode) {
-    case FRAME_CONSTANT:
-        shows = at <= own;
-        at = own;
-        break;
-    case FRAME_REFLECT:
-        shows = at <= mirrored;
-        at = at <= axis->begin - index ? axis->begin - index : at <= own ? own : mirrored;
-        break;
-    case FRAME_EDGE:
-        shows = at <= own || index == axis->inner - 1;
-        at = at < own && index > 0 ? own : at;
-        break;
-    default:
-        at += ((own - at) % axis->inner + axis->inner) % axis->inner;
-        break;
-    }
-    return shows && at >= 0 && at < axis->outer ? at : -1;
-}
-
-CUDA_FN void frame_sum_at(const struct frame *args, int64_t i)
-{
-    int32_t index[SHAPE_RANK_MAX], at[SHAPE_RANK_MAX];
-    uint32_t rest = (uint32_t)i;
-    int64_t from = 0, to = 0;
-    bool more = true;
-    float sum = 0;
-    for (int d = args->rank - 1; d >= 0; d--) {
-        const struct frame_axis *axis = &args->axes[d];
-        uint32_t quotient = d > 0 ? rest / (uint32_t)axis->inner : 0;
-        index[d] = (int32_t)(rest - quotient * (uint32_t)axis->inner);
-        rest = quotient;
-        to += index[d] * axis->inner_step;
-        at[d] = frame_next(args->mode, axis, index[d], 0);
-        more = more && at[d] >= 0;
-        from += at[d] * axis->outer_step;
-    }
-    while (more) {
-        sum += element_load(args->outer, args->outer_type, from);
-        more = false;
-        for (int d = args->rank - 1; d >= 0 && !more; d--) {
-            const struct frame_axis *axis = &args->axes[d];
-            int32_t next = frame_next(args->mode, axis, index[d], at[d] + 1);
-            more = next >= 0;
-            if (!more)
-                next = frame_next(args->mode, axis, index[d], 0);
-            from += (next - at[d]) * axis->outer_step;
-            at[d] = next;
-        }
-    }
-    element_store(args->inner, args->inner_type, to, sum);
-}
-
 EACH_KERNEL(frame_put, struct frame, frame_put_at)
-EACH_KERNEL(frame_sum, struct frame, frame_sum_at)
 
 /* ---- indices ---- */
 

@@ -30,9 +30,6 @@ struct frame {
 /* outer from inner, and what mode says where inner is not (pad_source in ops/slice.c). count: elements of
  * outer. Floats, or whole numbers of one type. */
 LAUNCHER void frame_put(const struct frame *args, int64_t count, void *stream);
-/* The gradient: inner as the sum of what shows each of its elements in outer. Strides of 1; floats. count:
- * elements of inner. */
-LAUNCHER void frame_sum(const struct frame *args, int64_t count, void *stream);
 /* All views have the dimensions of the result. */
 struct gather {
     struct view to;

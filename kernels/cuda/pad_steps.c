@@ -1,28 +1,36 @@
-/* pad_steps: arrays inside larger ones: Pad, the gradients of Pad and Slice, and Tile, which is an array
- * that goes on around itself. */
+/* pad_steps: arrays inside larger ones: Pad, the gradient of Slice, and Tile, which is an array that goes
+ * on around itself. What Pad shows several times is added up again by its gradient, a sum over taps. */
+#include "cuda/kernel_step.h"
 #include "cuda/move.h"
+#include "cuda/taps.h"
 #include "ops/resolve.h"
+#include <stddef.h>
 #include <stdlib.h>
 
 _Static_assert((int)FRAME_CONSTANT == (int)PAD_CONSTANT && (int)FRAME_REFLECT == (int)PAD_REFLECT &&
                    (int)FRAME_EDGE == (int)PAD_EDGE && (int)FRAME_WRAP == (int)PAD_WRAP,
                "kernels have the modes of the op");
 
-struct frame_state {
-    struct frame frame;
-    int64_t inner_offset; /* elements, from the place's first to the frame's */
-    int64_t count;        /* elements of the result */
-};
-
-static struct frame_state *start_frame(struct cuda_place *inner, struct cuda_place *outer,
-                                       enum pad_mode mode, const int64_t *begin);
-static int put(struct cuda_build *build, struct cuda_place *inner, struct cuda_place *outer,
-               struct cuda_place *filler, struct frame_state *state, struct error *err);
-static void settle(struct frame *frame, bool by_inner);
-static bool goes_before(const struct frame_axis *a, const struct frame_axis *b, bool by_inner);
+static int make_outer(struct cuda_build *build, const struct node *node, struct cuda_place **inner,
+                      struct cuda_place **outer, struct error *err);
+static struct frame surround(const struct cuda_place *inner, const struct cuda_place *outer,
+                             enum pad_mode mode, const int64_t *begin);
+static int put(struct cuda_build *build, const struct frame *frame, struct cuda_place *inner,
+               int64_t inner_offset, struct cuda_place *filler, struct cuda_place *outer,
+               struct error *err);
+static int add_axis(struct cuda_taps *axis, enum pad_mode mode, int64_t begin, int64_t inner,
+                    int64_t outer, struct error *err);
+static void settle(struct frame *frame);
 static bool is_filled(const struct frame_axis *axis);
-static int run_put(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static int run_sum(const struct cuda_step *step, struct gpu *gpu, struct error *err);
+
+static void launch_put(const void *args, void *stream)
+{
+    const struct frame *frame = args;
+    int64_t count = 1;
+    for (int d = 0; d < frame->rank; d++)
+        count *= frame->axes[d].outer;
+    frame_put(frame, count, stream);
+}
 
 /* ---- makers ---- */
 
@@ -36,20 +44,14 @@ int move_make_pad(struct cuda_build *build, const struct node *node, struct erro
         pad_resolve(node, cuda_constant_input(build, node, 1), cuda_constant_input(build, node, 3),
                     &cuda_info(build, node->inputs[0])->shape, &mode, begin, &padded, err);
     if (!rc)
-        rc = cuda_where(build, node->inputs[0], &in, err);
+        rc = make_outer(build, node, &in, &out, err);
     if (!rc && node->input_count > 2 && node->inputs[2] >= 0)
         rc = cuda_want_dense(build, node->inputs[2], in->layout.type, &filler, err);
     if (rc)
         return rc;
-    struct layout layout = layout_packed_like(in->layout.type, &padded, &in->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
-    if (rc)
-        return rc;
-    struct frame_state *state = start_frame(in, out, mode, begin);
-    if (!state)
-        return cuda_no_memory(err);
-    state->frame.number = node_float(node, "value", 0);
-    return put(build, in, out, filler, state, err);
+    struct frame frame = surround(in, out, mode, begin);
+    frame.number = node_float(node, "value", 0);
+    return put(build, &frame, in, 0, filler, out, err);
 }
 
 int move_make_pad_grad(struct cuda_build *build, const struct node *node, struct error *err)
@@ -57,46 +59,45 @@ int move_make_pad_grad(struct cuda_build *build, const struct node *node, struct
     enum pad_mode mode;
     int64_t begin[SHAPE_RANK_MAX];
     struct shape padded;
+    struct cuda_taps axes[SHAPE_RANK_MAX] = { 0 };
     const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
-    struct cuda_place *in, *out;
     int rc = pad_resolve(node, NULL, NULL, shape, &mode, begin, &padded, err);
+    for (int d = 0; !rc && d < shape->rank; d++)
+        if (begin[d] != 0 || padded.dim[d] != shape->dim[d])
+            rc = add_axis(&axes[d], mode, begin[d], shape->dim[d], padded.dim[d], err);
     if (!rc)
-        rc = cuda_where(build, node->inputs[0], &in, err);
-    if (rc)
-        return rc;
-    struct layout layout = layout_packed_like(in->layout.type, shape, &in->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
-    if (rc)
-        return rc;
-    struct frame_state *state = start_frame(out, in, mode, begin);
-    if (!state)
-        return cuda_no_memory(err);
-    state->count = shape_elements(shape);
-    settle(&state->frame, true);
-    return cuda_add_step(build, "pad back", run_sum, state, NULL,
-                         (struct cuda_place *const[]){ in, out }, 1, 2, err);
+        rc = cuda_taps_make(build, node->inputs[0], node->outputs[0], axes, err);
+    cuda_taps_free(axes);
+    return rc;
+}
+
+/* Each element is the sum of what shows it. */
+static int add_axis(struct cuda_taps *axis, enum pad_mode mode, int64_t begin, int64_t inner,
+                    int64_t outer, struct error *err)
+{
+    int rc = cuda_taps_start(axis, inner, outer, outer, err);
+    for (int64_t at = 0; !rc && at < outer; at++) {
+        int64_t shown = pad_source(mode, at - begin, inner);
+        if (shown >= 0)
+            cuda_taps_add(axis, shown, at, 1);
+    }
+    return rc;
 }
 
 /* dy at every stride-th element of zeros, turned around where it was taken backwards. */
 int move_make_slice_grad(struct cuda_build *build, const struct node *node, struct error *err)
 {
-    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
     const int64_t *starts, *strides;
     struct cuda_place *in, *out;
+    int64_t offset = 0;
     node_ints(node, "starts", &starts);
     node_ints(node, "steps", &strides);
-    int rc = cuda_where(build, node->inputs[0], &in, err);
+    int rc = make_outer(build, node, &in, &out, err);
     if (rc)
         return rc;
-    struct layout layout = layout_packed_like(in->layout.type, shape, &in->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
-    if (rc)
-        return rc;
-    struct frame_state *state = start_frame(in, out, PAD_CONSTANT, starts);
-    if (!state)
-        return cuda_no_memory(err);
-    for (int d = 0; d < shape->rank; d++) {
-        struct frame_axis *axis = &state->frame.axes[d];
+    struct frame frame = surround(in, out, PAD_CONSTANT, starts);
+    for (int d = 0; d < frame.rank; d++) {
+        struct frame_axis *axis = &frame.axes[d];
         if (axis->inner < 2)
             continue;
         axis->stride = (int32_t)llabs(strides[d]);
@@ -104,65 +105,72 @@ int move_make_slice_grad(struct cuda_build *build, const struct node *node, stru
             continue;
         int64_t last = axis->inner - 1;
         axis->begin += (int32_t)(last * strides[d]);
-        state->inner_offset += last * axis->inner_step;
+        offset += last * axis->inner_step;
         axis->inner_step = -axis->inner_step;
     }
-    return put(build, in, out, NULL, state, err);
+    return put(build, &frame, in, offset, NULL, out, err);
 }
 
 int move_make_tile(struct cuda_build *build, const struct node *node, struct error *err)
 {
-    const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
     const int64_t begin[SHAPE_RANK_MAX] = { 0 };
     struct cuda_place *in, *out;
-    int rc = cuda_where(build, node->inputs[0], &in, err);
+    int rc = make_outer(build, node, &in, &out, err);
     if (rc)
         return rc;
-    struct layout layout = layout_packed_like(in->layout.type, shape, &in->layout);
-    rc = cuda_output(build, node->outputs[0], &layout, &out, err);
+    struct frame frame = surround(in, out, PAD_WRAP, begin);
+    return put(build, &frame, in, 0, NULL, out, err);
+}
+
+/* The first input as it lies, and the output in the same order and type. */
+static int make_outer(struct cuda_build *build, const struct node *node, struct cuda_place **inner,
+                      struct cuda_place **outer, struct error *err)
+{
+    int rc = cuda_where(build, node->inputs[0], inner, err);
     if (rc)
         return rc;
-    struct frame_state *state = start_frame(in, out, PAD_WRAP, begin);
-    return state ? put(build, in, out, NULL, state, err) : cuda_no_memory(err);
+    const struct layout *like = &(*inner)->layout;
+    struct layout layout =
+        layout_packed_like(like->type, &cuda_info(build, node->outputs[0])->shape, like);
+    return cuda_output(build, node->outputs[0], &layout, outer, err);
 }
 
 /* ---- steps ---- */
 
-/* NULL: no memory left. */
-static struct frame_state *start_frame(struct cuda_place *inner, struct cuda_place *outer,
-                                       enum pad_mode mode, const int64_t *begin)
+static struct frame surround(const struct cuda_place *inner, const struct cuda_place *outer,
+                             enum pad_mode mode, const int64_t *begin)
 {
-    struct frame_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return NULL;
     struct view small = move_view(inner), large = move_view(outer);
-    state->frame.inner_type = small.type;
-    state->frame.outer_type = large.type;
-    state->frame.mode = (int32_t)mode;
-    state->frame.rank = small.rank;
+    struct frame frame = {
+        .inner_type = small.type, .outer_type = large.type, .mode = (int32_t)mode, .rank = small.rank
+    };
     for (int d = 0; d < small.rank; d++)
-        state->frame.axes[d] = (struct frame_axis){ .inner = small.dim[d],
-                                                    .outer = large.dim[d],
-                                                    .begin = (int32_t)begin[d],
-                                                    .stride = 1,
-                                                    .inner_step = small.step[d],
-                                                    .outer_step = large.step[d] };
-    state->count = shape_elements(&outer->layout.shape);
-    return state;
+        frame.axes[d] = (struct frame_axis){ .inner = small.dim[d],
+                                             .outer = large.dim[d],
+                                             .begin = (int32_t)begin[d],
+                                             .stride = 1,
+                                             .inner_step = small.step[d],
+                                             .outer_step = large.step[d] };
+    return frame;
 }
 
-/* Takes over state. filler may be NULL. */
-static int put(struct cuda_build *build, struct cuda_place *inner, struct cuda_place *outer,
-               struct cuda_place *filler, struct frame_state *state, struct error *err)
+/* inner_offset: elements, from the place's first to the frame's. filler may be NULL. */
+static int put(struct cuda_build *build, const struct frame *frame, struct cuda_place *inner,
+               int64_t inner_offset, struct cuda_place *filler, struct cuda_place *outer,
+               struct error *err)
 {
-    struct cuda_place *places[] = { inner, filler ? filler : outer, outer };
-    int reads = filler ? 2 : 1;
-    settle(&state->frame, false);
-    return cuda_add_step(build, "frame", run_put, state, NULL, places, reads, reads + 1, err);
+    struct frame args = *frame;
+    int64_t bytes = (int64_t)tensor_type_bytes(inner->layout.type);
+    settle(&args);
+    struct kernel_step step = kernel_begin(launch_put, &args, sizeof args);
+    kernel_read_behind(&step, inner, inner_offset * bytes, offsetof(struct frame, inner));
+    kernel_read(&step, filler, offsetof(struct frame, filler));
+    kernel_write(&step, outer, offsetof(struct frame, outer));
+    return kernel_add(build, &step, "frame", err);
 }
 
 /* Dimensions in the order of the result's memory, joined where nothing is around them. */
-static void settle(struct frame *frame, bool by_inner)
+static void settle(struct frame *frame)
 {
     int rank = 0;
     for (int d = 0; d < frame->rank; d++) {
@@ -170,7 +178,7 @@ static void settle(struct frame *frame, bool by_inner)
         int at = rank;
         if (axis.inner == 1 && is_filled(&axis))
             continue;
-        for (; at > 0 && goes_before(&axis, &frame->axes[at - 1], by_inner); at--)
+        for (; at > 0 && axis.outer_step > frame->axes[at - 1].outer_step; at--)
             frame->axes[at] = frame->axes[at - 1];
         frame->axes[at] = axis;
         rank++;
@@ -189,37 +197,7 @@ static void settle(struct frame *frame, bool by_inner)
     }
 }
 
-static bool goes_before(const struct frame_axis *a, const struct frame_axis *b, bool by_inner)
-{
-    return by_inner ? a->inner_step > b->inner_step : a->outer_step > b->outer_step;
-}
-
 static bool is_filled(const struct frame_axis *axis)
 {
     return axis->begin == 0 && axis->inner == axis->outer;
-}
-
-static int run_put(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct frame_state *state = step->state;
-    struct frame frame = state->frame;
-    enum tensor_type type = step->places[0]->layout.type;
-    (void)err;
-    frame.inner =
-        (char *)step->places[0]->data + state->inner_offset * (int64_t)tensor_type_bytes(type);
-    frame.filler = step->read_count > 1 ? step->places[1]->data : NULL;
-    frame.outer = step->places[step->read_count]->data;
-    frame_put(&frame, state->count, gpu_stream(gpu));
-    return 0;
-}
-
-static int run_sum(const struct cuda_step *step, struct gpu *gpu, struct error *err)
-{
-    const struct frame_state *state = step->state;
-    struct frame frame = state->frame;
-    (void)err;
-    frame.outer = step->places[0]->data;
-    frame.inner = step->places[1]->data;
-    frame_sum(&frame, state->count, gpu_stream(gpu));
-    return 0;
 }

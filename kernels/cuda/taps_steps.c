@@ -35,7 +35,7 @@ static void launch_taps(const void *args, void *stream)
 int cuda_taps_start(struct cuda_taps *axis, int64_t to_count, int64_t from_count, int64_t most,
                     struct error *err)
 {
-    assert(to_count > 0 && to_count <= INT32_MAX && from_count > 0 && from_count <= INT32_MAX);
+    assert(to_count >= 0 && to_count <= INT32_MAX && from_count >= 0 && from_count <= INT32_MAX);
     *axis = (struct cuda_taps){ .to_count = (int32_t)to_count,
                                 .from_count = (int32_t)from_count,
                                 .room = most };
