@@ -116,11 +116,11 @@ static int make_confusion(struct cuda_build *build, const struct node *node, str
         rc = cuda_want_dense(build, node->inputs[i], TENSOR_U8, &places[i], err);
     if (!rc)
         rc = add_output(build, node, 0, places, &count, &counts, err);
-    struct confusion *state = rc ? NULL : calloc(1, sizeof *state);
-    if (!rc && !state)
-        rc = cuda_no_memory(err);
     if (rc)
         return rc;
+    struct confusion *state = calloc(1, sizeof *state);
+    if (!state)
+        return cuda_no_memory(err);
     state->classes = (int32_t)classes;
     state->positions = shape_elements(&places[0]->layout.shape);
     state->chunks = count_chunks(state->positions);

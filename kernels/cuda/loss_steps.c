@@ -38,6 +38,7 @@ static int add_forward(struct cuda_build *build, const struct making *making,
 static int add_back(struct cuda_build *build, const struct making *making,
                     struct cuda_place *gradient, struct cuda_place *share, struct cuda_place *to,
                     struct error *err);
+static void read_scores(struct kernel_step *step, const struct making *making);
 static int add_total(struct cuda_build *build, const struct making *making, struct cuda_place *cost,
                      struct cuda_place *result, struct error *err);
 
@@ -171,9 +172,7 @@ static int add_forward(struct cuda_build *build, const struct making *making,
         making->softmax && tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
     struct kernel_step step =
         kernel_begin(tiles ? launch_forward_tiles : launch_forward, &args, sizeof args);
-    kernel_read(&step, making->scores, offsetof(struct loss, scores.kept.data));
-    kernel_read(&step, making->labels, offsetof(struct loss, labels.at.kept.data));
-    kernel_read(&step, making->weights, offsetof(struct loss, labels.weights.data));
+    read_scores(&step, making);
     kernel_write(&step, cost, offsetof(struct loss, cost.kept.data));
     kernel_write(&step, logs, offsetof(struct loss, logs.kept.data));
     return kernel_add(build, &step, tiles ? "cost by tiles" : "cost by rows", err);
@@ -195,13 +194,18 @@ static int add_back(struct cuda_build *build, const struct making *making,
     bool tiles = tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
     struct kernel_step step =
         kernel_begin(tiles ? launch_back_tiles : launch_back, &args, sizeof args);
-    kernel_read(&step, making->scores, offsetof(struct loss, scores.kept.data));
-    kernel_read(&step, making->labels, offsetof(struct loss, labels.at.kept.data));
-    kernel_read(&step, making->weights, offsetof(struct loss, labels.weights.data));
+    read_scores(&step, making);
     kernel_read(&step, gradient, offsetof(struct loss, gradient.kept.data));
     kernel_read(&step, share, offsetof(struct loss, share));
     kernel_write(&step, to, offsetof(struct loss, to.kept.data));
     return kernel_add(build, &step, tiles ? "cost back by tiles" : "cost back by rows", err);
+}
+
+static void read_scores(struct kernel_step *step, const struct making *making)
+{
+    kernel_read(step, making->scores, offsetof(struct loss, scores.kept.data));
+    kernel_read(step, making->labels, offsetof(struct loss, labels.at.kept.data));
+    kernel_read(step, making->weights, offsetof(struct loss, labels.weights.data));
 }
 
 /* cost NULL: the share that a mean gives to each. */

@@ -113,7 +113,7 @@ static void fill(const struct cuda_problem *problem, bool check, struct random_s
     content->out_count = pixels * s->filters;
     content->moved_bytes =
         content->in_bytes[0] + content->in_bytes[1] + cuda_lab_bytes(s->type, content->out_count);
-    content->flop = 2u * 9u * (uint64_t)pixels * (uint64_t)s->channels * (uint64_t)s->filters;
+    content->flop = (uint64_t)2 * 9 * (uint64_t)pixels * (uint64_t)s->channels * (uint64_t)s->filters;
     if (!check)
         return;
     content->expected = malloc((size_t)content->out_count * sizeof *content->expected);

@@ -170,7 +170,7 @@ static int prepare(struct lab *lab, struct cuda_problem *problem,
     if (!rc && content->scratch_bytes > 0)
         rc = gpu_allocate(lab->gpu, content->scratch_bytes, &problem->scratch, err);
     if (!rc)
-        rc = gpu_allocate(lab->gpu, out_bytes + 2 * GUARD_BYTES, (void **)memory, err);
+        rc = gpu_allocate(lab->gpu, out_bytes + (size_t)2 * GUARD_BYTES, (void **)memory, err);
     if (!rc)
         problem->out = *memory + GUARD_BYTES;
     return rc ? rc : gpu_wait(lab->gpu, err);
@@ -182,7 +182,7 @@ static int check_step(struct lab *lab, const struct cuda_ladder *ladder, size_t 
 {
     const struct cuda_lab_step *step = &ladder->steps[index];
     size_t out_bytes = cuda_lab_bytes(content->out_type, content->out_count);
-    size_t bytes = out_bytes + 2 * GUARD_BYTES;
+    size_t bytes = out_bytes + (size_t)2 * GUARD_BYTES;
     char *host = malloc(bytes);
     assert(host);
     memset(host, GUARD, bytes);
@@ -260,9 +260,8 @@ static int measure(struct lab *lab, void (*run)(const struct cuda_problem *probl
 {
     double samples[SAMPLES];
     unsigned runs = 1;
-    int rc = 0;
-    for (int i = 0; !rc && i < SAMPLES; i++) {
-        rc = gpu_mark(lab->gpu, 0, err);
+    for (int i = 0; i < SAMPLES; i++) {
+        int rc = gpu_mark(lab->gpu, 0, err);
         for (unsigned r = 0; r < runs; r++)
             run(problem, gpu_stream(lab->gpu));
         if (!rc)
@@ -271,18 +270,18 @@ static int measure(struct lab *lab, void (*run)(const struct cuda_problem *probl
             rc = gpu_mark(lab->gpu, 1, err);
         if (!rc)
             rc = gpu_between_marks(lab->gpu, &samples[i], err);
-        if (!rc && i == 0 && samples[0] < SAMPLE_NS) {
+        if (rc)
+            return rc;
+        if (i == 0 && samples[0] < SAMPLE_NS) {
             runs *= 2;
             i--; /* not a sample yet */
             continue;
         }
         samples[i] /= runs;
     }
-    if (!rc) {
-        qsort(samples, SAMPLES, sizeof *samples, by_value);
-        *ns = samples[SAMPLES / 2];
-    }
-    return rc;
+    qsort(samples, SAMPLES, sizeof *samples, by_value);
+    *ns = samples[SAMPLES / 2];
+    return 0;
 }
 
 static void run_copy(const struct cuda_problem *problem, void *stream)

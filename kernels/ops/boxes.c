@@ -217,18 +217,19 @@ static void yolox_box(const struct box_form *form, const struct cell *cell, real
             break;
         index -= cells;
     }
+    int64_t row = index / columns, column = index % columns;
     real scale = (real)stride;
-    set_box((number_of(cell, 0) + (real)(index % columns)) * scale,
-            (number_of(cell, 1) + (real)(index / columns)) * scale,
+    set_box((number_of(cell, 0) + (real)column) * scale, (number_of(cell, 1) + (real)row) * scale,
             exp(number_of(cell, 2)) * scale / 2, exp(number_of(cell, 3)) * scale / 2, box);
 }
 
 static void fastestdet_box(const struct box_form *form, const struct cell *cell, real box[CORNERS])
 {
     int64_t columns = form->cell_grid, cell_rows = form->cells / columns;
+    int64_t row = cell->index / columns, column = cell->index % columns;
     real width = (real)form->size[1], height = (real)form->size[0];
-    set_box(((real)(cell->index % columns) + tanh(number_of(cell, 1))) * (width / (real)columns),
-            ((real)(cell->index / columns) + tanh(number_of(cell, 2))) * (height / (real)cell_rows),
+    set_box(((real)column + tanh(number_of(cell, 1))) * (width / (real)columns),
+            ((real)row + tanh(number_of(cell, 2))) * (height / (real)cell_rows),
             width / (1 + exp(-number_of(cell, 3))) / 2, height / (1 + exp(-number_of(cell, 4))) / 2,
             box);
 }
@@ -367,7 +368,7 @@ static bool is_covered(const struct pool *pool, int64_t i, const int32_t *taken,
 {
     for (int64_t k = 0; k < count; k++)
         if (pool->classes[taken[k]] == pool->classes[i] &&
-            overlap(pool->boxes + taken[k] * CORNERS, pool->boxes + i * CORNERS) > iou)
+            overlap(pool->boxes + (int64_t)taken[k] * CORNERS, pool->boxes + i * CORNERS) > iou)
             return true;
     return false;
 }

@@ -228,7 +228,7 @@ static void sample_picture(const struct picture_form *form, const struct tensor 
         chroma[d] = reach_at(form->chroma[d], form->inner[d], form->linear, at[d]);
     }
     const uint8_t *u = (const uint8_t *)in[U]->data + chroma_at;
-    const uint8_t *v = form->interleaved ? u + 1 : (const uint8_t *)in[V]->data + chroma_at;
+    const uint8_t *v = in[V] ? (const uint8_t *)in[V]->data + chroma_at : u + 1;
     yuv[Y] = sample_plane((const uint8_t *)in[Y]->data + image * luma_bytes, form->plane[COLUMNS],
                           1, luma);
     yuv[U] = sample_plane(u, chroma_row, step, chroma);
