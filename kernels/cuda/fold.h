@@ -89,8 +89,8 @@ static inline int64_t fold_lanes_length(const struct fold *fold)
         else if (lane == 0)                                                                         \
             ((sum_type *)args->fold.partial)[piece] = *sum;                                         \
     }                                                                                               \
-    CUDA_FN void name##_gather(const args_type *args, int64_t row, int lane, int lanes,             \
-                               sum_type *sum)                                                       \
+    CUDA_FN void name##_parts_lane(const args_type *args, int64_t row, int lane, int lanes,         \
+                                   sum_type *sum)                                                   \
     {                                                                                               \
         const sum_type *partial = (const sum_type *)args->fold.partial;                             \
         *sum = partial[fold_piece(&args->fold, row, lane)];                                         \
@@ -100,7 +100,7 @@ static inline int64_t fold_lanes_length(const struct fold *fold)
     LAUNCHER void name##_pieces(const args_type *args, int64_t rows, int64_t length, void *stream); \
     LAUNCHER void name##_parts(const args_type *args, int64_t rows, int64_t length, void *stream);  \
     ROWS_KERNEL(name##_pieces, args_type, sum_type, lane_fn, merge_fn, name##_end_piece)            \
-    ROWS_KERNEL(name##_parts, args_type, sum_type, name##_gather, merge_fn, finish_fn)              \
+    ROWS_KERNEL(name##_parts, args_type, sum_type, name##_parts_lane, merge_fn, finish_fn)          \
     LAUNCHER void name(const args_type *args, void *stream)                                         \
     {                                                                                               \
         const struct fold *fold = &args->fold;                                                      \

@@ -1,7 +1,7 @@
 /* loss: each position on its own, then all costs in a fixed order. */
 #include "cuda/loss.h"
 #include "cuda/softmax_sum.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 
 /* A position's label, -1 if it does not count, and what it counts. */
 struct loss_label {
@@ -106,7 +106,7 @@ struct loss_none {
 CUDA_FN int loss_stages(const struct loss *args)
 {
     (void)args;
-    return TILE_STAGES;
+    return ROW_TILE_STAGES;
 }
 
 CUDA_FN struct softmax_sum loss_sum_of(const struct loss *args, const float *scores)
@@ -135,29 +135,29 @@ CUDA_FN void loss_back_row(const struct loss *args, int64_t row, float *scores)
 }
 
 CUDA_FN void loss_forward_stage(const struct loss *args, int64_t block, int thread, int stage,
-                                struct tile *tile, struct loss_none *own)
+                                struct row_tile *tile, struct loss_none *own)
 {
     (void)own;
     if (stage == 0)
-        tile_load(tile->numbers, &args->scores, &args->fold, block, args->tile_rows, thread);
-    else if (stage == 1 && thread < tile_rows_in(&args->fold, block, args->tile_rows))
+        row_tile_load(tile->numbers, &args->scores, &args->fold, block, args->tile_rows, thread);
+    else if (stage == 1 && thread < row_tile_rows_in(&args->fold, block, args->tile_rows))
         loss_forward_row(args, block * args->tile_rows + thread,
-                         tile->numbers + thread * TILE_STEP(args->fold.length));
+                         tile->numbers + thread * ROW_TILE_STEP(args->fold.length));
     else if (stage == 2 && args->logs.kept.data)
-        tile_store(tile->numbers, &args->logs, &args->fold, block, args->tile_rows, thread);
+        row_tile_store(tile->numbers, &args->logs, &args->fold, block, args->tile_rows, thread);
 }
 
 CUDA_FN void loss_back_stage(const struct loss *args, int64_t block, int thread, int stage,
-                             struct tile *tile, struct loss_none *own)
+                             struct row_tile *tile, struct loss_none *own)
 {
     (void)own;
     if (stage == 0)
-        tile_load(tile->numbers, &args->scores, &args->fold, block, args->tile_rows, thread);
-    else if (stage == 1 && thread < tile_rows_in(&args->fold, block, args->tile_rows))
+        row_tile_load(tile->numbers, &args->scores, &args->fold, block, args->tile_rows, thread);
+    else if (stage == 1 && thread < row_tile_rows_in(&args->fold, block, args->tile_rows))
         loss_back_row(args, block * args->tile_rows + thread,
-                      tile->numbers + thread * TILE_STEP(args->fold.length));
+                      tile->numbers + thread * ROW_TILE_STEP(args->fold.length));
     else if (stage == 2)
-        tile_store(tile->numbers, &args->to, &args->fold, block, args->tile_rows, thread);
+        row_tile_store(tile->numbers, &args->to, &args->fold, block, args->tile_rows, thread);
 }
 
 /* ---- all positions ---- */
@@ -198,9 +198,9 @@ CUDA_FN void loss_total_finish(const struct loss_total *args, int64_t row, int l
 ROWS_KERNEL(loss_forward, struct loss, struct softmax_sum, loss_lane, softmax_sum_merge,
             loss_forward_finish)
 ROWS_KERNEL(loss_back, struct loss, struct softmax_sum, loss_lane, softmax_sum_merge, loss_back_finish)
-STAGED_KERNEL(loss_forward_tiles, struct loss, struct tile, struct loss_none, loss_stages,
+STAGED_KERNEL(loss_forward_tiles, struct loss, struct row_tile, struct loss_none, loss_stages,
               loss_forward_stage)
-STAGED_KERNEL(loss_back_tiles, struct loss, struct tile, struct loss_none, loss_stages,
+STAGED_KERNEL(loss_back_tiles, struct loss, struct row_tile, struct loss_none, loss_stages,
               loss_back_stage)
 FOLD_KERNEL(loss_total, struct loss_total, struct loss_sum, loss_total_lane, loss_total_merge,
             loss_total_finish)

@@ -32,7 +32,7 @@ struct loss {
 
 LAUNCHER void loss_forward(const struct loss *args, int64_t rows, int64_t length, void *stream);
 LAUNCHER void loss_back(const struct loss *args, int64_t rows, int64_t length, void *stream);
-/* The same for rows that tile_suits. */
+/* The same for rows that row_tile_suits. */
 LAUNCHER void loss_forward_tiles(const struct loss *args, int64_t blocks, void *stream);
 LAUNCHER void loss_back_tiles(const struct loss *args, int64_t blocks, void *stream);
 

@@ -2,7 +2,7 @@
 #include "cuda/loss.h"
 #include "cuda/kernel_step.h"
 #include "cuda/makers.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 #include "ops/resolve.h"
 #include <stddef.h>
 
@@ -51,7 +51,7 @@ static void launch_forward(const void *args, void *stream)
 static void launch_forward_tiles(const void *args, void *stream)
 {
     const struct loss *loss = args;
-    loss_forward_tiles(loss, tile_blocks(&loss->fold, loss->tile_rows), stream);
+    loss_forward_tiles(loss, row_tile_blocks(&loss->fold, loss->tile_rows), stream);
 }
 
 static void launch_back(const void *args, void *stream)
@@ -63,7 +63,7 @@ static void launch_back(const void *args, void *stream)
 static void launch_back_tiles(const void *args, void *stream)
 {
     const struct loss *loss = args;
-    loss_back_tiles(loss, tile_blocks(&loss->fold, loss->tile_rows), stream);
+    loss_back_tiles(loss, row_tile_blocks(&loss->fold, loss->tile_rows), stream);
 }
 
 static void launch_total(const void *args, void *stream)
@@ -167,9 +167,9 @@ static int add_forward(struct cuda_build *build, const struct making *making,
     args.logs.kept = cuda_view(logs ? logs : making->scores);
     struct fold_array *const arrays[] = { &args.scores, &args.logs, &args.labels.at, &args.cost };
     fold_split(&args.fold, class_axis, arrays, 4);
-    args.tile_rows = tile_rows(&args.fold, 1);
+    args.tile_rows = row_tile_rows(&args.fold, 1);
     bool tiles =
-        making->softmax && tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
+        making->softmax && row_tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
     struct kernel_step step =
         kernel_begin(tiles ? launch_forward_tiles : launch_forward, &args, sizeof args);
     read_scores(&step, making);
@@ -190,8 +190,8 @@ static int add_back(struct cuda_build *build, const struct making *making,
                              : cuda_view_broadcast(gradient, shape);
     struct fold_array *const arrays[] = { &args.scores, &args.to, &args.labels.at, &args.gradient };
     fold_split(&args.fold, class_axis, arrays, 4);
-    args.tile_rows = tile_rows(&args.fold, 1);
-    bool tiles = tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
+    args.tile_rows = row_tile_rows(&args.fold, 1);
+    bool tiles = row_tile_suits(&args.fold, (const struct fold_array *const *)arrays, 2);
     struct kernel_step step =
         kernel_begin(tiles ? launch_back_tiles : launch_back, &args, sizeof args);
     read_scores(&step, making);

@@ -47,8 +47,7 @@ CUDA_FN void map_flat_at(const struct map *args, int64_t i)
         registers[k] = element_load(args->operands[k].data, args->operands[k].type, i);
     map_compute(args, registers);
     for (int k = 0, o = args->input_count; k < args->output_count; k++, o++)
-        element_store(args->operands[o].data, args->operands[o].type, i,
-                      registers[args->outputs[k]]);
+        element_store(args->operands[o].data, args->operands[o].type, i, registers[args->outputs[k]]);
 }
 
 EACH_KERNEL(map_each, struct map, map_at)

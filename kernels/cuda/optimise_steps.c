@@ -1,8 +1,8 @@
 /* optimise_steps: optimisers, averages of weights, and the norm of gradients. A graph has a node for each
- * parameter; those of one kind with the same attributes and numbers become one step (gather.h says
+ * parameter; those of one kind with the same attributes and numbers become one step (combine.h says
  * when), so that hundreds of them are some few launches. Weights and moments are renewed in place
  * (cuda_renew), and gradients are read as they lie. */
-#include "cuda/gather.h"
+#include "cuda/combine.h"
 #include "cuda/iterate.h"
 #include "cuda/makers.h"
 #include "cuda/parts.h"
@@ -93,7 +93,7 @@ static int make_update(struct cuda_build *build, const struct node *node, const 
     if (rc)
         return rc;
     int read_count, count = list_places(form, &part, places, &read_count);
-    rc = cuda_gather(build, run_update, takes_update, node, places, read_count, count, &step, err);
+    rc = cuda_combine(build, run_update, takes_update, node, places, read_count, count, &step, err);
     if (rc)
         return rc;
     return step ? parts_add(&((struct update_state *)step->state)->parts, &part, err)
@@ -311,8 +311,8 @@ static int make_squares(struct cuda_build *build, const struct node *node, struc
     struct cuda_step *step = NULL;
     struct squares_state *state = NULL;
     if (!rc)
-        rc = cuda_gather(build, run_squares, takes_squares, NULL, places, count, count + 1, &step,
-                         err);
+        rc = cuda_combine(build, run_squares, takes_squares, NULL, places, count, count + 1, &step,
+                          err);
     if (!rc && step)
         state = step->state;
     else if (!rc)

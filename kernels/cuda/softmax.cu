@@ -1,7 +1,7 @@
 /* softmax: rows by lanes, or short ones by tiles. */
 #include "cuda/softmax.h"
 #include "cuda/softmax_sum.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 
 CUDA_FN float softmax_value(int way, float x, const struct softmax_sum *sum)
 {
@@ -72,7 +72,7 @@ struct softmax_none {
 CUDA_FN int softmax_stages(const struct softmax *args)
 {
     (void)args;
-    return TILE_STAGES;
+    return ROW_TILE_STAGES;
 }
 
 CUDA_FN void softmax_tile_forward(int way, float *row, int length)
@@ -92,23 +92,23 @@ CUDA_FN void softmax_tile_back(int way, float *row, const float *y, int length)
 }
 
 CUDA_FN void softmax_stage(const struct softmax *args, int64_t block, int thread, int stage,
-                           struct tile *tile, struct softmax_none *own)
+                           struct row_tile *tile, struct softmax_none *own)
 {
     bool back = args->way == SOFTMAX_BACK || args->way == SOFTMAX_LOG_BACK;
-    int length = (int)args->fold.length, step = TILE_STEP(length);
+    int length = (int)args->fold.length, step = ROW_TILE_STEP(length);
     float *first = tile->numbers, *second = first + args->tile_rows * step;
     (void)own;
     if (stage == 0) {
-        tile_load(first, &args->from, &args->fold, block, args->tile_rows, thread);
+        row_tile_load(first, &args->from, &args->fold, block, args->tile_rows, thread);
         if (back)
-            tile_load(second, &args->y, &args->fold, block, args->tile_rows, thread);
-    } else if (stage == 1 && thread < tile_rows_in(&args->fold, block, args->tile_rows)) {
+            row_tile_load(second, &args->y, &args->fold, block, args->tile_rows, thread);
+    } else if (stage == 1 && thread < row_tile_rows_in(&args->fold, block, args->tile_rows)) {
         if (back)
             softmax_tile_back(args->way, first + thread * step, second + thread * step, length);
         else
             softmax_tile_forward(args->way, first + thread * step, length);
     } else if (stage == 2) {
-        tile_store(first, &args->to, &args->fold, block, args->tile_rows, thread);
+        row_tile_store(first, &args->to, &args->fold, block, args->tile_rows, thread);
     }
 }
 
@@ -116,5 +116,5 @@ ROWS_KERNEL(softmax_forward, struct softmax, struct softmax_sum, softmax_forward
             softmax_sum_merge, softmax_forward_finish)
 ROWS_KERNEL(softmax_back, struct softmax, struct softmax_back_sum, softmax_back_lane,
             softmax_back_merge, softmax_back_finish)
-STAGED_KERNEL(softmax_tiles, struct softmax, struct tile, struct softmax_none, softmax_stages,
+STAGED_KERNEL(softmax_tiles, struct softmax, struct row_tile, struct softmax_none, softmax_stages,
               softmax_stage)

@@ -21,7 +21,7 @@ struct softmax {
 
 LAUNCHER void softmax_forward(const struct softmax *args, int64_t rows, int64_t length, void *stream);
 LAUNCHER void softmax_back(const struct softmax *args, int64_t rows, int64_t length, void *stream);
-/* All ways, for rows that tile_suits. */
+/* All ways, for rows that row_tile_suits. */
 LAUNCHER void softmax_tiles(const struct softmax *args, int64_t blocks, void *stream);
 
 #ifndef __cplusplus

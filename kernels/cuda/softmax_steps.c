@@ -1,7 +1,7 @@
 /* softmax_steps: Softmax and its relatives. */
 #include "cuda/softmax.h"
 #include "cuda/kernel_step.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 #include "ops/resolve.h"
 #include <stddef.h>
 
@@ -24,7 +24,7 @@ static void launch_back(const void *args, void *stream)
 static void launch_tiles(const void *args, void *stream)
 {
     const struct softmax *softmax = args;
-    softmax_tiles(softmax, tile_blocks(&softmax->fold, softmax->tile_rows), stream);
+    softmax_tiles(softmax, row_tile_blocks(&softmax->fold, softmax->tile_rows), stream);
 }
 
 int cuda_make_softmax(struct cuda_build *build, const struct node *node, struct error *err)
@@ -70,8 +70,8 @@ static int make(struct cuda_build *build, const struct node *node, enum softmax_
     struct fold_array *const arrays[] = { &args.from, &args.to, &args.y };
     find_folded(node, &from->layout.shape, folded);
     fold_split(&args.fold, folded, arrays, 3);
-    args.tile_rows = tile_rows(&args.fold, 1 + back);
-    bool tiles = tile_suits(&args.fold, (const struct fold_array *const *)arrays, 3);
+    args.tile_rows = row_tile_rows(&args.fold, 1 + back);
+    bool tiles = row_tile_suits(&args.fold, (const struct fold_array *const *)arrays, 3);
     struct kernel_step step = kernel_begin(tiles  ? launch_tiles
                                            : back ? launch_back
                                                   : launch_forward,

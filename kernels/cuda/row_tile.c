@@ -1,11 +1,11 @@
-/* tile: what a tile is for. */
-#include "cuda/tile.h"
+/* row_tile: what a tile is for. */
+#include "cuda/row_tile.h"
 
 static bool is_packed(const struct fold_array *array, int64_t length);
 
-bool tile_suits(const struct fold *fold, const struct fold_array *const *arrays, int count)
+bool row_tile_suits(const struct fold *fold, const struct fold_array *const *arrays, int count)
 {
-    if (fold->length > TILE_LENGTH_MAX)
+    if (fold->length > ROW_TILE_LENGTH_MAX)
         return false;
     for (int k = 0; k < count; k++)
         if (!is_packed(arrays[k], fold->length))

@@ -1,5 +1,5 @@
-/* gather: goes back through the steps as long as none is in the way. */
-#include "cuda/gather.h"
+/* combine: goes back through the steps as long as none is in the way. */
+#include "cuda/combine.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +8,11 @@ static bool in_the_way(const struct cuda_step *step, struct cuda_place *const *p
 static int add_places(struct cuda_step *step, struct cuda_place *const *places, int read_count,
                       int place_count, struct error *err);
 
-int cuda_gather(struct cuda_build *build,
-                int (*run)(const struct cuda_step *step, struct gpu *gpu, struct error *err),
-                bool (*takes)(const struct cuda_step *step, const void *arg), const void *arg,
-                struct cuda_place *const *places, int read_count, int place_count,
-                struct cuda_step **step, struct error *err)
+int cuda_combine(struct cuda_build *build,
+                 int (*run)(const struct cuda_step *step, struct gpu *gpu, struct error *err),
+                 bool (*takes)(const struct cuda_step *step, const void *arg), const void *arg,
+                 struct cuda_place *const *places, int read_count, int place_count,
+                 struct cuda_step **step, struct error *err)
 {
     *step = NULL;
     for (int s = build->plan->step_count - 1; s >= 0; s--) {
