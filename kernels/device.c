@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -327,4 +328,51 @@ void plan_free(struct plan **plan)
     if (*plan)
         (*plan)->device->class->plan_free(*plan);
     *plan = NULL;
+}
+
+/* ---- for back ends ---- */
+
+static int describe(const struct graph *graph, const int *values, int count,
+                    struct tensor **tensors, char ***names, size_t *described, struct error *err)
+{
+    *tensors = calloc((size_t)count + 1, sizeof **tensors);
+    *names = calloc((size_t)count + 1, sizeof **names);
+    bool has_memory = *tensors && *names;
+    for (int i = 0; has_memory && i < count; i++, ++*described) {
+        const struct value *value = &graph->values[values[i]];
+        (*tensors)[i] = (struct tensor){ .type = value->type, .shape = value->shape };
+        (*names)[i] = strdup(value->name);
+        has_memory = (*names)[i] != NULL;
+    }
+    return has_memory ? 0 : error_set(err, ERROR_MEMORY, "plan", "no memory left");
+}
+
+int plan_describe(struct plan *plan, const struct graph *graph, struct error *err)
+{
+    int rc = describe(graph, graph->inputs, graph->input_count, &plan->inputs, &plan->input_names,
+                      &plan->input_count, err);
+    if (!rc)
+        rc = describe(graph, graph->outputs, graph->output_count, &plan->outputs,
+                      &plan->output_names, &plan->output_count, err);
+    if (!rc)
+        rc = describe(graph, graph->states, graph->state_count, &plan->states, &plan->state_names,
+                      &plan->state_count, err);
+    for (size_t i = 0; !rc && i < plan->state_count; i++)
+        plan->states[i].data = graph->values[graph->states[i]].state.data;
+    return rc;
+}
+
+static void forget(struct tensor *tensors, char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    free(tensors);
+}
+
+void plan_forget(struct plan *plan)
+{
+    forget(plan->inputs, plan->input_names, plan->input_count);
+    forget(plan->outputs, plan->output_names, plan->output_count);
+    forget(plan->states, plan->state_names, plan->state_count);
 }

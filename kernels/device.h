@@ -150,4 +150,9 @@ struct plan {
     uint64_t activation_bytes, weight_bytes, flop;
 };
 
+/* For back ends: names, types and shapes of a graph's inputs, outputs and states become the plan's, and
+ * where the states lie in the graph. plan_forget frees what that took, also when it failed. */
+int plan_describe(struct plan *plan, const struct graph *graph, struct error *err);
+void plan_forget(struct plan *plan);
+
 #endif

@@ -72,9 +72,6 @@ static const struct {
 
 static int prepare_graph(struct build *build, const struct graph *graph,
                          const struct plan_options *options, struct error *err);
-static int describe_externals(struct build *build, struct error *err);
-static int describe_external(const struct value *value, struct tensor *tensor, char **name,
-                             struct error *err);
 static int start_values(struct build *build, struct error *err);
 static void mark_leaving(struct build *build);
 static bool multiplies(const struct graph *graph, const struct node *node);
@@ -108,7 +105,7 @@ int cpu_compile(struct device *device, const struct graph *graph,
     build.plan->plan.device = device;
     int rc = prepare_graph(&build, graph, options, err);
     if (!rc)
-        rc = describe_externals(&build, err);
+        rc = plan_describe(&build.plan->plan, build.graph, err);
     if (!rc)
         rc = start_values(&build, err);
     for (int i = 0; !rc && i < build.graph->node_count; i++)
@@ -144,43 +141,6 @@ static int prepare_graph(struct build *build, const struct graph *graph,
     build->graph = build->plan->graph;
     rc = graph_infer(build->graph, options->input_shapes, err);
     return rc ? rc : pass_run_all(build->graph, err);
-}
-
-static int describe_externals(struct build *build, struct error *err)
-{
-    struct graph *graph = build->graph;
-    struct plan *plan = &build->plan->plan;
-    size_t inputs = (size_t)graph->input_count, outputs = (size_t)graph->output_count;
-    plan->inputs = calloc(inputs + 1, sizeof *plan->inputs);
-    plan->input_names = calloc(inputs + 1, sizeof *plan->input_names);
-    plan->outputs = calloc(outputs + 1, sizeof *plan->outputs);
-    plan->output_names = calloc(outputs + 1, sizeof *plan->output_names);
-    plan->states = calloc((size_t)graph->state_count + 1, sizeof *plan->states);
-    plan->state_names = calloc((size_t)graph->state_count + 1, sizeof *plan->state_names);
-    if (!plan->inputs || !plan->input_names || !plan->outputs || !plan->output_names ||
-        !plan->states || !plan->state_names)
-        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
-    int rc = 0;
-    for (size_t i = 0; !rc && i < inputs; i++, plan->input_count++)
-        rc = describe_external(&graph->values[graph->inputs[i]], &plan->inputs[i],
-                               &plan->input_names[i], err);
-    for (size_t i = 0; !rc && i < outputs; i++, plan->output_count++)
-        rc = describe_external(&graph->values[graph->outputs[i]], &plan->outputs[i],
-                               &plan->output_names[i], err);
-    for (int i = 0; !rc && i < graph->state_count; i++, plan->state_count++) {
-        rc = describe_external(&graph->values[graph->states[i]], &plan->states[i],
-                               &plan->state_names[i], err);
-        plan->states[i].data = graph->values[graph->states[i]].state.data;
-    }
-    return rc;
-}
-
-static int describe_external(const struct value *value, struct tensor *tensor, char **name,
-                             struct error *err)
-{
-    *tensor = (struct tensor){ .type = value->type, .shape = value->shape };
-    *name = strdup(value->name);
-    return *name ? 0 : error_set(err, ERROR_MEMORY, "cpu", "no memory left");
 }
 
 /* Counts readers and gives the inputs of the graph their places. */

@@ -107,18 +107,7 @@ void cpu_plan_free(struct plan *plan)
             free(self->buffers[i].data);
     for (size_t i = 0; self->own_memory && i < plan->input_count + plan->output_count; i++)
         free(self->own_memory[i]);
-    for (size_t i = 0; i < plan->input_count; i++)
-        free(plan->input_names[i]);
-    for (size_t i = 0; i < plan->output_count; i++)
-        free(plan->output_names[i]);
-    for (size_t i = 0; i < plan->state_count; i++)
-        free(plan->state_names[i]);
-    free(plan->states);
-    free(plan->state_names);
-    free(plan->input_names);
-    free(plan->output_names);
-    free(plan->inputs);
-    free(plan->outputs);
+    plan_forget(plan);
     free(self->own_memory);
     free(self->steps);
     free(self->places);

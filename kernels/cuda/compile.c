@@ -20,9 +20,6 @@ static const struct cuda_family *const families[] = {
 static int choose_arithmetic(struct cuda_build *build, enum precision precision, struct error *err);
 static int prepare_graph(struct cuda_build *build, const struct graph *graph,
                          const struct plan_options *options, struct error *err);
-static int describe_externals(struct cuda_build *build, struct error *err);
-static int describe_external(const struct value *value, struct tensor *tensor, char **name,
-                             struct error *err);
 static int start_values(struct cuda_build *build, struct error *err);
 static int start_input(struct cuda_build *build, size_t index, struct error *err);
 static void mark_leaving(struct cuda_build *build);
@@ -47,7 +44,7 @@ int cuda_compile(struct device *device, const struct graph *graph,
     build.plan->precision = options->precision;
     rc = prepare_graph(&build, graph, options, err);
     if (!rc)
-        rc = describe_externals(&build, err);
+        rc = plan_describe(&build.plan->plan, build.graph, err);
     if (!rc)
         rc = start_values(&build, err);
     for (int i = 0; !rc && i < build.graph->node_count; i++)
@@ -110,43 +107,6 @@ static int prepare_graph(struct cuda_build *build, const struct graph *graph,
     if (!rc)
         rc = pass_run_all(build->graph, err);
     return rc ? rc : cuda_find_attention(build->graph, err);
-}
-
-static int describe_externals(struct cuda_build *build, struct error *err)
-{
-    struct graph *graph = build->graph;
-    struct plan *plan = &build->plan->plan;
-    size_t inputs = (size_t)graph->input_count, outputs = (size_t)graph->output_count;
-    plan->inputs = calloc(inputs + 1, sizeof *plan->inputs);
-    plan->input_names = calloc(inputs + 1, sizeof *plan->input_names);
-    plan->outputs = calloc(outputs + 1, sizeof *plan->outputs);
-    plan->output_names = calloc(outputs + 1, sizeof *plan->output_names);
-    plan->states = calloc((size_t)graph->state_count + 1, sizeof *plan->states);
-    plan->state_names = calloc((size_t)graph->state_count + 1, sizeof *plan->state_names);
-    if (!plan->inputs || !plan->input_names || !plan->outputs || !plan->output_names ||
-        !plan->states || !plan->state_names)
-        return cuda_no_memory(err);
-    int rc = 0;
-    for (size_t i = 0; !rc && i < inputs; i++, plan->input_count++)
-        rc = describe_external(&graph->values[graph->inputs[i]], &plan->inputs[i],
-                               &plan->input_names[i], err);
-    for (size_t i = 0; !rc && i < outputs; i++, plan->output_count++)
-        rc = describe_external(&graph->values[graph->outputs[i]], &plan->outputs[i],
-                               &plan->output_names[i], err);
-    for (int i = 0; !rc && i < graph->state_count; i++, plan->state_count++) {
-        rc = describe_external(&graph->values[graph->states[i]], &plan->states[i],
-                               &plan->state_names[i], err);
-        plan->states[i].data = graph->values[graph->states[i]].state.data;
-    }
-    return rc;
-}
-
-static int describe_external(const struct value *value, struct tensor *tensor, char **name,
-                             struct error *err)
-{
-    *tensor = (struct tensor){ .type = value->type, .shape = value->shape };
-    *name = strdup(value->name);
-    return *name ? 0 : cuda_no_memory(err);
 }
 
 /* Counts readers, and gives inputs and states their places. */

@@ -67,18 +67,7 @@ void cuda_plan_free(struct plan *plan)
     gpu_free(self->gpu, self->held);
     for (size_t i = 0; self->state_memory && i < plan->state_count; i++)
         gpu_free_host(self->gpu, self->state_memory[i]);
-    for (size_t i = 0; i < plan->input_count; i++)
-        free(plan->input_names[i]);
-    for (size_t i = 0; i < plan->output_count; i++)
-        free(plan->output_names[i]);
-    for (size_t i = 0; i < plan->state_count; i++)
-        free(plan->state_names[i]);
-    free(plan->states);
-    free(plan->state_names);
-    free(plan->input_names);
-    free(plan->output_names);
-    free(plan->inputs);
-    free(plan->outputs);
+    plan_forget(plan);
     free(self->state_memory);
     free(self->steps);
     free(self->places);
