@@ -131,7 +131,7 @@ static double mean(const struct cuda_taps *axis)
 static int add_step(struct cuda_build *build, struct cuda_place *from, struct cuda_place *to,
                     const struct cuda_taps *axes, const int *dims, int dim_count, struct error *err)
 {
-    struct cuda_place *tables[TAPS_AXES_MAX];
+    struct cuda_place *tables[TAPS_AXES_MAX] = { NULL };
     int order[TAPS_AXES_MAX] = { 0 };
     for (int k = 0; k < dim_count; k++)
         order[k] = dims[k];

@@ -100,8 +100,10 @@ static void check(const struct detector *detector, float score, float iou)
     struct tensor output = *plan_input(plan, 0);
     const struct tensor *const outputs[] = { &output };
     fill(detector, &output);
-    if (plan_run(plan, &err) || head_open(&head, &card, outputs, 1, &err))
+    if (plan_run(plan, &err) || head_open(&head, &card, outputs, 1, &err)) {
         fail_msg("%s: %s", detector->word, err.text);
+        return;
+    }
     size_t count;
     nms_clear(head->nms);
     head->kind->find_boxes(head, score);

@@ -122,7 +122,7 @@ static void compare(const struct card_input *input, const struct placement *plac
 static void check(struct card_input input, const struct picture_view *view)
 {
     struct prepare *prepare = NULL;
-    struct placement placement;
+    struct placement placement = { 0 };
     struct device *device = NULL;
     struct plan *plan = NULL;
     struct error err;
