@@ -1,5 +1,5 @@
 /* weights_steps: the step that copies weights. */
-#include "cuda/gather.h"
+#include "cuda/combine.h"
 #include "cuda/iterate.h"
 #include "cuda/parts.h"
 #include "cuda/weights.h"
@@ -31,7 +31,7 @@ int cuda_copy_weight(struct cuda_build *build, struct cuda_place *from, struct c
     struct cuda_place *const places[] = { from, to };
     struct part part = part_of(from, to);
     struct cuda_step *step;
-    int rc = cuda_gather(build, run_weights, takes, to, places, 1, 2, &step, err);
+    int rc = cuda_combine(build, run_weights, takes, to, places, 1, 2, &step, err);
     if (rc)
         return rc;
     return step ? parts_add(&((struct weights_state *)step->state)->parts, &part, err)

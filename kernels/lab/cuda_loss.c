@@ -5,7 +5,7 @@
  *   rows    rows by lanes: production for many classes
  *   tiles   scores through shared memory, read in the order of memory, and once: production for few */
 #include "cuda/loss.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 #include "lab/cuda_lab.h"
 #include "lab/cuda_plain.h"
 #include "lab/cuda_rows.h"
@@ -99,7 +99,7 @@ static struct loss describe(const struct cuda_problem *problem)
                (struct fold_array *const[]){ &loss.scores, &loss.to, &loss.logs, &loss.labels.at,
                                              &loss.cost, &loss.gradient },
                6);
-    loss.tile_rows = tile_rows(&loss.fold, 1);
+    loss.tile_rows = row_tile_rows(&loss.fold, 1);
     return loss;
 }
 
@@ -169,7 +169,7 @@ static void run_rows(const struct cuda_problem *problem, void *stream)
 
 static void launch_tiles(const struct loss *loss, bool back, void *stream)
 {
-    int64_t blocks = tile_blocks(&loss->fold, loss->tile_rows);
+    int64_t blocks = row_tile_blocks(&loss->fold, loss->tile_rows);
     if (back)
         loss_back_tiles(loss, blocks, stream);
     else
@@ -184,7 +184,7 @@ static void run_tiles(const struct cuda_problem *problem, void *stream)
 static bool has_tiles(const struct cuda_problem *problem)
 {
     struct loss loss = describe(problem);
-    return tile_suits(&loss.fold, (const struct fold_array *const[]){ &loss.scores, &loss.to }, 2);
+    return row_tile_suits(&loss.fold, (const struct fold_array *const[]){ &loss.scores, &loss.to }, 2);
 }
 
 static void fill(const struct cuda_problem *problem, bool check, struct random_state *random,

@@ -5,7 +5,7 @@
  *   tiles   short rows through shared memory, so that memory is read in its order, and once:
  *           production for short ones */
 #include "cuda/softmax.h"
-#include "cuda/tile.h"
+#include "cuda/row_tile.h"
 #include "lab/cuda_lab.h"
 #include "lab/cuda_plain.h"
 #include "lab/cuda_rows.h"
@@ -69,7 +69,7 @@ static struct softmax describe(const struct cuda_problem *problem)
     };
     fold_split(&softmax.fold, cuda_rows_folded(&s->rows),
                (struct fold_array *const[]){ &softmax.from, &softmax.to }, 2);
-    softmax.tile_rows = tile_rows(&softmax.fold, 1);
+    softmax.tile_rows = row_tile_rows(&softmax.fold, 1);
     return softmax;
 }
 
@@ -88,13 +88,13 @@ static void run_rows(const struct cuda_problem *problem, void *stream)
 static void run_tiles(const struct cuda_problem *problem, void *stream)
 {
     struct softmax softmax = describe(problem);
-    softmax_tiles(&softmax, tile_blocks(&softmax.fold, softmax.tile_rows), stream);
+    softmax_tiles(&softmax, row_tile_blocks(&softmax.fold, softmax.tile_rows), stream);
 }
 
 static bool has_tiles(const struct cuda_problem *problem)
 {
     struct softmax softmax = describe(problem);
-    return tile_suits(&softmax.fold,
+    return row_tile_suits(&softmax.fold,
                       (const struct fold_array *const[]){ &softmax.from, &softmax.to }, 2);
 }
 
