@@ -37,3 +37,16 @@ struct view blocks_see_wide(const struct view *wide, const struct blocks *blocks
                   wide->step[3], wide->step[1] },
     };
 }
+
+struct view blocks_row_by_row(const struct view *wide)
+{
+    static const int order[] = { BLOCKS_INNER_COLUMNS, BLOCKS_COLUMNS, BLOCKS_INNER_ROWS,
+                                 BLOCKS_CHANNELS,      BLOCKS_ROWS,    BLOCKS_BATCH };
+    struct view view = *wide;
+    int64_t step = 1;
+    for (int i = 0; i < BLOCKS_RANK; i++) {
+        view.step[order[i]] = step;
+        step *= view.dim[order[i]];
+    }
+    return view;
+}

@@ -26,5 +26,9 @@ struct blocks blocks_of(const struct node *node, int64_t channels);
 /* From views of four dimensions. */
 struct view blocks_see_deep(const struct view *deep, const struct blocks *blocks);
 struct view blocks_see_wide(const struct view *wide, const struct blocks *blocks);
+/* An order to go over both in where the wide one, as blocks_see_wide gives it, is row-major: all channels
+ * of a row of blocks follow each other, so that the row of the deep picture that they come from is read
+ * once and found in caches then; rows of the wide one are written as they lie. */
+struct view blocks_row_by_row(const struct view *wide);
 
 #endif

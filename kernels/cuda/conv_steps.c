@@ -1,5 +1,6 @@
 /* conv_steps: convolutions forwards and back, by the library where it has them, with as much of what
  * follows as it takes. A picture of one dimension is seen as one row of two. */
+#include "cuda/conv_depth.h"
 #include "cuda/conv_tile.h"
 #include "cuda/libraries.h"
 #include "cuda/makers.h"
@@ -22,7 +23,7 @@ const struct cuda_family cuda_conv_family = CUDA_FAMILY(rows);
 struct conv_state {
     struct conv conv;
     struct lib_conv *library; /* NULL: an own kernel, */
-    bool tiled;               /* tile's or the plain one */
+    bool tiled, deep;         /* tile's, conv_depth's or the plain one */
     struct conv_tile tile;
     int multiprocessors;
     int x, w, y, bias, scratch; /* places; -1: none */
@@ -236,8 +237,8 @@ static bool is_whole_picture(const struct shape *shape)
            (shape->rank > 0 && shape_elements(shape) == 1);
 }
 
-/* The own kernel for few channels; the library with all that follows, or with none of it; or the plain
- * kernel. */
+/* The own kernel for few channels; the library with all that follows, or with none of it; or an own
+ * kernel for each channel by itself; or the plain one. */
 static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
                   struct error *err)
 {
@@ -307,6 +308,8 @@ static int add_step(struct cuda_build *build, struct making *making, struct conv
     places[0] = making->places[0];
     places[1] = making->places[1];
     state->conv = making->conv;
+    state->deep = !state->library && !state->tiled && conv_depth_suits(&making->conv) &&
+                  find_alignment(making) >= VECTOR_BYTES;
     state->x = way == CONV_INPUT ? -1 : 0;
     state->y = way == CONV_INPUT ? 0 : 1;
     state->w = 1;
@@ -332,6 +335,7 @@ static int add_step(struct cuda_build *build, struct making *making, struct conv
     }
     const char *how = state->library ? lib_conv_name(state->library)
                       : state->tiled ? "conv tile"
+                      : state->deep  ? "conv depth"
                                      : "conv";
     int rc = cuda_add_step(build, how, run_conv, state, free_conv, places, reads, count, err);
     if (!rc)
@@ -356,6 +360,10 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
     conv.bias = state->bias < 0 ? NULL : step->places[state->bias]->data;
     if (state->tiled) {
         run_tile(step, &conv, gpu);
+        return 0;
+    }
+    if (state->deep) {
+        conv_depth_run(&conv, gpu_stream(gpu));
         return 0;
     }
     if (!state->library) {

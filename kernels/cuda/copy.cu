@@ -29,9 +29,25 @@ CUDA_FN void copy_at(const struct copy *args, int64_t i)
     copy_element(args, view_at(&args->from, i), view_at(&args->to, i));
 }
 
-CUDA_FN void copy_flat_at(const struct copy *args, int64_t i)
+CUDA_FN void copy_one_at(const struct copy *args, int64_t i)
 {
     copy_element(args, i, i);
+}
+
+CUDA_FN void copy_lump_at(const struct copy *args, int64_t i)
+{
+#ifdef __CUDACC__
+    ((uint4 *)args->to.data)[i] = ((const uint4 *)args->from.data)[i];
+#else
+    memcpy((char *)args->to.data + i * COPY_LUMP_BYTES,
+           (const char *)args->from.data + i * COPY_LUMP_BYTES, COPY_LUMP_BYTES);
+#endif
+}
+
+CUDA_FN void copy_four_at(const struct copy *args, int64_t i)
+{
+    struct vector four = vector_load(args->from.data, args->from.type, i * VECTOR);
+    vector_store(args->to.data, args->to.type, i * VECTOR, &four);
 }
 
 /* ---- tiles: rows of the tile are read along `from`'s memory and written along `to`'s ---- */
@@ -130,5 +146,7 @@ CUDA_FN void copy_stage(const struct copy *args, int64_t block, int thread, int 
 }
 
 EACH_KERNEL(copy_each, struct copy, copy_at)
-EACH_KERNEL(copy_flat, struct copy, copy_flat_at)
+EACH_KERNEL(copy_ones, struct copy, copy_one_at)
+EACH_KERNEL(copy_lumps, struct copy, copy_lump_at)
+EACH_KERNEL(copy_fours, struct copy, copy_four_at)
 STAGED_KERNEL(copy_tiles, struct copy, struct copy_tile, struct copy_own, copy_stages, copy_stage)

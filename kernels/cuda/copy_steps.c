@@ -8,6 +8,9 @@
 static bool is_transpose(const struct copy *copy);
 static void add_dim(struct copy *copy);
 
+static bool goes_in_lumps(const struct copy *args);
+static void *advance(const struct view *view, int64_t elements);
+
 static void launch_flat(const void *args, void *stream)
 {
     const struct copy *copy = args;
@@ -62,6 +65,31 @@ int64_t copy_tile_count(const struct copy *args)
     const int32_t *dim = args->from.dim;
     return (int64_t)dim[0] * ((dim[1] + COPY_TILE - 1) / COPY_TILE) *
            ((dim[2] + COPY_TILE - 1) / COPY_TILE);
+}
+
+void copy_flat(const struct copy *args, int64_t count, void *stream)
+{
+    struct copy rest = *args;
+    int64_t done = 0;
+    if (goes_in_lumps(args)) {
+        int64_t together = args->element_bytes ? COPY_LUMP_BYTES / args->element_bytes : VECTOR;
+        (args->element_bytes ? copy_lumps : copy_fours)(args, count / together, stream);
+        done = count / together * together;
+    }
+    rest.from.data = advance(&args->from, done);
+    rest.to.data = advance(&args->to, done);
+    copy_ones(&rest, count - done, stream);
+}
+
+static bool goes_in_lumps(const struct copy *args)
+{
+    bool is_aligned = ((uintptr_t)args->from.data | (uintptr_t)args->to.data) % VECTOR_BYTES == 0;
+    return is_aligned && (args->element_bytes || !element_is_whole(args->from.type));
+}
+
+static void *advance(const struct view *view, int64_t elements)
+{
+    return (char *)view->data + elements * (int64_t)tensor_type_bytes((enum tensor_type)view->type);
 }
 
 static bool is_transpose(const struct copy *copy)

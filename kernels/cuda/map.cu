@@ -40,7 +40,7 @@ CUDA_FN void map_at(const struct map *args, int64_t i)
                       registers[args->outputs[k]]);
 }
 
-CUDA_FN void map_flat_at(const struct map *args, int64_t i)
+CUDA_FN void map_one_at(const struct map *args, int64_t i)
 {
     float registers[MAP_INPUTS_MAX + MAP_LINKS_MAX];
     for (int k = 0; k < args->input_count; k++)
@@ -50,5 +50,38 @@ CUDA_FN void map_flat_at(const struct map *args, int64_t i)
         element_store(args->operands[o].data, args->operands[o].type, i, registers[args->outputs[k]]);
 }
 
+CUDA_FN void map_link_fours(const struct map_link *link, const struct vector *registers,
+                            struct vector *to)
+{
+    struct vector x = registers[link->in[0]], none = { { 0, 0, 0, 0 } };
+    struct vector y = link->in[1] < 0 ? none : registers[link->in[1]];
+    struct vector z = link->in[2] < 0 ? none : registers[link->in[2]];
+    switch (link->kind) {
+#define FOURS(kind, name, inputs, post)                                                     \
+    case POINTWISE_##kind:                                                                  \
+        for (int k = 0; k < VECTOR; k++)                                                    \
+            to->at[k] = pointwise_value(POINTWISE_##kind, link->alpha, link->beta, x.at[k], \
+                                        y.at[k], z.at[k]);                                  \
+        break;
+        POINTWISE_KINDS(FOURS)
+#undef FOURS
+    default: /* there are no others */
+        break;
+    }
+}
+
+CUDA_FN void map_fours_at(const struct map *args, int64_t i)
+{
+    struct vector registers[MAP_FOURS_MAX];
+    for (int k = 0; k < args->input_count; k++)
+        registers[k] = vector_load(args->operands[k].data, args->operands[k].type, i * VECTOR);
+    for (int k = 0; k < args->link_count; k++)
+        map_link_fours(&args->links[k], registers, &registers[args->input_count + k]);
+    for (int k = 0, o = args->input_count; k < args->output_count; k++, o++)
+        vector_store(args->operands[o].data, args->operands[o].type, i * VECTOR,
+                     &registers[args->outputs[k]]);
+}
+
 EACH_KERNEL(map_each, struct map, map_at)
-EACH_KERNEL(map_flat, struct map, map_flat_at)
+EACH_KERNEL(map_ones, struct map, map_one_at)
+EACH_KERNEL(map_fours, struct map, map_fours_at)

@@ -20,7 +20,7 @@ static cuda_maker make_chain;
 static int add_step(struct cuda_build *build, const struct chain *chain, struct cuda_place **places,
                     struct error *err);
 static void set_program(struct map *map, const struct chain *chain);
-static bool lies_flat(const struct map *map, struct view *const *views, int count);
+static bool goes_in_fours(const struct map *map);
 static int run_map(const struct cuda_step *step, struct gpu *gpu, struct error *err);
 
 static const struct cuda_row rows[] = {
@@ -133,13 +133,21 @@ int cuda_map_views(struct cuda_build *build, const char *implementation, const s
                    struct cuda_place *const *places, struct view *views, struct view *order,
                    struct error *err)
 {
-    struct view *all[1 + CHAIN_INPUTS_MAX + CHAIN_OUTPUTS_MAX] = { order };
-    int count = chain->input_count + chain->output_count;
     struct map_state *state = calloc(1, sizeof *state);
     if (!state)
         return cuda_no_memory(err);
-    struct map *map = &state->map;
-    set_program(map, chain);
+    set_program(&state->map, chain);
+    map_set_views(&state->map, views, order);
+    state->count = shape_elements(&chain->shape);
+    state->flat = map_is_flat(&state->map);
+    return cuda_add_step(build, state->flat ? "map" : implementation, run_map, state, NULL, places,
+                         chain->input_count, chain->input_count + chain->output_count, err);
+}
+
+void map_set_views(struct map *map, struct view *views, struct view *order)
+{
+    struct view *all[1 + MAP_INPUTS_MAX + MAP_OUTPUTS_MAX] = { order };
+    int count = map->input_count + map->output_count;
     for (int k = 0; k < count; k++)
         all[1 + k] = &views[k];
     iterate_join(all, 1 + count);
@@ -151,10 +159,14 @@ int cuda_map_views(struct cuda_build *build, const char *implementation, const s
         for (int d = 0; d < order->rank; d++)
             map->operands[k].step[d] = (int32_t)views[k].step[d];
     }
-    state->count = shape_elements(&chain->shape);
-    state->flat = lies_flat(map, all + 1, count);
-    return cuda_add_step(build, state->flat ? "map" : implementation, run_map, state, NULL, places,
-                         chain->input_count, count, err);
+}
+
+bool map_is_flat(const struct map *map)
+{
+    bool flat = map->rank <= 1;
+    for (int k = 0; map->rank == 1 && k < map->input_count + map->output_count; k++)
+        flat = flat && map->operands[k].step[0] == 1;
+    return flat;
 }
 
 static void set_program(struct map *map, const struct chain *chain)
@@ -173,14 +185,25 @@ static void set_program(struct map *map, const struct chain *chain)
     }
 }
 
-static bool lies_flat(const struct map *map, struct view *const *views, int count)
+void map_flat(const struct map *args, int64_t count, void *stream)
 {
-    if (map->rank > 1)
-        return false;
-    for (int k = 0; map->rank == 1 && k < count; k++)
-        if (views[k]->step[0] != 1)
-            return false;
-    return true;
+    struct map rest = *args;
+    int64_t fours = goes_in_fours(args) ? count / VECTOR : 0;
+    map_fours(args, fours, stream);
+    for (int k = 0; k < args->input_count + args->output_count; k++)
+        rest.operands[k].data =
+            (char *)args->operands[k].data +
+            fours * VECTOR * (int64_t)tensor_type_bytes((enum tensor_type)args->operands[k].type);
+    map_ones(&rest, count - fours * VECTOR, stream);
+}
+
+static bool goes_in_fours(const struct map *map)
+{
+    bool goes = map->input_count + map->link_count <= MAP_FOURS_MAX;
+    for (int k = 0; k < map->input_count + map->output_count; k++)
+        goes = goes && !element_is_whole(map->operands[k].type) &&
+               (uintptr_t)map->operands[k].data % VECTOR_BYTES == 0;
+    return goes;
 }
 
 static int run_map(const struct cuda_step *step, struct gpu *gpu, struct error *err)

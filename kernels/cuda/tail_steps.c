@@ -5,7 +5,6 @@
 
 static bool is_needed_besides(const struct cuda_build *build, int value);
 static bool has_other(const struct cuda_build *build, const struct node *reader, int value);
-static struct view row_by_row(const struct view *wide);
 
 const struct node *cuda_tail_reader(const struct cuda_build *build, const struct node *node)
 {
@@ -96,21 +95,6 @@ int cuda_map_tail(struct cuda_build *build, const struct chain *chain, const int
     build->values[node->inputs[0]].reads_left--;
     struct view order = views[chain->input_count];
     if (layout_is_dense(&places[chain->input_count]->layout))
-        order = row_by_row(&order);
+        order = blocks_row_by_row(&order);
     return cuda_map_views(build, "tail", chain, places, views, &order, err);
-}
-
-/* All channels of a row of blocks follow each other, so that the row of the deep picture that they come
- * from is read once and found in caches then; rows of the wide one are written as they lie. */
-static struct view row_by_row(const struct view *wide)
-{
-    static const int order[] = { BLOCKS_INNER_COLUMNS, BLOCKS_COLUMNS, BLOCKS_INNER_ROWS,
-                                 BLOCKS_CHANNELS,      BLOCKS_ROWS,    BLOCKS_BATCH };
-    struct view view = *wide;
-    int64_t step = 1;
-    for (int i = 0; i < BLOCKS_RANK; i++) {
-        view.step[order[i]] = step;
-        step *= view.dim[order[i]];
-    }
-    return view;
 }

@@ -26,14 +26,24 @@ struct lab {
 };
 
 static const struct cuda_ladder *const ladders[] = {
+    &cuda_attention_ladder,
+    &cuda_boxes_ladder,
+    &cuda_conv_depth_ladder,
     &cuda_conv_ladder,
     &cuda_copy_ladder,
+    &cuda_flat_ladder,
+    &cuda_labels_ladder,
     &cuda_loss_ladder,
     &cuda_map_ladder,
+    &cuda_matmul_ladder,
     &cuda_norm_ladder,
     &cuda_optimise_ladder,
+    &cuda_picture_ladder,
+    &cuda_pool_ladder,
     &cuda_reduce_ladder,
     &cuda_softmax_ladder,
+    &cuda_tail_ladder,
+    &cuda_taps_ladder,
 };
 
 static int run_ladder(struct lab *lab, const struct cuda_ladder *ladder, struct error *err);

@@ -60,14 +60,24 @@ struct cuda_ladder {
 };
 
 /* NAME.c each. */
+extern const struct cuda_ladder cuda_attention_ladder;
+extern const struct cuda_ladder cuda_boxes_ladder;
+extern const struct cuda_ladder cuda_conv_depth_ladder;
 extern const struct cuda_ladder cuda_conv_ladder;
 extern const struct cuda_ladder cuda_copy_ladder;
+extern const struct cuda_ladder cuda_flat_ladder;
+extern const struct cuda_ladder cuda_labels_ladder;
 extern const struct cuda_ladder cuda_loss_ladder;
 extern const struct cuda_ladder cuda_map_ladder;
+extern const struct cuda_ladder cuda_matmul_ladder;
 extern const struct cuda_ladder cuda_norm_ladder;
 extern const struct cuda_ladder cuda_optimise_ladder;
+extern const struct cuda_ladder cuda_picture_ladder;
+extern const struct cuda_ladder cuda_pool_ladder;
 extern const struct cuda_ladder cuda_reduce_ladder;
 extern const struct cuda_ladder cuda_softmax_ladder;
+extern const struct cuda_ladder cuda_tail_ladder;
+extern const struct cuda_ladder cuda_taps_ladder;
 
 /* count numbers from -1 to 1, or from low to high, as type. */
 void *cuda_lab_numbers(struct random_state *random, enum tensor_type type, int64_t count);

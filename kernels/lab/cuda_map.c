@@ -1,7 +1,8 @@
 /* cuda_map: a chain of pointwise functions, bias per channel and all, over a channels-last array.
  *
  *   strided   finds each operand's place by dividing
- *   flat      where everything lies alike, the index is the place: production where it holds */
+ *   ones      where everything lies alike, the index is the place
+ *   fours     four elements a thread, with one look at what to do: production where it holds */
 #include "cuda/map.h"
 #include "lab/cuda_lab.h"
 #include <assert.h>
@@ -15,6 +16,7 @@ struct shape_of {
 
 static struct map describe(const struct cuda_problem *problem);
 static void run_strided(const struct cuda_problem *problem, void *stream);
+static void run_ones(const struct cuda_problem *problem, void *stream);
 static void run_flat(const struct cuda_problem *problem, void *stream);
 static bool is_flat(const struct cuda_problem *problem);
 static void fill(const struct cuda_problem *problem, bool check, struct random_state *random,
@@ -22,12 +24,14 @@ static void fill(const struct cuda_problem *problem, bool check, struct random_s
 
 static const struct cuda_lab_step steps[] = {
     { "strided", run_strided, 1e-3, NULL },
-    { "flat", run_flat, 1e-3, is_flat },
+    { "ones", run_ones, 1e-3, is_flat },
+    { "fours", run_flat, 1e-3, is_flat },
 };
 
 static const struct cuda_problem problems[] = {
     CUDA_PROBLEM("77x33, f32", 77, 33, TENSOR_F32, false),
     CUDA_PROBLEM("77x33, f16, per channel", 77, 33, TENSOR_F16, true),
+    CUDA_PROBLEM("13x5, f16", 13, 5, TENSOR_F16, false),
     CUDA_PROBLEM("1x1, f32", 1, 1, TENSOR_F32, true),
     CUDA_REAL_PROBLEM("480x270x32, f16", 480 * 270, 32, TENSOR_F16, false),
     CUDA_REAL_PROBLEM("1920x1080x16, f16, per channel", 1920 * 1080, 16, TENSOR_F16, true),
@@ -65,6 +69,13 @@ static void run_strided(const struct cuda_problem *problem, void *stream)
     const struct shape_of *s = problem->shape;
     struct map map = describe(problem);
     map_each(&map, (int64_t)s->pixels * s->channels, stream);
+}
+
+static void run_ones(const struct cuda_problem *problem, void *stream)
+{
+    const struct shape_of *s = problem->shape;
+    struct map map = describe(problem);
+    map_ones(&map, (int64_t)s->pixels * s->channels, stream);
 }
 
 static void run_flat(const struct cuda_problem *problem, void *stream)
