@@ -7,12 +7,20 @@
 #include "base/clock.h"
 #include "media/record.h"
 #include "onnx/onnx.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* With the colours the other way round, the sample must not fit better by more than this. Networks
  * bear swapped colours rather well, so tolerances alone do not find them. */
 #define COLOUR_MARGIN 0.02
+
+/* A picture under way. */
+struct begun {
+    struct placement placement;
+    uint64_t since_ns; /* the network has it */
+    uint32_t prepare_us;
+};
 
 struct model {
     struct card *card;
@@ -23,9 +31,12 @@ struct model {
     struct plan *plan;
     struct head *head;
     struct prepare *prepare;
-    struct placement placement; /* of the last run */
+    struct begun begun[MODEL_DEPTH_MAX];
+    uint32_t oldest, under_way; /* of begun */
+    struct placement placement; /* of the run that ended last */
 };
 
+static uint32_t us_since(uint64_t *since_ns);
 static int open_parts(struct model *model, const char *folder, const enum precision *precision,
                       struct error *err);
 static int compile_graph(struct model *model, struct error *err);
@@ -35,6 +46,11 @@ static int check_input(const struct card *card, const struct graph *graph, struc
                        struct error *err);
 static int open_head(struct model *model, struct error *err);
 static int find_output(const struct model *model, const char *name, size_t *index, struct error *err);
+static void place_restored(const struct model *model, const struct picture_view *picture,
+                           struct placement *placement);
+static int blame(int result, const struct error *cause, struct error *err);
+static int finish_with_score(struct model *model, double score, struct analysis *analysis,
+                             struct error *err);
 static int run_with_score(struct model *model, const struct picture_view *picture, double score,
                           struct analysis *analysis, struct error *err);
 static int compare_sample(struct model *model, const struct picture_view *picture,
@@ -93,6 +109,37 @@ int model_run(struct model *model, const struct picture_view *picture, struct an
     return run_with_score(model, picture, model->card->head.score, analysis, err);
 }
 
+int model_start(struct model *model, const struct picture_view *picture, struct error *err)
+{
+    assert(model->under_way < model_depth(model));
+    struct begun *begun = &model->begun[(model->oldest + model->under_way) % MODEL_DEPTH_MAX];
+    struct error cause;
+    begun->since_ns = clock_now_ns();
+    int result = prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data,
+                             &begun->placement, err);
+    if (result < 0)
+        return result;
+    if (model->restore.kind != RESTORE_NONE)
+        place_restored(model, picture, &begun->placement);
+    begun->prepare_us = us_since(&begun->since_ns);
+    result = plan_start(model->plan, &cause);
+    if (result < 0)
+        return blame(result, &cause, err);
+    model->under_way++;
+    return 0;
+}
+
+int model_finish(struct model *model, struct analysis *analysis, struct error *err)
+{
+    return finish_with_score(model, model->card->head.score, analysis, err);
+}
+
+uint32_t model_depth(const struct model *model)
+{
+    uint32_t depth = plan_depth(model->plan);
+    return depth < MODEL_DEPTH_MAX ? depth : MODEL_DEPTH_MAX;
+}
+
 const struct tensor *model_restored(const struct model *model)
 {
     bool kept = model->restore.kind != RESTORE_NONE && model->restore.keep;
@@ -134,6 +181,8 @@ void model_close(struct model **model)
 {
     if (!*model)
         return;
+    for (; (*model)->under_way > 0; (*model)->under_way--)
+        plan_finish((*model)->plan, NULL);
     prepare_destroy(&(*model)->prepare);
     head_close(&(*model)->head);
     plan_free(&(*model)->plan);
@@ -271,31 +320,47 @@ static uint32_t us_since(uint64_t *since_ns)
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* The graph fits the restored picture, and what is found is to be in the received one's pixels. */
+static void place_restored(const struct model *model, const struct picture_view *picture,
+                           struct placement *placement)
+{
+    const struct restore_config *restore = &model->restore;
+    prepare_place(&model->card->input, restore->camera_width, restore->camera_height, placement);
+    placement->picture_width = picture->width;
+    placement->picture_height = picture->height;
+}
+
+/* Of a malformed value the picture is to blame, of all else what computes. */
+static int blame(int result, const struct error *cause, struct error *err)
+{
+    return error_set(err, result == -ERROR_FORMAT ? ERROR_FORMAT : ERROR_DEVICE, "inference", "%s",
+                     cause->text);
+}
+
+static int finish_with_score(struct model *model, double score, struct analysis *analysis,
+                             struct error *err)
+{
+    assert(model->under_way > 0);
+    struct begun *begun = &model->begun[model->oldest];
+    struct error cause;
+    model->oldest = (model->oldest + 1) % MODEL_DEPTH_MAX;
+    model->under_way--;
+    int result = plan_finish(model->plan, &cause);
+    if (result < 0)
+        return blame(result, &cause, err);
+    model->placement = begun->placement;
+    analysis->prepare_us = begun->prepare_us;
+    analysis->infer_us = us_since(&begun->since_ns);
+    head_decode(model->head, &model->placement, (float)score, analysis);
+    analysis->head_us = us_since(&begun->since_ns);
+    return 0;
+}
+
 static int run_with_score(struct model *model, const struct picture_view *picture, double score,
                           struct analysis *analysis, struct error *err)
 {
-    const struct restore_config *restore = &model->restore;
-    struct placement *placement = &model->placement;
-    uint64_t since_ns = clock_now_ns();
-    int result =
-        prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, placement, err);
-    if (result < 0)
-        return result;
-    if (restore->kind != RESTORE_NONE) { /* the graph places it, and what is found is the picture's */
-        prepare_place(&model->card->input, restore->camera_width, restore->camera_height, placement);
-        placement->picture_width = picture->width;
-        placement->picture_height = picture->height;
-    }
-    analysis->prepare_us = us_since(&since_ns);
-    struct error cause;
-    result = plan_run(model->plan, &cause);
-    if (result < 0) /* of a malformed value the picture is to blame, of all else what computes */
-        return error_set(err, result == -ERROR_FORMAT ? ERROR_FORMAT : ERROR_DEVICE, "inference",
-                         "%s", cause.text);
-    analysis->infer_us = us_since(&since_ns);
-    head_decode(model->head, placement, (float)score, analysis);
-    analysis->head_us = us_since(&since_ns);
-    return 0;
+    int result = model_start(model, picture, err);
+    return result < 0 ? result : finish_with_score(model, score, analysis, err);
 }
 
 /* Runs the sample twice: as the card says, and with red and blue swapped, which must not do better. */

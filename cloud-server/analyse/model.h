@@ -10,6 +10,9 @@
 #include "device.h"
 #include "media/picture.h"
 
+/* Runs of one model that may be under way at a time. */
+#define MODEL_DEPTH_MAX 2u
+
 struct model;
 
 /* Reads folder, compares card and graph (inputs, outputs, head, class count), compiles for device
@@ -35,10 +38,18 @@ enum precision model_precision(const struct model *model);
 int model_run(struct model *model, const struct picture_view *picture, struct analysis *analysis,
               struct error *err);
 
-/* The restored picture of the last model_run, 1x3x(rows)x(columns) of f32, RGB in 0..1; NULL unless the
- * config said to keep it. Holds until the next run. */
+/* The same in two halves: model_start prepares a picture and begins to run it, model_finish waits for the
+ * oldest begun and decodes it. model_depth pictures may be begun and not finished: more than one where a
+ * device beside the processor computes; elsewhere model_start does it all but the decoding. After an error
+ * of model_start nothing has begun. The picture is not needed any more when model_start returns. */
+int model_start(struct model *model, const struct picture_view *picture, struct error *err);
+int model_finish(struct model *model, struct analysis *analysis, struct error *err);
+uint32_t model_depth(const struct model *model);
+
+/* The restored picture of the run that ended last, 1x3x(rows)x(columns) of f32, RGB in 0..1; NULL unless
+ * the config said to keep it. Holds until the next call of any of the three. */
 const struct tensor *model_restored(const struct model *model);
-/* Labels of the last model_run for a picture of any size, which they are laid over by nearest
+/* Labels of the run that ended last for a picture of any size, which they are laid over by nearest
  * neighbour: the number of the card's class that each pixel belongs to (where classes may overlap, the
  * last of them), PIXELS_NO_LABEL where there is none. map takes width * height of them. The head must be
  * one that finds areas (head_finds_areas). */
@@ -49,7 +60,8 @@ void model_label_map(struct model *model, uint32_t width, uint32_t height, uint8
 int model_check(struct model *model, struct error *err);
 /* The same; report gets a line for each comparison. */
 int model_check_report(struct model *model, struct text *report, struct error *err);
-void model_close(struct model **model); /* takes NULL */
+/* Waits for what has begun. Takes NULL. */
+void model_close(struct model **model);
 
 /* `cloud-server model check|show|run|bench FOLDER` (show takes an ONNX file too): the arguments of the
  * subcommand, its flags, the text of its --help, and what runs it and gives the exit status. */
