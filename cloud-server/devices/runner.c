@@ -16,7 +16,12 @@ struct runner {
     bool pin_failed; /* and was told */
     struct restorer *restorer;
     struct model *models[POOL_MODELS_MAX];
+    struct model *begun[RUNNER_DEPTH_MAX]; /* which models the pictures under way are in, */
+    uint32_t oldest, under_way;            /* the oldest first */
+    uint64_t ended_ns;                     /* when the last one was finished */
 };
+
+_Static_assert(RUNNER_DEPTH_MAX <= MODEL_DEPTH_MAX, "one model may have them all");
 
 static int engine_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int engine_add_model(struct runner *runner, const struct order_model *order,
@@ -24,8 +29,11 @@ static int engine_add_model(struct runner *runner, const struct order_model *ord
 static bool engine_pin(struct runner *runner, void *data, uint64_t bytes);
 static void engine_unpin(struct runner *runner, void *data);
 static bool engine_must_prepare(const struct runner *runner, const struct runner_picture *picture);
-static int engine_run(struct runner *runner, const struct runner_picture *picture,
-                      struct analysis *analysis, struct reply_done *reply, struct error *err);
+static uint32_t engine_depth(const struct runner *runner);
+static int engine_start(struct runner *runner, const struct runner_picture *picture,
+                        struct reply_done *reply, struct error *err);
+static int engine_finish(struct runner *runner, struct analysis *analysis, struct error *err);
+static void leave_out_wait(struct runner *runner, struct analysis *analysis);
 static void engine_close(struct runner **runner);
 
 const struct runner_class runner_engine = {
@@ -34,7 +42,9 @@ const struct runner_class runner_engine = {
     .pin = engine_pin,
     .unpin = engine_unpin,
     .must_prepare = engine_must_prepare,
-    .run = engine_run,
+    .depth = engine_depth,
+    .start = engine_start,
+    .finish = engine_finish,
     .close = engine_close,
 };
 
@@ -123,8 +133,15 @@ static bool engine_must_prepare(const struct runner *runner, const struct runner
     return restorer_must_prepare(runner->restorer, picture);
 }
 
-static int engine_run(struct runner *runner, const struct runner_picture *picture,
-                      struct analysis *analysis, struct reply_done *reply, struct error *err)
+/* The same of all models: it is the device's. */
+static uint32_t engine_depth(const struct runner *runner)
+{
+    uint32_t depth = model_depth(runner->models[0]);
+    return depth < RUNNER_DEPTH_MAX ? depth : RUNNER_DEPTH_MAX;
+}
+
+static int engine_start(struct runner *runner, const struct runner_picture *picture,
+                        struct reply_done *reply, struct error *err)
 {
     struct model *model = runner->models[picture->model];
     const struct restored_plan *plan = restorer_find(runner->restorer, picture);
@@ -137,7 +154,34 @@ static int engine_run(struct runner *runner, const struct runner_picture *pictur
         if (plan->model)
             model = plan->model;
     }
-    return model_run(model, &picture->view, analysis, err);
+    int failed = model_start(model, &picture->view, err);
+    if (failed)
+        return failed;
+    runner->begun[(runner->oldest + runner->under_way) % RUNNER_DEPTH_MAX] = model;
+    runner->under_way++;
+    return 0;
+}
+
+static int engine_finish(struct runner *runner, struct analysis *analysis, struct error *err)
+{
+    assert(runner->under_way > 0);
+    struct model *model = runner->begun[runner->oldest];
+    runner->oldest = (runner->oldest + 1) % RUNNER_DEPTH_MAX;
+    runner->under_way--;
+    int failed = model_finish(model, analysis, err);
+    if (!failed)
+        leave_out_wait(runner, analysis);
+    return failed;
+}
+
+/* What began while the one before was at work has waited for that first. */
+static void leave_out_wait(struct runner *runner, struct analysis *analysis)
+{
+    uint64_t now_ns = clock_now_ns();
+    uint64_t own_us = (now_ns - runner->ended_ns) / 1000 - analysis->head_us;
+    if (analysis->infer_us > own_us)
+        analysis->infer_us = (uint32_t)own_us;
+    runner->ended_ns = now_ns;
 }
 
 static void engine_close(struct runner **closed)

@@ -9,6 +9,9 @@
 #include "media/picture.h"
 #include <stdbool.h>
 
+/* Pictures that may be under way in a runner at a time. */
+#define RUNNER_DEPTH_MAX 2u
+
 struct runner; /* each table has its own */
 
 struct runner_picture {
@@ -34,12 +37,19 @@ struct runner_class {
      * helps nobody. False: it could not be done, which makes copies slower and nothing wrong. */
     bool (*pin)(struct runner *runner, void *data, uint64_t bytes);
     void (*unpin)(struct runner *runner, void *data);
-    /* True when run would have to make a plan for this picture first. NULL: never. */
+    /* True when start would have to make a plan for this picture first. NULL: never. Nothing is
+     * under way when such a picture is started. */
     bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
-    /* Analyses one picture. Writes what was done to it into reply (restored, network,
-     * fallback), whose other fields are the caller's. After -ERROR_DEVICE it is of no further use. */
-    int (*run)(struct runner *runner, const struct runner_picture *picture,
-               struct analysis *analysis, struct reply_done *reply, struct error *err);
+    /* How many pictures may be started and not finished, at most RUNNER_DEPTH_MAX; known when a model
+     * is open. NULL: one. */
+    uint32_t (*depth)(const struct runner *runner);
+    /* Begins to analyse a picture, which stays as it is until it is finished. Writes what is done to it
+     * into reply (restored, network, fallback), whose other fields are the caller's. After an error
+     * nothing has begun, and after -ERROR_DEVICE the runner is of no further use. */
+    int (*start)(struct runner *runner, const struct runner_picture *picture,
+                 struct reply_done *reply, struct error *err);
+    /* Waits for the oldest that was started. An error, with the same meaning, ends it, too. */
+    int (*finish)(struct runner *runner, struct analysis *analysis, struct error *err);
     void (*close)(struct runner **runner); /* takes NULL */
 };
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 struct runner {
-    uint64_t service_ns;
+    uint64_t service_ns, begun_ns;
+    struct picture_view picture; /* begun */
 };
 
 static char *class_names[SIMULATED_CLASS_COUNT] = { "top-left", "top-right", "bottom-left",
@@ -20,14 +21,16 @@ static float mean_brightness(const struct picture_view *picture, uint32_t x0, ui
 static int simulated_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int simulated_add_model(struct runner *runner, const struct order_model *order,
                                struct runner_model *added, struct error *err);
-static int simulated_run(struct runner *runner, const struct runner_picture *picture,
-                         struct analysis *analysis, struct reply_done *reply, struct error *err);
+static int simulated_start(struct runner *runner, const struct runner_picture *picture,
+                           struct reply_done *reply, struct error *err);
+static int simulated_finish(struct runner *runner, struct analysis *analysis, struct error *err);
 static void simulated_close(struct runner **runner);
 
 const struct runner_class runner_simulated = {
     .open = simulated_open,
     .add_model = simulated_add_model,
-    .run = simulated_run,
+    .start = simulated_start,
+    .finish = simulated_finish,
     .close = simulated_close,
 };
 
@@ -95,16 +98,23 @@ static int simulated_add_model(struct runner *runner, const struct order_model *
     return 0;
 }
 
-static int simulated_run(struct runner *runner, const struct runner_picture *picture,
-                         struct analysis *analysis, struct reply_done *reply, struct error *err)
+static int simulated_start(struct runner *runner, const struct runner_picture *picture,
+                           struct reply_done *reply, struct error *err)
 {
     (void)err;
-    uint64_t begun_ns = clock_now_ns();
     reply->restored = RESTORE_NONE;
-    simulated_analyse(&picture->view, analysis);
-    clock_sleep_until_ns(begun_ns + runner->service_ns);
+    runner->picture = picture->view;
+    runner->begun_ns = clock_now_ns();
+    return 0;
+}
+
+static int simulated_finish(struct runner *runner, struct analysis *analysis, struct error *err)
+{
+    (void)err;
+    simulated_analyse(&runner->picture, analysis);
+    clock_sleep_until_ns(runner->begun_ns + runner->service_ns);
     analysis->prepare_us = analysis->head_us = 0;
-    analysis->infer_us = (uint32_t)((clock_now_ns() - begun_ns) / 1000);
+    analysis->infer_us = (uint32_t)((clock_now_ns() - runner->begun_ns) / 1000);
     return 0;
 }
 

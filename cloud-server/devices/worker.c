@@ -1,6 +1,9 @@
 /* worker: the child process: takes orders one after the other, in the order in which they come, and
- * answers each job when it is done. Allocates nothing per picture and copies none, save for the
- * first one of a size that a runner has to make a plan for.
+ * answers each job when it is done, in the same order. Allocates nothing per picture and copies none, save
+ * for the first one of a size that a runner has to make a plan for.
+ *
+ * Where the device computes by itself, a job that is there already is begun while the one before is under
+ * way. When none is there the oldest is waited for at once, so that no answer is later for it.
  *
  * It ends when its socket does, and dies with its parent. Signals that a terminal or a service
  * manager sends to the whole group are left to the parent, which lets present work finish first. */
@@ -11,6 +14,7 @@
 #include "devices/runner.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +33,14 @@ struct mapping {
     bool pinned;
 };
 
+/* A job under way, or one that could not begin and waits for its turn to be answered. */
+struct begun {
+    uint32_t result;
+    int failed; /* 0, or why it could not begin: cause */
+    struct error cause;
+    struct reply_done reply;
+};
+
 struct worker {
     int fd;
     struct order_setup setup;
@@ -36,6 +48,8 @@ struct worker {
     const struct runner_class *class;
     struct runner *runner;
     struct mapping pools[WORKER_POOLS_MAX];
+    struct begun begun[RUNNER_DEPTH_MAX];
+    uint32_t oldest, under_way; /* of begun */
     union order received;
     union order reply;
 };
@@ -48,11 +62,15 @@ static int tell_classes(struct worker *worker, uint32_t model, const struct runn
                         struct error *err);
 static void refuse(struct worker *worker, uint32_t model, const struct error *cause);
 static int serve(struct worker *worker, struct error *err);
+static bool can_begin_another(const struct worker *worker);
+static int take_order(struct worker *worker, struct error *err);
 static int receive(struct worker *worker, enum order_kind kind, int *passed, struct error *err);
 static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err);
 static void unmap_pool(struct worker *worker, struct mapping *mapping);
 static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err);
-static int do_job(struct worker *worker, const struct order_job *job, struct error *err);
+static int begin_job(struct worker *worker, const struct order_job *job, struct error *err);
+static int tell_preparing(struct worker *worker, uint64_t job, struct error *err);
+static int end_oldest(struct worker *worker, struct error *err);
 static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err);
 static void finish(struct worker *worker);
 
@@ -185,30 +203,45 @@ static void refuse(struct worker *worker, uint32_t model, const struct error *ca
 
 static int serve(struct worker *worker, struct error *err)
 {
-    union order *order = &worker->received;
     int failed = 0;
-    while (!failed) {
-        int passed;
-        failed = orders_receive(worker->fd, order, &passed, err);
-        if (failed)
-            return failed;
-        switch ((enum order_kind)order->head.kind) {
-        case ORDER_JOB:
-            failed = do_job(worker, &order->job, err);
-            break;
-        case ORDER_POOL:
-            failed = map_pool(worker, &order->pool, passed, err);
-            break;
-        case ORDER_FORGET:
-            failed = forget_pool(worker, &order->forget, err);
-            break;
-        default:
-            failed = error_set(err, ERROR_FORMAT, "orders", "%s came out of turn",
-                               orders_word(order->head.kind));
-        }
-        if (passed >= 0)
-            close(passed);
+    while (!failed)
+        failed = worker->under_way == 0 || can_begin_another(worker) ? take_order(worker, err)
+                                                                     : end_oldest(worker, err);
+    return failed;
+}
+
+/* There is room for it, and an order has come. */
+static bool can_begin_another(const struct worker *worker)
+{
+    const struct runner_class *class = worker->class;
+    struct pollfd socket = { .fd = worker->fd, .events = POLLIN };
+    return class->depth && worker->under_way < class->depth(worker->runner) &&
+           poll(&socket, 1, 0) > 0;
+}
+
+static int take_order(struct worker *worker, struct error *err)
+{
+    union order *order = &worker->received;
+    int passed;
+    int failed = orders_receive(worker->fd, order, &passed, err);
+    if (failed)
+        return failed;
+    switch ((enum order_kind)order->head.kind) {
+    case ORDER_JOB:
+        failed = begin_job(worker, &order->job, err);
+        break;
+    case ORDER_POOL:
+        failed = map_pool(worker, &order->pool, passed, err);
+        break;
+    case ORDER_FORGET:
+        failed = forget_pool(worker, &order->forget, err);
+        break;
+    default:
+        failed = error_set(err, ERROR_FORMAT, "orders", "%s came out of turn",
+                           orders_word(order->head.kind));
     }
+    if (passed >= 0)
+        close(passed);
     return failed;
 }
 
@@ -255,7 +288,7 @@ static int forget_pool(struct worker *worker, const struct order_forget *order, 
     return 0;
 }
 
-static int do_job(struct worker *worker, const struct order_job *job, struct error *err)
+static int begin_job(struct worker *worker, const struct order_job *job, struct error *err)
 {
     const struct mapping *mapping = &worker->pools[job->pool_slot];
     if (mapping->id == 0 || mapping->id != job->pool_id || job->model >= worker->setup.model_count)
@@ -267,17 +300,39 @@ static int do_job(struct worker *worker, const struct order_job *job, struct err
     int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture.view, err);
     if (failed)
         return failed;
-    if (worker->class->must_prepare && worker->class->must_prepare(worker->runner, &picture)) {
-        worker->reply.preparing = (struct reply_preparing){ .job = job->job };
-        failed = orders_send(worker->fd, REPLY_PREPARING, &worker->reply.preparing, -1, err);
-        if (failed)
-            return failed;
-    }
+    if (worker->class->must_prepare && worker->class->must_prepare(worker->runner, &picture))
+        failed = tell_preparing(worker, job->job, err);
+    if (failed)
+        return failed;
+    struct begun *begun = &worker->begun[(worker->oldest + worker->under_way) % RUNNER_DEPTH_MAX];
+    *begun = (struct begun){ .result = job->result, .reply = { .job = job->job } };
+    begun->failed = worker->class->start(worker->runner, &picture, &begun->reply, &begun->cause);
+    worker->under_way++;
+    return 0;
+}
+
+/* It takes long: what is under way is answered first, and the job is the one at work then. */
+static int tell_preparing(struct worker *worker, uint64_t job, struct error *err)
+{
+    int failed = 0;
+    while (!failed && worker->under_way > 0)
+        failed = end_oldest(worker, err);
+    worker->reply.preparing = (struct reply_preparing){ .job = job };
+    return failed ? failed
+                  : orders_send(worker->fd, REPLY_PREPARING, &worker->reply.preparing, -1, err);
+}
+
+static int end_oldest(struct worker *worker, struct error *err)
+{
+    const struct begun *begun = &worker->begun[worker->oldest];
     struct reply_done *reply = &worker->reply.done;
-    *reply = (struct reply_done){ .job = job->job };
-    struct error cause;
-    failed =
-        worker->class->run(worker->runner, &picture, &worker->results[job->result], reply, &cause);
+    struct error cause = begun->cause;
+    int failed = begun->failed;
+    *reply = begun->reply;
+    worker->oldest = (worker->oldest + 1) % RUNNER_DEPTH_MAX;
+    worker->under_way--;
+    if (!failed)
+        failed = worker->class->finish(worker->runner, &worker->results[begun->result], &cause);
     if (failed == -ERROR_DEVICE) {
         refuse(worker, ORDER_MODEL_NONE, &cause);
         return -ERROR_END; /* the server has the cause, and gives the job to another worker */

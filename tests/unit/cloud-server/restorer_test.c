@@ -64,7 +64,8 @@ static bool run_picture(const struct picture *picture, uint32_t width, uint32_t 
     const struct runner_picture of = of_camera(picture, width, height);
     bool prepares = runner_engine.must_prepare(runner, &of);
     memset(&reply, 0, sizeof reply);
-    must(runner_engine.run(runner, &of, &found, &reply, &err), &err);
+    must(runner_engine.start(runner, &of, &reply, &err), &err);
+    must(runner_engine.finish(runner, &found, &err), &err);
     assert_false(runner_engine.must_prepare(runner, &of));
     return prepares;
 }
@@ -174,7 +175,8 @@ static void test_first_network_that_fits(void **state)
     plain.plain = true;
     memset(&reply, 0, sizeof reply);
     assert_false(runner_engine.must_prepare(runner, &plain));
-    must(runner_engine.run(runner, &plain, &found, &reply, &err), &err);
+    must(runner_engine.start(runner, &plain, &reply, &err), &err);
+    must(runner_engine.finish(runner, &found, &err), &err);
     expect_kind(RESTORE_NONE, "");
     /* A rung larger than its camera is left alone. */
     assert_false(run_picture(full, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));
