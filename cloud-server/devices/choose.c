@@ -17,6 +17,7 @@
 
 #define MEAN_WEIGHT 8 /* the mean follows a change of speed within some ten pictures */
 
+static bool has_room(const struct worker_load *load);
 static size_t fastest_free(const struct worker_load *loads, size_t count);
 static size_t soonest_free(const struct worker_load *loads, size_t count, uint64_t now_ns);
 static bool faster_ones_finish_all(const struct worker_load *loads, size_t count, size_t than,
@@ -34,7 +35,7 @@ size_t choose_worker(const struct worker_load *loads, size_t count, size_t waiti
         (!room_left || !faster_ones_finish_all(loads, count, idle, waiting, now_ns, again_ns)))
         return idle;
     size_t soon = soonest_free(loads, count, now_ns);
-    if (soon != CHOOSE_NONE && loads[soon].jobs < WORKER_JOBS_MAX &&
+    if (soon != CHOOSE_NONE && has_room(&loads[soon]) &&
         loads[soon].mean_ns < CHOOSE_SECOND_JOB_BELOW_NS &&
         free_at_ns(&loads[soon], now_ns) < now_ns + CHOOSE_SECOND_JOB_BELOW_NS)
         return soon;
@@ -47,7 +48,7 @@ size_t choose_in_turn(const struct worker_load *loads, size_t count, size_t *tur
         size_t index = (*turn + i) % count;
         if (!loads[index].ready)
             continue;
-        if (loads[index].jobs == WORKER_JOBS_MAX)
+        if (!has_room(&loads[index]))
             return CHOOSE_NONE;
         *turn = (index + 1) % count;
         return index;
@@ -61,6 +62,11 @@ uint64_t choose_mean_ns(uint64_t mean_ns, uint64_t took_ns)
         return took_ns > 0 ? took_ns : 1;
     uint64_t next = mean_ns - mean_ns / MEAN_WEIGHT + took_ns / MEAN_WEIGHT;
     return next > 0 ? next : 1;
+}
+
+static bool has_room(const struct worker_load *load)
+{
+    return load->jobs < (load->overlapping ? WORKER_JOBS_OVERLAPPING : WORKER_JOBS);
 }
 
 /* One whose speed is not known yet (mean 0) comes first: so it becomes known. */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A picture may wait inside a worker, behind the one at work, when the worker is faster than this.
+/* A picture may wait inside a worker, behind those at work, when the worker is faster than this.
  * Handing over costs 0.1 to 0.3 ms of idleness per picture: much for a device that needs 2 ms, under
  * 3 % for one that needs 10. A picture inside a worker can no longer be replaced by a newer one or
  * go elsewhere, so it may become this much older than it had to: worth it only for fast devices. */
@@ -18,6 +18,7 @@
 
 struct worker_load {
     bool ready;
+    bool overlapping;  /* has WORKER_JOBS_OVERLAPPING */
     uint32_t jobs;     /* inside the worker */
     bool idle;         /* the one at work is an idle job; this and the next two only if jobs > 0 */
     uint64_t begun_ns; /* when it began */

@@ -12,7 +12,7 @@
 #include "media/picture.h"
 #include "net/wire.h"
 
-#define ORDER_VERSION 0x52530005u /* changes with any struct below */
+#define ORDER_VERSION 0x52530006u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
 #define ORDER_PATH_BYTES 4096u
 #define ORDER_NETWORK_BYTES (WIRE_NAME_BYTES_MAX + 1)
@@ -20,9 +20,12 @@
 #define ORDER_MODEL_NONE UINT32_MAX
 #define ORDER_STRIDE_MAX ((uint64_t)4 * PICTURE_SIDE_MAX)
 
-/* Jobs that one worker holds: one at work, one that waits so that the device need not. Each has its
- * place for an analysis in the worker's results memory: struct analysis[WORKER_JOBS_MAX]. */
-#define WORKER_JOBS_MAX 2u
+/* Jobs that one worker holds: those at work, and one that waits so that the device need not. A GPU's has
+ * two at work: while one computes, the next is prepared. Each job has its place for an analysis in the
+ * worker's results memory: struct analysis[WORKER_JOBS_MAX]. */
+#define WORKER_JOBS 2u
+#define WORKER_JOBS_OVERLAPPING 3u
+#define WORKER_JOBS_MAX WORKER_JOBS_OVERLAPPING
 
 /* Picture pools that a worker has mapped at once. A stream has one, and a second one for a moment
  * when its picture size changes. */
@@ -95,8 +98,8 @@ struct order_job {
 struct reply_classes {
     struct order_head head;
     uint32_t model, count;
-    uint32_t masks;     /* 1: areas are answered with their masks */
-    uint32_t sample_us; /* that the sample picture took; 0: not known */
+    uint32_t masks;                  /* 1: areas are answered with their masks */
+    uint32_t sample_us;              /* that the sample picture took; 0: not known */
     char names[ORDER_CLASSES_BYTES]; /* count NUL-ended names, one after the other */
 };
 

@@ -20,7 +20,7 @@ struct worker_link {
 
     struct child child;
     uint32_t models_open;              /* of the present process, during its handshake */
-    struct job *jobs[WORKER_JOBS_MAX]; /* load->jobs of them; the first is at work */
+    struct job *jobs[WORKER_JOBS_MAX]; /* load->jobs of them; the first ends first */
     uint64_t given;                    /* jobs given to it so far; the last one's number */
     bool preparing;                    /* the one at work waits for its plan to be made */
     struct worker_load *load;          /* pool->loads[index] */

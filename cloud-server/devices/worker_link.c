@@ -16,6 +16,7 @@
 
 #define RESULTS_BYTES (WORKER_JOBS_MAX * sizeof(struct analysis))
 
+static uint32_t free_result(const struct worker_link *link);
 static int make_results(struct worker_link *link, struct error *err);
 static void on_spawned(void *arg);
 static int on_order(void *arg, const union order *order, struct error *err);
@@ -57,6 +58,7 @@ int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
         snprintf(link->name, sizeof link->name, "%s", device->name);
     else
         snprintf(link->name, sizeof link->name, "%s-%zu", pool_device_word(link->kind), index);
+    link->load->overlapping = link->kind == DEVICE_CUDA;
     struct metric_label label = { "worker", link->name };
     link->busy_us = metrics_counter(pool->metrics, "server_worker_busy_microseconds_total",
                                     "time that a worker had a picture at work", &label, 1);
@@ -90,8 +92,7 @@ int worker_link_give(struct worker_link *link, struct job *job)
     int failed = tell_pool(link, job, &err);
     if (failed)
         return failed;
-    /* The place that no job inside uses: there are two places, and one job at most. */
-    job->result = link->load->jobs == 0 ? 0 : 1 - link->jobs[0]->result;
+    job->result = free_result(link);
     struct order_job order;
     fill_job(&order, link, job);
     uint64_t now_ns = clock_now_ns(); /* before the worker may take the processor from us */
@@ -124,6 +125,17 @@ void worker_link_finish(struct worker_link *link)
         close(link->results_fd);
     link->results = NULL;
     link->results_fd = -1;
+}
+
+/* The first place that no job inside uses. */
+static uint32_t free_result(const struct worker_link *link)
+{
+    uint32_t used = 0, place = 0; /* bit i: place i */
+    for (uint32_t i = 0; i < link->load->jobs; i++)
+        used |= UINT32_C(1) << link->jobs[i]->result;
+    while (used & (UINT32_C(1) << place))
+        place++;
+    return place;
 }
 
 /* Sealed: the worker can write into it, but cannot take it away under our reading. */

@@ -201,6 +201,10 @@ static void test_second_jobs(void **state)
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), 0);
     fast[0].jobs = 2;
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), CHOOSE_NONE);
+    fast[0].overlapping = true; /* it has two at work */
+    assert_int_equal(choose(fast, 2, 1, true, 101 * MS), 0);
+    fast[0].jobs = 3;
+    assert_int_equal(choose(fast, 2, 1, true, 101 * MS), CHOOSE_NONE);
     struct worker_load slow[] = { busy(10, 1, 100) };
     assert_int_equal(choose(slow, 1, 1, true, 101 * MS), CHOOSE_NONE);
     /* The slow one is free first, so the picture is not tied to the fast one. */
@@ -243,7 +247,11 @@ static void test_in_turn(void **state)
     assert_int_equal(choose_in_turn(three, 3, &turn), 0);
     assert_int_equal(choose_in_turn(three, 3, &turn), 2);
     assert_int_equal(choose_in_turn(three, 3, &turn), 0);
-    three[2].jobs = WORKER_JOBS_MAX;
+    three[2].jobs = WORKER_JOBS;
+    three[2].overlapping = true;
+    assert_int_equal(choose_in_turn(three, 3, &turn), 2);
+    assert_int_equal(choose_in_turn(three, 3, &turn), 0);
+    three[2].overlapping = false;
     assert_int_equal(choose_in_turn(three, 3, &turn), CHOOSE_NONE); /* waits, though 0 is free */
     three[0].ready = three[2].ready = false;
     assert_int_equal(choose_in_turn(three, 3, &turn), CHOOSE_NONE);

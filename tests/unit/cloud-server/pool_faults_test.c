@@ -344,6 +344,38 @@ static void test_plan_takes_longer_than_a_picture_may(void **state)
     close_fake(rig);
 }
 
+/* Its worker begins one while it computes another, and one more waits; each has a place of its own for
+ * what is found. */
+static void expect_jobs(enum device_kind kind, uint32_t jobs)
+{
+    setenv("FAKE_WORKER", "good", 1);
+    struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
+    rig->devices[0].kind = kind;
+    rig->config.queue_per_stream = 2 * WORKER_JOBS_MAX;
+    rig->config.round_robin = true; /* so that no clock decides */
+    rig_open(rig);
+    struct rig_stream *stream = rig_add_stream(rig);
+    assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
+    const struct worker_link *link = &rig->pool->workers[0];
+    for (uint32_t i = 0; i < 2 * WORKER_JOBS_MAX; i++)
+        rig_submit(stream);
+    assert_int_equal(link->load->jobs, jobs);
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < jobs; i++)
+        used |= 1u << link->jobs[i]->result;
+    assert_int_equal(used, (1u << jobs) - 1);
+    assert_true(RIG_WAIT(rig, 5000, stream->told[2 * WORKER_JOBS_MAX - 1] == 1));
+    assert_int_equal(stream->by_status[JOB_DONE], 2 * WORKER_JOBS_MAX);
+    close_fake(rig);
+}
+
+static void test_a_gpu_has_one_job_more(void **state)
+{
+    (void)state;
+    expect_jobs(DEVICE_SIMULATED, 2);
+    expect_jobs(DEVICE_CUDA, 3);
+}
+
 /* Stopped while it has no picture: only the next one shows it. */
 static void test_stopped_while_idle(void **state)
 {
@@ -423,6 +455,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_changed_classes_are_fatal),
         cmocka_unit_test(test_refused_picture),
         cmocka_unit_test(test_plan_takes_longer_than_a_picture_may),
+        cmocka_unit_test(test_a_gpu_has_one_job_more),
         cmocka_unit_test(test_stopped_while_idle),
         cmocka_unit_test(test_program_missing),
         cmocka_unit_test(test_no_descriptors_left),
