@@ -139,12 +139,12 @@ static inline void tell_pool(struct talk *talk, uint32_t slot)
     tell(talk, ORDER_POOL, &order, picture_pool_fd(talk->pictures));
 }
 
-static inline struct order_job job_order(const struct talk *talk, uint32_t slot)
+static inline struct order_job job_order(uint32_t slot, const struct picture *picture)
 {
     struct picture_view view;
     struct picture_place place;
-    picture_get_view(talk->picture, &view);
-    picture_get_place(talk->picture, &place);
+    picture_get_view(picture, &view);
+    picture_get_place(picture, &place);
     struct order_job job = { .job = 1,
                              .result = 1,
                              .pool_slot = slot,

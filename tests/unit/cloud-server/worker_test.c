@@ -24,7 +24,7 @@ static void test_serves_jobs(void **state)
     struct talk *talk = *state;
     start_simulated(talk, 30);
     tell_pool(talk, WORKER_POOLS_MAX - 1);
-    struct order_job job = job_order(talk, WORKER_POOLS_MAX - 1);
+    struct order_job job = job_order(WORKER_POOLS_MAX - 1, talk->picture);
     uint64_t before_ns = clock_now_ns();
     tell(talk, ORDER_JOB, &job, -1);
     expect(talk, REPLY_DONE);
@@ -60,7 +60,7 @@ static void test_finishes_its_job_before_it_leaves(void **state)
     struct talk *talk = *state;
     start_simulated(talk, 100);
     tell_pool(talk, 0);
-    struct order_job job = job_order(talk, 0);
+    struct order_job job = job_order(0, talk->picture);
     tell(talk, ORDER_JOB, &job, -1);
     usleep(20000);
     close(talk->fd);
@@ -118,7 +118,7 @@ static void test_picture_outside_its_pool(void **state)
     struct talk *talk = *state;
     start_simulated(talk, 1);
     tell_pool(talk, 0);
-    struct order_job job = job_order(talk, 0);
+    struct order_job job = job_order(0, talk->picture);
     job.offset[2] = picture_pool_bytes(talk->pictures) - 1;
     tell(talk, ORDER_JOB, &job, -1);
     expect_end(talk, 1);
@@ -129,7 +129,7 @@ static void test_unknown_model(void **state)
     struct talk *talk = *state;
     start_simulated(talk, 1);
     tell_pool(talk, 0);
-    struct order_job job = job_order(talk, 0);
+    struct order_job job = job_order(0, talk->picture);
     job.model = 1;
     tell(talk, ORDER_JOB, &job, -1);
     expect_end(talk, 1);
@@ -205,7 +205,7 @@ static void test_cpu_device_finds_the_sample(void **state)
     assert_int_equal(got.classes.masks, 0);
     expect(talk, REPLY_READY);
     tell_pool(talk, 0);
-    struct order_job job = job_order(talk, 0);
+    struct order_job job = job_order(0, talk->picture);
     job.matrix = from.matrix;
     job.full_range = from.full_range;
     tell(talk, ORDER_JOB, &job, -1);
@@ -246,7 +246,7 @@ static void test_dies_with_its_parent(void **state)
     talk->fd = ends[0];
     start_simulated(talk, 60000);
     tell_pool(talk, 0);
-    struct order_job job = job_order(talk, 0);
+    struct order_job job = job_order(0, talk->picture);
     tell(talk, ORDER_JOB, &job, -1);
     kill(parent, SIGKILL);
     assert_int_equal(waitpid(parent, NULL, 0), parent);
