@@ -11,6 +11,8 @@
 static int cuda_open(struct device **device, const char *arguments, struct error *err);
 static void cuda_get_info(const struct device *device, struct device_info *info);
 static void cuda_close(struct device *device);
+static int cuda_pin(struct device *device, void *data, uint64_t bytes, struct error *err);
+static void cuda_unpin(struct device *device, void *data);
 static int read_arguments(const char *arguments, int *number, struct error *err);
 
 __attribute__((visibility("default"))) const struct device_class cuda_class = {
@@ -18,6 +20,8 @@ __attribute__((visibility("default"))) const struct device_class cuda_class = {
     .open = cuda_open,
     .get_info = cuda_get_info,
     .close = cuda_close,
+    .pin = cuda_pin,
+    .unpin = cuda_unpin,
     .compile = cuda_compile,
     .bind = cuda_plan_bind,
     .run = cuda_plan_run,
@@ -74,6 +78,16 @@ static void cuda_close(struct device *device)
     cuda_libraries_close(&cuda->libraries);
     gpu_close(&cuda->gpu);
     free(cuda);
+}
+
+static int cuda_pin(struct device *device, void *data, uint64_t bytes, struct error *err)
+{
+    return gpu_pin(((struct cuda_device *)device)->gpu, data, bytes, err);
+}
+
+static void cuda_unpin(struct device *device, void *data)
+{
+    gpu_unpin(((struct cuda_device *)device)->gpu, data);
 }
 
 static int read_arguments(const char *arguments, int *number, struct error *err)

@@ -254,7 +254,7 @@ int gpu_pin(struct gpu *gpu, void *data, uint64_t bytes, struct error *err)
     int rc = enter(gpu, err);
     if (rc)
         return rc;
-    cudaError_t status = cudaHostRegister(data, bytes, cudaHostRegisterDefault);
+    cudaError_t status = cudaHostRegister(data, bytes, cudaHostRegisterReadOnly);
     return status == cudaSuccess ? 0 : fail(status, "cannot keep memory in place for the GPU", err);
 }
 

@@ -44,7 +44,8 @@ void gpu_free(struct gpu *gpu, void *data); /* takes NULL */
 /* Host memory that copies reach without a detour, aligned to a page. */
 int gpu_allocate_host(struct gpu *gpu, uint64_t bytes, void **data, struct error *err);
 void gpu_free_host(struct gpu *gpu, void *data); /* takes NULL */
-/* Makes memory of the caller such memory until gpu_unpin; both whole pages. */
+/* Makes memory of the caller, whole pages, such memory until gpu_unpin, to copy from: it may be readable
+ * alone. */
 int gpu_pin(struct gpu *gpu, void *data, uint64_t bytes, struct error *err);
 void gpu_unpin(struct gpu *gpu, void *data);
 
