@@ -3,9 +3,10 @@
  *
  *   GPU_DOUBLE_ABSENT=WORDS   opening it fails, for this reason
  *   GPU_DOUBLE_FAILS_AT=N     the N-th run of a process, and each after it, fails
+ *   GPU_DOUBLE_TELLS_RUNS=1   it tells when a run begins while another is under way
  *
- * States lie in memory of its own, as a GPU's do: what the plan shows is a copy. It tells on standard
- * error what memory it is given. */
+ * Two runs of a plan may be under way; each computes when it is waited for. States lie in memory of its
+ * own, as a GPU's do: what the plan shows is a copy. It tells on standard error what memory it is given. */
 #include "device.h"
 
 #include <stdio.h>
@@ -16,11 +17,19 @@ struct double_device {
     struct device device;
     struct device *processor;
     unsigned long runs, fails_at; /* fails_at 0: never */
+    unsigned under_way;           /* of all plans */
+    bool tells_runs;
 };
+
+#define DEPTH 2
+#define ALIGNMENT_BYTES 64u
 
 struct double_plan {
     struct plan plan; /* of the inner one, but for the device and the states */
     struct plan *inner;
+    void **inputs[DEPTH]; /* memory of the inputs, by run */
+    size_t slot;          /* whose memory the plan shows */
+    size_t under_way;
 };
 
 extern const struct device_class cuda_class;
@@ -41,6 +50,7 @@ static int double_open(struct device **device, const char *arguments, struct err
         return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
     self->device.class = &cuda_class;
     self->fails_at = fails_at ? strtoul(fails_at, NULL, 10) : 0;
+    self->tells_runs = getenv("GPU_DOUBLE_TELLS_RUNS") != NULL;
     int rc = device_open(&self->processor, "cpu:threads=1", err);
     if (rc)
         free(self);
@@ -105,6 +115,12 @@ static void double_plan_free(struct plan *plan)
     for (size_t i = 0; plan->states && i < plan->state_count; i++)
         free(plan->states[i].data);
     free(plan->states);
+    for (size_t s = 0; s < DEPTH; s++) {
+        void **inputs = ((struct double_plan *)plan)->inputs[s];
+        for (size_t i = 0; inputs && i < plan->input_count; i++)
+            free(inputs[i]);
+        free(inputs);
+    }
     plan_free(&inner);
     free(plan);
 }
@@ -119,6 +135,39 @@ static int make_states(struct plan *plan, struct error *err)
         made = plan->states[i].data != NULL;
     }
     return made ? copy_states(plan, false) : error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+}
+
+static int double_bind(struct plan *plan, struct error *err)
+{
+    struct plan *inner = inner_of(plan);
+    return inner->device->class->bind(inner, err); /* the tensors are the same */
+}
+
+/* The plan reads and shows this slot's memory. */
+static int use_slot(struct double_plan *self, size_t slot, struct error *err)
+{
+    self->slot = slot;
+    for (size_t i = 0; i < self->plan.input_count; i++)
+        self->plan.inputs[i].data = self->inputs[slot][i];
+    return double_bind(&self->plan, err);
+}
+
+static int make_inputs(struct double_plan *self, struct error *err)
+{
+    size_t count = self->plan.input_count;
+    for (size_t s = 0; s < DEPTH; s++) {
+        self->inputs[s] = calloc(count + 1, sizeof *self->inputs[s]);
+        for (size_t i = 0; self->inputs[s] && i < count; i++) {
+            size_t bytes = tensor_bytes(&self->plan.inputs[i]);
+            bytes = (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+            self->inputs[s][i] = aligned_alloc(ALIGNMENT_BYTES, bytes);
+            if (!self->inputs[s][i])
+                return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+        }
+        if (!self->inputs[s])
+            return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    }
+    return use_slot(self, 0, err);
 }
 
 static int double_compile(struct device *device, const struct graph *graph,
@@ -136,17 +185,13 @@ static int double_compile(struct device *device, const struct graph *graph,
     self->plan = *self->inner;
     self->plan.device = device;
     rc = make_states(&self->plan, err);
+    if (!rc)
+        rc = make_inputs(self, err);
     if (rc)
         double_plan_free(&self->plan);
     else
         *plan = &self->plan;
     return rc;
-}
-
-static int double_bind(struct plan *plan, struct error *err)
-{
-    struct plan *inner = inner_of(plan);
-    return inner->device->class->bind(inner, err); /* the tensors are the same */
 }
 
 static int double_run(struct plan *plan, struct error *err)
@@ -156,6 +201,28 @@ static int double_run(struct plan *plan, struct error *err)
     if (device->fails_at > 0 && device->runs >= device->fails_at)
         return error_set(err, ERROR_IO, "cuda", "a kernel went astray");
     return plan_run(inner_of(plan), err);
+}
+
+static int double_start(struct plan *plan, struct error *err)
+{
+    struct double_plan *self = (struct double_plan *)plan;
+    struct double_device *device = (struct double_device *)plan->device;
+    if (device->under_way++ > 0 && device->tells_runs)
+        fprintf(stderr, "gpu double: begins beside another\n");
+    self->under_way++;
+    return use_slot(self, (self->slot + 1) % DEPTH, err);
+}
+
+static int double_finish(struct plan *plan, struct error *err)
+{
+    struct double_plan *self = (struct double_plan *)plan;
+    size_t next = self->slot;
+    ((struct double_device *)plan->device)->under_way--;
+    int rc = use_slot(self, (next + DEPTH - self->under_way--) % DEPTH, err);
+    if (!rc)
+        rc = double_run(plan, err);
+    int back = use_slot(self, next, rc ? NULL : err);
+    return rc ? rc : back;
 }
 
 static const char *double_step(const struct plan *plan, size_t index)
@@ -178,6 +245,9 @@ const struct device_class cuda_class = {
     .compile = double_compile,
     .bind = double_bind,
     .run = double_run,
+    .start = double_start,
+    .finish = double_finish,
+    .depth = DEPTH,
     .get_states = double_get_states,
     .set_states = double_set_states,
     .step = double_step,

@@ -101,8 +101,24 @@ static void its_memory_is_made_known_once(void **state)
     assert_int_equal(process_count(&server, "gpu double: unpins"), 1);
 }
 
+/* In turn: so that the worker has what it can have, however slow this machine is. */
+static void it_has_two_under_way(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server;
+    setenv("GPU_DOUBLE_TELLS_RUNS", "1", 1);
+    server_start_as(
+        &server, scratch, gpu_program(scratch),
+        (const char *const[]){ "pool.devices.0.kind=cuda", "pool.round_robin=true", NULL });
+    process_expect(&server, "msg=ready worker=cuda-0", 20000);
+    stream_all(scratch);
+    process_stop_well(&server);
+    assert_true(process_said(&server, "gpu double: begins beside another"));
+}
+
 static int teardown(void **state)
 {
+    unsetenv("GPU_DOUBLE_TELLS_RUNS");
     unsetenv("GPU_DOUBLE_ABSENT");
     unsetenv("GPU_DOUBLE_FAILS_AT");
     return scratch_teardown(state);
@@ -116,6 +132,7 @@ int main(void)
         GPU_TEST(it_waits_while_there_is_none),
         GPU_TEST(a_failure_in_the_middle_costs_no_frame),
         GPU_TEST(its_memory_is_made_known_once),
+        GPU_TEST(it_has_two_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
