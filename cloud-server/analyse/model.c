@@ -1,6 +1,7 @@
 /* model: opens a model folder on a device, runs pictures through it, and proves it by its sample. */
 #include "analyse/model.h"
 #include "analyse/head.h"
+#include "analyse/planes.h"
 #include "analyse/precision.h"
 #include "analyse/prepare.h"
 #include "analyse/sample.h"
@@ -30,18 +31,23 @@ struct model {
     struct restore_config restore; /* kind and sizes; its strings are gone */
     struct plan *plan;
     struct head *head;
-    struct prepare *prepare;
+    struct prepare *prepare;  /* NULL: the plan reads planes, */
+    struct picture_view like; /* of pictures like this, without pixels */
     struct begun begun[MODEL_DEPTH_MAX];
     uint32_t oldest, under_way; /* of begun */
     struct placement placement; /* of the run that ended last */
 };
 
+static bool reads_planes(const struct model *model);
 static uint32_t us_since(uint64_t *since_ns);
 static int open_parts(struct model *model, const char *folder, const enum precision *precision,
                       struct error *err);
 static int compile_graph(struct model *model, struct error *err);
 static int put_restoration(struct model *model, struct graph **graph, struct shape *shape,
                            struct error *err);
+static int put_planes(const struct model *model, struct graph **graph, struct error *err);
+static int prepare_input(struct model *model, const struct picture_view *picture,
+                         struct placement *placement, struct error *err);
 static int check_input(const struct card *card, const struct graph *graph, struct shape *shape,
                        struct error *err);
 static int open_head(struct model *model, struct error *err);
@@ -56,15 +62,19 @@ static int run_with_score(struct model *model, const struct picture_view *pictur
 static int compare_sample(struct model *model, const struct picture_view *picture,
                           struct analysis *analysis, struct text *report, struct error *err);
 
-int model_open_restored(struct model **model, const char *folder, struct device *device,
-                        const struct restore_config *config, const enum precision *precision,
-                        struct error *err)
+/* precision and like may be NULL. */
+static int open_as(struct model **model, const char *folder, struct device *device,
+                   const struct restore_config *config, const enum precision *precision,
+                   const struct picture_view *like, struct error *err)
 {
     struct model *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "model", "no room for %zu bytes", sizeof *fresh);
     fresh->device = device;
     fresh->restore = *config;
+    if (like)
+        fresh->like = *like;
+    memset(fresh->like.plane, 0, sizeof fresh->like.plane);
     int result = open_parts(fresh, folder, precision, err);
     fresh->restore.network = NULL;
     if (result < 0) {
@@ -73,6 +83,20 @@ int model_open_restored(struct model **model, const char *folder, struct device 
     }
     *model = fresh;
     return 0;
+}
+
+int model_open_restored(struct model **model, const char *folder, struct device *device,
+                        const struct restore_config *config, const enum precision *precision,
+                        struct error *err)
+{
+    return open_as(model, folder, device, config, precision, NULL, err);
+}
+
+int model_open_planes(struct model **model, const char *folder, struct device *device,
+                      const struct restore_config *config, const struct picture_view *like,
+                      struct error *err)
+{
+    return open_as(model, folder, device, config, NULL, like, err);
 }
 
 int model_open(struct model **model, const char *folder, struct device *device, struct error *err)
@@ -115,8 +139,7 @@ int model_start(struct model *model, const struct picture_view *picture, struct 
     struct begun *begun = &model->begun[(model->oldest + model->under_way) % MODEL_DEPTH_MAX];
     struct error cause;
     begun->since_ns = clock_now_ns();
-    int result = prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data,
-                             &begun->placement, err);
+    int result = prepare_input(model, picture, &begun->placement, err);
     if (result < 0)
         return result;
     if (model->restore.kind != RESTORE_NONE)
@@ -205,7 +228,7 @@ static int open_parts(struct model *model, const char *folder, const enum precis
     result = open_head(model, err);
     if (result < 0)
         return result;
-    return prepare_create(&model->prepare, &model->input, err);
+    return reads_planes(model) ? 0 : prepare_create(&model->prepare, &model->input, err);
 }
 
 static int compile_graph(struct model *model, struct error *err)
@@ -219,8 +242,11 @@ static int compile_graph(struct model *model, struct error *err)
     model->input = model->card->input;
     if (result == 0 && model->restore.kind != RESTORE_NONE)
         result = put_restoration(model, &graph, &shape, err);
+    if (result == 0 && reads_planes(model))
+        result = put_planes(model, &graph, err);
     if (result == 0) {
-        struct plan_options options = { .precision = model->precision, .input_shapes = &shape };
+        struct plan_options options = { .precision = model->precision,
+                                        .input_shapes = reads_planes(model) ? NULL : &shape };
         result = device_compile(model->device, graph, &options, &model->plan, err);
     }
     graph_free(&graph);
@@ -238,6 +264,17 @@ static int put_restoration(struct model *model, struct graph **graph, struct sha
     graph_free(graph);
     *graph = whole;
     *shape = whole->values[whole->inputs[0]].shape;
+    return 0;
+}
+
+static int put_planes(const struct model *model, struct graph **graph, struct error *err)
+{
+    struct graph *whole = NULL;
+    int result = planes_embed(&whole, *graph, &model->input, &model->like, err);
+    if (result < 0)
+        return result;
+    graph_free(graph);
+    *graph = whole;
     return 0;
 }
 
@@ -312,12 +349,31 @@ static int find_output(const struct model *model, const char *name, size_t *inde
     return result;
 }
 
+static bool reads_planes(const struct model *model)
+{
+    return model->like.width > 0;
+}
+
 static uint32_t us_since(uint64_t *since_ns)
 {
     uint64_t now_ns = clock_now_ns();
     uint64_t us = (now_ns - *since_ns) / 1000;
     *since_ns = now_ns;
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static int prepare_input(struct model *model, const struct picture_view *picture,
+                         struct placement *placement, struct error *err)
+{
+    if (!reads_planes(model))
+        return prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, placement, err);
+    if (!planes_alike(picture, &model->like))
+        return error_set(err, ERROR_UNSUPPORTED, "picture",
+                         "%ux%u, or its colours, are not what the plan was made for",
+                         picture->width, picture->height);
+    planes_fill(picture, model->plan);
+    prepare_place(&model->input, picture->width, picture->height, placement);
+    return 0;
 }
 
 /* The graph fits the restored picture, and what is found is to be in the received one's pixels. */
@@ -363,7 +419,8 @@ static int run_with_score(struct model *model, const struct picture_view *pictur
     return result < 0 ? result : finish_with_score(model, score, analysis, err);
 }
 
-/* Runs the sample twice: as the card says, and with red and blue swapped, which must not do better. */
+/* Runs the sample as the card says, and unless the plan does all of it (the card has been found right by
+ * another then) with red and blue swapped, which must not do better. */
 static int compare_sample(struct model *model, const struct picture_view *picture,
                           struct analysis *analysis, struct text *report, struct error *err)
 {
@@ -372,6 +429,10 @@ static int compare_sample(struct model *model, const struct picture_view *pictur
     double score = card->sample.score > 0 ? card->sample.score : card->head.score;
     double distance, swapped_distance;
 
+    if (reads_planes(model)) {
+        int result = run_with_score(model, picture, score, analysis, err);
+        return result < 0 ? result : sample_compare(card, analysis, &distance, report, err);
+    }
     prepare_set_colour(model->prepare, colour == COLOUR_RGB ? COLOUR_BGR : COLOUR_RGB);
     int result = run_with_score(model, picture, score, analysis, err);
     prepare_set_colour(model->prepare, colour);

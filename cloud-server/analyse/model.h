@@ -28,6 +28,12 @@ int model_open_in(struct model **model, const char *folder, struct device *devic
 int model_open_restored(struct model **model, const char *folder, struct device *device,
                         const struct restore_config *config, const enum precision *precision,
                         struct error *err);
+/* The same for pictures alone that are like this one (planes_alike) and, where config restores, of its
+ * received size: the device makes its input of their planes itself. config and like are borrowed for the
+ * call. */
+int model_open_planes(struct model **model, const char *folder, struct device *device,
+                      const struct restore_config *config, const struct picture_view *like,
+                      struct error *err);
 const struct card *model_card(const struct model *model);
 struct plan *model_plan(struct model *model);
 enum precision model_precision(const struct model *model);
@@ -55,7 +61,7 @@ const struct tensor *model_restored(const struct model *model);
  * one that finds areas (head_finds_areas). */
 void model_label_map(struct model *model, uint32_t width, uint32_t height, uint8_t *map);
 
-/* Runs the sample picture and compares; the error names what was expected and what was found. A
+/* Runs the sample picture (a model of planes: if it is like those) and compares; the error names what was expected and what was found. A
  * model that fails does not serve. */
 int model_check(struct model *model, struct error *err);
 /* The same; report gets a line for each comparison. */

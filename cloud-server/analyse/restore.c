@@ -23,9 +23,7 @@ static int order_colours(struct compose *c, int picture);
 static int scale(struct compose *c, const struct card_input *input, int picture);
 static int per_channel(struct compose *c, const char *op, int picture, const double *numbers,
                        double neutral);
-static int channels_last(struct compose *c, int picture);
 static int clip(struct compose *c, int value);
-static void analyse(struct compose *c, const struct graph *analytics, int picture);
 
 int restore_embed(struct graph **whole, const struct graph *analytics, const struct card *card,
                   const struct restore_config *config, struct card_input *input, struct error *err)
@@ -39,7 +37,7 @@ int restore_embed(struct graph **whole, const struct graph *analytics, const str
     int picture = compose_input(&c, "picture", TENSOR_F32,
                                 COMPOSE_SHAPE(1, RESTORE_CHANNELS, config->height, config->width));
     int restored = restore_picture(&c, config, picture);
-    analyse(&c, analytics, restore_fit(&c, &card->input, restored));
+    restore_analyse(&c, analytics, restore_fit(&c, &card->input, restored));
     if (config->keep)
         compose_output(&c, restored, RESTORE_OUTPUT_NAME);
     if (c.rc) {
@@ -109,7 +107,7 @@ int restore_fit(struct compose *c, const struct card_input *input, int picture)
     if (input->colour == COLOUR_BGR)
         picture = order_colours(c, picture);
     picture = scale(c, input, picture);
-    return input->layout == LAYOUT_NHWC ? channels_last(c, picture) : picture;
+    return input->layout == LAYOUT_NHWC ? restore_channels_last(c, picture) : picture;
 }
 
 /* Linear, as prepare does it where pictures grow. Where they shrink, prepare averages what a pixel covers;
@@ -192,7 +190,7 @@ static int per_channel(struct compose *c, const char *op, int picture, const dou
     return compose_op(c, op, picture, constant);
 }
 
-static int channels_last(struct compose *c, int picture)
+int restore_channels_last(struct compose *c, int picture)
 {
     static const int64_t order[] = { 0, 2, 3, 1 };
     const struct attribute attributes[] = { COMPOSE_INTS("perm", order, 4), { 0 } };
@@ -207,8 +205,7 @@ static int clip(struct compose *c, int value)
 
 /* ---- analytics ---- */
 
-/* Its names stay as they are: heads look outputs up by them. */
-static void analyse(struct compose *c, const struct graph *analytics, int picture)
+void restore_analyse(struct compose *c, const struct graph *analytics, int picture)
 {
     if (c->rc)
         return;

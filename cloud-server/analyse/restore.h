@@ -48,5 +48,11 @@ int restore_picture(struct compose *c, const struct restore_config *config, int 
 /* The same fitting alone, for graphs that are put together elsewhere: pictures (Nx3xHxW, RGB in 0..1) as
  * a network with that input reads them. */
 int restore_fit(struct compose *c, const struct card_input *input, int pictures);
+/* Nx3xHxW becomes NxHxWx3. */
+int restore_channels_last(struct compose *c, int pictures);
+
+/* The same analysing alone: a network of one input reads picture, and its outputs become the graph's. Their
+ * names stay as they are: heads look outputs up by them. */
+void restore_analyse(struct compose *c, const struct graph *analytics, int picture);
 
 #endif

@@ -1,6 +1,8 @@
-/* restorer: a table of plans, and how one is made: the networks in their order, bicubic, nothing. */
+/* restorer: a table of plans, and how one is made: the networks in their order, bicubic, nothing but the
+ * network's input. */
 #include "devices/restorer.h"
 
+#include "analyse/planes.h"
 #include "analyse/prepare.h"
 #include "analyse/restore_try.h"
 #include "base/clock.h"
@@ -21,6 +23,7 @@ struct restorer_model {
 
 struct restorer {
     struct device *device; /* borrowed */
+    bool planes;           /* its plans read planes */
     struct restorer_model models[POOL_MODELS_MAX];
     struct restored_plan plans[RESTORER_PLANS_MAX];
     uint64_t uses;
@@ -31,15 +34,25 @@ static int add_network(struct restorer_model *model, const char *file, struct er
 static void release_model(struct restorer_model *model);
 static bool is_to_restore(const struct restorer_model *model, const struct runner_picture *picture);
 static bool scale_fits(uint32_t scale, const struct runner_picture *picture);
+static bool is_for_a_plan(const struct restorer *restorer, const struct runner_picture *picture);
+static struct restored_for describe(const struct restorer *restorer,
+                                    const struct runner_picture *picture);
 static const struct restored_plan *look_up(const struct restorer *restorer,
                                            const struct runner_picture *picture);
 static struct restored_plan *make_room(struct restorer *restorer);
 static void make(struct restorer *restorer, const struct runner_picture *picture,
                  struct restored_plan *plan);
+static void open_restored(struct restorer *restorer, struct restore_config *config,
+                          const struct runner_picture *picture, struct restored_plan *plan);
+static void open_plain(struct restorer *restorer, struct restore_config *config,
+                       const struct runner_picture *picture, struct restored_plan *plan);
 static bool open_network(struct restorer *restorer, struct restore_config *config,
                          const struct runner_picture *picture, struct restored_plan *plan);
 static bool open_kind(struct restorer *restorer, const struct restore_config *config,
-                      struct restored_plan *plan);
+                      const struct runner_picture *picture, struct restored_plan *plan);
+static int open_model(struct restorer *restorer, const struct restore_config *config,
+                      const struct runner_picture *picture, struct restored_plan *plan,
+                      struct error *err);
 static void log_plan(const char *folder, const struct restored_plan *plan, uint64_t begun_ns);
 
 int restorer_open(struct restorer **out, struct device *device, struct error *err)
@@ -48,6 +61,7 @@ int restorer_open(struct restorer **out, struct device *device, struct error *er
     if (!restorer)
         return error_set(err, ERROR_MEMORY, "restore", "no room for %zu bytes", sizeof *restorer);
     restorer->device = device;
+    restorer->planes = planes_pay(device);
     *out = restorer;
     return 0;
 }
@@ -75,13 +89,13 @@ int restorer_add_model(struct restorer *restorer, const struct order_model *orde
 
 bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture)
 {
-    return is_to_restore(&restorer->models[picture->model], picture) && !look_up(restorer, picture);
+    return is_for_a_plan(restorer, picture) && !look_up(restorer, picture);
 }
 
 const struct restored_plan *restorer_find(struct restorer *restorer,
                                           const struct runner_picture *picture)
 {
-    if (!is_to_restore(&restorer->models[picture->model], picture))
+    if (!is_for_a_plan(restorer, picture))
         return NULL;
     struct restored_plan *plan = (struct restored_plan *)look_up(restorer, picture);
     if (!plan) {
@@ -174,20 +188,43 @@ static bool is_to_restore(const struct restorer_model *model, const struct runne
     return false;
 }
 
+static bool is_for_a_plan(const struct restorer *restorer, const struct runner_picture *picture)
+{
+    return restorer->planes || is_to_restore(&restorer->models[picture->model], picture);
+}
+
 static bool scale_fits(uint32_t scale, const struct runner_picture *picture)
 {
     return scale * picture->view.width == picture->camera.width &&
            scale * picture->view.height == picture->camera.height;
 }
 
+static struct restored_for describe(const struct restorer *restorer,
+                                    const struct runner_picture *picture)
+{
+    const struct picture_view *view = &picture->view;
+    struct restored_for pictures = { .model = picture->model,
+                                     .width = view->width,
+                                     .height = view->height };
+    if (is_to_restore(&restorer->models[picture->model], picture)) {
+        pictures.camera_width = picture->camera.width;
+        pictures.camera_height = picture->camera.height;
+    }
+    if (restorer->planes) {
+        pictures.format = view->format;
+        pictures.matrix = view->matrix;
+        pictures.full_range = view->full_range;
+    }
+    return pictures;
+}
+
 static const struct restored_plan *look_up(const struct restorer *restorer,
                                            const struct runner_picture *picture)
 {
+    const struct restored_for pictures = describe(restorer, picture);
     for (size_t i = 0; i < RESTORER_PLANS_MAX; i++) {
         const struct restored_plan *plan = &restorer->plans[i];
-        if (plan->used != 0 && plan->index == picture->model && plan->width == picture->view.width &&
-            plan->height == picture->view.height && plan->camera.width == picture->camera.width &&
-            plan->camera.height == picture->camera.height)
+        if (plan->used != 0 && memcmp(&plan->pictures, &pictures, sizeof pictures) == 0)
             return plan;
     }
     return NULL;
@@ -206,23 +243,38 @@ static struct restored_plan *make_room(struct restorer *restorer)
 static void make(struct restorer *restorer, const struct runner_picture *picture,
                  struct restored_plan *plan)
 {
-    const struct restorer_model *model = &restorer->models[picture->model];
     struct restore_config config = { .width = picture->view.width,
                                      .height = picture->view.height,
                                      .camera_width = picture->camera.width,
                                      .camera_height = picture->camera.height };
     uint64_t begun_ns = clock_now_ns();
-    *plan = (struct restored_plan){ .kind = RESTORE_NONE,
-                                    .index = picture->model,
-                                    .width = picture->view.width,
-                                    .height = picture->view.height,
-                                    .camera = picture->camera };
-    bool opened = open_network(restorer, &config, picture, plan);
-    if (!opened && model->bicubic && !scale_fits(1, picture)) {
-        config.kind = RESTORE_BICUBIC;
-        open_kind(restorer, &config, plan);
-    }
-    log_plan(model->folder, plan, begun_ns);
+    *plan = (struct restored_plan){ .kind = RESTORE_NONE, .pictures = describe(restorer, picture) };
+    if (plan->pictures.camera_width > 0)
+        open_restored(restorer, &config, picture, plan);
+    if (!plan->model && restorer->planes)
+        open_plain(restorer, &config, picture, plan);
+    log_plan(restorer->models[picture->model].folder, plan, begun_ns);
+}
+
+static void open_restored(struct restorer *restorer, struct restore_config *config,
+                          const struct runner_picture *picture, struct restored_plan *plan)
+{
+    bool opened = open_network(restorer, config, picture, plan);
+    if (opened || !restorer->models[picture->model].bicubic || scale_fits(1, picture))
+        return;
+    config->kind = RESTORE_BICUBIC;
+    open_kind(restorer, config, picture, plan);
+}
+
+/* Without it the model that reads all sizes serves, slower. */
+static void open_plain(struct restorer *restorer, struct restore_config *config,
+                       const struct runner_picture *picture, struct restored_plan *plan)
+{
+    struct error err;
+    config->kind = RESTORE_NONE;
+    if (open_model(restorer, config, picture, plan, &err) < 0)
+        log_warn("restore", "its device cannot scale pictures of this size, the processor does",
+                 LOG_STR("model", restorer->models[picture->model].folder), LOG_CAUSE(&err));
 }
 
 static bool open_network(struct restorer *restorer, struct restore_config *config,
@@ -235,7 +287,7 @@ static bool open_network(struct restorer *restorer, struct restore_config *confi
         if (!scale_fits(network->scale, picture))
             continue;
         config->network = network->file;
-        if (!open_kind(restorer, config, plan))
+        if (!open_kind(restorer, config, picture, plan))
             continue;
         plan->network = network;
         return true;
@@ -248,11 +300,10 @@ static bool open_network(struct restorer *restorer, struct restore_config *confi
 }
 
 static bool open_kind(struct restorer *restorer, const struct restore_config *config,
-                      struct restored_plan *plan)
+                      const struct runner_picture *picture, struct restored_plan *plan)
 {
     struct error err;
-    const char *folder = restorer->models[plan->index].folder;
-    if (model_open_restored(&plan->model, folder, restorer->device, config, NULL, &err) < 0) {
+    if (open_model(restorer, config, picture, plan, &err) < 0) {
         snprintf(plan->fallback, sizeof plan->fallback, "%s", err.text);
         return false;
     }
@@ -262,11 +313,24 @@ static bool open_kind(struct restorer *restorer, const struct restore_config *co
     return true;
 }
 
+static int open_model(struct restorer *restorer, const struct restore_config *config,
+                      const struct runner_picture *picture, struct restored_plan *plan,
+                      struct error *err)
+{
+    const char *folder = restorer->models[picture->model].folder;
+    if (restorer->planes)
+        return model_open_planes(&plan->model, folder, restorer->device, config, &picture->view, err);
+    return model_open_restored(&plan->model, folder, restorer->device, config, NULL, err);
+}
+
 static void log_plan(const char *folder, const struct restored_plan *plan, uint64_t begun_ns)
 {
+    const struct restored_for *pictures = &plan->pictures;
     char sizes[64];
-    snprintf(sizes, sizeof sizes, "%ux%u to %ux%u", plan->width, plan->height, plan->camera.width,
-             plan->camera.height);
+    int length = snprintf(sizes, sizeof sizes, "%ux%u", pictures->width, pictures->height);
+    if (pictures->camera_width > 0)
+        snprintf(sizes + length, sizeof sizes - (size_t)length, " to %ux%u", pictures->camera_width,
+                 pictures->camera_height);
     const char *by = plan->network                   ? plan->network->file
                      : plan->kind == RESTORE_BICUBIC ? "bicubic"
                                                      : "none";

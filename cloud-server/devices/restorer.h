@@ -1,6 +1,8 @@
-/* restorer: the plans of one worker that have restoration in front of a model. A stream's picture size is
- * known when its first picture comes, so each plan is made then, for one model, one received and one
- * camera's size, and kept as long as it is among the last RESTORER_PLANS_MAX that were used. */
+/* restorer: the plans of one worker that are for one size of pictures: those with restoration in front of
+ * a model, and on a GPU, which makes its input of decoded planes itself (analyse/planes.h), all. A stream's
+ * picture size is known when its first picture comes, so each plan is made then, for one model, one received
+ * and, to be restored, one camera's size, and kept as long as it is among the last RESTORER_PLANS_MAX that
+ * were used. */
 #ifndef RUNESPOOR_DEVICES_RESTORER_H
 #define RUNESPOOR_DEVICES_RESTORER_H
 
@@ -20,14 +22,21 @@ struct restorer_network {
     uint32_t scale;
 };
 
+/* What plans differ by. */
+struct restored_for {
+    uint32_t model, width, height;        /* of received pictures */
+    uint32_t camera_width, camera_height; /* 0: not to be restored */
+    uint32_t format, matrix,
+        full_range; /* as in struct picture_view; 0 unless the plan reads planes */
+};
+
 /* How pictures of one kind are analysed. */
 struct restored_plan {
-    struct model *model;                    /* NULL: with the model alone, as they were received */
+    struct model *model;                    /* NULL: with the model that reads all sizes */
     uint32_t kind;                          /* enum restore_kind */
     const struct restorer_network *network; /* for RESTORE_NETWORK, else NULL */
     char fallback[ERROR_TEXT_BYTES]; /* why no network serves, "" when one does or none has to */
-    uint32_t index, width, height;   /* whose pictures: model, received, camera's */
-    struct camera_size camera;
+    struct restored_for pictures;
     uint64_t used; /* 0: nothing in this place; the lowest was used longest ago */
 };
 
@@ -40,9 +49,10 @@ int restorer_add_model(struct restorer *restorer, const struct order_model *orde
                        const struct card *card, struct error *err);
 /* True when restorer_find would make a plan. */
 bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture);
-/* NULL: nothing is to be restored in this picture, as it has the camera's size (and no network is for
- * that) or more than the model reads. Holds until the next call. What cannot be had is
- * replaced by the next best, down to the picture as it was received; fallback says why. */
+/* NULL: the model that reads all sizes is for this picture: nothing is to be restored in it, as it has the
+ * camera's size (and no network is for that) or more than the model reads, and the processor makes the
+ * network's input. Holds until the next call. What cannot be had is replaced by the next best, down to
+ * the picture as it was received; fallback says why no network serves. */
 const struct restored_plan *restorer_find(struct restorer *restorer,
                                           const struct runner_picture *picture);
 void restorer_close(struct restorer **restorer); /* takes NULL */

@@ -2,9 +2,11 @@
 #include "devices/runner.h"
 
 #include "analyse/model.h"
+#include "analyse/planes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "devices/restorer.h"
+#include "media/record.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -78,6 +80,28 @@ static int time_sample(struct model *model, uint32_t *us, struct error *err)
     return failed;
 }
 
+/* The sample once more, the way that pictures go where the device makes its input itself. */
+static int check_planes(struct runner *runner, const char *folder, const struct card *card,
+                        uint32_t *sample_us, struct error *err)
+{
+    const struct restore_config none = { .kind = RESTORE_NONE };
+    struct model *model = NULL;
+    struct picture *sample = NULL;
+    struct picture_view view;
+    int failed = picture_read_file(&sample, card->picture_path, err);
+    if (failed)
+        return failed;
+    picture_get_view(sample, &view);
+    failed = model_open_planes(&model, folder, runner->device, &none, &view, err);
+    if (!failed)
+        failed = model_check(model, err);
+    if (!failed)
+        failed = time_sample(model, sample_us, err);
+    model_close(&model);
+    picture_unref(&sample);
+    return failed;
+}
+
 /* Slower, or less accurate than it could be: worth a line. */
 static void tell_precision(const struct runner *runner, const struct model *model)
 {
@@ -101,7 +125,9 @@ static int engine_add_model(struct runner *runner, const struct order_model *ord
     if (!failed)
         failed = model_check(*model, err);
     if (!failed)
-        failed = time_sample(*model, &added->sample_us, err);
+        failed = planes_pay(runner->device)
+                     ? check_planes(runner, order->folder, model_card(*model), &added->sample_us, err)
+                     : time_sample(*model, &added->sample_us, err);
     if (!failed)
         failed = restorer_add_model(runner->restorer, order, model_card(*model), err);
     if (failed)

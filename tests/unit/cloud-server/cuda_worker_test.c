@@ -1,6 +1,6 @@
 /* Proves that a GPU's worker keeps two pictures under way, on the emulated device: answers come in the
  * order of the jobs and are those of one at a time, whichever models and plans the two are for; what
- * happens to one does not happen to the other; a plan is made when nothing is under way. The models
+ * happens to one does not happen to the other; a plan is made once for each size, and when nothing is under way. The models
  * are written here: each finds the dark and the bright pixels of a picture. */
 #include "worker_talk.h"
 
@@ -12,6 +12,7 @@
 #define INPUT_WIDTH 48
 #define INPUT_HEIGHT 32
 #define EVENTS_MAX 16u
+#define NARROWER 10u /* pixels, of the second size of pictures */
 #define FOLDER_BYTES 32u
 
 /* What the device was asked to do, and what it shall do: shared with the worker's process. */
@@ -168,7 +169,36 @@ static void clear_trace(void)
     memset(trace, 0, sizeof *trace);
 }
 
-/* With both models, of which the second has small pictures restored. */
+static void send_job(struct talk *talk, struct order_job job, uint64_t number, uint32_t model)
+{
+    job.job = number;
+    job.model = model;
+    job.result = (uint32_t)(number - 1) % WORKER_JOBS_MAX;
+    tell(talk, ORDER_JOB, &job, -1);
+}
+
+/* The picture's job, for the left part of it. */
+static struct order_job narrow_job(const struct picture *picture, uint32_t by)
+{
+    struct order_job job = job_order(0, picture);
+    job.width -= by;
+    job.camera_width -= by;
+    return job;
+}
+
+/* The device makes its input itself, for each size by a plan of its own. */
+static void expect_plans(struct talk *talk)
+{
+    for (uint32_t i = 0; i < 2 * MODELS; i++) {
+        send_job(talk, narrow_job(talk->picture, i / MODELS * NARROWER), 1, i % MODELS);
+        expect(talk, REPLY_PREPARING);
+        expect(talk, REPLY_DONE);
+        assert_string_equal(got.done.reason, "");
+    }
+}
+
+/* With both models, of which the second has small pictures restored. Plans are made for both sizes of
+ * pictures that tests send. */
 static void start_worker(struct talk *talk)
 {
     clear_trace();
@@ -183,6 +213,7 @@ static void start_worker(struct talk *talk)
     }
     expect(talk, REPLY_READY);
     tell_pool(talk, 0);
+    expect_plans(talk);
     clear_trace();
 }
 
@@ -198,14 +229,6 @@ static void paint(struct picture *picture, uint32_t columns)
         memset(view.plane[1] + y * view.stride[1], 128, (view.width + 1) / 2);
         memset(view.plane[2] + y * view.stride[2], 128, (view.width + 1) / 2);
     }
-}
-
-static void send_job(struct talk *talk, struct order_job job, uint64_t number, uint32_t model)
-{
-    job.job = number;
-    job.model = model;
-    job.result = (uint32_t)(number - 1) % WORKER_JOBS_MAX;
-    tell(talk, ORDER_JOB, &job, -1);
 }
 
 static void expect_done(struct talk *talk, uint64_t number, struct analysis *found)
@@ -242,9 +265,7 @@ static struct pair *open_pair(struct talk *talk, const uint32_t models[2])
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(picture_pool_take(talk->pictures, &pair->pictures[i], NULL), 0);
         paint(pair->pictures[i], 5 + 11 * i);
-        pair->jobs[i] = job_order(0, pair->pictures[i]);
-        pair->jobs[i].width -= 10 * i;
-        pair->jobs[i].camera_width -= 10 * i;
+        pair->jobs[i] = narrow_job(pair->pictures[i], i * NARROWER);
         send_job(talk, pair->jobs[i], i + 1, models[i]);
         expect_done(talk, i + 1, &pair->alone[i]);
     }
