@@ -1,6 +1,7 @@
-/* The op `picture` beside the product's own way, which is swscale with bytes in between: a real picture,
+/* Planes read by a graph beside the product's own way, which is swscale with bytes in between: a real picture,
  * shrunk and grown, in both plane formats, with padding and with rows longer than the picture. Where
  * they differ by more than rounding, one of them has size, place, siting, matrix or range wrong. */
+#include "analyse/planes.h"
 #include "analyse/prepare.h"
 #include "device.h"
 #include "graph/compose.h"
@@ -53,45 +54,20 @@ static uint8_t *interleave(const struct picture_view *from, struct picture_view 
     return memory;
 }
 
+/* A network that hands its input on, with what reads planes in front. */
 static struct graph *make_graph(const struct card_input *input, const struct picture_view *view)
 {
+    struct graph *whole = NULL;
     struct compose c;
     struct error err;
-    bool nv12 = view->format == PIXEL_NV12;
-    int64_t size[] = { input->height, input->width }, rows = (view->height + 1) / 2;
-    float factor[3], offset[3];
-    const double mean[] = { input->mean.r, input->mean.g, input->mean.b };
-    const double deviation[] = { input->deviation.r, input->deviation.g, input->deviation.b };
-    for (int i = 0; i < 3; i++) {
-        factor[i] = (float)(1 / (input->divisor * deviation[i]));
-        offset[i] = (float)(-mean[i] / deviation[i]);
-    }
-    const struct attribute attributes[] = {
-        COMPOSE_INTS("size", size, 2),
-        COMPOSE_INT("width", view->width),
-        COMPOSE_STRING("fit", input->fit == FIT_LETTERBOX ? "letterbox" : "stretch"),
-        COMPOSE_STRING("matrix", view->matrix == MATRIX_BT709 ? "bt709" : "bt601"),
-        COMPOSE_INT("full_range", view->full_range),
-        COMPOSE_STRING("colour", input->colour == COLOUR_BGR ? "bgr" : "rgb"),
-        COMPOSE_FLOAT("pad", (float)input->pad),
-        { .name = "factor", .kind = ATTRIBUTE_FLOATS, .floats = factor, .count = 3 },
-        { .name = "offset", .kind = ATTRIBUTE_FLOATS, .floats = offset, .count = 3 },
-        { 0 },
-    };
-    compose_start(&c, "picture", &err);
-    int planes[3] = {
-        compose_input(&c, "y", TENSOR_U8, COMPOSE_SHAPE(1, view->height, view->stride[0])),
-    };
-    if (nv12)
-        planes[1] =
-            compose_input(&c, "uv", TENSOR_U8, COMPOSE_SHAPE(1, rows, view->stride[1] / 2, 2));
-    for (int i = 1; !nv12 && i < 3; i++)
-        planes[i] = compose_input(&c, i == 1 ? "u" : "v", TENSOR_U8,
-                                  COMPOSE_SHAPE(1, rows, view->stride[i]));
-    compose_output(&c, compose_node(&c, "picture", planes, nv12 ? 2 : 3, attributes), "prepared");
-    if (c.rc)
+    compose_start(&c, "mirror", &err);
+    int prepared =
+        compose_input(&c, "input", TENSOR_F32, COMPOSE_SHAPE(1, 3, input->height, input->width));
+    compose_output(&c, prepared, "prepared");
+    if (c.rc || planes_embed(&whole, c.graph, input, view, &err))
         fail_msg("%s", err.text);
-    return c.graph;
+    graph_free(&c.graph);
+    return whole;
 }
 
 /* In levels of 255; tells what it found. */
@@ -133,8 +109,7 @@ static void check(struct card_input input, const struct picture_view *view)
     if (prepare_create(&prepare, &input, &err) || device_open(&device, "cpu:threads=1", &err) ||
         device_compile(device, graph, &options, &plan, &err))
         fail_msg("%s", err.text);
-    for (size_t i = 0; i < plan_input_count(plan); i++)
-        memcpy(plan_input(plan, i)->data, view->plane[i], tensor_bytes(plan_input(plan, i)));
+    planes_fill(view, plan);
     if (plan_run(plan, &err) || prepare_run(prepare, view, expected, &placement, &err))
         fail_msg("%s", err.text);
     compare(&input, &placement, plan_output(plan, 0)->data, expected);
@@ -167,7 +142,7 @@ static void test_sizes(void **state)
     check(of_size(768, 432), &view); /* as it is */
     check(of_size(97, 83), &view);
     check(of_size(1000, 1000), &view);
-    view.width = 501; /* a part of it, with odd sides */
+    view.width = 501; /* a part of it, with odd sides and rows that go on */
     view.height = 243;
     check(of_size(352, 352), &view);
 }
