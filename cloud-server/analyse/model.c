@@ -1,7 +1,6 @@
 /* model: opens a model folder on a device, runs pictures through it, and proves it by its sample. */
 #include "analyse/model.h"
 #include "analyse/head.h"
-#include "analyse/planes.h"
 #include "analyse/precision.h"
 #include "analyse/prepare.h"
 #include "analyse/sample.h"
@@ -31,7 +30,8 @@ struct model {
     struct restore_config restore; /* kind and sizes; its strings are gone */
     struct plan *plan;
     struct head *head;
-    struct prepare *prepare;  /* NULL: the plan reads planes, */
+    struct prepare *prepare; /* NULL: the plan reads planes, */
+    enum planes_way way;
     struct picture_view like; /* of pictures like this, without pixels */
     struct begun begun[MODEL_DEPTH_MAX];
     uint32_t oldest, under_way; /* of begun */
@@ -65,13 +65,14 @@ static int compare_sample(struct model *model, const struct picture_view *pictur
 /* precision and like may be NULL. */
 static int open_as(struct model **model, const char *folder, struct device *device,
                    const struct restore_config *config, const enum precision *precision,
-                   const struct picture_view *like, struct error *err)
+                   const struct picture_view *like, enum planes_way way, struct error *err)
 {
     struct model *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "model", "no room for %zu bytes", sizeof *fresh);
     fresh->device = device;
     fresh->restore = *config;
+    fresh->way = way;
     if (like)
         fresh->like = *like;
     memset(fresh->like.plane, 0, sizeof fresh->like.plane);
@@ -89,14 +90,14 @@ int model_open_restored(struct model **model, const char *folder, struct device 
                         const struct restore_config *config, const enum precision *precision,
                         struct error *err)
 {
-    return open_as(model, folder, device, config, precision, NULL, err);
+    return open_as(model, folder, device, config, precision, NULL, PLANES_PACKED, err);
 }
 
 int model_open_planes(struct model **model, const char *folder, struct device *device,
                       const struct restore_config *config, const struct picture_view *like,
-                      struct error *err)
+                      enum planes_way way, struct error *err)
 {
-    return open_as(model, folder, device, config, NULL, like, err);
+    return open_as(model, folder, device, config, NULL, like, way, err);
 }
 
 int model_open(struct model **model, const char *folder, struct device *device, struct error *err)
@@ -270,7 +271,7 @@ static int put_restoration(struct model *model, struct graph **graph, struct sha
 static int put_planes(const struct model *model, struct graph **graph, struct error *err)
 {
     struct graph *whole = NULL;
-    int result = planes_embed(&whole, *graph, &model->input, &model->like, err);
+    int result = planes_embed(&whole, *graph, &model->input, &model->like, model->way, err);
     if (result < 0)
         return result;
     graph_free(graph);
@@ -367,13 +368,12 @@ static int prepare_input(struct model *model, const struct picture_view *picture
 {
     if (!reads_planes(model))
         return prepare_run(model->prepare, picture, plan_input(model->plan, 0)->data, placement, err);
-    if (!planes_alike(picture, &model->like))
+    if (!planes_alike(picture, &model->like, model->way))
         return error_set(err, ERROR_UNSUPPORTED, "picture",
                          "%ux%u, or its colours, are not what the plan was made for",
                          picture->width, picture->height);
-    planes_fill(picture, model->plan);
     prepare_place(&model->input, picture->width, picture->height, placement);
-    return 0;
+    return planes_put(picture, model->way, model->plan, err);
 }
 
 /* The graph fits the restored picture, and what is found is to be in the received one's pixels. */

@@ -4,6 +4,7 @@
 
 #include "analyse/analysis.h"
 #include "analyse/card.h"
+#include "analyse/planes.h"
 #include "analyse/restore.h"
 #include "base/text.h"
 #include "config/cli.h"
@@ -29,11 +30,11 @@ int model_open_restored(struct model **model, const char *folder, struct device 
                         const struct restore_config *config, const enum precision *precision,
                         struct error *err);
 /* The same for pictures alone that are like this one (planes_alike) and, where config restores, of its
- * received size: the device makes its input of their planes itself. config and like are borrowed for the
- * call. */
+ * received size: the device makes its input of their planes itself. In place, model_start needs them until
+ * model_finish. config and like are borrowed for the call. */
 int model_open_planes(struct model **model, const char *folder, struct device *device,
                       const struct restore_config *config, const struct picture_view *like,
-                      struct error *err);
+                      enum planes_way way, struct error *err);
 const struct card *model_card(const struct model *model);
 struct plan *model_plan(struct model *model);
 enum precision model_precision(const struct model *model);
@@ -47,7 +48,8 @@ int model_run(struct model *model, const struct picture_view *picture, struct an
 /* The same in two halves: model_start prepares a picture and begins to run it, model_finish waits for the
  * oldest begun and decodes it. model_depth pictures may be begun and not finished: more than one where a
  * device beside the processor computes; elsewhere model_start does it all but the decoding. After an error
- * of model_start nothing has begun. The picture is not needed any more when model_start returns. */
+ * of model_start nothing has begun. But for planes in
+ * place, the picture is not needed any more when model_start returns. */
 int model_start(struct model *model, const struct picture_view *picture, struct error *err);
 int model_finish(struct model *model, struct analysis *analysis, struct error *err);
 uint32_t model_depth(const struct model *model);

@@ -11,15 +11,24 @@
 /* True where the device makes its input beside the processor, which has other things to do then. */
 bool planes_pay(const struct device *device);
 
-/* Makes a graph that reads the planes of pictures like this one (of its size, format and colours) out of a
- * network whose one input is as *input says. It has the network's outputs under their own names and in
+/* How planes come to the device: from where they lie, which saves copying them on the processor, or packed
+ * into the plan's own memory. In place they are read as whole rows, from 64-byte boundaries. */
+enum planes_way { PLANES_PACKED, PLANES_IN_PLACE };
+
+/* The second where the memory, which ends at end, allows it. */
+enum planes_way planes_find_way(const struct picture_view *picture, const uint8_t *end);
+
+/* Makes a graph that reads the planes of pictures like this one (planes_alike) out of a network whose one input is as *input says. It has the network's outputs under their own names and in
  * their own order. network, input and like are borrowed for the call; *whole, written on success,
  * shares nothing with them. */
 int planes_embed(struct graph **whole, const struct graph *network, const struct card_input *input,
-                 const struct picture_view *like, struct error *err);
-/* True when planes_fill may be called with the one where a graph was made for the other. */
-bool planes_alike(const struct picture_view *one, const struct picture_view *other);
-/* Copies the picture's planes to the inputs of such a plan. */
-void planes_fill(const struct picture_view *picture, struct plan *plan);
+                 const struct picture_view *like, enum planes_way way, struct error *err);
+/* True when they have size, format, colours and, in place, the length of their rows in common. */
+bool planes_alike(const struct picture_view *one, const struct picture_view *other,
+                  enum planes_way way);
+/* Makes the picture the input of the next run of such a plan. In place it stays as it is until that run
+ * has been finished. */
+int planes_put(const struct picture_view *picture, enum planes_way way, struct plan *plan,
+               struct error *err);
 
 #endif

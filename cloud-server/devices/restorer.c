@@ -215,6 +215,8 @@ static struct restored_for describe(const struct restorer *restorer,
         pictures.matrix = view->matrix;
         pictures.full_range = view->full_range;
     }
+    if (restorer->planes && picture->way == PLANES_IN_PLACE)
+        memcpy(pictures.stride, view->stride, sizeof pictures.stride);
     return pictures;
 }
 
@@ -319,7 +321,8 @@ static int open_model(struct restorer *restorer, const struct restore_config *co
 {
     const char *folder = restorer->models[picture->model].folder;
     if (restorer->planes)
-        return model_open_planes(&plan->model, folder, restorer->device, config, &picture->view, err);
+        return model_open_planes(&plan->model, folder, restorer->device, config, &picture->view,
+                                 picture->way, err);
     return model_open_restored(&plan->model, folder, restorer->device, config, NULL, err);
 }
 

@@ -27,7 +27,8 @@ struct restored_for {
     uint32_t model, width, height;        /* of received pictures */
     uint32_t camera_width, camera_height; /* 0: not to be restored */
     uint32_t format, matrix,
-        full_range; /* as in struct picture_view; 0 unless the plan reads planes */
+        full_range;     /* as in struct picture_view; 0 unless the plan reads planes */
+    uint32_t stride[3]; /* the same; 0 unless it reads them in place */
 };
 
 /* How pictures of one kind are analysed. */

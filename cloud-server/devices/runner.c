@@ -2,7 +2,6 @@
 #include "devices/runner.h"
 
 #include "analyse/model.h"
-#include "analyse/planes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "devices/restorer.h"
@@ -92,7 +91,7 @@ static int check_planes(struct runner *runner, const char *folder, const struct 
     if (failed)
         return failed;
     picture_get_view(sample, &view);
-    failed = model_open_planes(&model, folder, runner->device, &none, &view, err);
+    failed = model_open_planes(&model, folder, runner->device, &none, &view, PLANES_PACKED, err);
     if (!failed)
         failed = model_check(model, err);
     if (!failed)

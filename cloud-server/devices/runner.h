@@ -4,6 +4,7 @@
 #define RUNESPOOR_DEVICES_RUNNER_H
 
 #include "analyse/analysis.h"
+#include "analyse/planes.h"
 #include "config/config.h"
 #include "devices/orders.h"
 #include "media/picture.h"
@@ -18,7 +19,8 @@ struct runner_picture {
     struct picture_view view;
     uint32_t model; /* one that was added */
     struct camera_size camera;
-    bool plain; /* nothing restores it */
+    bool plain;          /* nothing restores it */
+    enum planes_way way; /* in which its planes may come to the device */
 };
 
 /* What its card says of a model; the names are the runner's own. */

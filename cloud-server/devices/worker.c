@@ -72,6 +72,7 @@ static int begin_job(struct worker *worker, const struct order_job *job, struct 
 static int tell_preparing(struct worker *worker, uint64_t job, struct error *err);
 static int end_oldest(struct worker *worker, struct error *err);
 static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err);
+static void wait_for_all(struct worker *worker);
 static void finish(struct worker *worker);
 
 static const struct runner_class *const classes[] = {
@@ -300,6 +301,8 @@ static int begin_job(struct worker *worker, const struct order_job *job, struct 
     int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture.view, err);
     if (failed)
         return failed;
+    if (mapping->pinned)
+        picture.way = planes_find_way(&picture.view, mapping->base + mapping->bytes);
     if (worker->class->must_prepare && worker->class->must_prepare(worker->runner, &picture))
         failed = tell_preparing(worker, job->job, err);
     if (failed)
@@ -356,8 +359,20 @@ static int map_memory(int fd, uint64_t bytes, int protection, void **base, struc
     return 0;
 }
 
+/* Nobody is left to be answered, but the device may still read pictures. */
+static void wait_for_all(struct worker *worker)
+{
+    for (; worker->under_way > 0; worker->under_way--) {
+        const struct begun *begun = &worker->begun[worker->oldest];
+        worker->oldest = (worker->oldest + 1) % RUNNER_DEPTH_MAX;
+        if (!begun->failed)
+            worker->class->finish(worker->runner, &worker->results[begun->result], NULL);
+    }
+}
+
 static void finish(struct worker *worker)
 {
+    wait_for_all(worker);
     for (size_t i = 0; i < WORKER_POOLS_MAX; i++)
         if (worker->pools[i].id != 0)
             unmap_pool(worker, &worker->pools[i]);

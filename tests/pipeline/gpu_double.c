@@ -28,7 +28,8 @@ struct double_plan {
     struct plan plan; /* of the inner one, but for the device and the states */
     struct plan *inner;
     void **inputs[DEPTH]; /* memory of the inputs, by run */
-    size_t slot;          /* whose memory the plan shows */
+    void **reads[DEPTH];  /* the same, or the caller's, of a run under way */
+    size_t slot;          /* of the next run */
     size_t under_way;
 };
 
@@ -120,6 +121,7 @@ static void double_plan_free(struct plan *plan)
         for (size_t i = 0; inputs && i < plan->input_count; i++)
             free(inputs[i]);
         free(inputs);
+        free(((struct double_plan *)plan)->reads[s]);
     }
     plan_free(&inner);
     free(plan);
@@ -143,12 +145,14 @@ static int double_bind(struct plan *plan, struct error *err)
     return inner->device->class->bind(inner, err); /* the tensors are the same */
 }
 
-/* The plan reads and shows this slot's memory. */
-static int use_slot(struct double_plan *self, size_t slot, struct error *err)
+/* The plan shows the memory of the next run, but for what the caller has bound. */
+static int show_next(struct double_plan *self, struct error *err)
 {
-    self->slot = slot;
+    size_t next = (self->slot + 1) % DEPTH;
     for (size_t i = 0; i < self->plan.input_count; i++)
-        self->plan.inputs[i].data = self->inputs[slot][i];
+        if (self->plan.inputs[i].data == self->inputs[self->slot][i])
+            self->plan.inputs[i].data = self->inputs[next][i];
+    self->slot = next;
     return double_bind(&self->plan, err);
 }
 
@@ -157,6 +161,7 @@ static int make_inputs(struct double_plan *self, struct error *err)
     size_t count = self->plan.input_count;
     for (size_t s = 0; s < DEPTH; s++) {
         self->inputs[s] = calloc(count + 1, sizeof *self->inputs[s]);
+        self->reads[s] = calloc(count + 1, sizeof *self->reads[s]);
         for (size_t i = 0; self->inputs[s] && i < count; i++) {
             size_t bytes = tensor_bytes(&self->plan.inputs[i]);
             bytes = (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
@@ -164,10 +169,12 @@ static int make_inputs(struct double_plan *self, struct error *err)
             if (!self->inputs[s][i])
                 return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
         }
-        if (!self->inputs[s])
+        if (!self->inputs[s] || !self->reads[s])
             return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
     }
-    return use_slot(self, 0, err);
+    for (size_t i = 0; i < count; i++)
+        self->plan.inputs[i].data = self->inputs[0][i];
+    return double_bind(&self->plan, err);
 }
 
 static int double_compile(struct device *device, const struct graph *graph,
@@ -210,18 +217,31 @@ static int double_start(struct plan *plan, struct error *err)
     if (device->under_way++ > 0 && device->tells_runs)
         fprintf(stderr, "gpu double: begins beside another\n");
     self->under_way++;
-    return use_slot(self, (self->slot + 1) % DEPTH, err);
+    for (size_t i = 0; i < plan->input_count; i++)
+        self->reads[self->slot][i] = plan->inputs[i].data;
+    return show_next(self, err);
+}
+
+/* Gives the plan the memory in reads, and what it had before back in there. */
+static int swap_inputs(struct double_plan *self, void **reads, struct error *err)
+{
+    for (size_t i = 0; i < self->plan.input_count; i++) {
+        void *shown = self->plan.inputs[i].data;
+        self->plan.inputs[i].data = reads[i];
+        reads[i] = shown;
+    }
+    return double_bind(&self->plan, err);
 }
 
 static int double_finish(struct plan *plan, struct error *err)
 {
     struct double_plan *self = (struct double_plan *)plan;
-    size_t next = self->slot;
+    void **reads = self->reads[(self->slot + DEPTH - self->under_way--) % DEPTH];
     ((struct double_device *)plan->device)->under_way--;
-    int rc = use_slot(self, (next + DEPTH - self->under_way--) % DEPTH, err);
+    int rc = swap_inputs(self, reads, err);
     if (!rc)
         rc = double_run(plan, err);
-    int back = use_slot(self, next, rc ? NULL : err);
+    int back = swap_inputs(self, reads, rc ? NULL : err);
     return rc ? rc : back;
 }
 

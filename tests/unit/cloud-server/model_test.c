@@ -190,7 +190,7 @@ static void check_planes(const char *name)
     if (picture_read_file(&sample, path, &err) < 0)
         fail_msg("%s", err.text);
     picture_get_view(sample, &view);
-    if (model_open_planes(&model, shipped, device, &none, &view, &err) < 0 ||
+    if (model_open_planes(&model, shipped, device, &none, &view, PLANES_PACKED, &err) < 0 ||
         model_check(model, &err) < 0)
         fail_msg("%s", err.text);
     assert_true(plan_input_count(model_plan(model)) == 3);

@@ -22,12 +22,27 @@
 
 static struct picture *sample;
 
+/* In memory as the decoder's. */
 static int open_sample(void **state)
 {
+    struct picture_pool *pool = NULL;
+    struct picture *read = NULL;
+    struct picture_view from, to;
     struct error err;
     (void)state;
-    if (picture_read_file(&sample, SAMPLE, &err))
+    if (picture_read_file(&read, SAMPLE, &err))
         fail_msg("%s", err.text);
+    picture_get_view(read, &from);
+    if (picture_pool_create(&pool, from.width, from.height, 1, &err) ||
+        picture_pool_take(pool, &sample, &err))
+        fail_msg("%s", err.text);
+    picture_get_view(sample, &to);
+    for (uint32_t plane = 0; plane < 3; plane++)
+        for (uint32_t y = 0; y < (plane ? (from.height + 1) / 2 : from.height); y++)
+            memcpy(to.plane[plane] + y * to.stride[plane], from.plane[plane] + y * from.stride[plane],
+                   plane ? (from.width + 1) / 2 : from.width);
+    picture_unref(&read);
+    picture_pool_release(&pool);
     return 0;
 }
 
@@ -55,7 +70,8 @@ static uint8_t *interleave(const struct picture_view *from, struct picture_view 
 }
 
 /* A network that hands its input on, with what reads planes in front. */
-static struct graph *make_graph(const struct card_input *input, const struct picture_view *view)
+static struct graph *make_graph(const struct card_input *input, const struct picture_view *view,
+                                enum planes_way way)
 {
     struct graph *whole = NULL;
     struct compose c;
@@ -64,7 +80,7 @@ static struct graph *make_graph(const struct card_input *input, const struct pic
     int prepared =
         compose_input(&c, "input", TENSOR_F32, COMPOSE_SHAPE(1, 3, input->height, input->width));
     compose_output(&c, prepared, "prepared");
-    if (c.rc || planes_embed(&whole, c.graph, input, view, &err))
+    if (c.rc || planes_embed(&whole, c.graph, input, view, way, &err))
         fail_msg("%s", err.text);
     graph_free(&c.graph);
     return whole;
@@ -95,7 +111,7 @@ static void compare(const struct card_input *input, const struct placement *plac
     assert_true(sum / (3.0 * (double)pixels) <= LEVELS_MEAN_MAX && largest <= LEVELS_MAX);
 }
 
-static void check(struct card_input input, const struct picture_view *view)
+static void check_way(struct card_input input, const struct picture_view *view, enum planes_way way)
 {
     struct prepare *prepare = NULL;
     struct placement placement = { 0 };
@@ -103,13 +119,14 @@ static void check(struct card_input input, const struct picture_view *view)
     struct plan *plan = NULL;
     struct error err;
     struct plan_options options = { .precision = PRECISION_F32 };
-    struct graph *graph = make_graph(&input, view);
+    struct graph *graph = make_graph(&input, view, way);
     float *expected = malloc(3 * (size_t)input.width * input.height * sizeof *expected);
     assert_non_null(expected);
     if (prepare_create(&prepare, &input, &err) || device_open(&device, "cpu:threads=1", &err) ||
         device_compile(device, graph, &options, &plan, &err))
         fail_msg("%s", err.text);
-    planes_fill(view, plan);
+    if (planes_put(view, way, plan, &err))
+        fail_msg("%s", err.text);
     if (plan_run(plan, &err) || prepare_run(prepare, view, expected, &placement, &err))
         fail_msg("%s", err.text);
     compare(&input, &placement, plan_output(plan, 0)->data, expected);
@@ -118,6 +135,12 @@ static void check(struct card_input input, const struct picture_view *view)
     prepare_destroy(&prepare);
     graph_free(&graph);
     free(expected);
+}
+
+static void check(struct card_input input, const struct picture_view *view)
+{
+    check_way(input, view, PLANES_PACKED);
+    check_way(input, view, PLANES_IN_PLACE);
 }
 
 static const struct card_input plain = {
@@ -154,7 +177,7 @@ static void test_formats_and_colours(void **state)
     (void)state;
     picture_get_view(sample, &view);
     uint8_t *memory = interleave(&view, &nv12);
-    check(input, &nv12);
+    check_way(input, &nv12, PLANES_PACKED);
     free(memory);
     view.matrix = view.matrix == MATRIX_BT601 ? MATRIX_BT709 : MATRIX_BT601;
     view.full_range = !view.full_range;
@@ -165,11 +188,30 @@ static void test_formats_and_colours(void **state)
     check(input, &view);
 }
 
+/* In place only what a plan takes for its own, and only rows that end in the memory. */
+static void test_ways(void **state)
+{
+    struct picture_view view, other;
+    (void)state;
+    picture_get_view(sample, &view);
+    const uint8_t *end = view.plane[2] + (size_t)view.stride[2] * view.height / 2;
+    assert_int_equal(planes_find_way(&view, end), PLANES_IN_PLACE);
+    assert_int_equal(planes_find_way(&view, end - 1), PLANES_PACKED);
+    other = view;
+    other.plane[1] += 32;
+    assert_int_equal(planes_find_way(&other, end), PLANES_PACKED);
+    other = view;
+    other.stride[0] += 64;
+    assert_true(planes_alike(&view, &other, PLANES_PACKED));
+    assert_false(planes_alike(&view, &other, PLANES_IN_PLACE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_formats_and_colours),
+        cmocka_unit_test(test_ways),
     };
     return cmocka_run_group_tests(tests, open_sample, close_sample);
 }
