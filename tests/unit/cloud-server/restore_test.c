@@ -161,21 +161,12 @@ static double overlap(const struct analysis_object *o, const struct card_expect 
     return common / (both - common);
 }
 
-/* In a picture of half the size, each box of the card, at half the place, and nothing else; in one plan
- * that reads what is received, and takes no memory once it has run. */
-static void test_restored_model_finds_its_boxes(void **state)
+/* Each box of the card, at half the place, and nothing else. */
+static void expect_boxes(struct model *model, const struct picture *half)
 {
-    (void)state;
-    const struct restore_config config = { RESTORE_BICUBIC, NULL, 384, 216, 768, 432, false };
-    struct model *model = open_model(SHIPPED, &config);
-    struct picture *sample = read_picture(SAMPLE), *half = scaled(sample, 384, 216);
     struct analysis *analysis = calloc(1, sizeof *analysis);
     const struct option_list *expect = &model_card(model)->sample.expect;
     assert_non_null(analysis);
-    assert_int_equal(plan_input_count(model_plan(model)), 1);
-    assert_true(shape_equal(&plan_input(model_plan(model), 0)->shape, COMPOSE_SHAPE(1, 3, 216, 384)));
-    assert_int_equal(plan_output_count(model_plan(model)), 1);
-    assert_null(model_restored(model));
     run_model(model, half, analysis);
     assert_int_equal(analysis->object_count, expect->count);
     for (size_t i = 0; i < expect->count; i++) {
@@ -187,6 +178,24 @@ static void test_restored_model_finds_its_boxes(void **state)
                      (double)o->confidence, e->confidence, (double)o->x, (double)o->y,
                      overlap(o, e, 0.5));
     }
+    free(analysis);
+}
+
+/* In a picture of half the size, in one plan that reads what is received, and takes no memory once it has
+ * run. */
+static void test_restored_model_finds_its_boxes(void **state)
+{
+    (void)state;
+    const struct restore_config config = { RESTORE_BICUBIC, NULL, 384, 216, 768, 432, false };
+    struct model *model = open_model(SHIPPED, &config);
+    struct picture *sample = read_picture(SAMPLE), *half = scaled(sample, 384, 216);
+    struct analysis *analysis = calloc(1, sizeof *analysis);
+    assert_non_null(analysis);
+    assert_int_equal(plan_input_count(model_plan(model)), 1);
+    assert_true(shape_equal(&plan_input(model_plan(model), 0)->shape, COMPOSE_SHAPE(1, 3, 216, 384)));
+    assert_int_equal(plan_output_count(model_plan(model)), 1);
+    assert_null(model_restored(model));
+    expect_boxes(model, half);
     size_t before = allocated_bytes();
     for (int i = 0; i < 4; i++)
         run_model(model, half, analysis);
@@ -195,6 +204,24 @@ static void test_restored_model_finds_its_boxes(void **state)
     picture_unref(&half);
     model_close(&model);
     free(analysis);
+}
+
+/* The same of a plan that makes the picture of decoded planes before it restores it. */
+static void test_restored_planes(void **state)
+{
+    (void)state;
+    const struct restore_config config = { RESTORE_BICUBIC, NULL, 384, 216, 768, 432, false };
+    struct picture *sample = read_picture(SAMPLE), *half = scaled(sample, 384, 216);
+    struct model *model = NULL;
+    struct picture_view view;
+    struct error err = { 0 };
+    picture_get_view(half, &view);
+    must(model_open_planes(&model, SHIPPED, device, &config, &view, PLANES_PACKED, &err), &err);
+    assert_int_equal(plan_input_count(model_plan(model)), 3);
+    expect_boxes(model, half);
+    picture_unref(&sample);
+    picture_unref(&half);
+    model_close(&model);
 }
 
 /* The card's own check, in its own precision, through a graph that has nothing to restore but all to fit. */
@@ -418,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_enlarges),
         cmocka_unit_test(test_fits_as_prepare_does),
         cmocka_unit_test(test_restored_model_finds_its_boxes),
+        cmocka_unit_test(test_restored_planes),
         cmocka_unit_test(test_checks_through_restoration),
         cmocka_unit_test(test_none_is_as_without),
         cmocka_unit_test(test_network_of_colours),
