@@ -63,8 +63,8 @@ const struct tensor *model_restored(const struct model *model);
  * one that finds areas (head_finds_areas). */
 void model_label_map(struct model *model, uint32_t width, uint32_t height, uint8_t *map);
 
-/* Runs the sample picture (a model of planes: if it is like those) and compares; the error names what was expected and what was found. A
- * model that fails does not serve. */
+/* Runs the sample picture (a model of planes: if it is like those) and compares; the error names what was
+ * expected and what was found. A model that fails does not serve. */
 int model_check(struct model *model, struct error *err);
 /* The same; report gets a line for each comparison. */
 int model_check_report(struct model *model, struct text *report, struct error *err);

@@ -18,9 +18,10 @@ enum planes_way { PLANES_PACKED, PLANES_IN_PLACE };
 /* The second where the memory, which ends at end, allows it. */
 enum planes_way planes_find_way(const struct picture_view *picture, const uint8_t *end);
 
-/* Makes a graph that reads the planes of pictures like this one (planes_alike) out of a network whose one input is as *input says. It has the network's outputs under their own names and in
- * their own order. network, input and like are borrowed for the call; *whole, written on success,
- * shares nothing with them. */
+/* Makes a graph that reads the planes of pictures like this one (planes_alike) out of a network whose one
+ * input is as *input says. It has the network's outputs under their own names and in their own order.
+ * network, input and like are borrowed for the call; *whole, written on success, shares nothing with
+ * them. */
 int planes_embed(struct graph **whole, const struct graph *network, const struct card_input *input,
                  const struct picture_view *like, enum planes_way way, struct error *err);
 /* True when they have size, format, colours and, in place, the length of their rows in common. */

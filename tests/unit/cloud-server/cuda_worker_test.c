@@ -1,7 +1,7 @@
 /* Proves that a GPU's worker keeps two pictures under way, on the emulated device: answers come in the
  * order of the jobs and are those of one at a time, whichever models and plans the two are for; what
- * happens to one does not happen to the other; a plan is made once for each size, and when nothing is under way. The models
- * are written here: each finds the dark and the bright pixels of a picture. */
+ * happens to one does not happen to the other; a plan is made once for each size, and when nothing is
+ * under way. The models are written here: each finds the dark and the bright pixels of a picture. */
 #include "worker_talk.h"
 
 #include "cuda/cuda.h"
