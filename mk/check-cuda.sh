@@ -1,6 +1,7 @@
 #!/bin/sh
 # check-cuda.sh BACK_END ARCHIVE…: whether a program that holds all of the archives can load the back end:
-# it shows cuda_class and nothing else, and what no library gives it, the archives do.
+# it shows cuda_class and nothing else, and what no library gives it, the archives do. A program may stand in
+# their place.
 set -eu
 back_end=$1
 shift

@@ -77,6 +77,8 @@ cuda: ## build the back end for NVIDIA GPUs, where nvcc, cuDNN 9 and cuBLASLt ar
 	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(strip $(CUDA_MISSING)))",$(MAKE) --no-print-directory cuda-library)
 
 CUDA_SO = $(B)/lib/kernels-cuda.so
+# What has the engine's symbols: archives of it, or a program.
+CUDA_ENGINE ?= $(B)/lib/kernels.a $(B)/lib/base.a
 cuda-library: $(CUDA_SO)
 	@echo "cuda: archs=$$(echo $(CUDA_ARCHS) | tr ' ' ,) file=$(CUDA_SO)"
 
@@ -111,12 +113,12 @@ $(B)/test/gpu/cuda_kernels: $(CUDA_LADDERS) $(patsubst kernels/lab/%,$(B)/obj/cu
 	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDART_A) -lstdc++ -ldl -lrt -lm
 
 # What it takes from the engine (graphs, passes, errors) comes from the program that loads it.
-$(CUDA_SO): $(CUDA_OBJECTS) $(B)/lib/kernels.a $(B)/lib/base.a
+$(CUDA_SO): $(CUDA_OBJECTS) $(CUDA_ENGINE)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) -shared -pthread -Wl,-soname,$(@F) -Wl,--exclude-libs,ALL -o $@.new $(CUDA_OBJECTS) $(CUDART_A) $(CUDNN_SO) \
 		$(CUBLASLT_SO) $(addprefix -Wl$(comma)-rpath$(comma),$(sort $(dir $(CUDNN_SO) $(CUBLASLT_SO)))) -lstdc++ -ldl -lrt -lm
-	@mk/check-cuda.sh $@.new $(B)/lib/kernels.a $(B)/lib/base.a
+	@mk/check-cuda.sh $@.new $(CUDA_ENGINE)
 	@mv $@.new $@
 comma = ,
 

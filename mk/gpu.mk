@@ -2,8 +2,8 @@
 # python3 with PyTorch; none of the packages that the rest of the build needs.
 #
 #   make gpu-bundle                      here: programs, networks and what they should give
-#   make test-gpu  BUNDLE=…              there: everything checked, nine minutes at most
-#   make bench-gpu BUNDLE=…              there: everything timed, beside PyTorch, nine minutes at most
+#   make test-gpu  BUNDLE=…              there: everything checked, in less than ten minutes
+#   make bench-gpu BUNDLE=…              there: everything timed, beside PyTorch, in less than ten minutes
 
 BUNDLE ?= build/gpu-bundle
 PACKAGES_GPU = ffmpeg python3
@@ -20,6 +20,9 @@ $(B)/test/gpu/model_check: $(patsubst %,$(B)/obj/tests/gpu/%.o,model_check model
 		$(B)/obj/kernels/lab/compare.o
 $(B)/test/gpu/plan_time: $(patsubst %,$(B)/obj/tests/gpu/%.o,plan_time model_list)
 
+# Ladders of the own kernels (mk/cuda.mk).
+GPU_LADDERS = $(if $(CUDA_MISSING),,$(B)/test/gpu/cuda_kernels)
+
 # kernels-cuda.so takes what it needs of the engine from the program that opens it.
 $(GPU_PROGRAMS): $(GPU_OBJECTS)
 	@mkdir -p $(@D)
@@ -29,7 +32,7 @@ $(GPU_PROGRAMS): $(GPU_OBJECTS)
 .PHONY: gpu-bundle
 gpu-bundle: deps-build ## what test-gpu and bench-gpu need on a machine with a GPU: build/gpu-bundle
 	@mk/deps.sh $(PACKAGES_GPU)
-	@$(MAKE) --no-print-directory cuda $(GPU_PROGRAMS)
+	@$(MAKE) --no-print-directory cuda $(GPU_PROGRAMS) $(GPU_LADDERS)
 	@python3 tests/gpu/bundle.py $(BUNDLE) $(B) $(TEST_DATA)
 
 .PHONY: test-gpu

@@ -5,10 +5,10 @@
 
 BUILD is the build folder, with the programs of mk/gpu.mk and, where there is a CUDA toolkit, lib/kernels-cuda.so;
 DATA the test data. Networks of the product are in the tree and stay there; those of the test data are
-copied. Each gets an input made of a real picture, and the outputs that the plain reference kernels give
-for it. Last line:
+copied, but for the largest of them where the bundle, or tree and bundle together, would be too large to travel. Each
+gets an input made of a real picture, and the outputs that the plain reference kernels give for it. Last line:
 
-    gpu-bundle: folder=… networks=… mib=… kernels=yes|no
+    gpu-bundle: folder=… networks=… mib=… with_tree_mib=… kernels=yes|no
 """
 import array
 import glob
@@ -19,6 +19,8 @@ import subprocess
 import sys
 
 MIB_MAX = 60
+WITH_TREE_MIB_MAX = 64
+PACKED = ["bin", "data"]
 PROGRAMS = ["ops", "model_check", "plan_time"]
 LETTERBOX = "scale={w}:{h}:force_original_aspect_ratio=decrease:flags=bilinear," \
             "pad={w}:{h}:0:0:color=0x727272"
@@ -115,30 +117,73 @@ def copy_programs(folder, build):
     for program in PROGRAMS:
         shutil.copy2(os.path.join(build, "test", "gpu", program), os.path.join(folder, "bin"))
         subprocess.run(["strip", "--strip-debug", os.path.join(folder, "bin", program)], check=True)
-    kernels = os.path.join(build, "lib", "kernels-cuda.so")
-    if os.path.exists(kernels):
-        shutil.copy2(kernels, os.path.join(folder, "bin"))
-    return os.path.exists(kernels)
+    optional = [os.path.join(build, "lib", "kernels-cuda.so"), os.path.join(build, "test", "gpu", "cuda_kernels")]
+    for file in filter(os.path.exists, optional):
+        shutil.copy2(file, os.path.join(folder, "bin"))
+        subprocess.run(["strip", "--strip-unneeded", os.path.join(folder, "bin", os.path.basename(file))], check=True)
+    return os.path.exists(optional[0])
 
 
-def pack_data(folder):
-    """Inputs and outputs are floats made of bytes, or smooth: a third of them is enough to carry."""
-    subprocess.run(["tar", "-C", folder, "-czf", os.path.join(folder, "data.tar.gz"), "data"], check=True)
-    shutil.rmtree(os.path.join(folder, "data"))
+def pack_content(folder):
+    """The same code for many architectures, and floats made of bytes: a fifth is enough to carry."""
+    subprocess.run(["tar", "-C", folder, "-cJf", os.path.join(folder, "content.tar.xz")] + PACKED, check=True,
+                   env={**os.environ, "XZ_OPT": "-3"})
+
+
+def list_files(folder):
+    return [path for path in sorted(glob.glob(os.path.join(folder, "**"), recursive=True)) if os.path.isfile(path)]
+
+
+def size_mib(files):
+    return sum(os.path.getsize(path) for path in files) / 2**20
+
+
+def tree_files():
+    listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    return filter(os.path.exists, listed.split("\0"))
+
+
+def leave_out_largest(folder, networks):
+    """Of the networks that are copied, file and data; gives those that stay."""
+    sizes = {network: os.path.getsize(os.path.join(folder, "models", network.file))
+             for network in networks if not network.own}
+    if not sizes:
+        sys.exit(f"bundle: {folder} is too large without any network of the test data")
+    largest = max(sizes, key=sizes.get)
+    print(f"gpu-bundle: left out for its size: {largest.file} ({sizes[largest] / 2**20:.1f} MiB)")
+    os.remove(os.path.join(folder, "models", largest.file))
+    for path in glob.glob(os.path.join(folder, "data", f"{largest.name}.*")):
+        os.remove(path)
+    return [network for network in networks if network is not largest]
+
+
+def pack(folder, networks, tree_mib):
+    """Makes it as small as it has to be; gives the networks in it and its size."""
+    while True:
+        write_list(folder, networks)
+        pack_content(folder)
+        packed = [path for name in PACKED for path in list_files(os.path.join(folder, name))]
+        mib = size_mib(list_files(folder)) - size_mib(packed)
+        if mib <= MIB_MAX and mib + tree_mib <= WITH_TREE_MIB_MAX:
+            break
+        networks = leave_out_largest(folder, networks)
+    for name in PACKED:
+        shutil.rmtree(os.path.join(folder, name))
+    return networks, mib
 
 
 def write_checksums(folder):
-    """Gives the size of everything, bytes."""
-    lines, size = [], 0
-    for path in sorted(glob.glob(os.path.join(folder, "**"), recursive=True)):
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                content = file.read()
-            size += len(content)
-            lines.append(f"{hashlib.sha256(content).hexdigest()}  {os.path.relpath(path, folder)}\n")
+    lines = []
+    for path in list_files(folder):
+        with open(path, "rb") as file:
+            lines.append(f"{hashlib.sha256(file.read()).hexdigest()}  {os.path.relpath(path, folder)}\n")
     with open(os.path.join(folder, "SHA256SUMS"), "w", encoding="ascii") as file:
         file.writelines(lines)
-    return size
+
+
+def write_list(folder, networks):
+    with open(os.path.join(folder, "models.txt"), "w", encoding="ascii") as file:
+        file.writelines(network.line() + "\n" for network in networks)
 
 
 def main():
@@ -159,18 +204,16 @@ def main():
             shutil.copy2(source, os.path.join(folder, "models"))
         write_inputs(network, data, folder)
         networks.append(network)
-    with open(os.path.join(folder, "models.txt"), "w", encoding="ascii") as file:
-        file.writelines(network.line() + "\n" for network in networks)
+    write_list(folder, networks)
     check = os.path.join(build, "test", "gpu", "model_check")
     subprocess.run([check, "write", folder] + [network.name for network in networks], check=True)
-    pack_data(folder)
-    mib = write_checksums(folder) / 2**20
-    if mib > MIB_MAX:
-        sys.exit(f"bundle: {folder} has {mib:.1f} MiB, more than {MIB_MAX}")
+    tree_mib = size_mib(tree_files())
+    networks, mib = pack(folder, networks, tree_mib)
+    write_checksums(folder)
     if not kernels:
         print("gpu-bundle: without kernels-cuda.so: it is built there, by nvcc")
     print(f"gpu-bundle: folder={folder} networks={len(networks)} mib={mib:.1f} "
-          f"kernels={'yes' if kernels else 'no'}")
+          f"with_tree_mib={mib + tree_mib:.1f} kernels={'yes' if kernels else 'no'}")
 
 
 main()

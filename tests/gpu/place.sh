@@ -9,8 +9,10 @@
 
 # shellcheck disable=SC2154  # bundle is the reader's
 bin=$bundle/bin
+OPEN_SECONDS=60
+BUILD_SECONDS=240
 if [ ! -s "$bundle/SHA256SUMS" ]; then
-    echo "gpu: $bundle is no bundle; 'make gpu-bundle' makes one" >&2
+    echo "gpu: $bundle is no bundle; 'make gpu-bundle' makes one"
     return 1
 fi
 
@@ -32,24 +34,39 @@ find_libraries() {
     done | sort -u | paste -sd: -
 }
 
-# Built where it is to run, for its own architecture alone.
+unpack() { # without xz, Python knows how
+    tar -xJf content.tar.xz 2>/dev/null || python3 -m tarfile -e content.tar.xz .
+}
+
+open_device() {
+    device=$(LD_LIBRARY_PATH=$libraries timeout -k 5 "$OPEN_SECONDS" "$bin/plan_time" cuda 2>&1)
+}
+
+# Built where it is to run, for its own architecture alone, against the engine in the bundle's programs.
 build_kernels() {
     echo "gpu: building kernels-cuda.so here"
-    make --no-print-directory cuda B="$bundle/build" CUDA_ARCHS="$(
-        nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)" &&
+    arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+    timeout -k 5 "$BUILD_SECONDS" make --no-print-directory -j cuda B="$bundle/build" \
+        CUDA_ENGINE="$bin/plan_time" ${arch:+CUDA_ARCHS="$arch"} &&
         cp "$bundle/build/lib/kernels-cuda.so" "$bin/"
 }
 
-if [ ! -d "$bundle/data" ]; then
-    (cd "$bundle" && sha256sum --quiet -c SHA256SUMS && tar -xzf data.tar.gz) || return 1
+if [ ! -e "$bundle/unpacked" ]; then
+    if ! (cd "$bundle" && sha256sum --quiet -c SHA256SUMS && unpack && : >unpacked); then
+        echo "gpu: $bundle cannot be unpacked"
+        return 1
+    fi
 fi
 libraries=$(find_libraries)
 libraries=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-if ! device=$(LD_LIBRARY_PATH=$libraries "$bin/plan_time" cuda 2>&1); then
+if ! open_device; then
     echo "gpu: $device"
-    build_kernels || return 1
-    if ! device=$(LD_LIBRARY_PATH=$libraries "$bin/plan_time" cuda 2>&1); then
-        echo "gpu: $device" >&2
+    case $device in
+    *"cannot load"*) build_kernels || return 1 ;;
+    *) return 1 ;;
+    esac
+    if ! open_device; then
+        echo "gpu: $device"
         return 1
     fi
 fi
