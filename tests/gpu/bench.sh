@@ -17,12 +17,13 @@ end_without() {
 
 end=$(($(date +%s) + SECONDS_MAX))
 bundle=$1
+out=${OUT:-$1/results}
 # shellcheck source=tests/gpu/place.sh
 . tests/gpu/place.sh || end_without
 limit=$((end + GRACE_SECONDS + KILL_SECONDS - $(date +%s)))
 # PyTorch has libraries of its own.
 GPU_LIBRARIES=$libraries timeout -k 5 "$limit" "${PYTHON:-python3}" tests/gpu/bench.py \
-    "$bundle" "${OUT:-$bundle/results}" "$end" "$GRACE_SECONDS"
+    "$bundle" "$out" "$end" "$GRACE_SECONDS"
 case $? in
 0) ;;
 3) exit 1 ;; # something failed, and the last line is there

@@ -31,7 +31,7 @@ if ! grep -q '^\[  [A-Z]* *\] [0-9]' "$out"; then
     printf '\nsays nothing\n[  FAILED  ] 1 test(s).\n' >>"$out"
 fi
 if grep -q '^\[  FAILED' "$out"; then
-    { echo "FAIL $name"; grep -vE '^\[  PASSED|^SKIP| off, bound ' "$out" | head -n 4 | cut -c1-200 |
+    { echo "FAIL $name"; grep -vE '^\[  PASSED|^SKIP|^$| off, bound ' "$out" | head -n 4 | cut -c1-200 |
         sed 's/^/    /'; } >"$out.fail"
     cat "$out.fail"
 fi

@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# place: read by test.sh and bench.sh. Finds cuDNN and cuBLASLt for the bundle in $bundle.
+# place: read by test.sh and bench.sh. Unpacks the bundle in $bundle, and finds cuDNN and cuBLASLt for it.
 #
 #     bundle=$1
 #     . tests/gpu/place.sh
 #
-# Leaves bin (programs with kernels-cuda.so beside them), device (what the GPU is) and libraries (folders, for
-# LD_LIBRARY_PATH of these programs alone), or says what is missing and gives status 1.
+# Leaves bundle (where it is unpacked, which the next call finds there), bin (programs with kernels-cuda.so beside them),
+# device (what the GPU is) and libraries (folders, for LD_LIBRARY_PATH of these programs alone), or says what is
+# missing and gives status 1.
 
 # shellcheck disable=SC2154  # bundle is the reader's
-bin=$bundle/bin
 OPEN_SECONDS=60
 BUILD_SECONDS=240
 if [ ! -s "$bundle/SHA256SUMS" ]; then
@@ -34,8 +34,11 @@ find_libraries() {
     done | sort -u | paste -sd: -
 }
 
-unpack() { # without xz, Python knows how
-    tar -xJf content.tar.xz 2>/dev/null || python3 -m tarfile -e content.tar.xz .
+# To the folder that is named. Without xz, Python knows how.
+unpack() {
+    mkdir -p "$1" && (cd "$bundle" && sha256sum --quiet -c SHA256SUMS && cp -R models models.txt content.tar.xz "$1/") &&
+        (cd "$1" && { tar -xJf content.tar.xz 2>/dev/null || python3 -m tarfile -e content.tar.xz .; } &&
+            rm content.tar.xz && : >unpacked)
 }
 
 open_device() {
@@ -51,12 +54,13 @@ build_kernels() {
         cp "$bundle/build/lib/kernels-cuda.so" "$bin/"
 }
 
-if [ ! -e "$bundle/unpacked" ]; then
-    if ! (cd "$bundle" && sha256sum --quiet -c SHA256SUMS && unpack && : >unpacked); then
-        echo "gpu: $bundle cannot be unpacked"
-        return 1
-    fi
+unpacked=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/runespoor/gpu-bundle-$(sha256sum "$bundle/SHA256SUMS" | cut -c1-16)
+if [ ! -e "$unpacked/unpacked" ] && ! unpack "$unpacked"; then
+    echo "gpu: $bundle cannot be unpacked to $unpacked"
+    return 1
 fi
+bundle=$unpacked
+bin=$bundle/bin
 libraries=$(find_libraries)
 libraries=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 if ! open_device; then

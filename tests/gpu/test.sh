@@ -17,6 +17,7 @@ GRACE_SECONDS=30
 
 end=$(($(date +%s) + SECONDS_MAX))
 bundle=$1
+out=${OUT:-$1/results}
 # shellcheck source=tests/gpu/place.sh
 if ! . tests/gpu/place.sh; then
     echo "0 passed, 1 failed, 0 skipped"
@@ -40,7 +41,7 @@ kill -KILL -- "-$parts" 2>/dev/null
 cat "$results"/*.out | sed -n 's/^SKIP REASON: /skipped: /p' | sort | uniq -c
 failures=$(find "$results" -name '*.out.fail' | sed 's|.*/||; s|\.out\.fail$||' | sort | paste -sd' ' -)
 [ -n "$failures" ] && echo "failed: $failures"
-mkdir -p "${OUT:-$bundle/results}" && (cd "$results" && cat -- *.out) >"${OUT:-$bundle/results}/test-gpu.log"
+mkdir -p "$out" && (cd "$results" && cat -- *.out) >"$out/test-gpu.log"
 last=$(summary "$results"/*.out)
 echo "$last"
 case $last in *" 0 failed"*) ;; *) exit 1 ;; esac
