@@ -49,7 +49,7 @@ open_device() {
 build_kernels() {
     echo "gpu: building kernels-cuda.so here"
     arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
-    timeout -k 5 "$BUILD_SECONDS" make --no-print-directory -j cuda B="$bundle/build" \
+    timeout -k 5 "$BUILD_SECONDS" make --no-print-directory -j "$(nproc)" cuda B="$bundle/build" \
         CUDA_ENGINE="$bin/plan_time" ${arch:+CUDA_ARCHS="$arch"} &&
         cp "$bundle/build/lib/kernels-cuda.so" "$bin/"
 }
