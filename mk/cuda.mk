@@ -74,7 +74,7 @@ $(B)/test/unit/cloud-server/cuda_%_test: $(B)/obj/tests/unit/cloud-server/cuda_%
 
 .PHONY: cuda cuda-library
 cuda: ## build the back end for NVIDIA GPUs, where nvcc, cuDNN 9 and cuBLASLt are
-	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(strip $(CUDA_MISSING)))",$(MAKE) --no-print-directory cuda-library)
+	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(strip $(CUDA_MISSING)))",mk/deps.sh g++ && $(MAKE) --no-print-directory cuda-library)
 
 CUDA_SO = $(B)/lib/kernels-cuda.so
 # What has the engine's symbols: archives of it, or a program.
@@ -91,7 +91,7 @@ CUDA_OBJECTS = $(patsubst kernels/cuda/%,$(B)/obj/cuda/%.o,$(CUDA_SHARED) $(CUDA
 $(B)/obj/cuda/%.cu.o: %.cu $(B)/flags $(B)/cuda-flags
 	@mkdir -p $(@D)
 	@echo "  NVCC $<"
-	@$(NVCC) $(CUDA_CPPFLAGS) -I$(CUDA)/include $(CUDA_FLAGS) -std=c++17 -O3 -Werror all-warnings \
+	@$(NVCC) $(CUDA_CPPFLAGS) -I$(CUDA)/include $(CUDA_FLAGS) --threads 2 -std=c++17 -O3 -Werror all-warnings \
 		-Xcompiler=-fPIC,-Wall,-fvisibility=hidden -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 $(B)/obj/cuda/%.c.o: kernels/cuda/%.c $(B)/flags $(B)/cuda-flags

@@ -9,7 +9,7 @@ ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(PIPELINE_TESTS)
 
 .PHONY: test test-unit test-pipeline
 test: deps-test ## build and pass all tests
-	@$(MAKE) --no-print-directory all test-programs
+	@$(MAKE) --no-print-directory all cuda test-programs
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(ALL_TESTS)
 
 test-unit: $(UNIT_TESTS) ## unit tests only
