@@ -9,19 +9,30 @@ NVCC = $(CUDA)/bin/nvcc
 CUDA_ARCHS ?= $(eval CUDA_ARCHS := $(filter 75 80 86 89 90 100 110 120,$(shell \
 	$(NVCC) --list-gpu-arch | sed 's/compute_//' | sort -n)))$(CUDA_ARCHS)
 
-# cuDNN and cuBLASLt: with the toolkit, with the system, or in Python's packages.
+# cuDNN and cuBLASLt: with the toolkit, with the system, or in Python's packages; header and library from the
+# first of these places that has both.
 CUDA_ROOTS = $(eval CUDA_ROOTS := $(CUDA) /usr $(wildcard $(addsuffix /nvidia/*,$(shell \
 	python3 -c 'import site; print(*site.getsitepackages(), site.getusersitepackages())' 2>/dev/null))))$(CUDA_ROOTS)
-cuda_find = $(firstword $(wildcard $(foreach root,$(CUDA_ROOTS),$(addprefix $(root)/,$(1)))))
-cuda_library = $(call cuda_find,$(foreach folder,lib64 lib lib/$(shell $(CC) -dumpmachine),$(folder)/$(1)))
-CUDNN_H = $(call cuda_find,include/cudnn.h include/$(shell $(CC) -dumpmachine)/cudnn.h)
-CUDNN_SO = $(call cuda_library,libcudnn.so.9)
-CUBLASLT_H = $(call cuda_find,include/cublasLt.h)
-CUBLASLT_SO = $(call cuda_library,libcublasLt.so.[0-9]*)
-CUDART_A = $(call cuda_library,libcudart_static.a)
-CUDA_MISSING = $(if $(wildcard $(NVCC)),$(if $(and $(CUDNN_H),$(CUDNN_SO)),$(if \
-	$(and $(CUBLASLT_H),$(CUBLASLT_SO)),$(if $(CUDART_A),,no libcudart_static.a),no cublasLt.h and \
-	libcublasLt.so),no cudnn.h and libcudnn.so.9),no nvcc)
+CUDA_TRIPLE = $(eval CUDA_TRIPLE := $(shell $(CC) -dumpmachine))$(CUDA_TRIPLE)
+cuda_headers = $(wildcard $(foreach root,$(1),$(root)/include/$(2) $(root)/include/$(CUDA_TRIPLE)/$(2)))
+cuda_libraries = $(wildcard $(foreach root,$(1),$(addprefix $(root)/,lib64/$(2) lib/$(2) lib/$(CUDA_TRIPLE)/$(2))))
+cuda_root = $(firstword $(foreach root,$(CUDA_ROOTS),$(if $(and \
+	$(call cuda_headers,$(root),$(1)),$(call cuda_libraries,$(root),$(2))),$(root))))
+CUDNN_ROOT = $(eval CUDNN_ROOT := $(call cuda_root,cudnn.h,libcudnn.so.9))$(CUDNN_ROOT)
+CUDNN_H = $(firstword $(call cuda_headers,$(CUDNN_ROOT),cudnn.h))
+CUDNN_SO = $(firstword $(call cuda_libraries,$(CUDNN_ROOT),libcudnn.so.9))
+CUBLASLT_ROOT = $(eval CUBLASLT_ROOT := $(call cuda_root,cublasLt.h,libcublasLt.so.[0-9]*))$(CUBLASLT_ROOT)
+CUBLASLT_H = $(firstword $(call cuda_headers,$(CUBLASLT_ROOT),cublasLt.h))
+CUBLASLT_SO = $(firstword $(call cuda_libraries,$(CUBLASLT_ROOT),libcublasLt.so.[0-9]*))
+CUDART_A = $(firstword $(call cuda_libraries,$(CUDA_ROOTS),libcudart_static.a))
+# Of a pair that no place has whole: which half is missing, and where the other one is.
+cuda_lack = $(if $(3),,$(or \
+	$(addprefix no $(1) for ,$(firstword $(call cuda_libraries,$(CUDA_ROOTS),$(2)))),$(addprefix \
+	no $(2:.[0-9]*=) for ,$(firstword $(call cuda_headers,$(CUDA_ROOTS),$(1)))),no $(1) and $(2:.[0-9]*=)))
+CUDA_MISSING = $(strip $(if $(wildcard $(NVCC)),$(or \
+	$(call cuda_lack,cudnn.h,libcudnn.so.9,$(CUDNN_ROOT)),$(call \
+	cuda_lack,cublasLt.h,libcublasLt.so.[0-9]*,$(CUBLASLT_ROOT)),$(if \
+	$(CUDART_A),,no libcudart_static.a)),no nvcc))
 
 # What only a GPU has; emulate.c stands in its place.
 CUDA_REAL = kernels/cuda/gpu.c $(wildcard kernels/cuda/lib_*.c)
@@ -74,7 +85,7 @@ $(B)/test/unit/cloud-server/cuda_%_test: $(B)/obj/tests/unit/cloud-server/cuda_%
 
 .PHONY: cuda cuda-library
 cuda: ## build the back end for NVIDIA GPUs, where nvcc, cuDNN 9 and cuBLASLt are
-	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(strip $(CUDA_MISSING)))",mk/deps.sh g++ && $(MAKE) --no-print-directory cuda-library)
+	@$(if $(CUDA_MISSING),echo "cuda: skipped ($(CUDA_MISSING))",mk/deps.sh g++ && $(MAKE) --no-print-directory cuda-library)
 
 CUDA_SO = $(B)/lib/kernels-cuda.so
 # What has the engine's symbols: archives of it, or a program.
@@ -85,7 +96,8 @@ cuda-library: $(CUDA_SO)
 CUDA_FLAGS = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
 	-gencode=arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 CUDA_CPPFLAGS = -D_GNU_SOURCE -Icommon -Ikernels
-CUDA_INCLUDES = $(addprefix -isystem ,$(sort $(CUDA)/include $(dir $(CUDNN_H)) $(dir $(CUBLASLT_H))))
+# Python's folder of cuBLASLt may have headers of another run time: the toolkit's come before.
+CUDA_INCLUDES = $(addprefix -isystem ,$(dir $(CUDNN_H)) $(CUDA)/include $(dir $(CUBLASLT_H)))
 CUDA_OBJECTS = $(patsubst kernels/cuda/%,$(B)/obj/cuda/%.o,$(CUDA_SHARED) $(CUDA_REAL) $(CUDA_KERNELS))
 
 $(B)/obj/cuda/%.cu.o: %.cu $(B)/flags $(B)/cuda-flags

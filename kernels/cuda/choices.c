@@ -38,6 +38,8 @@ static bool fits(const char *text, size_t bytes_max);
 static void append(const char *path, const char *key, const char *value);
 static void append_to(int file, const char *line, size_t bytes);
 static uint64_t hash_line(const char *line, size_t bytes);
+static bool find_kept(const struct choices *choices, const char *key, char *path, bool make);
+static void write_head(struct text *text, const char *key, const char *content, size_t bytes);
 
 int choices_open(struct choices **choices, const char *path, struct error *err)
 {
@@ -214,4 +216,64 @@ static void append_to(int file, const char *line, size_t bytes)
 static uint64_t hash_line(const char *line, size_t bytes)
 {
     return hash_bytes(HASH_START, line, bytes);
+}
+
+/* ---- what is kept beside it ---- */
+
+/* A file is a line, "key TAB hash" of key and content, and the content. */
+bool choices_load(const struct choices *choices, const char *key, struct text *content)
+{
+    char path[PATH_BYTES];
+    struct text whole = { 0 }, head = { 0 };
+    struct error why;
+    bool good = false;
+    if (!find_kept(choices, key, path, false) ||
+        file_read_text(path, CHOICES_KEPT_BYTES + LINE_BYTES, &whole, &why))
+        goto done;
+    const char *end = memchr(whole.data, '\n', whole.size);
+    size_t bytes = end ? whole.size - (size_t)(end + 1 - whole.data) : 0;
+    if (!end)
+        goto done;
+    write_head(&head, key, end + 1, bytes);
+    good = !head.failed && head.size + bytes == whole.size &&
+           memcmp(whole.data, head.data, head.size) == 0;
+    if (good)
+        text_add(content, end + 1, bytes);
+    good = good && !content->failed;
+done:
+    text_finish(&whole);
+    text_finish(&head);
+    return good;
+}
+
+void choices_store(const struct choices *choices, const char *key, const char *content, size_t bytes)
+{
+    char path[PATH_BYTES];
+    struct text text = { 0 };
+    struct error why;
+    if (bytes > CHOICES_KEPT_BYTES || !fits(key, CHOICES_KEY_BYTES) ||
+        !find_kept(choices, key, path, true))
+        return;
+    write_head(&text, key, content, bytes);
+    text_add(&text, content, bytes);
+    if (!text.failed)
+        (void)file_write(path, text.data, text.size, FILE_MODE, true, &why);
+    text_finish(&text);
+}
+
+static bool find_kept(const struct choices *choices, const char *key, char *path, bool make)
+{
+    char folder[PATH_BYTES];
+    unsigned file = (unsigned)(hash_line(key, strlen(key)) % CHOICES_KEPT_FILES);
+    int bytes = snprintf(folder, sizeof folder, "%s-kept", choices->path);
+    if (!choices->path[0] || bytes >= PATH_BYTES ||
+        (make && file_make_folder(folder, FOLDER_MODE, NULL)))
+        return false;
+    return (size_t)snprintf(path, PATH_BYTES, "%s/%03x", folder, file) < PATH_BYTES;
+}
+
+static void write_head(struct text *text, const char *key, const char *content, size_t bytes)
+{
+    uint64_t hash = hash_bytes(hash_line(key, strlen(key)), content, bytes);
+    text_printf(text, "%s\t%016" PRIx64 "\n", key, hash);
 }

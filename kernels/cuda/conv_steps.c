@@ -1,5 +1,6 @@
 /* conv_steps: convolutions forwards and back, by the library where it has them, with as much of what
- * follows as it takes. A picture of one dimension is seen as one row of two. */
+ * follows as it takes, or by an own kernel that is faster. A picture of one dimension is seen as one row
+ * of two. */
 #include "cuda/conv_depth.h"
 #include "cuda/conv_tile.h"
 #include "cuda/libraries.h"
@@ -46,15 +47,23 @@ static int make(struct cuda_build *build, struct making *making, struct error *e
 static int find_operands(struct cuda_build *build, struct making *making, struct error *err);
 static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
                   struct error *err);
-static bool take_tile(const struct cuda_build *build, struct making *making,
-                      struct conv_state *state);
-static bool is_whole_picture(const struct shape *shape);
+static bool suits_tile(const struct cuda_build *build, const struct conv *conv);
+static int choose_tile(struct cuda_build *build, struct making *making, struct conv_state *state,
+                       struct error *err);
+static void describe_tile(const struct making *making, struct conv_tile *tile);
+static int take_library(struct cuda_build *build, struct making *making, struct conv_state *state,
+                        struct error *err);
+static struct lib_conv_spec describe(const struct cuda_build *build, const struct making *making);
+static bool is_picture_like(const struct shape *operand, const struct shape *picture);
 static uint32_t find_alignment(const struct making *making);
 static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
                     struct cuda_place *out, struct error *err);
 static uint64_t count_flop(const struct conv *conv);
 static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static void run_tile(const struct cuda_step *step, const struct conv *conv, struct gpu *gpu);
+static void run_rival(const void *arg, struct gpu *gpu, const struct conv *conv,
+                      void *const *operands);
+static void run_tile(const struct conv_state *state, struct gpu *gpu, const struct conv *conv,
+                     void *const *operands);
 static void run_own(const struct conv *conv, struct gpu *gpu);
 static void free_conv(void *state);
 
@@ -182,13 +191,14 @@ static int make(struct cuda_build *build, struct making *making, struct error *e
         rc = cuda_want_last(build, making->from[1], build->arithmetic, &making->places[1], err);
     if (!rc && making->bias >= 0)
         rc = cuda_want_dense(build, making->bias, TENSOR_F32, &making->places[2], err);
-    if (!rc)
+    if (!rc && (build->device->libraries || suits_tile(build, conv)))
         rc = find_operands(build, making, err);
-    struct conv_state *state = rc ? NULL : calloc(1, sizeof *state);
-    if (!rc && !state)
-        rc = cuda_no_memory(err);
-    if (!rc)
-        rc = choose(build, making, state, err);
+    if (rc)
+        return rc;
+    struct conv_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return cuda_no_memory(err);
+    rc = choose(build, making, state, err);
     struct cuda_place *out = NULL;
     struct layout layout = layout_channels_last(type, shape);
     if (!rc)
@@ -203,7 +213,8 @@ static int make(struct cuda_build *build, struct making *making, struct error *e
     return rc;
 }
 
-/* Posts that a library may take: as long as their operands are pictures, or one number per channel. */
+/* Posts that may become part of the step: as long as their operands are pictures, or one number per
+ * channel. They are read where they are; pictures of the result's size that lie row by row are turned. */
 static int find_operands(struct cuda_build *build, struct making *making, struct error *err)
 {
     struct pointwise posts[FUSED_POSTS_MAX];
@@ -214,12 +225,14 @@ static int find_operands(struct cuda_build *build, struct making *making, struct
         *post = (struct lib_post){ .function = posts[i] };
         if (posts[i].operand >= 0) {
             struct cuda_place *place;
-            int rc = cuda_where(build, making->posts->inputs[posts[i].operand], &place, err);
+            int value = making->posts->inputs[posts[i].operand];
+            if (!is_picture_like(&cuda_info(build, value)->shape, shape))
+                return 0;
+            int rc = cuda_where(build, value, &place, err);
+            if (!rc && shape_equal(&place->layout.shape, shape) && place->layout.stride[1] != 1)
+                rc = cuda_want_last(build, value, TENSOR_NONE, &place, err);
             if (rc)
                 return rc;
-            if (shape->rank != 4 || !is_whole_picture(&place->layout.shape) ||
-                place->layout.shape.rank > 4)
-                return 0;
             post->operand = cuda_view_broadcast(place, shape);
             for (int d = 0; d < 4; d++)
                 if (post->operand.step[d] == 0)
@@ -231,18 +244,81 @@ static int find_operands(struct cuda_build *build, struct making *making, struct
     return 0;
 }
 
-static bool is_whole_picture(const struct shape *shape)
+static bool is_picture_like(const struct shape *operand, const struct shape *picture)
 {
-    return shape->rank == 4 || shape->rank == 3 || shape->rank == 0 ||
-           (shape->rank > 0 && shape_elements(shape) == 1);
+    return picture->rank == 4 &&
+           (operand->rank == 4 || operand->rank == 3 || shape_elements(operand) == 1);
 }
 
-/* The own kernel for few channels; the library with all that follows, or with none of it; or an own
+/* An own kernel for few channels; the library with all that follows, or with none of it; or an own
  * kernel for each channel by itself; or the plain one. */
 static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
                   struct error *err)
 {
-    struct lib_conv_spec spec = {
+    int rc = 0;
+    if (suits_tile(build, &making->conv))
+        rc = choose_tile(build, making, state, err);
+    else if (build->device->libraries)
+        rc = take_library(build, making, state, err);
+    if (!state->library && !state->tiled)
+        making->fused_count = 0;
+    if (rc || !state->library || making->bias < 0)
+        return rc;
+    return cuda_want_dense(build, making->bias, lib_conv_bias_type(state->library),
+                           &making->places[2], err);
+}
+
+static bool suits_tile(const struct cuda_build *build, const struct conv *conv)
+{
+    return conv_tile_suits(conv, build->device->facts.major, build->device->facts.minor);
+}
+
+/* Tile's kernel, unless the library is faster in the same. */
+static int choose_tile(struct cuda_build *build, struct making *making, struct conv_state *state,
+                       struct error *err)
+{
+    if (making->fused_count > CONV_TILE_POSTS_MAX)
+        making->fused_count = CONV_TILE_POSTS_MAX;
+    state->multiprocessors = build->device->facts.multiprocessors;
+    describe_tile(making, &state->tile);
+    const struct lib_conv_spec spec = describe(build, making);
+    const struct lib_rival rival = { .name = "tile", .run = run_rival, .arg = state };
+    int rc = build->device->libraries ? lib_conv_make_against(build->device->libraries, &spec,
+                                                              &rival, &state->library, err)
+                                      : 0;
+    state->tiled = !state->library;
+    return rc;
+}
+
+static void describe_tile(const struct making *making, struct conv_tile *tile)
+{
+    tile->post_count = (int32_t)making->fused_count;
+    for (size_t i = 0; i < making->fused_count; i++) {
+        const struct lib_post *post = &making->fused[i];
+        struct conv_tile_post *to = &tile->posts[i];
+        *to = (struct conv_tile_post){ .kind = post->function.kind,
+                                       .alpha = post->function.alpha,
+                                       .beta = post->function.beta,
+                                       .type = post->operand.type };
+        memcpy(to->step, post->operand.step, sizeof to->step);
+    }
+}
+
+static int take_library(struct cuda_build *build, struct making *making, struct conv_state *state,
+                        struct error *err)
+{
+    struct lib_conv_spec spec = describe(build, making);
+    int rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
+    if (!rc && !state->library && spec.post_count > 0) {
+        spec.post_count = making->fused_count = 0;
+        rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
+    }
+    return rc;
+}
+
+static struct lib_conv_spec describe(const struct cuda_build *build, const struct making *making)
+{
+    return (struct lib_conv_spec){
         .conv = making->conv,
         .has_bias = making->bias >= 0,
         .precision = build->precision,
@@ -250,43 +326,6 @@ static int choose(struct cuda_build *build, struct making *making, struct conv_s
         .post_count = making->fused_count,
         .alignment_bytes = find_alignment(making),
     };
-    int rc = 0;
-    if (take_tile(build, making, state))
-        return 0;
-    if (!build->device->libraries) {
-        making->fused_count = 0;
-        return 0;
-    }
-    rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
-    if (!rc && !state->library && spec.post_count > 0) {
-        spec.post_count = making->fused_count = 0;
-        rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
-    }
-    if (!state->library)
-        making->fused_count = 0;
-    return rc;
-}
-
-static bool take_tile(const struct cuda_build *build, struct making *making, struct conv_state *state)
-{
-    const struct gpu_facts *facts = &build->device->facts;
-    if (!conv_tile_suits(&making->conv, facts->major, facts->minor))
-        return false;
-    if (making->fused_count > CONV_TILE_POSTS_MAX)
-        making->fused_count = CONV_TILE_POSTS_MAX;
-    state->tiled = true;
-    state->multiprocessors = facts->multiprocessors;
-    state->tile.post_count = (int32_t)making->fused_count;
-    for (size_t i = 0; i < making->fused_count; i++) {
-        const struct lib_post *post = &making->fused[i];
-        struct conv_tile_post *to = &state->tile.posts[i];
-        *to = (struct conv_tile_post){ .kind = post->function.kind,
-                                       .alpha = post->function.alpha,
-                                       .beta = post->function.beta,
-                                       .type = post->operand.type };
-        memcpy(to->step, post->operand.step, sizeof to->step);
-    }
-    return true;
 }
 
 /* Of all that is read; what is written begins a buffer. */
@@ -358,34 +397,36 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
     conv.w = step->places[state->w]->data;
     conv.y = step->places[state->y]->data;
     conv.bias = state->bias < 0 ? NULL : step->places[state->bias]->data;
-    if (state->tiled) {
-        run_tile(step, &conv, gpu);
-        return 0;
-    }
-    if (state->deep) {
-        conv_depth_run(&conv, gpu_stream(gpu));
-        return 0;
-    }
-    if (!state->library) {
-        run_own(&conv, gpu);
-        return 0;
-    }
     void *operands[FUSED_POSTS_MAX];
     int count = 0;
     for (int i = state->first_operand; i < step->read_count; i++)
         operands[count++] = step->places[i]->data;
-    return lib_conv_run(state->library, gpu, conv.x, conv.w, conv.y, conv.bias, operands,
-                        state->scratch < 0 ? NULL : step->places[state->scratch]->data, err);
+    if (state->library)
+        return lib_conv_run(state->library, gpu, conv.x, conv.w, conv.y,
+                            state->bias < 0 ? NULL : step->places[state->bias]->data, operands,
+                            state->scratch < 0 ? NULL : step->places[state->scratch]->data, err);
+    if (state->tiled)
+        run_tile(state, gpu, &conv, operands);
+    else if (state->deep)
+        conv_depth_run(&conv, gpu_stream(gpu));
+    else
+        run_own(&conv, gpu);
+    return 0;
 }
 
-static void run_tile(const struct cuda_step *step, const struct conv *conv, struct gpu *gpu)
+static void run_rival(const void *arg, struct gpu *gpu, const struct conv *conv, void *const *operands)
 {
-    const struct conv_state *state = step->state;
+    run_tile(arg, gpu, conv, operands);
+}
+
+static void run_tile(const struct conv_state *state, struct gpu *gpu, const struct conv *conv,
+                     void *const *operands)
+{
     struct conv_tile tile = state->tile;
     tile.conv = *conv;
-    for (int i = 0, operand = state->first_operand; i < tile.post_count; i++)
+    for (int i = 0; i < tile.post_count; i++)
         if (pointwise_takes_operand((enum pointwise_kind)tile.posts[i].kind))
-            tile.posts[i].operand = step->places[operand++]->data;
+            tile.posts[i].operand = *operands++;
     conv_tile_run(&tile, state->multiprocessors, gpu_stream(gpu));
 }
 

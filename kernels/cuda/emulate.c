@@ -234,6 +234,19 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
     return 0;
 }
 
+int lib_conv_make_against(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
+                          const struct lib_rival *rival, struct lib_conv **conv, struct error *err)
+{
+    (void)rival;
+    return lib_conv_make(libraries, spec, conv, err);
+}
+
+enum tensor_type lib_conv_bias_type(const struct lib_conv *conv)
+{
+    (void)conv;
+    return TENSOR_F32;
+}
+
 uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv)
 {
     (void)conv;
@@ -247,7 +260,7 @@ const char *lib_conv_name(const struct lib_conv *conv)
 }
 
 int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
-                 const float *bias, void *const *operands, void *scratch, struct error *err)
+                 const void *bias, void *const *operands, void *scratch, struct error *err)
 {
     (void)conv, (void)gpu, (void)x, (void)w, (void)y, (void)bias, (void)operands, (void)scratch;
     return error_set(err, ERROR_UNSUPPORTED, "cuda", "the emulated device has no cuDNN");

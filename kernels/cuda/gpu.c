@@ -400,7 +400,9 @@ int gpu_record(struct gpu *gpu, int (*enqueue)(void *arg, struct error *err), vo
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
     cudaGraph_t graph = NULL;
-    cudaError_t status = cudaStreamBeginCapture(gpu->stream, cudaStreamCaptureModeThreadLocal);
+    /* Relaxed: a kernel that was not launched before is loaded now, and libraries may want memory of their
+     * own for that. What must not be recorded, as waiting, fails in any mode. */
+    cudaError_t status = cudaStreamBeginCapture(gpu->stream, cudaStreamCaptureModeRelaxed);
     if (status != cudaSuccess) {
         free(fresh);
         return fail(status, "cannot record", err);

@@ -4,14 +4,13 @@
 #include "cuda/lib_conv.h"
 #include "cuda/lib_engine.h"
 #include "cuda/map.h"
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define NAME_BYTES 32
-#define ARRAYS_MAX (4 + FUSED_POSTS_MAX) /* x, w, y, bias, operands */
+#define NAME_BYTES 48
+#define UNTRIED "|untried" /* behind the key of what was found without */
+#define ARRAYS_MAX (4 + FUSED_POSTS_MAX + LIB_CONV_NUMBERS_MAX) /* x, w, y, bias, … */
 
 /* Which of x, w and y is written. */
 static const int result_of[] = { [CONV_FORWARD] = 2, [CONV_INPUT] = 0, [CONV_WEIGHTS] = 1 };
@@ -23,43 +22,41 @@ struct lib_conv {
     cudnnBackendDescriptor_t graph;
     struct lib_plan plan;
     int operand_count;
-    bool has_bias, adds_bias; /* in the graph; behind it */
+    struct lib_conv_numbers numbers; /* of the graph */
+    bool has_bias, adds_bias;        /* in the graph; behind it */
+    enum tensor_type bias_type;
+    bool tried;  /* against other ways, now or in another process */
     bool widens; /* x and y are copied to f32 first, at the end of the scratch memory */
     char name[NAME_BYTES];
 };
 
-/* Ways against each other, with memory for all arrays in one piece. */
-struct conv_trial {
+/* Plans against each other. */
+struct plan_trial {
     const struct lib_conv *conv;
     const struct lib_plan *plans;
-    void *memory;
-    void *arrays[3]; /* x, w, y */
-    void *bias, *operands[FUSED_POSTS_MAX], *scratch;
+    struct lib_conv_arrays arrays;
 };
 
 static uint64_t whole(uint64_t bytes);
-static int64_t elements_of(const struct conv *conv, int array);
-static int32_t type_of(const struct conv *conv, int array);
 static int32_t *result_type(struct conv *conv);
 static bool reads_narrow(const struct conv *conv);
-static uint64_t conv_bytes(int64_t elements, int32_t type);
 static int choose(struct lib_conv *conv, const struct lib_conv_spec *spec, bool *found,
                   struct error *err);
-static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, const char *key,
+static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, const struct text *key,
                     bool *found, struct error *err);
-static int find(struct lib_conv *conv, const struct lib_conv_spec *spec, const char *key,
+static bool make_again(struct lib_conv *conv, const struct lib_engine *engine, const char *key);
+static void keep_compiled(const struct lib_conv *conv, const char *key);
+static int find(struct lib_conv *conv, const struct lib_conv_spec *spec, const struct text *key,
                 bool *found, struct error *err);
+static int find_among(struct lib_conv *conv, const struct lib_conv_spec *spec, int ways,
+                      bool *found, struct error *err);
 static int try_plans(const struct lib_conv *conv, const struct lib_conv_spec *spec,
                      const struct lib_plan *plans, int count, int *fastest, struct error *err);
-static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, int count,
-                   struct error *err);
 static int run_way(void *arg, int way, struct error *err);
 static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *const *arrays,
-                    const float *bias, void *const *operands, void *scratch, struct error *err);
-static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const float *bias);
+                    const void *bias, void *const *operands, void *scratch, struct error *err);
+static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const void *bias);
 static void widen(const struct lib_conv *conv, struct gpu *gpu, void **arrays, char *to);
-static void write_key(struct text *key, const struct cuda_libraries *libraries,
-                      const struct lib_conv_spec *spec);
 
 int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
                   struct lib_conv **conv, struct error *err)
@@ -93,9 +90,10 @@ int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *
         lib_conv_free(fresh);
         return rc;
     }
-    snprintf(fresh->name, sizeof fresh->name, "%scudnn %" PRId64 "%s",
+    fresh->bias_type = fresh->adds_bias ? TENSOR_F32 : lib_conv_bias_for(&part.conv);
+    snprintf(fresh->name, sizeof fresh->name, "%scudnn %" PRId64 "%s%s",
              fresh->widens ? "widen + " : "", fresh->plan.engine.index,
-             fresh->adds_bias ? " + bias" : "");
+             fresh->adds_bias ? " + bias" : "", fresh->tried ? "" : " untried");
     *conv = fresh;
     return 0;
 }
@@ -105,7 +103,7 @@ uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv)
     uint64_t bytes = whole(conv->plan.scratch_bytes);
     for (int i = 0; conv->widens && i < 3; i++)
         if (i != result_of[conv->conv.way])
-            bytes += whole(conv_bytes(elements_of(&conv->conv, i), TENSOR_F32));
+            bytes += whole(lib_conv_bytes(lib_conv_elements(&conv->conv, i), TENSOR_F32));
     return bytes;
 }
 
@@ -115,13 +113,18 @@ static uint64_t whole(uint64_t bytes)
     return (bytes + GPU_ALIGNMENT_BYTES - 1) / GPU_ALIGNMENT_BYTES * GPU_ALIGNMENT_BYTES;
 }
 
+enum tensor_type lib_conv_bias_type(const struct lib_conv *conv)
+{
+    return conv->bias_type;
+}
+
 const char *lib_conv_name(const struct lib_conv *conv)
 {
     return conv->name;
 }
 
 int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
-                 const float *bias, void *const *operands, void *scratch, struct error *err)
+                 const void *bias, void *const *operands, void *scratch, struct error *err)
 {
     void *arrays[] = { x, w, y };
     if (conv->widens)
@@ -148,28 +151,34 @@ static int choose(struct lib_conv *conv, const struct lib_conv_spec *spec, bool 
 {
     struct text key = { 0 };
     bag_empty(&conv->bag);
-    conv->graph = lib_conv_graph(&conv->bag, conv->libraries->cudnn, spec);
+    conv->graph = lib_conv_graph(&conv->bag, conv->libraries->cudnn, spec, &conv->numbers);
     if (!conv->graph)
         return 0;
-    write_key(&key, conv->libraries, spec);
-    int rc = key.failed ? error_set(err, ERROR_MEMORY, "cuda", "no memory left") : 0;
-    if (!rc)
-        rc = remember(conv, spec, key.data, found, err);
+    lib_conv_write_key(&key, conv->libraries, spec);
+    conv->tried = true;
+    int rc = remember(conv, spec, &key, found, err);
     if (!rc && !*found)
-        rc = find(conv, spec, key.data, found, err);
+        conv->tried = lib_may_try(conv->libraries);
+    if (!conv->tried) {
+        text_add_str(&key, UNTRIED);
+        rc = remember(conv, spec, &key, found, err);
+    }
+    if (!rc && !*found)
+        rc = find(conv, spec, &key, found, err);
     text_finish(&key);
     return rc;
 }
 
 /* What was chosen another time, run once, as kernels are loaded then. */
-static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, const char *key,
+static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, const struct text *key,
                     bool *found, struct error *err)
 {
-    const char *value = choices_find(conv->libraries->choices, key);
+    if (key->failed)
+        return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
+    const char *value = choices_find(conv->libraries->choices, key->data);
     struct lib_engine engine;
     int fastest = -1;
-    if (!value || !engine_read(&engine, value) ||
-        !lib_plan_make(conv->libraries, conv->graph, &engine, &conv->plan))
+    if (!value || !engine_read(&engine, value) || !make_again(conv, &engine, key->data))
         return 0;
     int rc = try_plans(conv, spec, &conv->plan, 1, &fastest, err);
     *found = !rc && fastest == 0;
@@ -178,59 +187,82 @@ static int remember(struct lib_conv *conv, const struct lib_conv_spec *spec, con
     return rc;
 }
 
-static int find(struct lib_conv *conv, const struct lib_conv_spec *spec, const char *key,
+/* From what was compiled then, if it was and that is still there. */
+static bool make_again(struct lib_conv *conv, const struct lib_engine *engine, const char *key)
+{
+    struct text content = { 0 };
+    bool made = choices_load(conv->libraries->choices, key, &content) &&
+                lib_plan_read(conv->libraries, engine, &content, &conv->plan);
+    text_finish(&content);
+    if (made)
+        return true;
+    made = lib_plan_make(conv->libraries, conv->graph, engine, &conv->plan);
+    if (made)
+        keep_compiled(conv, key);
+    return made;
+}
+
+static void keep_compiled(const struct lib_conv *conv, const char *key)
+{
+    struct text content = { 0 };
+    if (conv->plan.compiled && lib_plan_write(&conv->plan, &content))
+        choices_store(conv->libraries->choices, key, content.data, content.size);
+    text_finish(&content);
+}
+
+/* Where there is no time to try several ways, others are looked at only if the first cannot be run. */
+static int find(struct lib_conv *conv, const struct lib_conv_spec *spec, const struct text *key,
                 bool *found, struct error *err)
 {
-    struct lib_plan *plans = calloc(LIB_WAYS_MAX, sizeof *plans);
     char value[CHOICES_VALUE_BYTES];
+    uint64_t begun_ns = clock_now_ns();
+    int rc = conv->tried ? 0 : find_among(conv, spec, 1, found, err);
+    if (!rc && !*found)
+        rc = find_among(conv, spec, LIB_WAYS_MAX, found, err);
+    if (conv->tried)
+        conv->libraries->trying_ns += clock_now_ns() - begun_ns;
+    if (rc || !*found)
+        return rc;
+    keep_compiled(conv, key->data);
+    engine_write(&conv->plan.engine, value);
+    return choices_add(conv->libraries->choices, key->data, value, err);
+}
+
+static int find_among(struct lib_conv *conv, const struct lib_conv_spec *spec, int ways,
+                      bool *found, struct error *err)
+{
+    struct lib_plan *plans = calloc((size_t)ways, sizeof *plans);
     int fastest = -1;
     if (!plans)
         return error_set(err, ERROR_MEMORY, "cuda", "no memory left");
-    int count = lib_plans_find(conv->libraries, conv->graph, spec->precision != PRECISION_F32,
-                               plans, LIB_WAYS_MAX);
+    int count =
+        lib_plans_find(conv->libraries, conv->graph, spec->precision != PRECISION_F32, plans, ways);
     int rc = count > 0 ? try_plans(conv, spec, plans, count, &fastest, err) : 0;
-    if (!rc && fastest >= 0) {
-        engine_write(&plans[fastest].engine, value);
-        rc = choices_add(conv->libraries->choices, key, value, err);
-    }
+    *found = !rc && fastest >= 0;
     for (int i = 0; i < count; i++)
-        if (!rc && i == fastest)
+        if (*found && i == fastest)
             conv->plan = plans[i];
         else
             lib_plan_free(&plans[i]);
     free(plans);
-    *found = !rc && fastest >= 0;
     return rc;
 }
 
 static int try_plans(const struct lib_conv *conv, const struct lib_conv_spec *spec,
                      const struct lib_plan *plans, int count, int *fastest, struct error *err)
 {
-    struct conv_trial trial = { .conv = conv, .plans = plans };
-    int rc = lay_out(&trial, spec, count, err);
+    struct gpu *gpu = conv->libraries->gpu;
+    struct plan_trial trial = { .conv = conv, .plans = plans };
+    uint64_t scratch_bytes = 0;
+    for (int i = 0; i < count; i++)
+        if (scratch_bytes < plans[i].scratch_bytes)
+            scratch_bytes = plans[i].scratch_bytes;
+    int rc = lib_conv_lay_out(gpu, spec, scratch_bytes, &trial.arrays, err);
     if (!rc)
-        rc = lib_try(
-            &(struct lib_trial){
-                .gpu = conv->libraries->gpu, .ways = count, .run = run_way, .arg = &trial },
-            fastest, err);
-    gpu_free(conv->libraries->gpu, trial.memory);
+        rc = lib_try(&(struct lib_trial){ .gpu = gpu, .ways = count, .run = run_way, .arg = &trial },
+                     fastest, err);
+    gpu_free(gpu, trial.arrays.memory);
     return rc;
-}
-
-/* Of x, w or y, by number. */
-static int64_t elements_of(const struct conv *conv, int array)
-{
-    if (array == 0)
-        return (int64_t)conv->batch * conv->channels * conv->in[0] * conv->in[1];
-    if (array == 1)
-        return (int64_t)conv->filters * (conv->channels / conv->groups) * conv->kernel[0] *
-               conv->kernel[1];
-    return (int64_t)conv->batch * conv->filters * conv->out[0] * conv->out[1];
-}
-
-static int32_t type_of(const struct conv *conv, int array)
-{
-    return array == 0 ? conv->x_type : array == 1 ? conv->w_type : conv->y_type;
 }
 
 static int32_t *result_type(struct conv *conv)
@@ -242,59 +274,21 @@ static int32_t *result_type(struct conv *conv)
 
 static bool reads_narrow(const struct conv *conv)
 {
-    return type_of(conv, conv->way == CONV_INPUT ? 2 : 0) != TENSOR_F32;
-}
-
-static uint64_t conv_bytes(int64_t elements, int32_t type)
-{
-    return (uint64_t)elements * tensor_type_bytes((enum tensor_type)type);
-}
-
-/* Up to the last element that the view reaches. */
-static uint64_t view_bytes(const struct view *view)
-{
-    int64_t last = 0;
-    for (int d = 0; d < view->rank; d++)
-        last += (int64_t)(view->dim[d] - 1) * view->step[d];
-    return conv_bytes(last + 1, view->type);
-}
-
-static int lay_out(struct conv_trial *trial, const struct lib_conv_spec *spec, int count,
-                   struct error *err)
-{
-    const struct conv *conv = &spec->conv;
-    struct gpu *gpu = trial->conv->libraries->gpu;
-    uint64_t bytes[ARRAYS_MAX + 1] = { 0 };
-    void **arrays[ARRAYS_MAX + 1] = { &trial->arrays[0], &trial->arrays[1], &trial->arrays[2],
-                                      &trial->bias };
-    int n = 4, operand = 0;
-    for (int i = 0; i < 3; i++)
-        bytes[i] = conv_bytes(elements_of(conv, i), type_of(conv, i));
-    bytes[3] =
-        conv_bytes(conv->channels > conv->filters ? conv->channels : conv->filters, TENSOR_F32);
-    for (size_t i = 0; i < spec->post_count; i++)
-        if (spec->posts[i].function.operand >= 0) {
-            bytes[n] = view_bytes(&spec->posts[i].operand);
-            arrays[n++] = &trial->operands[operand++];
-        }
-    for (int i = 0; i < count; i++)
-        bytes[n] =
-            bytes[n] > trial->plans[i].scratch_bytes ? bytes[n] : trial->plans[i].scratch_bytes;
-    arrays[n++] = &trial->scratch;
-    return lib_lay_out(gpu, bytes, arrays, n, &trial->memory, err);
+    return lib_conv_type(conv, conv->way == CONV_INPUT ? 2 : 0) != TENSOR_F32;
 }
 
 static int run_way(void *arg, int way, struct error *err)
 {
-    const struct conv_trial *trial = arg;
-    return run_plan(trial->conv, &trial->plans[way], trial->arrays, trial->bias, trial->operands,
-                    trial->scratch, err);
+    const struct plan_trial *trial = arg;
+    const struct lib_conv_arrays *arrays = &trial->arrays;
+    return run_plan(trial->conv, &trial->plans[way], arrays->array, arrays->bias, arrays->operands,
+                    arrays->scratch, err);
 }
 
 /* ---- running ---- */
 
 static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, void *const *arrays,
-                    const float *bias, void *const *operands, void *scratch, struct error *err)
+                    const void *bias, void *const *operands, void *scratch, struct error *err)
 {
     int64_t ids[ARRAYS_MAX] = { LIB_CONV_X, LIB_CONV_W, LIB_CONV_Y };
     void *data[ARRAYS_MAX] = { arrays[0], arrays[1], arrays[2] };
@@ -308,11 +302,15 @@ static int run_plan(const struct lib_conv *conv, const struct lib_plan *plan, vo
         ids[count] = LIB_CONV_OPERAND + i;
         data[count++] = operands[i];
     }
+    for (int i = 0; i < conv->numbers.count; i++) {
+        ids[count] = LIB_CONV_NUMBER + i;
+        data[count++] = (void *)&conv->numbers.values[i];
+    }
     return lib_plan_run(plan, conv->libraries, ids, data, count, scratch, err);
 }
 
 /* result += bias, one for each channel, by the pointwise kernel. */
-static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const float *bias)
+static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result, const void *bias)
 {
     bool forward = conv->conv.way == CONV_FORWARD;
     const int32_t *size = forward ? conv->conv.out : conv->conv.in;
@@ -333,54 +331,17 @@ static void add_bias(const struct lib_conv *conv, struct gpu *gpu, void *result,
 static void widen(const struct lib_conv *conv, struct gpu *gpu, void **arrays, char *to)
 {
     for (int i = 0; i < 3; i++) {
-        int64_t elements = elements_of(&conv->conv, i);
+        int64_t elements = lib_conv_elements(&conv->conv, i);
         if (i == result_of[conv->conv.way])
             continue;
         struct map map = { .rank = 1, .input_count = 1, .output_count = 1 };
         map.dim[0] = (int32_t)elements;
-        map.operands[0] =
-            (struct map_operand){ .data = arrays[i], .type = type_of(&conv->conv, i), .step = { 1 } };
+        map.operands[0] = (struct map_operand){ .data = arrays[i],
+                                                .type = lib_conv_type(&conv->conv, i),
+                                                .step = { 1 } };
         map.operands[1] = (struct map_operand){ .data = to, .type = TENSOR_F32, .step = { 1 } };
         map_flat(&map, elements, gpu_stream(gpu));
         arrays[i] = to;
-        to += whole(conv_bytes(elements, TENSOR_F32));
-    }
-}
-
-/* ---- keys of choices ---- */
-
-static void write_numbers(struct text *key, const int32_t *numbers, int count)
-{
-    for (int i = 0; i < count; i++)
-        text_printf(key, "%c%" PRId32, i == 0 ? ' ' : ',', numbers[i]);
-}
-
-static void write_key(struct text *key, const struct cuda_libraries *libraries,
-                      const struct lib_conv_spec *spec)
-{
-    const struct conv *conv = &spec->conv;
-    const int32_t shape[] = { conv->batch, conv->channels, conv->filters, conv->groups };
-    const int32_t types[] = { conv->x_type, conv->w_type, conv->y_type };
-    text_printf(key, "%s|conv %d %s", libraries->device, conv->way, precision_word(spec->precision));
-    write_numbers(key, shape, 4);
-    write_numbers(key, conv->in, 2);
-    write_numbers(key, conv->out, 2);
-    write_numbers(key, conv->kernel, 2);
-    write_numbers(key, conv->stride, 2);
-    write_numbers(key, conv->dilation, 2);
-    write_numbers(key, conv->pad, 2);
-    write_numbers(key, conv->pad_end, 2);
-    write_numbers(key, types, 3);
-    text_printf(key, " %" PRIu32 "%s", spec->alignment_bytes, spec->has_bias ? " bias" : "");
-    for (size_t i = 0; i < spec->post_count; i++) {
-        const struct lib_post *post = &spec->posts[i];
-        text_printf(key, "|%s %.9g %.9g", pointwise_name(post->function.kind),
-                    (double)post->function.alpha, (double)post->function.beta);
-        if (post->function.operand < 0)
-            continue;
-        write_numbers(key, &post->operand.type, 1);
-        write_numbers(key, post->operand.dim, 4);
-        for (int d = 0; d < 4; d++)
-            text_printf(key, "%c%" PRId64, d == 0 ? ' ' : ',', post->operand.step[d]);
+        to += whole(lib_conv_bytes(elements, TENSOR_F32));
     }
 }

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #define RANK 4
-#define OPS_MAX (3 + FUSED_POSTS_MAX)
+#define OPS_PER_POST 4 /* at most */
+#define OPS_MAX (3 + OPS_PER_POST * FUSED_POSTS_MAX)
 
 /* What is described so far. */
 struct drawing {
     struct lib_bag *bag;
     const struct lib_conv_spec *spec;
+    struct lib_conv_numbers *numbers;
     cudnnBackendDescriptor_t ops[OPS_MAX];
     int op_count;
     cudnnBackendDescriptor_t last; /* what the operation before gave */
@@ -29,6 +31,8 @@ struct wording {
 static const float one = 1, zero = 0;
 
 static bool is_widened(const struct conv *conv);
+static bool begins_with_sum(const struct lib_conv_spec *spec);
+static int count_ops(const struct lib_conv_spec *spec);
 static void result_dims(const struct conv *conv, int64_t dim[RANK]);
 static cudnnBackendDescriptor_t tensor(struct drawing *drawing, int64_t id, int32_t type,
                                        const int64_t dim[RANK], const int64_t step[RANK]);
@@ -38,29 +42,40 @@ static void draw_conv(struct drawing *drawing);
 static cudnnBackendDescriptor_t window(struct drawing *drawing);
 static void draw_bias(struct drawing *drawing);
 static bool draw_post(struct drawing *drawing, const struct lib_post *post, int64_t id);
+static void draw_hard_sigmoid(struct drawing *drawing, float alpha, float beta);
+static void draw_prelu(struct drawing *drawing, cudnnBackendDescriptor_t slopes);
+static void draw_mode(struct drawing *drawing, cudnnPointwiseMode_t mode,
+                      cudnnBackendDescriptor_t operand);
 static void draw_pointwise(struct drawing *drawing, const struct wording *wording,
                            cudnnBackendDescriptor_t operand);
+static cudnnBackendDescriptor_t number(struct drawing *drawing, float value);
+static bool word_relu(struct wording *wording, float lower, float upper, float slope);
 static bool word_post(const struct pointwise *function, struct wording *wording);
 static cudnnBackendDescriptor_t operand_tensor(struct drawing *drawing, const struct view *view,
                                                int64_t id);
 
 cudnnBackendDescriptor_t lib_conv_graph(struct lib_bag *bag, cudnnHandle_t handle,
-                                        const struct lib_conv_spec *spec)
+                                        const struct lib_conv_spec *spec,
+                                        struct lib_conv_numbers *numbers)
 {
-    struct drawing drawing = { .bag = bag, .spec = spec };
+    struct drawing drawing = { .bag = bag, .spec = spec, .numbers = numbers };
     int64_t id = LIB_CONV_OPERAND;
-    drawing.left = 1 + spec->has_bias + (int)spec->post_count + is_widened(&spec->conv);
+    size_t post = 0;
+    numbers->count = 0;
+    drawing.left = count_ops(spec);
     result_dims(&spec->conv, drawing.dim);
     draw_conv(&drawing);
+    if (begins_with_sum(spec) && !draw_post(&drawing, &spec->posts[post++], id++))
+        return NULL;
     if (spec->has_bias)
         draw_bias(&drawing);
-    for (size_t i = 0; i < spec->post_count; i++) {
-        if (!draw_post(&drawing, &spec->posts[i], id))
+    for (; post < spec->post_count; post++) {
+        if (!draw_post(&drawing, &spec->posts[post], id))
             return NULL;
-        id += spec->posts[i].function.operand >= 0;
+        id += spec->posts[post].function.operand >= 0;
     }
     if (is_widened(&spec->conv))
-        draw_pointwise(&drawing, &(struct wording){ .mode = CUDNN_POINTWISE_IDENTITY }, NULL);
+        draw_mode(&drawing, CUDNN_POINTWISE_IDENTITY, NULL);
     cudnnBackendDescriptor_t graph = bag_add(bag, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     bag_set_one(bag, graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, &handle);
     bag_set(bag, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
@@ -69,11 +84,35 @@ cudnnBackendDescriptor_t lib_conv_graph(struct lib_bag *bag, cudnnHandle_t handl
     return bag_is_good(bag) ? graph : NULL;
 }
 
+enum tensor_type lib_conv_bias_for(const struct conv *conv)
+{
+    bool alike = conv->x_type == conv->w_type && conv->x_type == conv->y_type;
+    return conv->way == CONV_FORWARD && alike ? (enum tensor_type)conv->y_type : TENSOR_F32;
+}
+
 /* cuDNN stores weights in the type of what they are computed from, unless an operation behind says
  * otherwise, be it one that changes nothing. */
 static bool is_widened(const struct conv *conv)
 {
     return conv->way == CONV_WEIGHTS && conv->w_type != conv->x_type;
+}
+
+/* Ready-made kernels add another array before the bias, not behind it. */
+static bool begins_with_sum(const struct lib_conv_spec *spec)
+{
+    return spec->has_bias && spec->post_count > 0 && spec->posts[0].function.kind == POINTWISE_ADD;
+}
+
+static int count_ops(const struct lib_conv_spec *spec)
+{
+    int count = 1 + spec->has_bias + is_widened(&spec->conv);
+    for (size_t i = 0; i < spec->post_count; i++) {
+        enum pointwise_kind kind = spec->posts[i].function.kind;
+        count += kind == POINTWISE_HARD_SIGMOID                            ? 3
+                 : kind == POINTWISE_HARD_SWISH || kind == POINTWISE_PRELU ? OPS_PER_POST
+                                                                           : 1;
+    }
+    return count;
 }
 
 /* ---- arrays ---- */
@@ -128,6 +167,7 @@ static cudnnBackendDescriptor_t tensor(struct drawing *drawing, int64_t id, int3
     int64_t alignment =
         drawing->spec->alignment_bytes ? drawing->spec->alignment_bytes : LIB_ALIGNMENT_BYTES;
     bool between = id >= LIB_CONV_BETWEEN;
+    bool is_number = id >= LIB_CONV_NUMBER && !between;
     cudnnDataType_t data_type;
     if (!find_type(type, &data_type) && bag_is_good(bag))
         bag->status = CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE;
@@ -137,8 +177,23 @@ static cudnnBackendDescriptor_t tensor(struct drawing *drawing, int64_t id, int3
     bag_set_one(bag, item, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, &id);
     bag_set_one(bag, item, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, &alignment);
     bag_set_one(bag, item, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, &between);
+    bag_set_one(bag, item, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, &is_number);
     bag_finalize(bag, item);
     return item;
+}
+
+/* A number that is given with each run, from the host. */
+static cudnnBackendDescriptor_t number(struct drawing *drawing, float value)
+{
+    const int64_t ones[RANK] = { 1, 1, 1, 1 };
+    struct lib_conv_numbers *numbers = drawing->numbers;
+    if (numbers->count == LIB_CONV_NUMBERS_MAX) {
+        drawing->bag->status = CUDNN_STATUS_NOT_SUPPORTED;
+        return NULL;
+    }
+    int64_t id = LIB_CONV_NUMBER + numbers->count;
+    numbers->values[numbers->count++] = value;
+    return tensor(drawing, id, TENSOR_F32, ones, ones);
 }
 
 /* x, w or y as it is stored. */
@@ -250,23 +305,65 @@ static void draw_bias(struct drawing *drawing)
     const int64_t dim[RANK] = { 1, drawing->dim[1], 1, 1 };
     int64_t step[RANK];
     last_steps(dim, step);
-    draw_pointwise(drawing, &(struct wording){ .mode = CUDNN_POINTWISE_ADD },
-                   tensor(drawing, LIB_CONV_BIAS, TENSOR_F32, dim, step));
+    draw_mode(drawing, CUDNN_POINTWISE_ADD,
+              tensor(drawing, LIB_CONV_BIAS, lib_conv_bias_for(&drawing->spec->conv), dim, step));
 }
 
 static bool draw_post(struct drawing *drawing, const struct lib_post *post, int64_t id)
 {
+    const struct pointwise *function = &post->function;
     struct wording wording = { 0 };
-    if (!word_post(&post->function, &wording))
+    cudnnBackendDescriptor_t operand = NULL, before = drawing->last;
+    if (function->operand >= 0 && !(operand = operand_tensor(drawing, &post->operand, id)))
         return false;
-    if (post->function.operand < 0) {
-        draw_pointwise(drawing, &wording, NULL);
+    switch (function->kind) {
+    case POINTWISE_HARD_SIGMOID:
+        draw_hard_sigmoid(drawing, function->alpha, function->beta);
+        return true;
+    case POINTWISE_HARD_SWISH:
+        draw_hard_sigmoid(drawing, 1.f / 6, 0.5f);
+        draw_mode(drawing, CUDNN_POINTWISE_MUL, before);
+        return true;
+    case POINTWISE_PRELU:
+        draw_prelu(drawing, operand);
+        return true;
+    default:
+        if (!word_post(function, &wording))
+            return false;
+        draw_pointwise(drawing, &wording, operand);
         return true;
     }
-    cudnnBackendDescriptor_t operand = operand_tensor(drawing, &post->operand, id);
-    if (operand)
-        draw_pointwise(drawing, &wording, operand);
-    return operand != NULL;
+}
+
+/* alpha x + beta, from 0 to 1. */
+static void draw_hard_sigmoid(struct drawing *drawing, float alpha, float beta)
+{
+    struct wording clip;
+    word_relu(&clip, 0, 1, 0);
+    draw_mode(drawing, CUDNN_POINTWISE_MUL, number(drawing, alpha));
+    draw_mode(drawing, CUDNN_POINTWISE_ADD, number(drawing, beta));
+    draw_pointwise(drawing, &clip, NULL);
+}
+
+/* What is below 0 times the slopes, and what is above. */
+static void draw_prelu(struct drawing *drawing, cudnnBackendDescriptor_t slopes)
+{
+    cudnnBackendDescriptor_t x = drawing->last;
+    struct wording above, below;
+    word_relu(&below, -FLT_MAX, 0, 0);
+    word_relu(&above, 0, FLT_MAX, 0);
+    draw_pointwise(drawing, &below, NULL);
+    draw_mode(drawing, CUDNN_POINTWISE_MUL, slopes);
+    cudnnBackendDescriptor_t sloped = drawing->last;
+    drawing->last = x;
+    draw_pointwise(drawing, &above, NULL);
+    draw_mode(drawing, CUDNN_POINTWISE_ADD, sloped);
+}
+
+static void draw_mode(struct drawing *drawing, cudnnPointwiseMode_t mode,
+                      cudnnBackendDescriptor_t operand)
+{
+    draw_pointwise(drawing, &(struct wording){ .mode = mode }, operand);
 }
 
 static void draw_pointwise(struct drawing *drawing, const struct wording *wording,

@@ -1,7 +1,7 @@
 /* lib_engine: heuristics are asked in turn, the quick ones first; those called fallback know at least one
- * way for everything that cuDNN can do at all. */
+ * way for everything that cuDNN can do at all. Of what they name, engines that come with their kernels are
+ * made ready first, then those that compile some for the graph. */
 #include "cuda/lib_engine.h"
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define CONFIGS_MAX 24 /* of one heuristic that are looked at */
+#define COMPILED_MAX 2 /* ways that are compiled to be tried, at a second or two each */
 
 static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
                                                 CUDNN_HEUR_MODE_FALLBACK };
@@ -25,15 +26,32 @@ static const cudnnBackendNumericalNote_t unwanted[] = {
     CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13,
 };
 
+/* What a heuristic names. */
+struct candidate {
+    struct lib_engine engine;
+    bool compiled;
+};
+
+struct plans {
+    struct lib_plan *plans;
+    int count;
+};
+
 static int64_t ask(struct lib_bag *bag, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
                    cudnnBackendDescriptor_t *configs);
+static void take(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
+                 const struct candidate *candidates, int candidate_count, bool compiled,
+                 struct plans *made, int count_max);
 static bool read_config(cudnnBackendDescriptor_t config, bool tensor_cores,
-                        struct lib_engine *engine);
+                        struct candidate *candidate);
+static bool is_compiled(struct lib_bag *bag, cudnnBackendDescriptor_t engine);
+static void begin(struct lib_plan *plan, struct cuda_libraries *libraries);
+static bool finish(struct lib_plan *plan);
 static bool is_wanted(struct lib_bag *bag, cudnnBackendDescriptor_t engine, bool tensor_cores);
 static void read_knobs(struct lib_bag *bag, cudnnBackendDescriptor_t config,
                        struct lib_engine *engine);
-static bool is_among(const struct lib_plan *plans, int count, const struct lib_engine *engine);
-static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDescriptor_t graph,
+static bool is_among(const struct plans *made, const struct lib_engine *engine);
+static cudnnBackendDescriptor_t make_config(struct lib_plan *plan, cudnnBackendDescriptor_t graph,
                                             const struct lib_engine *engine);
 static bool read_number(const char **text, char before, int64_t *number);
 
@@ -42,20 +60,34 @@ static bool read_number(const char **text, char before, int64_t *number);
 int lib_plans_find(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
                    bool tensor_cores, struct lib_plan *plans, int count_max)
 {
-    int count = 0;
-    for (size_t m = 0; m < sizeof modes / sizeof *modes && count < count_max; m++) {
+    int count = 0, ready_max = count_max > COMPILED_MAX ? count_max - COMPILED_MAX : count_max;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes && count == 0; m++) {
         struct lib_bag bag = { 0 };
+        struct candidate candidates[CONFIGS_MAX];
         cudnnBackendDescriptor_t configs[CONFIGS_MAX];
         int64_t found = ask(&bag, graph, modes[m], configs);
-        for (int64_t i = 0; i < found && count < count_max; i++) {
-            struct lib_engine engine;
-            if (read_config(configs[i], tensor_cores, &engine) && !is_among(plans, count, &engine) &&
-                lib_plan_make(libraries, graph, &engine, &plans[count]))
-                count++;
-        }
+        int wanted = 0;
+        for (int64_t i = 0; i < found; i++)
+            wanted += read_config(configs[i], tensor_cores, &candidates[wanted]);
         bag_empty(&bag);
+        struct plans made = { plans, 0 };
+        take(libraries, graph, candidates, wanted, false, &made, ready_max);
+        int all_max = made.count + COMPILED_MAX < count_max ? made.count + COMPILED_MAX : count_max;
+        take(libraries, graph, candidates, wanted, true, &made, all_max);
+        count = made.count;
     }
     return count;
+}
+
+/* Makes those ready that are, or are not, compiled, until there are count_max plans. */
+static void take(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
+                 const struct candidate *candidates, int candidate_count, bool compiled,
+                 struct plans *made, int count_max)
+{
+    for (int i = 0; i < candidate_count && made->count < count_max; i++)
+        if (candidates[i].compiled == compiled && !is_among(made, &candidates[i].engine) &&
+            lib_plan_make(libraries, graph, &candidates[i].engine, &made->plans[made->count]))
+            made->count++;
 }
 
 static int64_t ask(struct lib_bag *bag, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
@@ -71,18 +103,32 @@ static int64_t ask(struct lib_bag *bag, cudnnBackendDescriptor_t graph, cudnnBac
                    CONFIGS_MAX, configs);
 }
 
-static bool read_config(cudnnBackendDescriptor_t config, bool tensor_cores, struct lib_engine *engine)
+static bool read_config(cudnnBackendDescriptor_t config, bool tensor_cores,
+                        struct candidate *candidate)
 {
     struct lib_bag bag = { 0 };
+    struct lib_engine *engine = &candidate->engine;
     cudnnBackendDescriptor_t item = bag_add(&bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    *engine = (struct lib_engine){ 0 };
+    *candidate = (struct candidate){ 0 };
     bag_get(&bag, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &item);
     bag_get(&bag, item, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &engine->index);
     bool wanted = is_wanted(&bag, item, tensor_cores);
+    candidate->compiled = is_compiled(&bag, item);
     read_knobs(&bag, config, engine);
     bool good = bag_is_good(&bag);
     bag_empty(&bag);
     return good && wanted;
+}
+
+static bool is_compiled(struct lib_bag *bag, cudnnBackendDescriptor_t engine)
+{
+    cudnnBackendBehaviorNote_t notes[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+    int64_t count = bag_get(bag, engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                            CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, notes);
+    for (int64_t i = 0; i < count; i++)
+        if (notes[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION)
+            return true;
+    return false;
 }
 
 static bool is_wanted(struct lib_bag *bag, cudnnBackendDescriptor_t engine, bool tensor_cores)
@@ -115,12 +161,12 @@ static void read_knobs(struct lib_bag *bag, cudnnBackendDescriptor_t config, str
     }
 }
 
-static bool is_among(const struct lib_plan *plans, int count, const struct lib_engine *engine)
+static bool is_among(const struct plans *made, const struct lib_engine *engine)
 {
     char text[CHOICES_VALUE_BYTES], other[CHOICES_VALUE_BYTES];
     engine_write(engine, text);
-    for (int i = 0; i < count; i++) {
-        engine_write(&plans[i].engine, other);
+    for (int i = 0; i < made->count; i++) {
+        engine_write(&made->plans[i].engine, other);
         if (strcmp(text, other) == 0)
             return true;
     }
@@ -132,13 +178,34 @@ static bool is_among(const struct lib_plan *plans, int count, const struct lib_e
 bool lib_plan_make(struct cuda_libraries *libraries, cudnnBackendDescriptor_t graph,
                    const struct lib_engine *engine, struct lib_plan *plan)
 {
-    int64_t bytes = 0;
     *plan = (struct lib_plan){ .engine = *engine };
-    cudnnBackendDescriptor_t way = make_config(&plan->bag, graph, engine);
+    cudnnBackendDescriptor_t way = make_config(plan, graph, engine);
+    begin(plan, libraries);
+    bag_set_item(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, way);
+    return finish(plan);
+}
+
+bool lib_plan_read(struct cuda_libraries *libraries, const struct lib_engine *engine,
+                   const struct text *content, struct lib_plan *plan)
+{
+    *plan = (struct lib_plan){ .engine = *engine, .compiled = true };
+    begin(plan, libraries);
+    bag_set(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
+            (int64_t)content->size, content->data);
+    return finish(plan);
+}
+
+static void begin(struct lib_plan *plan, struct cuda_libraries *libraries)
+{
     plan->plan = bag_add(&plan->bag, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     bag_set_one(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE,
                 &libraries->cudnn);
-    bag_set_item(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, way);
+}
+
+/* Compiles, where something is to be. */
+static bool finish(struct lib_plan *plan)
+{
+    int64_t bytes = 0;
     bag_finalize(&plan->bag, plan->plan);
     bag_get(&plan->bag, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
             &bytes);
@@ -150,14 +217,32 @@ bool lib_plan_make(struct cuda_libraries *libraries, cudnnBackendDescriptor_t gr
     return true;
 }
 
-static cudnnBackendDescriptor_t make_config(struct lib_bag *bag, cudnnBackendDescriptor_t graph,
+bool lib_plan_write(const struct lib_plan *plan, struct text *content)
+{
+    int64_t bytes = 0;
+    cudnnStatus_t status = cudnnBackendGetAttribute(
+        plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &bytes, NULL);
+    char *data = status || bytes <= 0 ? NULL : malloc((size_t)bytes);
+    if (!data)
+        return false;
+    status = cudnnBackendGetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
+                                      CUDNN_TYPE_CHAR, bytes, &bytes, data);
+    if (!status)
+        text_add(content, data, (size_t)bytes);
+    free(data);
+    return !status && !content->failed;
+}
+
+static cudnnBackendDescriptor_t make_config(struct lib_plan *plan, cudnnBackendDescriptor_t graph,
                                             const struct lib_engine *engine)
 {
+    struct lib_bag *bag = &plan->bag;
     cudnnBackendDescriptor_t knobs[CUDNN_KNOB_TYPE_COUNTS];
     cudnnBackendDescriptor_t chosen = bag_add(bag, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     bag_set_item(bag, chosen, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
     bag_set_one(bag, chosen, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, &engine->index);
     bag_finalize(bag, chosen);
+    plan->compiled = is_compiled(bag, chosen);
     for (int i = 0; i < engine->knob_count; i++) {
         knobs[i] = bag_add(bag, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
         bag_set_one(bag, knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE,

@@ -28,6 +28,7 @@ struct lib_matmul {
     struct cuda_libraries *libraries;
     struct matmul spec;
     bool has_bias, relu;
+    bool tried; /* against other ways, now or in another process */
     cublasLtMatmulDesc_t product;
     cublasLtMatrixLayout_t b, a, c; /* in the order in which they are multiplied */
     struct way fast, any;           /* for arrays at multiples of LIB_ALIGNMENT_BYTES; for all */
@@ -102,7 +103,8 @@ static void name_way(struct lib_matmul *matmul)
     if (cublasLtMatmulAlgoConfigGetAttribute(&matmul->fast.algo, CUBLASLT_ALGO_CONFIG_ID, &id,
                                              sizeof id, &written))
         id = 0;
-    snprintf(matmul->name, sizeof matmul->name, "cublaslt %" PRId32, id);
+    snprintf(matmul->name, sizeof matmul->name, "cublaslt %" PRId32 "%s", id,
+             matmul->tried ? "" : " untried");
 }
 
 uint64_t lib_matmul_scratch_bytes(const struct lib_matmul *matmul)
@@ -237,7 +239,7 @@ static int choose(struct lib_matmul *matmul, enum precision precision, bool *fou
     if (value && read_algo(matmul, value, &matmul->fast)) {
         int fastest; /* once, as kernels are loaded then */
         rc = try_ways(matmul, &matmul->fast, 1, &fastest, err);
-        *found = !rc && fastest == 0;
+        *found = matmul->tried = !rc && fastest == 0;
     }
     if (!rc && !*found)
         rc = find(matmul, key.data, found, err);
@@ -285,19 +287,28 @@ static int ask(const struct lib_matmul *matmul, uint32_t alignment_bytes, struct
     return good;
 }
 
+/* Where there is no time to try several ways, others are looked at only if the first cannot be run, and
+ * nothing is kept. */
 static int find(struct lib_matmul *matmul, const char *key, bool *found, struct error *err)
 {
     struct way ways[LIB_WAYS_MAX];
     char value[CHOICES_VALUE_BYTES];
-    int fastest = -1;
+    int fastest = -1, rc = 0;
+    uint64_t begun_ns = clock_now_ns();
     int count = ask(matmul, LIB_ALIGNMENT_BYTES, ways, LIB_WAYS_MAX);
-    int rc = count > 0 ? try_ways(matmul, ways, count, &fastest, err) : 0;
+    matmul->tried = lib_may_try(matmul->libraries);
+    if (!matmul->tried && count > 0)
+        rc = try_ways(matmul, ways, 1, &fastest, err);
+    if (!rc && fastest < 0 && count > 0)
+        rc = try_ways(matmul, ways, count, &fastest, err);
+    if (matmul->tried)
+        matmul->libraries->trying_ns += clock_now_ns() - begun_ns;
     *found = !rc && fastest >= 0;
     if (!*found)
         return rc;
     matmul->fast = ways[fastest];
     write_algo(&matmul->fast, value);
-    return choices_add(matmul->libraries->choices, key, value, err);
+    return matmul->tried ? choices_add(matmul->libraries->choices, key, value, err) : 0;
 }
 
 static int try_ways(const struct lib_matmul *matmul, const struct way *ways, int count,

@@ -3,6 +3,7 @@
 #ifndef RUNESPOOR_CUDA_LIB_OPEN_H
 #define RUNESPOOR_CUDA_LIB_OPEN_H
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cuda/choices.h"
 #include "cuda/libraries.h"
@@ -11,15 +12,25 @@
 
 #define LIB_ALIGNMENT_BYTES 16u                 /* of arrays, where nothing else is said */
 #define LIB_SCRATCH_BYTES (UINT64_C(256) << 20) /* that a way may want, at most */
-#define LIB_WAYS_MAX 5 /* that are tried: heuristics put what is good first */
+#define LIB_WAYS_MAX 8 /* that are tried: heuristics put what is good first */
+/* Trying takes so long in a process, at most; what comes later is done in the first way that works. The
+ * next process goes on with that. */
+#define LIB_TRYING_NS (UINT64_C(20) * CLOCK_NS_PER_S)
 
 struct cuda_libraries {
     struct gpu *gpu;
     cudnnHandle_t cudnn;
     cublasLtHandle_t blas;
     struct choices *choices;
-    char device[192]; /* and versions: what every key of a choice begins with */
+    uint64_t trying_ns; /* that trying has taken so far */
+    char device[192];   /* and versions: what every key of a choice begins with */
 };
+
+/* Whether there is time left for trying. Who tries adds to trying_ns. */
+static inline bool lib_may_try(const struct cuda_libraries *libraries)
+{
+    return libraries->trying_ns < LIB_TRYING_NS;
+}
 
 /* A task that can be done in several ways, with memory of its own to do it in. */
 struct lib_trial {

@@ -34,17 +34,32 @@ struct lib_conv_spec {
 };
 
 /* A convolution in the way that is fastest on this device, found once by trying (and kept on disk for
- * the next time). */
+ * the next time). Trying has an end: a process that has spent its time on it takes what comes first. */
 struct lib_conv;
 /* *conv stays NULL, and 0 is given, where the library has nothing for it. */
 int lib_conv_make(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
                   struct lib_conv **conv, struct error *err);
+
+/* What a maker's own kernel does as well. */
+struct lib_rival {
+    const char *name; /* a word: its choices are kept by it */
+    void (*run)(const void *arg, struct gpu *gpu, const struct conv *conv, void *const *operands);
+    const void *arg;
+};
+/* As lib_conv_make, but *conv stays NULL also where the rival is faster. That is found out once by trying,
+ * and taken as given when there is no time left for it. */
+int lib_conv_make_against(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
+                          const struct lib_rival *rival, struct lib_conv **conv, struct error *err);
+
 uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv);
-/* "cudnn 23" and the like; lives as long as conv. */
+/* In which it wants the bias. */
+enum tensor_type lib_conv_bias_type(const struct lib_conv *conv);
+/* "cudnn 23" and the like, with "untried" behind it where there was no time for that; lives as long as
+ * conv. */
 const char *lib_conv_name(const struct lib_conv *conv);
 /* operands: one for each post that takes one. */
 int lib_conv_run(const struct lib_conv *conv, struct gpu *gpu, void *x, void *w, void *y,
-                 const float *bias, void *const *operands, void *scratch, struct error *err);
+                 const void *bias, void *const *operands, void *scratch, struct error *err);
 void lib_conv_free(struct lib_conv *conv);
 
 /* ---- matrix products: cuBLASLt ---- */

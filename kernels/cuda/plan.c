@@ -52,6 +52,9 @@ const char *cuda_plan_step(const struct plan *plan, size_t index)
 void cuda_plan_free(struct plan *plan)
 {
     struct cuda_plan *self = (struct cuda_plan *)plan;
+    struct error why;
+    while (self->under_way > 0) /* they still use what is freed here, and the caller's memory */
+        (void)cuda_plan_finish_run(plan, &why);
     for (int i = 0; i < CUDA_PLAN_SLOTS; i++)
         cuda_slot_free(self, i);
     for (int i = 0; i < self->step_count; i++) {

@@ -1,6 +1,6 @@
 /* The file of choices: what is added is found again by another process, whatever else lies in the file:
  * lines cut off by a kill, damaged ones, foreign bytes, too many bytes. A file that cannot be written or
- * read is no error. */
+ * read is no error. Nor is content beside it that is missing or damaged. */
 #include "cuda/choices.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,6 +18,7 @@
 
 #define WRITERS 4
 #define LINES_EACH 50
+#define MANY_KEYS 64u
 
 static char folder[] = "/tmp/choices-XXXXXX", path[128];
 
@@ -229,6 +230,80 @@ static void test_together(void **state)
     choices_close(&choices);
 }
 
+static bool is_kept(const char *key, const char *content)
+{
+    struct choices *choices = open_at(path);
+    struct text found = { 0 };
+    bool kept = choices_load(choices, key, &found);
+    if (kept)
+        assert_string_equal(found.data, content);
+    else
+        assert_int_equal(found.size, 0);
+    text_finish(&found);
+    choices_close(&choices);
+    return kept;
+}
+
+/* Content beside the file: by its key alone, whole or not at all. */
+static void test_beside(void **state)
+{
+    (void)state;
+    char beside[160], byte;
+    unsigned files = 0;
+    snprintf(path, sizeof path, "%s/beside", folder);
+    struct choices *choices = open_at(path);
+    assert_false(is_kept("one", ""));
+    choices_store(choices, "one", "content\nof\tone", 14);
+    assert_true(is_kept("one", "content\nof\tone"));
+    assert_false(is_kept("two", ""));
+    choices_store(choices, "one", "other", 5);
+    assert_true(is_kept("one", "other"));
+    choices_store(choices, "too\tlong", "x", 1); /* no key */
+    assert_false(is_kept("too\tlong", ""));
+    for (unsigned i = 0; i < CHOICES_KEPT_FILES; i++) {
+        snprintf(beside, sizeof beside, "%s-kept/%03x", path, i);
+        int file = open(beside, O_RDWR);
+        if (file < 0)
+            continue;
+        files++;
+        off_t last = lseek(file, -1, SEEK_END);
+        assert_int_equal(pread(file, &byte, 1, last), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(file, &byte, 1, last), 1);
+        close(file);
+    }
+    assert_int_equal(files, 1);
+    assert_false(is_kept("one", ""));
+    choices_close(&choices);
+}
+
+/* However many keys there are, no file has a number above the last; what is too large is left out. */
+static void test_beside_limits(void **state)
+{
+    (void)state;
+    char key[16], command[192];
+    char *large = calloc(1, CHOICES_KEPT_BYTES + 1);
+    assert_non_null(large);
+    snprintf(path, sizeof path, "%s/many", folder);
+    struct choices *choices = open_at(path);
+    choices_store(choices, "large", large, CHOICES_KEPT_BYTES + 1);
+    assert_false(is_kept("large", ""));
+    struct text found = { 0 };
+    choices_store(choices, "large", large, CHOICES_KEPT_BYTES);
+    assert_true(choices_load(choices, "large", &found));
+    assert_int_equal(found.size, CHOICES_KEPT_BYTES);
+    text_finish(&found);
+    for (unsigned i = 0; i < MANY_KEYS; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        choices_store(choices, key, key, strlen(key));
+    }
+    assert_true(is_kept(key, key)); /* the last one */
+    choices_close(&choices);
+    snprintf(command, sizeof command, "! ls %s-kept | grep -v '^[0-3][0-9a-f][0-9a-f]$'", path);
+    assert_int_equal(system(command), 0);
+    free(large);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -246,10 +321,11 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept),     cmocka_unit_test(test_torn),
-        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_no_file),  cmocka_unit_test(test_default_path),
-        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_kept),          cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_no_file),       cmocka_unit_test(test_default_path),
+        cmocka_unit_test(test_together),      cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_beside_limits),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
