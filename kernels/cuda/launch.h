@@ -180,51 +180,71 @@ static inline unsigned launch_blocks(int64_t threads)
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define LAUNCH_SHARED_MAX 232448 /* bytes: Hopper's, the most there is */
 #define CUDA_FN static inline
 #define CUDA_CONSTANT static const
 
+/* On a device nobody knows which thread comes first. Here every second launch of a kernel has them all in
+ * the opposite order, so that one which depends on it is found out. */
+static inline int64_t launch_turned(bool turned, int64_t at, int64_t count)
+{
+    return turned ? count - 1 - at : at;
+}
+
 #define EACH_KERNEL(name, args_type, at)                          \
     void name(const args_type *args, int64_t count, void *stream) \
     {                                                             \
+        static _Thread_local bool turned;                         \
         (void)stream;                                             \
+        turned = !turned;                                         \
         for (int64_t i = 0; i < count; i++)                       \
-            at(args, i);                                          \
+            at(args, launch_turned(turned, i, count));            \
     }
 
-#define ROWS_KERNEL(name, args_type, sum_type, lane_fn, merge_fn, finish_fn)     \
-    void name(const args_type *args, int64_t rows, int64_t length, void *stream) \
-    {                                                                            \
-        sum_type sums[LAUNCH_THREADS];                                           \
-        int lanes = launch_lanes(rows, length);                                  \
-        (void)stream;                                                            \
-        for (int64_t row = 0; row < rows; row++) {                               \
-            for (int lane = 0; lane < lanes; lane++)                             \
-                lane_fn(args, row, lane, lanes, &sums[lane]);                    \
-            for (int half = lanes / 2; half > 0; half /= 2)                      \
-                for (int lane = 0; lane < half; lane++)                          \
-                    merge_fn(&sums[lane], &sums[lane + half]);                   \
-            sum_type total = sums[0];                                            \
-            for (int lane = 0; lane < lanes; lane++)                             \
-                finish_fn(args, row, lane, lanes, &total);                       \
-        }                                                                        \
+#define ROWS_KERNEL(name, args_type, sum_type, lane_fn, merge_fn, finish_fn)               \
+    void name(const args_type *args, int64_t rows, int64_t length, void *stream)           \
+    {                                                                                      \
+        static _Thread_local bool turned;                                                  \
+        sum_type sums[LAUNCH_THREADS];                                                     \
+        int lanes = launch_lanes(rows, length);                                            \
+        (void)stream;                                                                      \
+        turned = !turned;                                                                  \
+        for (int64_t r = 0; r < rows; r++) {                                               \
+            int64_t row = launch_turned(turned, r, rows);                                  \
+            for (int l = 0; l < lanes; l++) {                                              \
+                int lane = (int)launch_turned(turned, l, lanes);                           \
+                lane_fn(args, row, lane, lanes, &sums[lane]);                              \
+            }                                                                              \
+            for (int half = lanes / 2; half > 0; half /= 2)                                \
+                for (int lane = 0; lane < half; lane++)                                    \
+                    merge_fn(&sums[lane], &sums[lane + half]);                             \
+            sum_type total = sums[0];                                                      \
+            for (int l = 0; l < lanes; l++)                                                \
+                finish_fn(args, row, (int)launch_turned(turned, l, lanes), lanes, &total); \
+        }                                                                                  \
     }
 
-#define STAGED_KERNEL(name, args_type, shared_type, own_type, stages_fn, stage_fn) \
-    void name(const args_type *args, int64_t blocks, void *stream)                 \
-    {                                                                              \
-        static shared_type shared;                                                 \
-        static own_type own[LAUNCH_THREADS];                                       \
-        int stages = stages_fn(args);                                              \
-        (void)stream;                                                              \
-        for (int64_t block = 0; block < blocks; block++) {                         \
-            memset(own, 0, sizeof own);                                            \
-            for (int s = 0; s < stages; s++)                                       \
-                for (int thread = 0; thread < LAUNCH_THREADS; thread++)            \
-                    stage_fn(args, block, thread, s, &shared, &own[thread]);       \
-        }                                                                          \
+#define STAGED_KERNEL(name, args_type, shared_type, own_type, stages_fn, stage_fn)       \
+    void name(const args_type *args, int64_t blocks, void *stream)                       \
+    {                                                                                    \
+        static _Thread_local bool turned;                                                \
+        static _Thread_local shared_type shared;                                         \
+        static _Thread_local own_type own[LAUNCH_THREADS];                               \
+        int stages = stages_fn(args);                                                    \
+        (void)stream;                                                                    \
+        turned = !turned;                                                                \
+        for (int64_t b = 0; b < blocks; b++) {                                           \
+            memset(own, 0, sizeof own);                                                  \
+            for (int s = 0; s < stages; s++)                                             \
+                for (int t = 0; t < LAUNCH_THREADS; t++) {                               \
+                    int thread = (int)launch_turned(turned, t, LAUNCH_THREADS);          \
+                    stage_fn(args, launch_turned(turned, b, blocks), thread, s, &shared, \
+                             &own[thread]);                                              \
+                }                                                                        \
+        }                                                                                \
     }
 
 #define FOR_LANES(lane) for (int lane = 0; lane < LAUNCH_WARP; lane++)
@@ -233,15 +253,20 @@ static inline unsigned launch_blocks(int64_t threads)
 #define WARPS_KERNEL(name, args_type, own_type, stages, stage_fn)                                  \
     void name(const args_type *args, int64_t blocks, int resident, int shared_bytes, void *stream) \
     {                                                                                              \
-        static _Alignas(16) char shared[LAUNCH_SHARED_MAX];                                        \
-        static own_type own[LAUNCH_THREADS / LAUNCH_WARP];                                         \
+        enum { WARPS = LAUNCH_THREADS / LAUNCH_WARP };                                             \
+        static _Thread_local bool turned;                                                          \
+        static _Thread_local _Alignas(16) char shared[LAUNCH_SHARED_MAX];                          \
+        static _Thread_local own_type own[WARPS];                                                  \
         (void)stream;                                                                              \
         assert(shared_bytes <= LAUNCH_SHARED_MAX);                                                 \
+        turned = !turned;                                                                          \
         for (int64_t at = 0; at < resident; at++)                                                  \
             for (int64_t block = at; block < blocks; block += resident)                            \
                 for (int s = 0; s < stages; s++)                                                   \
-                    for (int warp = 0; warp < LAUNCH_THREADS / LAUNCH_WARP; warp++)                \
+                    for (int w = 0; w < WARPS; w++) {                                              \
+                        int warp = (int)launch_turned(turned, w, WARPS);                           \
                         stage_fn(args, block, block == at, warp, s, shared, &own[warp]);           \
+                    }                                                                              \
     }
 
 #endif
