@@ -32,7 +32,7 @@ search() {
     search -wE 'TO''DO|FIX''ME|X''XX|HA''CK' | sed 's/$/ [unfinished]/'
     wc -l $sources $headers | awk -v max=$LINES_MAX '$2 != "total" && $1 > max {
         print $2 ":" $1 ": longer than " max " lines" }'
-    shellcheck -f gcc $scripts
+    shellcheck -x -f gcc $scripts
 } >"$report" 2>&1
 
 # Two at a time; a header's finding comes with every file that includes it.
