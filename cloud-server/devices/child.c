@@ -29,6 +29,7 @@ static void start_life(struct child *child);
 static int make_process(struct child *child, struct error *err);
 static int watch_socket(struct child *child, struct error *err);
 static void on_readable(uv_poll_t *poll, int status, int events);
+static void end_by_itself(struct child *child, const char *cause);
 static bool receive_one(struct child *child);
 static void on_process_exit(uv_process_t *process, int64_t exit_status, int term_signal);
 static void on_timer(uv_timer_t *timer);
@@ -77,8 +78,17 @@ int child_send(struct child *child, enum order_kind kind, void *order, int passe
     if (failed == -ERROR_AGAIN) /* it has room for hundreds of orders: nobody reads them */
         child_fail(child, CHILD_HANG, CHILD_SOON, "it does not read its orders");
     else if (failed)
-        let_leave(child, err->text);
+        end_by_itself(child, err->text);
     return failed;
+}
+
+/* It has gone, perhaps with a last word: why it could not start. */
+static void end_by_itself(struct child *child, const char *cause)
+{
+    while (child->state == CHILD_STARTING && receive_one(child))
+        ;
+    if (child->state == CHILD_STARTING || child->state == CHILD_READY)
+        let_leave(child, cause);
 }
 
 void child_set_ready(struct child *child)
