@@ -138,14 +138,6 @@ int cuda_renew(struct cuda_build *build, int state, int value, struct cuda_place
     return add_version(build, value, own, err);
 }
 
-bool cuda_dies(const struct cuda_build *build, int value)
-{
-    const struct cuda_value *held = &build->values[value];
-    return held->version_count > 0 &&
-           build->plan->buffers[held->versions[0]->buffer].kind == CUDA_BUFFER_ARENA &&
-           memory_reads(build, held->versions[0]) == 1;
-}
-
 /* Reads to come of whatever lies in the same memory. */
 static int memory_reads(const struct cuda_build *build, const struct cuda_place *place)
 {

@@ -58,8 +58,6 @@ int cuda_alias(struct cuda_build *build, int value, const struct cuda_place *of,
  * optimiser works in place. Row-major f32. */
 int cuda_renew(struct cuda_build *build, int state, int value, struct cuda_place **place,
                struct error *err);
-/* True when nothing else needs the memory of the value after its one read by the present node. */
-bool cuda_dies(const struct cuda_build *build, int value);
 /* True of an answer: the value leaves the graph and is not multiplied by anything on its way, so that it
  * is kept in f32 from where it was summed. */
 bool cuda_leaves(const struct cuda_build *build, int value);

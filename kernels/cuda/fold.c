@@ -52,15 +52,6 @@ int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **pl
     return bytes == 0 ? 0 : cuda_scratch(build, bytes, place, err);
 }
 
-struct shape fold_kept_shape(const struct shape *shape, const bool *folded)
-{
-    struct shape kept = *shape;
-    for (int d = 0; d < shape->rank; d++)
-        if (folded[d])
-            kept.dim[d] = 1;
-    return kept;
-}
-
 struct view fold_result(const struct cuda_place *place, const struct shape *shape, const bool *folded)
 {
     struct view view = { .type = place->layout.type, .rank = shape->rank };

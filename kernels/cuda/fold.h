@@ -122,8 +122,6 @@ uint64_t fold_choose_parts(struct fold *fold);
 int fold_cut(struct cuda_build *build, struct fold *fold, struct cuda_place **place,
              struct error *err);
 
-/* The shape with 1 for each dimension that is folded. */
-struct shape fold_kept_shape(const struct shape *shape, const bool *folded);
 /* A packed row-major result with an element for each row of an array of that shape: steps of 0 where it
  * is folded. */
 struct view fold_result(const struct cuda_place *place, const struct shape *shape,
