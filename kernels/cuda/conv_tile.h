@@ -35,6 +35,9 @@ bool conv_tile_suits(const struct conv *conv, int major, int minor);
  * row_tiles and column_tiles. */
 void conv_tile_run(const struct conv_tile *args, int multiprocessors, void *stream);
 
+/* Bytes of shared memory that one block may have. */
+int conv_tile_shared_max(int major, int minor);
+
 /* conv_tile_TYPE_CHANNELS_FILTERS, with both rounded up. */
 #define CONV_TILE_SIZES(X) \
     X(16, 16) X(16, 32) X(16, 64) X(32, 16) X(32, 32) X(32, 64) X(64, 16) X(64, 32) X(64, 64)

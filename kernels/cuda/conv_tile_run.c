@@ -24,7 +24,6 @@ static const struct {
 
 static int find(const struct conv *conv);
 static int round_up(int count);
-static int shared_bytes_max(int major, int minor);
 
 bool conv_tile_suits(const struct conv *conv, int major, int minor)
 {
@@ -34,20 +33,28 @@ bool conv_tile_suits(const struct conv *conv, int major, int minor)
     for (int d = 0; d < 2; d++)
         fits = fits && conv->kernel[d] == 3 && conv->stride[d] == 1 && conv->dilation[d] == 1 &&
                conv->pad[d] >= 0 && conv->pad[d] <= 2;
-    return fits && kernels[find(conv)].shared_bytes <= shared_bytes_max(major, minor);
+    return fits && kernels[find(conv)].shared_bytes <= conv_tile_shared_max(major, minor);
 }
 
 void conv_tile_run(const struct conv_tile *args, int multiprocessors, void *stream)
 {
     struct conv_tile whole = *args;
     int k = find(&args->conv);
-    int per_multiprocessor = shared_bytes_max(8, 6) / kernels[k].shared_bytes;
+    int per_multiprocessor = conv_tile_shared_max(8, 6) / kernels[k].shared_bytes;
     int resident = multiprocessors * (per_multiprocessor > 1 ? per_multiprocessor : 1);
     whole.row_tiles = (args->conv.out[0] + kernels[k].rows - 1) / kernels[k].rows;
     whole.column_tiles = (args->conv.out[1] + CONV_TILE_COLUMNS - 1) / CONV_TILE_COLUMNS;
     int64_t blocks = (int64_t)args->conv.batch * whole.row_tiles * whole.column_tiles;
     launch_fn *launch = args->conv.x_type == TENSOR_F16 ? kernels[k].f16 : kernels[k].bf16;
     launch(&whole, blocks, resident, kernels[k].shared_bytes, stream);
+}
+
+/* As CUDA's programming guide has it ("Technical Specifications per Compute Capability"). */
+int conv_tile_shared_max(int major, int minor)
+{
+    if (major == 8)
+        return (minor == 0 || minor == 7 ? 163 : 99) * 1024;
+    return (major == 9 || major == 10 ? 227 : 99) * 1024;
 }
 
 static int find(const struct conv *conv)
@@ -67,12 +74,4 @@ static int round_up(int count)
     while (size < count)
         size *= 2;
     return size;
-}
-
-/* Of one block, as CUDA's programming guide has it ("Technical Specifications per Compute Capability"). */
-static int shared_bytes_max(int major, int minor)
-{
-    if (major == 8)
-        return (minor == 0 || minor == 7 ? 163 : 99) * 1024;
-    return (major == 9 || major == 10 ? 227 : 99) * 1024;
 }

@@ -38,6 +38,7 @@ static const struct cuda_ladder *const ladders[] = {
     &cuda_matmul_ladder,
     &cuda_norm_ladder,
     &cuda_optimise_ladder,
+    &cuda_pair_ladder,
     &cuda_picture_ladder,
     &cuda_pool_ladder,
     &cuda_reduce_ladder,

@@ -72,6 +72,7 @@ extern const struct cuda_ladder cuda_map_ladder;
 extern const struct cuda_ladder cuda_matmul_ladder;
 extern const struct cuda_ladder cuda_norm_ladder;
 extern const struct cuda_ladder cuda_optimise_ladder;
+extern const struct cuda_ladder cuda_pair_ladder;
 extern const struct cuda_ladder cuda_picture_ladder;
 extern const struct cuda_ladder cuda_pool_ladder;
 extern const struct cuda_ladder cuda_reduce_ladder;
