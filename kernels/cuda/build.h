@@ -15,7 +15,9 @@ struct cuda_value {
     int version_count;
     int reads_left; /* by nodes to come; being an output of the graph is one that never ends */
     bool leaves;    /* see cuda_leaves */
-    const struct node *later; /* a DepthToSpace that the value's reader does as well (tail.h), or NULL */
+    /* What makes it and is left to the one node that reads it: a DepthToSpace (tail.h), a convolution
+     * (conv_parts.h); or NULL. */
+    const struct node *later;
 };
 
 struct cuda_build {

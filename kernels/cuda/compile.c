@@ -1,6 +1,7 @@
 /* compile: makes a plan of a graph. The graph is copied, inferred and rewritten by the passes; then each
  * node in turn is given to the maker for its op. */
 #include "cuda/attention.h"
+#include "cuda/conv_parts.h"
 #include "cuda/copy.h"
 #include "cuda/makers.h"
 #include "cuda/tail.h"
@@ -190,7 +191,9 @@ static int make_node(struct cuda_build *build, const struct node *node, struct e
     build->name = node->name;
     build->shape = output < 0 ? (struct shape){ 0 } : cuda_info(build, output)->shape;
     const struct node *reader = cuda_tail_reader(build, node);
-    cuda_maker *make = reader && cuda_is_map(build, reader) ? cuda_make_tail_later : find_maker(node);
+    cuda_maker *make = reader && cuda_is_map(build, reader) ? cuda_make_tail_later
+                       : conv_is_left(build, node)          ? conv_make_later
+                                                            : find_maker(node);
     int rc = make(build, node, err);
     for (int k = 0; k < node->input_count; k++)
         if (node->inputs[k] >= 0)

@@ -2,9 +2,7 @@
  * follows as it takes, or by an own kernel that is faster. A picture of one dimension is seen as one row
  * of two. */
 #include "cuda/conv_depth.h"
-#include "cuda/conv_tile.h"
-#include "cuda/libraries.h"
-#include "cuda/makers.h"
+#include "cuda/conv_parts.h"
 #include "ops/conv.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -25,63 +23,58 @@ struct conv_state {
     struct conv conv;
     struct lib_conv *library; /* NULL: an own kernel, */
     bool tiled, deep;         /* tile's, conv_depth's or the plain one */
-    struct conv_tile tile;
-    int multiprocessors;
+    struct conv_tiles tiles;
     int x, w, y, bias, scratch; /* places; -1: none */
     int first_operand;
 };
 
-/* What is being made. */
-struct making {
-    struct conv conv;
-    int from[2], bias, to;    /* values; bias -1: none */
-    const struct node *posts; /* whose posts follow; NULL: none */
-    struct cuda_place *places[4 + FUSED_POSTS_MAX];
-    struct lib_post fused[FUSED_POSTS_MAX];
-    size_t fused_count;
-};
-
 static struct conv from_window(const struct window *window, enum conv_way way);
 static struct conv turned(const struct window *window);
-static int make(struct cuda_build *build, struct making *making, struct error *err);
-static int find_operands(struct cuda_build *build, struct making *making, struct error *err);
-static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
+static int make(struct cuda_build *build, struct conv_making *making, struct error *err);
+static void set_types(const struct cuda_build *build, struct conv_making *making);
+static int find_operands(struct cuda_build *build, struct conv_making *making, struct error *err);
+static int choose(struct cuda_build *build, struct conv_making *making, struct conv_state *state,
                   struct error *err);
 static bool suits_tile(const struct cuda_build *build, const struct conv *conv);
-static int choose_tile(struct cuda_build *build, struct making *making, struct conv_state *state,
-                       struct error *err);
-static void describe_tile(const struct making *making, struct conv_tile *tile);
-static int take_library(struct cuda_build *build, struct making *making, struct conv_state *state,
-                        struct error *err);
-static struct lib_conv_spec describe(const struct cuda_build *build, const struct making *making);
-static bool is_picture_like(const struct shape *operand, const struct shape *picture);
-static uint32_t find_alignment(const struct making *making);
-static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
+static int choose_tile(struct cuda_build *build, struct conv_making *making,
+                       struct conv_state *state, struct error *err);
+static int take_library(struct cuda_build *build, struct conv_making *making,
+                        struct conv_state *state, struct error *err);
+static uint32_t find_alignment(const struct conv_making *making);
+static int add_step(struct cuda_build *build, struct conv_making *making, struct conv_state *state,
                     struct cuda_place *out, struct error *err);
-static uint64_t count_flop(const struct conv *conv);
 static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error *err);
-static void run_rival(const void *arg, struct gpu *gpu, const struct conv *conv,
-                      void *const *operands);
-static void run_tile(const struct conv_state *state, struct gpu *gpu, const struct conv *conv,
-                     void *const *operands);
 static void run_own(const struct conv *conv, struct gpu *gpu);
 static void free_conv(void *state);
 
+/* With the one before it where that was left to it. */
 static int make_conv(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    const struct node *before = build->values[node->inputs[0]].later;
+    struct conv_making making;
+    int rc = conv_begin(build, node, &making, err);
+    if (rc)
+        return rc;
+    return before ? conv_make_pair(build, before, &making, err) : make(build, &making, err);
+}
+
+int conv_begin(struct cuda_build *build, const struct node *node, struct conv_making *making,
+               struct error *err)
 {
     struct window window;
     int rc = window_of_conv(node, &cuda_info(build, node->inputs[0])->shape,
                             &cuda_info(build, node->inputs[1])->shape, &window, err);
     if (rc)
         return rc;
-    struct making making = {
+    *making = (struct conv_making){
         .conv = from_window(&window, CONV_FORWARD),
         .from = { node->inputs[0], node->inputs[1] },
         .bias = node->input_count > 2 ? node->inputs[2] : -1,
         .to = node->outputs[0],
         .posts = node,
     };
-    return make(build, &making, err);
+    set_types(build, making);
+    return 0;
 }
 
 static int make_conv_transpose(struct cuda_build *build, const struct node *node, struct error *err)
@@ -91,7 +84,7 @@ static int make_conv_transpose(struct cuda_build *build, const struct node *node
                                       &cuda_info(build, node->inputs[1])->shape, &window, err);
     if (rc)
         return rc;
-    struct making making = {
+    struct conv_making making = {
         .conv = turned(&window),
         .from = { node->inputs[0], node->inputs[1] },
         .bias = node->input_count > 2 ? node->inputs[2] : -1,
@@ -108,7 +101,7 @@ static int make_conv_grad_input(struct cuda_build *build, const struct node *nod
                                        &cuda_info(build, node->inputs[1])->shape, &window, err);
     if (rc)
         return rc;
-    struct making making = {
+    struct conv_making making = {
         .conv = from_window(&window, CONV_INPUT),
         .from = { node->inputs[0], node->inputs[1] },
         .bias = -1,
@@ -124,7 +117,7 @@ static int make_conv_grad_weights(struct cuda_build *build, const struct node *n
                                          &cuda_info(build, node->inputs[1])->shape, &window, err);
     if (rc)
         return rc;
-    struct making making = {
+    struct conv_making making = {
         .conv = from_window(&window, CONV_WEIGHTS),
         .from = { node->inputs[0], node->inputs[1] },
         .bias = -1,
@@ -173,49 +166,79 @@ static struct conv turned(const struct window *window)
     return conv;
 }
 
-static int make(struct cuda_build *build, struct making *making, struct error *err)
+static int make(struct cuda_build *build, struct conv_making *making, struct error *err)
+{
+    set_types(build, making);
+    int rc = cuda_want_last(build, making->from[0], build->arithmetic, &making->places[0], err);
+    if (!rc)
+        rc = conv_gather(build, making, err);
+    return rc ? rc : conv_finish(build, making, err);
+}
+
+/* Of x, w and y two are read, in the order of the node's inputs: x and w, y and w, or x and y. */
+static void set_types(const struct cuda_build *build, struct conv_making *making)
 {
     struct conv *conv = &making->conv;
-    struct pointwise posts[FUSED_POSTS_MAX];
-    size_t post_count = making->posts ? fused_get_posts(making->posts, posts) : 0;
-    const struct shape *shape = &cuda_info(build, making->to)->shape;
     enum tensor_type type =
         conv->way == CONV_WEIGHTS ? TENSOR_F32 : cuda_product_type(build, making->to);
-    /* Of x, w and y two are read, in the order of the node's inputs: x and w, y and w, or x and y. */
-    conv->x_type = conv->w_type = conv->y_type = build->arithmetic;
+    conv->x_type = conv->w_type = conv->y_type = (int32_t)build->arithmetic;
     *(conv->way == CONV_FORWARD ? &conv->y_type
       : conv->way == CONV_INPUT ? &conv->x_type
                                 : &conv->w_type) = (int32_t)type;
-    int rc = cuda_want_last(build, making->from[0], build->arithmetic, &making->places[0], err);
-    if (!rc)
-        rc = cuda_want_last(build, making->from[1], build->arithmetic, &making->places[1], err);
+}
+
+int conv_gather(struct cuda_build *build, struct conv_making *making, struct error *err)
+{
+    int rc = cuda_want_last(build, making->from[1], build->arithmetic, &making->places[1], err);
     if (!rc && making->bias >= 0)
         rc = cuda_want_dense(build, making->bias, TENSOR_F32, &making->places[2], err);
-    if (!rc && (build->device->libraries || suits_tile(build, conv)))
+    if (!rc && (build->device->libraries || suits_tile(build, &making->conv)))
         rc = find_operands(build, making, err);
-    if (rc)
-        return rc;
+    return rc;
+}
+
+int conv_finish(struct cuda_build *build, struct conv_making *making, struct error *err)
+{
     struct conv_state *state = calloc(1, sizeof *state);
     if (!state)
         return cuda_no_memory(err);
-    rc = choose(build, making, state, err);
+    int rc = choose(build, making, state, err);
     struct cuda_place *out = NULL;
-    struct layout layout = layout_channels_last(type, shape);
     if (!rc)
-        rc = cuda_output(build, making->to, &layout, &out, err);
+        rc = conv_place_result(build, making, &out, err);
     if (rc) {
         free_conv(state);
         return rc;
     }
     rc = add_step(build, making, state, out, err);
-    if (!rc && making->fused_count < post_count)
-        rc = cuda_map_posts(build, making->posts, making->fused_count, out, out, err);
-    return rc;
+    return rc ? rc : conv_map_rest(build, making, out, err);
+}
+
+int conv_place_result(struct cuda_build *build, const struct conv_making *making,
+                      struct cuda_place **out, struct error *err)
+{
+    enum conv_way way = making->conv.way;
+    int32_t type = way == CONV_FORWARD ? making->conv.y_type
+                   : way == CONV_INPUT ? making->conv.x_type
+                                       : making->conv.w_type;
+    struct layout layout =
+        layout_channels_last((enum tensor_type)type, &cuda_info(build, making->to)->shape);
+    return cuda_output(build, making->to, &layout, out, err);
+}
+
+int conv_map_rest(struct cuda_build *build, const struct conv_making *making,
+                  struct cuda_place *out, struct error *err)
+{
+    struct pointwise posts[FUSED_POSTS_MAX];
+    size_t count = making->posts ? fused_get_posts(making->posts, posts) : 0;
+    return making->fused_count < count
+               ? cuda_map_posts(build, making->posts, making->fused_count, out, out, err)
+               : 0;
 }
 
 /* Posts that may become part of the step: as long as their operands are pictures, or one number per
  * channel. They are read where they are; pictures of the result's size that lie row by row are turned. */
-static int find_operands(struct cuda_build *build, struct making *making, struct error *err)
+static int find_operands(struct cuda_build *build, struct conv_making *making, struct error *err)
 {
     struct pointwise posts[FUSED_POSTS_MAX];
     size_t count = making->posts ? fused_get_posts(making->posts, posts) : 0;
@@ -226,7 +249,7 @@ static int find_operands(struct cuda_build *build, struct making *making, struct
         if (posts[i].operand >= 0) {
             struct cuda_place *place;
             int value = making->posts->inputs[posts[i].operand];
-            if (!is_picture_like(&cuda_info(build, value)->shape, shape))
+            if (!conv_is_picture_like(&cuda_info(build, value)->shape, shape))
                 return 0;
             int rc = cuda_where(build, value, &place, err);
             if (!rc && shape_equal(&place->layout.shape, shape) && place->layout.stride[1] != 1)
@@ -244,7 +267,7 @@ static int find_operands(struct cuda_build *build, struct making *making, struct
     return 0;
 }
 
-static bool is_picture_like(const struct shape *operand, const struct shape *picture)
+bool conv_is_picture_like(const struct shape *operand, const struct shape *picture)
 {
     return picture->rank == 4 &&
            (operand->rank == 4 || operand->rank == 3 || shape_elements(operand) == 1);
@@ -252,7 +275,7 @@ static bool is_picture_like(const struct shape *operand, const struct shape *pic
 
 /* An own kernel for few channels; the library with all that follows, or with none of it; or an own
  * kernel for each channel by itself; or the plain one. */
-static int choose(struct cuda_build *build, struct making *making, struct conv_state *state,
+static int choose(struct cuda_build *build, struct conv_making *making, struct conv_state *state,
                   struct error *err)
 {
     int rc = 0;
@@ -274,15 +297,14 @@ static bool suits_tile(const struct cuda_build *build, const struct conv *conv)
 }
 
 /* Tile's kernel, unless the library is faster in the same. */
-static int choose_tile(struct cuda_build *build, struct making *making, struct conv_state *state,
-                       struct error *err)
+static int choose_tile(struct cuda_build *build, struct conv_making *making,
+                       struct conv_state *state, struct error *err)
 {
     if (making->fused_count > CONV_TILE_POSTS_MAX)
         making->fused_count = CONV_TILE_POSTS_MAX;
-    state->multiprocessors = build->device->facts.multiprocessors;
-    describe_tile(making, &state->tile);
-    const struct lib_conv_spec spec = describe(build, making);
-    const struct lib_rival rival = { .name = "tile", .run = run_rival, .arg = state };
+    state->tiles = conv_describe_tiles(build, making);
+    const struct lib_conv_spec spec = conv_describe(build, making);
+    const struct lib_rival rival = conv_rival_of(&state->tiles);
     int rc = build->device->libraries ? lib_conv_make_against(build->device->libraries, &spec,
                                                               &rival, &state->library, err)
                                       : 0;
@@ -290,24 +312,31 @@ static int choose_tile(struct cuda_build *build, struct making *making, struct c
     return rc;
 }
 
-static void describe_tile(const struct making *making, struct conv_tile *tile)
+struct conv_tiles conv_describe_tiles(const struct cuda_build *build, const struct conv_making *making)
 {
-    tile->post_count = (int32_t)making->fused_count;
+    struct conv_tiles tiles = { .tile.post_count = (int32_t)making->fused_count,
+                                .multiprocessors = build->device->facts.multiprocessors };
     for (size_t i = 0; i < making->fused_count; i++) {
         const struct lib_post *post = &making->fused[i];
-        struct conv_tile_post *to = &tile->posts[i];
+        struct conv_tile_post *to = &tiles.tile.posts[i];
         *to = (struct conv_tile_post){ .kind = post->function.kind,
                                        .alpha = post->function.alpha,
                                        .beta = post->function.beta,
                                        .type = post->operand.type };
         memcpy(to->step, post->operand.step, sizeof to->step);
     }
+    return tiles;
 }
 
-static int take_library(struct cuda_build *build, struct making *making, struct conv_state *state,
-                        struct error *err)
+struct lib_rival conv_rival_of(const struct conv_tiles *tiles)
 {
-    struct lib_conv_spec spec = describe(build, making);
+    return (struct lib_rival){ .name = "tile", .run = conv_run_tiles, .arg = tiles };
+}
+
+static int take_library(struct cuda_build *build, struct conv_making *making,
+                        struct conv_state *state, struct error *err)
+{
+    struct lib_conv_spec spec = conv_describe(build, making);
     int rc = lib_conv_make(build->device->libraries, &spec, &state->library, err);
     if (!rc && !state->library && spec.post_count > 0) {
         spec.post_count = making->fused_count = 0;
@@ -316,7 +345,7 @@ static int take_library(struct cuda_build *build, struct making *making, struct 
     return rc;
 }
 
-static struct lib_conv_spec describe(const struct cuda_build *build, const struct making *making)
+struct lib_conv_spec conv_describe(const struct cuda_build *build, const struct conv_making *making)
 {
     return (struct lib_conv_spec){
         .conv = making->conv,
@@ -329,7 +358,7 @@ static struct lib_conv_spec describe(const struct cuda_build *build, const struc
 }
 
 /* Of all that is read; what is written begins a buffer. */
-static uint32_t find_alignment(const struct making *making)
+static uint32_t find_alignment(const struct conv_making *making)
 {
     uint64_t offsets = GPU_ALIGNMENT_BYTES;
     for (size_t i = 0; i < 3 + making->fused_count; i++)
@@ -338,7 +367,7 @@ static uint32_t find_alignment(const struct making *making)
     return (uint32_t)(offsets & -offsets);
 }
 
-static int add_step(struct cuda_build *build, struct making *making, struct conv_state *state,
+static int add_step(struct cuda_build *build, struct conv_making *making, struct conv_state *state,
                     struct cuda_place *out, struct error *err)
 {
     struct cuda_place *places[5 + FUSED_POSTS_MAX];
@@ -378,11 +407,11 @@ static int add_step(struct cuda_build *build, struct making *making, struct conv
                                      : "conv";
     int rc = cuda_add_step(build, how, run_conv, state, free_conv, places, reads, count, err);
     if (!rc)
-        cuda_set_flop(build, count_flop(&making->conv));
+        cuda_set_flop(build, conv_count_flop(&making->conv));
     return rc;
 }
 
-static uint64_t count_flop(const struct conv *conv)
+uint64_t conv_count_flop(const struct conv *conv)
 {
     return 2u * (uint64_t)conv->batch * (uint64_t)conv->filters * (uint64_t)conv->out[0] *
            (uint64_t)conv->out[1] * (uint64_t)(conv->channels / conv->groups) *
@@ -406,7 +435,7 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
                             state->bias < 0 ? NULL : step->places[state->bias]->data, operands,
                             state->scratch < 0 ? NULL : step->places[state->scratch]->data, err);
     if (state->tiled)
-        run_tile(state, gpu, &conv, operands);
+        conv_run_tiles(&state->tiles, gpu, &conv, operands);
     else if (state->deep)
         conv_depth_run(&conv, gpu_stream(gpu));
     else
@@ -414,20 +443,22 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
     return 0;
 }
 
-static void run_rival(const void *arg, struct gpu *gpu, const struct conv *conv, void *const *operands)
+void conv_run_tiles(const void *arg, struct gpu *gpu, const struct conv *conv, void *const *operands)
 {
-    run_tile(arg, gpu, conv, operands);
+    const struct conv_tiles *tiles = arg;
+    struct conv_tile tile = tiles->tile;
+    tile.conv = *conv;
+    conv_set_operands(&tile, operands);
+    conv_tile_run(&tile, tiles->multiprocessors, gpu_stream(gpu));
 }
 
-static void run_tile(const struct conv_state *state, struct gpu *gpu, const struct conv *conv,
-                     void *const *operands)
+int conv_set_operands(struct conv_tile *tile, void *const *operands)
 {
-    struct conv_tile tile = state->tile;
-    tile.conv = *conv;
-    for (int i = 0; i < tile.post_count; i++)
-        if (pointwise_takes_operand((enum pointwise_kind)tile.posts[i].kind))
-            tile.posts[i].operand = *operands++;
-    conv_tile_run(&tile, state->multiprocessors, gpu_stream(gpu));
+    int count = 0;
+    for (int i = 0; i < tile->post_count; i++)
+        if (pointwise_takes_operand((enum pointwise_kind)tile->posts[i].kind))
+            tile->posts[i].operand = operands[count++];
+    return count;
 }
 
 static void run_own(const struct conv *conv, struct gpu *gpu)

@@ -51,6 +51,20 @@ struct lib_rival {
 int lib_conv_make_against(struct cuda_libraries *libraries, const struct lib_conv_spec *spec,
                           const struct lib_rival *rival, struct lib_conv **conv, struct error *err);
 
+/* Two convolutions, one behind the other, that a maker's own kernel does in one pass. */
+struct lib_pair {
+    struct lib_conv_spec spec[2];
+    struct lib_rival alone[2]; /* what each is against when it is done by itself */
+    void (*run)(const void *arg, struct gpu *gpu, const struct conv *first,
+                void *const *first_operands, const struct conv *second,
+                void *const *second_operands);
+    const void *arg;
+};
+/* *in_one: the one pass is faster than the fastest ways of both. Found out and kept as in
+ * lib_conv_make_against. */
+int lib_conv_race_pair(struct cuda_libraries *libraries, const struct lib_pair *pair, bool *in_one,
+                       struct error *err);
+
 uint64_t lib_conv_scratch_bytes(const struct lib_conv *conv);
 /* In which it wants the bias. */
 enum tensor_type lib_conv_bias_type(const struct lib_conv *conv);
