@@ -3,8 +3,10 @@
  * comes back as a struct error, with FFmpeg's complaint in it. */
 #include "media/ffmpeg.h"
 #include "base/log.h"
+#include "media/picture.h"
 #include <libavutil/error.h>
 #include <libavutil/log.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +15,9 @@
 #define COMPLAINT_BYTES 160u
 /* Video that does not tell its matrix: BT.601 up to this height, BT.709 above. */
 #define SD_HEIGHT_MAX 576
+/* Nearer to square than this is rounding in a scaler before us; further from it is nonsense. */
+#define PIXEL_SHAPE_MIN 1.01
+#define PIXEL_SHAPE_MAX 8.0
 
 static _Thread_local char complaint[COMPLAINT_BYTES]; /* FFmpeg's last error line */
 
@@ -71,4 +76,20 @@ enum AVColorSpace ffmpeg_matrix(const AVFrame *frame)
     if (frame->colorspace != AVCOL_SPC_UNSPECIFIED)
         return frame->colorspace;
     return frame->height > SD_HEIGHT_MAX ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
+}
+
+void ffmpeg_display_size(uint32_t width, uint32_t height, AVRational pixel, uint32_t *display_width,
+                         uint32_t *display_height)
+{
+    *display_width = width;
+    *display_height = height;
+    if (pixel.num <= 0 || pixel.den <= 0)
+        return;
+    double shape = av_q2d(pixel);
+    bool upright = shape < 1;
+    double longer = (upright ? height : width) * (upright ? 1 / shape : shape);
+    if ((upright ? 1 / shape : shape) < PIXEL_SHAPE_MIN ||
+        (upright ? 1 / shape : shape) > PIXEL_SHAPE_MAX || longer > PICTURE_SIDE_MAX)
+        return;
+    *(upright ? display_height : display_width) = (uint32_t)lround(longer);
 }

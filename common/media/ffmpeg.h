@@ -21,4 +21,10 @@ int ffmpeg_error(struct error *err, enum error_code code, int averror, const cha
 /* A frame's matrix; when it does not tell, the usual one of its size, as players do. */
 enum AVColorSpace ffmpeg_matrix(const AVFrame *frame);
 
+/* The size in square pixels of a picture whose pixels have this shape (width to height): the larger
+ * side of a pixel counts, so that nothing is lost. The same where they are square, nearly so, or of no
+ * sensible shape. */
+void ffmpeg_display_size(uint32_t width, uint32_t height, AVRational pixel, uint32_t *display_width,
+                         uint32_t *display_height);
+
 #endif

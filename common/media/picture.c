@@ -117,6 +117,13 @@ void picture_unref(struct picture **picture)
     free(old);
 }
 
+void picture_get_display_size(const struct picture *picture, uint32_t *width, uint32_t *height)
+{
+    const AVFrame *frame = picture->frame;
+    ffmpeg_display_size((uint32_t)frame->width, (uint32_t)frame->height, frame->sample_aspect_ratio,
+                        width, height);
+}
+
 void picture_get_view(const struct picture *picture, struct picture_view *view)
 {
     const AVFrame *frame = picture->frame;

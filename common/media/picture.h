@@ -47,6 +47,8 @@ struct picture *picture_ref(struct picture *picture); /* any thread */
 void picture_unref(struct picture **picture);         /* any thread; sets NULL, takes NULL */
 
 void picture_get_view(const struct picture *picture, struct picture_view *view);
+/* Its size in square pixels: as it is meant to be seen. The view's where nothing else is known. */
+void picture_get_display_size(const struct picture *picture, uint32_t *width, uint32_t *height);
 void picture_get_place(const struct picture *picture, struct picture_place *place);
 struct picture_pool;
 /* The pool that it lies in; borrowed, lives at least as long as the picture. NULL: private memory. */

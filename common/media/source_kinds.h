@@ -8,10 +8,20 @@ struct source_file;
 
 int source_file_open(struct source_file **file, const struct source_config *config,
                      struct source_info *info, struct error *err);
+/* info is brought up to date where pictures change. */
 int source_file_next(struct source_file *file, struct picture **picture, uint64_t *time_ns,
-                     struct error *err);
+                     struct source_info *info, struct error *err);
 uint64_t source_file_skipped(const struct source_file *file);
 void source_file_close(struct source_file **file);
+
+struct source_live; /* rtsp, v4l2, mpegts */
+
+int source_live_open(struct source_live **live, const struct source_config *config,
+                     struct source_watch *watch, struct source_info *info, struct error *err);
+int source_live_next(struct source_live *live, struct picture **picture, uint64_t *time_ns,
+                     struct source_info *info, struct error *err);
+uint64_t source_live_skipped(const struct source_live *live);
+void source_live_close(struct source_live **live);
 
 struct test_picture;
 

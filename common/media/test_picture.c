@@ -86,7 +86,11 @@ int test_picture_open(struct test_picture **test, const struct source_config *co
     struct picture_view view;
     picture_get_view(fresh->background, &view);
     paint_background(&view);
-    *info = (struct source_info){ .width = fresh->width, .height = fresh->height, .fps = fresh->fps };
+    *info = (struct source_info){ .width = fresh->width,
+                                  .height = fresh->height,
+                                  .display_width = fresh->width,
+                                  .display_height = fresh->height,
+                                  .fps = fresh->fps };
     snprintf(info->description, sizeof info->description, "test picture %ux%u %u fps", fresh->width,
              fresh->height, fresh->fps);
     *test = fresh;

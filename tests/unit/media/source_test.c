@@ -318,7 +318,7 @@ static void refuse(const char *path, enum error_code code, const char *words)
 static void test_no_video(void **state)
 {
     (void)state;
-    refuse("", ERROR_CONFIG, "needs a path");
+    refuse("", ERROR_CONFIG, "needs the path");
     refuse("/nonexistent/clip.mp4", ERROR_IO, "/nonexistent/clip.mp4: cannot open the video");
     refuse("http://127.0.0.1:9/clip.mp4", ERROR_IO, "No such file");
     refuse("/tmp", ERROR_IO, "not a regular file");
