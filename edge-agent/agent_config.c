@@ -106,9 +106,10 @@ static void check_cameras(const struct agent_config *agent, struct config *confi
             snprintf(key, sizeof key, "cameras.%zu.model", i);
             config_add_problem(config, key, "%s", err.text);
         }
-        if (cameras[i].source.kind == SOURCE_FILE && !cameras[i].source.path[0]) {
-            snprintf(key, sizeof key, "cameras.%zu.source.path", i);
-            config_add_problem(config, key, "a file source needs the path of a video file");
+        const char *option;
+        if (source_check(&cameras[i].source, &option, &err) != 0) {
+            snprintf(key, sizeof key, "cameras.%zu.source.%s", i, option);
+            config_add_problem(config, key, "%s", err.text);
         }
     }
 }

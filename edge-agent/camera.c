@@ -1,5 +1,6 @@
 /* camera: see the header. The thread owns source and encoder; the loop owns the session. */
 #include "camera.h"
+#include "camera_link.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,7 +18,7 @@
 struct camera {
     /* constant after open */
     const struct camera_config *config;
-    struct source_info info;
+    struct camera_link *link; /* NULL: a recorded source */
     struct credit *credit;
     struct figures *figures;
     void (*wake)(void *arg);
@@ -25,9 +26,11 @@ struct camera {
 
     /* the thread's */
     struct source *source;
-    struct rung_encoder *encoder;
+    struct rung_encoder *encoder; /* NULL: until the first picture */
+    struct source_info shape;     /* of the pictures that encoder and pace are for */
     struct pace pace;
-    double cap_fps; /* that pace has */
+    struct pace_rate rate; /* of a live camera */
+    double cap_fps;        /* that pace has */
     uint64_t next_number, damaged;
     uint32_t epoch_seen; /* a new epoch needs an IDR */
     struct error end;
@@ -36,14 +39,16 @@ struct camera {
     struct encoded_frame frames[FRAMES_MAX];
     struct queue *empty, *full;
     atomic_bool stop, ended, keyframe_asked, rung_changed, keeps_pictures;
-    uv_mutex_t rung_mutex;
+    uv_mutex_t mutex;       /* of these two */
     struct rung rung_asked; /* as configured */
+    struct source_info info;
 
     uv_thread_t thread;
     bool started;
 };
 
 static void camera_main(void *arg);
+static int open_source(struct camera *camera, struct error *err);
 
 int camera_open(struct camera **out, const struct camera_config *config, struct credit *credit,
                 struct figures *figures, void (*wake)(void *arg), void *arg, struct error *err)
@@ -58,42 +63,32 @@ int camera_open(struct camera **out, const struct camera_config *config, struct 
     camera->wake_arg = arg;
     camera->rung_asked = config->rung;
     atomic_init(&camera->rung_changed, true);
-    if (uv_mutex_init(&camera->rung_mutex) != 0) {
+    if (uv_mutex_init(&camera->mutex) != 0) {
         free(camera);
         return error_set(err, ERROR_MEMORY, config->name, "cannot make a mutex");
     }
     if (queue_create(&camera->empty, FRAMES_MAX, QUEUE_REFUSE, err) != 0 ||
         queue_create(&camera->full, FRAMES_MAX, QUEUE_REFUSE, err) != 0 ||
-        source_open(&camera->source, &config->source, err) != 0)
-        goto failed;
-    source_get_info(camera->source, &camera->info);
-    if (camera->info.width > WIRE_SIDE_MAX || camera->info.height > WIRE_SIDE_MAX) {
-        error_set(err, ERROR_LIMIT, "source",
-                  "pictures of %ux%u are larger than the protocol's %ux%u", camera->info.width,
-                  camera->info.height, WIRE_SIDE_MAX, WIRE_SIDE_MAX);
-        goto failed;
+        open_source(camera, err) != 0) {
+        camera_close(&camera);
+        return error_wrap(err, "camera %s", config->name);
     }
-    const struct rung_encoder_config encoder = {
-        .codec = VIDEO_H264,
-        .camera_width = camera->info.width,
-        .camera_height = camera->info.height,
-        .camera_fps = camera->info.fps,
-        .threads = config->encode_threads,
-    };
-    if (rung_encoder_create(&camera->encoder, &encoder, &config->rung, err) != 0)
-        goto failed;
     for (size_t i = 0; i < FRAMES_MAX; i++)
         queue_put(camera->empty, &camera->frames[i], NULL);
     *out = camera;
     return 0;
-failed:
-    camera_close(&camera);
-    return error_wrap(err, "camera %s", config->name);
 }
 
-const struct source_info *camera_source_info(const struct camera *camera)
+void camera_get_info(struct camera *camera, struct source_info *info)
 {
-    return &camera->info;
+    uv_mutex_lock(&camera->mutex);
+    *info = camera->info;
+    uv_mutex_unlock(&camera->mutex);
+}
+
+bool camera_is_up(struct camera *camera, char *reason, size_t reason_bytes)
+{
+    return !camera->link || camera_link_is_up(camera->link, reason, reason_bytes);
 }
 
 int camera_start(struct camera *camera, struct error *err)
@@ -137,9 +132,9 @@ bool camera_set_rung(struct camera *camera, const struct rung *rung)
 {
     if (options_equal(rung_options, &camera->rung_asked, rung))
         return false;
-    uv_mutex_lock(&camera->rung_mutex);
+    uv_mutex_lock(&camera->mutex);
     camera->rung_asked = *rung;
-    uv_mutex_unlock(&camera->rung_mutex);
+    uv_mutex_unlock(&camera->mutex);
     atomic_store(&camera->rung_changed, true);
     return true;
 }
@@ -179,8 +174,70 @@ void camera_close(struct camera **camera_ptr)
     queue_destroy(&camera->empty, NULL);
     rung_encoder_destroy(&camera->encoder);
     source_close(&camera->source);
-    uv_mutex_destroy(&camera->rung_mutex);
+    camera_link_close(&camera->link);
+    uv_mutex_destroy(&camera->mutex);
     free(camera);
+}
+
+/* ---- the pictures' shape ---- */
+
+/* Pace and encoder are made for these pictures from now on. */
+static int adopt_shape(struct camera *camera, const struct source_info *info, struct error *err)
+{
+    if (info->width > WIRE_SIDE_MAX || info->height > WIRE_SIDE_MAX)
+        return error_set(err, ERROR_LIMIT, "source",
+                         "pictures of %ux%u are larger than the protocol's %ux%u", info->width,
+                         info->height, WIRE_SIDE_MAX, WIRE_SIDE_MAX);
+    uv_mutex_lock(&camera->mutex);
+    camera->info = *info;
+    struct rung rung = camera->rung_asked;
+    uv_mutex_unlock(&camera->mutex);
+    camera->shape = *info;
+    pace_set_source(&camera->pace, info->fps, camera->cap_fps);
+    const struct rung_encoder_config config = {
+        .codec = VIDEO_H264,
+        .camera_width = info->display_width, /* what is sent has square pixels */
+        .camera_height = info->display_height,
+        .camera_fps = info->fps,
+        .threads = camera->config->encode_threads,
+    };
+    rung_encoder_destroy(&camera->encoder);
+    return rung_encoder_create(&camera->encoder, &config, &rung, err);
+}
+
+/* Looks whether the pictures have changed with the one just taken from the source. The rate is what a
+ * live camera turns out to have: what it tells is often wrong, and some change it at night. */
+static int follow_shape(struct camera *camera, uint64_t time_ns, struct error *err)
+{
+    struct source_info info;
+    const struct source_info *shape = &camera->shape;
+    source_get_info(camera->source, &info);
+    if (camera->encoder)
+        info.fps = shape->fps;
+    if (camera->link && pace_rate_add(&camera->rate, time_ns, info.fps))
+        info.fps = camera->rate.fps;
+    bool same = camera->encoder && info.width == shape->width && info.height == shape->height &&
+                info.display_width == shape->display_width &&
+                info.display_height == shape->display_height && info.fps == shape->fps;
+    if (same)
+        return 0;
+    if (camera->encoder)
+        log_info("camera", "pictures have changed", LOG_STR("stream", camera->config->name),
+                 LOG_STR("source", info.description), LOG_F64("fps", info.fps));
+    return adopt_shape(camera, &info, err);
+}
+
+static int open_source(struct camera *camera, struct error *err)
+{
+    const struct camera_config *config = camera->config;
+    struct source_info info;
+    if (source_is_live(&config->source))
+        return camera_link_open(&camera->link, config, camera->figures->metrics, &camera->stop, err);
+    int result = source_open(&camera->source, &config->source, err);
+    if (result != 0)
+        return result;
+    source_get_info(camera->source, &info);
+    return adopt_shape(camera, &info, err);
 }
 
 /* ---- the thread ---- */
@@ -188,9 +245,9 @@ void camera_close(struct camera **camera_ptr)
 /* Takes over the rung that was asked for, inside the encoder where that can be. */
 static void adopt_rung(struct camera *camera)
 {
-    uv_mutex_lock(&camera->rung_mutex);
+    uv_mutex_lock(&camera->mutex);
     struct rung rung = camera->rung_asked;
-    uv_mutex_unlock(&camera->rung_mutex);
+    uv_mutex_unlock(&camera->mutex);
     if (rung.fps != camera->cap_fps)
         pace_set_cap(&camera->pace, rung.fps);
     camera->cap_fps = rung.fps;
@@ -252,6 +309,8 @@ static int send_picture(struct camera *camera, struct picture *picture, uint64_t
         .encode_us = (uint32_t)encode_us,
         .epoch = epoch,
         .rung = *rung,
+        .camera_width = camera->shape.width,
+        .camera_height = camera->shape.height,
         .keyframe = packet_is_keyframe(packet),
         .picture = atomic_load(&camera->keeps_pictures) ? picture_ref(picture) : NULL,
     };
@@ -270,17 +329,20 @@ static void wait_until(struct camera *camera, uint64_t due_ns)
         clock_sleep_until_ns(due_ns - now_ns > STOP_LOOK_NS ? now_ns + STOP_LOOK_NS : due_ns);
 }
 
-/* Waits until the picture is due and may go. Gives the epoch of its credit, or 0 when it is to be
- * dropped, with the reason. */
+/* Waits until the picture is due and may go; a live camera's is due when it comes. Gives the epoch of its
+ * credit, or 0 when it is to be dropped, with the reason. */
 static uint32_t wait_turn(struct camera *camera, uint64_t time_ns, uint64_t *capture_ns,
                           enum drop_reason *reason)
 {
-    if (camera->config->pace == PACE_FAST) {
+    if (camera->link) {
+        pace_arrive(&camera->pace, time_ns, clock_now_ns());
+    } else if (camera->config->pace == PACE_FAST) {
         uint32_t epoch = credit_wait(camera->credit);
         *capture_ns = clock_now_ns();
         return epoch;
+    } else {
+        wait_until(camera, pace_due_ns(&camera->pace, time_ns));
     }
-    wait_until(camera, pace_due_ns(&camera->pace, time_ns));
     *reason = DROP_ENCODER_LATE;
     if (pace_is_late(&camera->pace, time_ns, clock_now_ns()))
         return 0;
@@ -326,23 +388,62 @@ static void count_damaged(struct camera *camera)
     camera->damaged = damaged;
 }
 
+/* Pictures until the source fails or ends, or the camera is stopped. *cause: of what failed. */
+static int play(struct camera *camera, enum source_cause *cause, struct error *err)
+{
+    int result = 0;
+    camera->damaged = 0;
+    while (result == 0 && !atomic_load(&camera->stop)) {
+        struct picture *picture = NULL;
+        uint64_t time_ns;
+        result = source_next(camera->source, &picture, &time_ns, err);
+        count_damaged(camera);
+        if (result != 0) {
+            *cause = camera->link ? camera_link_cause(camera->link) : SOURCE_CAUSE_LOCAL;
+            break;
+        }
+        result = follow_shape(camera, time_ns, err);
+        *cause = result == -ERROR_LIMIT ? SOURCE_CAUSE_FORMAT : SOURCE_CAUSE_LOCAL;
+        if (result == 0)
+            result = handle_picture(camera, picture, time_ns, err);
+        picture_unref(&picture);
+    }
+    return result;
+}
+
+static int play_recording(struct camera *camera, struct error *err)
+{
+    enum source_cause cause;
+    /* A recording has no reason to run away while nobody listens. */
+    if (credit_wait_session(camera->credit))
+        pace_init(&camera->pace, camera->shape.fps, camera->cap_fps, clock_now_ns());
+    return play(camera, &cause, err);
+}
+
+/* Whatever happens to a live camera, it is tried again. */
+static void follow_live(struct camera *camera)
+{
+    while (camera_link_connect(camera->link, &camera->source)) {
+        struct error err;
+        enum source_cause cause;
+        pace_init_live(&camera->pace, camera->shape.fps, camera->cap_fps);
+        camera->rate = (struct pace_rate){ .count = 0 };
+        int result = play(camera, &cause, &err);
+        source_close(&camera->source);
+        if (result != 0 && !atomic_load(&camera->stop))
+            camera_link_lost(camera->link, cause, &err);
+    }
+}
+
 static void camera_main(void *arg)
 {
     struct camera *camera = arg;
     struct error err;
     int result = 0;
-    /* A recording has no reason to run away while nobody listens. */
-    if (credit_wait_session(camera->credit))
-        pace_init(&camera->pace, camera->info.fps, 0, clock_now_ns());
-    while (result == 0 && !atomic_load(&camera->stop)) {
-        struct picture *picture = NULL;
-        uint64_t time_ns;
-        result = source_next(camera->source, &picture, &time_ns, &err);
-        count_damaged(camera);
-        if (result == 0)
-            result = handle_picture(camera, picture, time_ns, &err);
-        picture_unref(&picture);
-    }
+    if (camera->link)
+        follow_live(camera);
+    else
+        result = play_recording(camera, &err);
     if (result != 0 && result != -ERROR_END) {
         error_wrap(&err, "camera %s", camera->config->name);
         camera->end = err;

@@ -1,5 +1,6 @@
 /* camera: the thread of one source: capture, pace, cap, scale, encode. What it encodes goes to the
- * loop through a bounded queue; nothing else crosses. */
+ * loop through a bounded queue; nothing else crosses. A live camera may be away, at the start and later
+ * (camera_link), and come back with other pictures; a new encoder sends those, beginning with an IDR. */
 #ifndef RUNESPOOR_EDGE_CAMERA_H
 #define RUNESPOOR_EDGE_CAMERA_H
 
@@ -15,18 +16,23 @@ struct encoded_frame {
     uint32_t encode_us;
     uint32_t epoch; /* of the session whose credit it uses */
     struct rung rung; /* as it was sent, resolved, with the frames a second that are */
+    uint32_t camera_width, camera_height; /* of the picture before it was scaled */
     bool keyframe;
     struct picture *picture; /* before it was scaled; NULL unless camera_keep_pictures; owned */
 };
 
 struct camera;
 
-/* Opens the source (its errors are the caller's to report) without starting the thread. config,
+/* Opens a file or test picture (its errors are the caller's to report) without starting the thread; a
+ * live camera is opened by the thread, which does not end because there is none. config,
  * credit and figures are borrowed until camera_close; wake(arg) is called from the thread when
  * something waits to be taken and when the thread has ended. */
 int camera_open(struct camera **camera, const struct camera_config *config, struct credit *credit,
                 struct figures *figures, void (*wake)(void *arg), void *arg, struct error *err);
-const struct source_info *camera_source_info(const struct camera *camera);
+/* Any thread: of the pictures that come now, or came last; all 0 while there was none. */
+void camera_get_info(struct camera *camera, struct source_info *info);
+/* Loop: false when a live camera gives no pictures now; reason says which and why. */
+bool camera_is_up(struct camera *camera, char *reason, size_t reason_bytes);
 int camera_start(struct camera *camera, struct error *err);
 
 /* Loop: the next encoded frame, or NULL. Give it back with camera_return when it is sent. When a

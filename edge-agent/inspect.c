@@ -56,7 +56,7 @@ static int try_camera(const struct camera_config *camera, struct trial *trial, s
         goto out;
     source_get_info(source, &trial->info);
     trial->rung = camera->rung;
-    rung_resolve(&trial->rung, trial->info.width, trial->info.height);
+    rung_resolve(&trial->rung, trial->info.display_width, trial->info.display_height);
     trial->fps = pace_sent_fps(trial->info.fps, trial->rung.fps);
     const struct encoder_config encoder_config = {
         .rung = trial->rung,

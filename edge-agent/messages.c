@@ -56,8 +56,7 @@ void messages_send_bye(struct uplink *uplink, uint64_t session, const char *reas
 }
 
 int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence, bool receipt,
-                        const struct source_info *info, struct encoded_frame *frame,
-                        size_t *wire_bytes, struct error *err)
+                        struct encoded_frame *frame, size_t *wire_bytes, struct error *err)
 {
     Runespoor__Packet packet = RUNESPOOR__PACKET__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
@@ -69,8 +68,8 @@ int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequen
     packet.keyframe = frame->keyframe;
     packet.width = frame->rung.width;
     packet.height = frame->rung.height;
-    packet.camera_width = info->width;
-    packet.camera_height = info->height;
+    packet.camera_width = frame->camera_width;
+    packet.camera_height = frame->camera_height;
     packet.encode_us = frame->encode_us;
     packet.sequence = sequence;
     packet.receipt = receipt;
@@ -101,8 +100,8 @@ size_t messages_send_probe_start(struct uplink *uplink, uint64_t session, uint64
 }
 
 int messages_send_slice(struct uplink *uplink, uint64_t session, uint64_t frame, uint32_t slice,
-                        const struct packet *packet, size_t first, size_t bytes,
-                        size_t *wire_bytes, struct error *err)
+                        const struct packet *packet, size_t first, size_t bytes, size_t *wire_bytes,
+                        struct error *err)
 {
     Runespoor__ProbeSlice message = RUNESPOOR__PROBE_SLICE__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;

@@ -13,8 +13,7 @@ void messages_send_bye(struct uplink *uplink, uint64_t session, const char *reas
 /* Takes frame->packet over in any case. receipt: the server is to say at once that it is there.
  * *wire_bytes is set when it was sent. */
 int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence, bool receipt,
-                        const struct source_info *info, struct encoded_frame *frame,
-                        size_t *wire_bytes, struct error *err);
+                        struct encoded_frame *frame, size_t *wire_bytes, struct error *err);
 
 /* The frame will come as a probe. Gives the bytes sent, 0 when there was no room. */
 size_t messages_send_probe_start(struct uplink *uplink, uint64_t session, uint64_t frame,

@@ -103,15 +103,12 @@ void probe_encoder_close(struct probe_encoder **closed)
 
 static int encode(const struct probe_encoder *encoder, struct probe_job *job)
 {
-    struct picture_view view;
-    picture_get_view(job->picture, &view);
-    const struct rung_encoder_config config = {
+    struct rung_encoder_config config = {
         .codec = VIDEO_H264,
-        .camera_width = view.width,
-        .camera_height = view.height,
         .camera_fps = ALONE_FPS,
         .threads = 1,
     };
+    picture_get_display_size(job->picture, &config.camera_width, &config.camera_height);
     const struct rung rung = { .mode = RATE_QUALITY,
                                .quality = encoder->quality,
                                .bitrate_kbps = CEILING_KBPS,

@@ -12,6 +12,8 @@
 
 /* What the first probe is expected to need, a pixel; afterwards it is known. */
 #define FIRST_BYTES_PER_PIXEL 0.2
+/* Of a camera that has not been seen yet. */
+#define FIRST_PIXELS (1280.0 * 720)
 /* A probe that waits so long for the link has something to say about it. */
 #define FULL_NS (10 * CLOCK_NS_PER_S)
 /* With header, encryption and framing it stays below WIRE_SLICE_BYTES_MAX. */
@@ -178,10 +180,11 @@ struct probe_stream *probes_add_stream(struct probes *probes, const char *name,
         .unused_share = config->unused_share,
         .uplink_kbps = (double)config->uplink_kbps / (double)probes->streams_max,
     };
+    double pixels = (double)camera->width * camera->height;
     stream->probes = probes;
     stream->name = name;
     probe_budget_init(&stream->budget, &budget,
-                      FIRST_BYTES_PER_PIXEL * camera->width * camera->height, random_entropy());
+                      FIRST_BYTES_PER_PIXEL * (pixels > 0 ? pixels : FIRST_PIXELS), random_entropy());
     init_metrics(stream, probes->metrics);
     return stream;
 }

@@ -25,7 +25,8 @@ int probes_open(struct probes **probes, uv_loop_t *loop, const struct probes_con
  * the loop. Sets NULL; takes NULL. */
 void probes_close(struct probes **probes);
 
-/* A part for a stream whose camera gives pictures of this size; stream_count of them at most. */
+/* A part for a stream whose camera gives pictures of about this size (0: not known yet); stream_count of them
+ * at most. */
 struct probe_stream *probes_add_stream(struct probes *probes, const char *name,
                                        const struct source_info *camera);
 

@@ -82,7 +82,9 @@ int stream_open(struct stream **out, const struct stream_context *context,
         return result;
     }
     init_handles(stream);
-    stream->probe = probes_add_stream(context->probes, config->name, camera_source_info(stream->camera));
+    struct source_info info;
+    camera_get_info(stream->camera, &info);
+    stream->probe = probes_add_stream(context->probes, config->name, &info);
     *out = stream;
     result = camera_start(stream->camera, err);
     if (result != 0)
@@ -109,8 +111,10 @@ void stream_stop(struct stream *stream)
 
 bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes)
 {
-    if (stream->session != 0 || (stream->ended && stream->end.code == ERROR_NONE))
+    if (stream->ended && stream->end.code == ERROR_NONE)
         return true;
+    if (stream->session != 0 && !stream->ended)
+        return camera_is_up(stream->camera, reason, reason_bytes);
     const char *cause = uplink_cause(stream->context.uplink);
     if (stream->ended)
         snprintf(reason, reason_bytes, "%s", stream->end.text);
@@ -149,8 +153,10 @@ void stream_close(struct stream **stream_ptr)
 
 static void send_hello(struct stream *stream)
 {
-    messages_send_hello(stream->context.uplink, stream->context.agent_name, stream->config,
-                        camera_source_info(stream->camera), stream->nonce);
+    struct source_info info;
+    camera_get_info(stream->camera, &info);
+    messages_send_hello(stream->context.uplink, stream->context.agent_name, stream->config, &info,
+                        stream->nonce);
     /* Lost or unanswered: asked again until there is a session. */
     uv_timer_start(&stream->hello_timer, on_hello_timer, HELLO_RETRY_MS, 0);
 }
@@ -229,8 +235,10 @@ static void on_welcome(struct stream *stream, const Runespoor__Welcome *welcome)
     camera_keep_pictures(stream->camera,
                          probe_stream_begin(stream->probe, welcome->session, welcome->probes));
     figures_set_state(&stream->figures, STREAM_STREAMING);
+    struct source_info info;
+    camera_get_info(stream->camera, &info);
     log_info("stream", "streaming", LOG_STR("stream", stream->config->name),
-             LOG_STR("source", camera_source_info(stream->camera)->description),
+             LOG_STR("source", info.description[0] ? info.description : "not seen yet"),
              LOG_U64("credits", welcome->credits));
 }
 
@@ -266,8 +274,7 @@ static int send_frame(struct stream *stream, struct encoded_frame *frame, struct
 {
     size_t wire_bytes;
     int result = messages_send_frame(stream->context.uplink, stream->session, stream->sequence,
-                                     probes_wait(stream->context.probes),
-                                     camera_source_info(stream->camera), frame, &wire_bytes, err);
+                                     probes_wait(stream->context.probes), frame, &wire_bytes, err);
     if (result != 0)
         return result;
     stream->sequence++;

@@ -25,7 +25,8 @@ struct stream_context {
     void *arg;
 };
 
-/* Opens the camera and starts its thread (which waits for the session). config is borrowed until
+/* Opens a recorded source and starts the thread, which waits for the session; a live camera is tried by the
+ * thread, and need not be there. config is borrowed until
  * stream_close. */
 int stream_open(struct stream **stream, const struct stream_context *context,
                 const struct camera_config *config, struct error *err);
@@ -42,8 +43,8 @@ bool stream_set_rung(struct stream *stream, const struct rung *rung);
 
 /* Ends the source; answers still in flight are waited for before it has finished. */
 void stream_stop(struct stream *stream);
-/* True while there is a session, and after a regular end; otherwise reason says which stream and why
- * not. */
+/* True while there is a session and the camera gives pictures, and after a regular end; otherwise reason says
+ * which stream and why not. */
 bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes);
 
 /* Says Bye where a session is up and drops what is in flight. The memory is freed by the loop. Sets

@@ -286,12 +286,15 @@ static void decode(struct probe *probe)
     decode_lane_submit(probe->lane, &probe->job);
 }
 
-/* An odd row or column of the camera is not sent. */
+/* An odd row or column of the camera is not sent; pixels that are not square were made so, along their longer
+ * side. */
 static bool is_cameras_size(const struct probe_item *item, const struct picture *picture)
 {
     struct picture_view view;
     picture_get_view(picture, &view);
-    return view.width == (item->camera_width & ~1u) && view.height == (item->camera_height & ~1u);
+    uint32_t width = item->camera_width & ~1u, height = item->camera_height & ~1u;
+    return (view.width == width && view.height >= height) ||
+           (view.height == height && view.width >= width);
 }
 
 static void on_decoded(void *arg, struct decode_job *job)

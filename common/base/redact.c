@@ -62,6 +62,8 @@ static size_t user_info_bytes(const char *rest)
 {
     size_t word = strcspn(rest, " \t\r\n\"'<>");
     size_t authority = strcspn(rest, "/?# \t\r\n\"'<>");
+    if (authority > 0 && authority == word && rest[authority - 1] == ':')
+        authority--; /* of the sentence, as in "udp://host:port: what is wrong" */
     const char *at_sign = memrchr(rest, '@', word);
     const char *colon = memchr(rest, ':', authority);
     if (at_sign && (colon || (size_t)(at_sign - rest) < authority))

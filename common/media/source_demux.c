@@ -80,8 +80,11 @@ static void fill_info(const struct demux *demux, const struct source_turn *turn,
     info->height = high;
     info->display_width = display_wide;
     info->display_height = display_high;
-    snprintf(info->description, sizeof info->description, "%s %ux%u %.4g fps",
-             avcodec_get_name(demux->codec->codec_id), wide, high, info->fps);
+    int size = snprintf(info->description, sizeof info->description, "%s %ux%u",
+                        avcodec_get_name(demux->codec->codec_id), wide, high);
+    if (info->fps > 0)
+        snprintf(info->description + size, sizeof info->description - (size_t)size, " %.4g fps",
+                 info->fps);
 }
 
 static void set_fps(struct demux *demux, double fps, struct source_info *info)
@@ -191,8 +194,10 @@ static int to_picture(struct demux *demux, struct picture **picture, struct erro
 void demux_look(struct demux *demux, struct source_info *info)
 {
     struct source_turn turn;
-    if (info->fps == 0) /* some tell in the video itself */
+    if (info->fps == 0 && demux->codec->framerate.num > 0) { /* some tell in the video itself */
         set_fps(demux, av_q2d(demux->codec->framerate), info);
+        info->width = 0; /* so that the words tell it, too */
+    }
     source_turn_find(&turn, video(demux), demux->frame);
     fill_info(demux, &turn, demux->frame->width, demux->frame->height,
               av_guess_sample_aspect_ratio(demux->format, video(demux), demux->frame), info);

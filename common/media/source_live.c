@@ -39,6 +39,7 @@ static int open_input(struct source_live *live, const struct source_config *conf
                       struct error *err);
 static int next_frame(struct source_live *live, struct error *err);
 static int note_cause(struct source_live *live, int failed);
+static int explain(struct source_live *live, int averror, struct error *err);
 static int is_over(void *arg);
 
 static void set_deadline(struct source_live *live, uint32_t ms)
@@ -57,6 +58,8 @@ static int open_all(struct source_live *live, const struct source_config *config
     if (failed)
         return failed; /* it knows the cause */
     failed = demux_choose_video(demux, err);
+    if (failed && is_over(live)) /* opened without an error, as it was interrupted */
+        return explain(live, AVERROR_EXIT, err);
     if (!failed)
         failed = demux_open_codec(demux, err);
     if (failed)
@@ -149,7 +152,8 @@ static enum source_cause find_cause(const struct source_live *live, int averror)
     case AVERROR_HTTP_OTHER_4XX:
     case AVERROR_HTTP_SERVER_ERROR:
         return SOURCE_CAUSE_REFUSED;
-    case AVERROR_INVALIDDATA:
+    case AVERROR_INVALIDDATA: /* RTSP: a line that broke off, which is nearly always the end of it */
+        return live->kind == SOURCE_RTSP ? SOURCE_CAUSE_CLOSED : SOURCE_CAUSE_FORMAT;
     case AVERROR_DEMUXER_NOT_FOUND:
     case AVERROR_PROTOCOL_NOT_FOUND:
     case AVERROR_PATCHWELCOME:
@@ -185,14 +189,14 @@ static int explain(struct source_live *live, int averror, struct error *err)
                                    "the camera refuses; is the path of the url right" },
         [SOURCE_CAUSE_AUTH] = { ERROR_AUTH, "the camera refuses the login; see the url's user and "
                                             "password_file" },
-        [SOURCE_CAUSE_CLOSED] = { ERROR_NETWORK, "the other side has ended the stream" },
+        [SOURCE_CAUSE_CLOSED] = { ERROR_NETWORK, "the other side has ended it" },
         [SOURCE_CAUSE_FORMAT] = { ERROR_FORMAT, "no video that can be read" },
         [SOURCE_CAUSE_LOCAL] = { ERROR_IO, "cannot be opened on this box" },
     };
     const char *place = live->demux.place;
     if (is_stopped(live))
         return error_set(err, ERROR_END, place, "stopped");
-    if (is_over(live)) {
+    if (averror == AVERROR_EXIT || is_over(live)) { /* it may say so with the next read */
         live->watch->cause = live->up ? SOURCE_CAUSE_STALL : SOURCE_CAUSE_FIRST_FRAME;
         return live->up
                    ? error_set(err, ERROR_TIMEOUT, place, "no picture for %u ms (stall_ms)",

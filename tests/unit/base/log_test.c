@@ -124,6 +124,9 @@ static void redacts_logins_in_urls(void **state)
     assert_redacted("two: rtsp://a:b@c, http://d:e@f.", "two: rtsp://***@c, http://***@f.");
     assert_redacted("cannot open \"rtsp://a:b@c\": 401", "cannot open \"rtsp://***@c\": 401");
     assert_redacted("rtsp://admin:hunt", "rtsp://***"); /* cut off before its '@' */
+    assert_redacted("rtsp://admin:hunt: cut", "rtsp://*** cut");
+    assert_redacted("udp://10.0.0.1:5000: nobody sends", "udp://10.0.0.1:5000: nobody sends");
+    assert_redacted("rtsp://cam: no way there", "rtsp://cam: no way there");
     assert_redacted("tcp://127.0.0.1:5570", "tcp://127.0.0.1:5570");
     assert_redacted("tcp://*:5570 tcp://[::1]:* ipc:///run/x",
                     "tcp://*:5570 tcp://[::1]:* ipc:///run/x");
