@@ -19,10 +19,10 @@
 struct clip_config {
     const char *url, *format;
     int width, height, fps;
-    AVRational pixel; /* 0/0: not told */
-    int clockwise;    /* degrees by which it is to be turned before it is shown */
-    enum AVColorSpace matrix;
-    enum AVColorRange range;
+    AVRational pixel;         /* 0: not told */
+    int clockwise;            /* degrees by which it is to be turned before it is shown */
+    enum AVColorSpace matrix; /* 0: not told, BT.601 */
+    enum AVColorRange range;  /* 0: not told, limited */
     int b_frames, keyframe_every;
 };
 
@@ -53,8 +53,8 @@ static inline AVCodecContext *clip_open_codec(const struct clip_config *config)
     codec->pix_fmt = AV_PIX_FMT_YUV420P;
     codec->time_base = (AVRational){ 1, config->fps };
     codec->framerate = (AVRational){ config->fps, 1 };
-    codec->sample_aspect_ratio = config->pixel;
-    codec->colorspace = config->matrix;
+    codec->sample_aspect_ratio = config->pixel.den ? config->pixel : (AVRational){ 0, 1 };
+    codec->colorspace = config->matrix ? config->matrix : AVCOL_SPC_UNSPECIFIED;
     codec->color_range = config->range;
     codec->max_b_frames = config->b_frames;
     codec->gop_size = config->keyframe_every ? config->keyframe_every : 25;
@@ -71,6 +71,7 @@ static inline AVCodecContext *clip_open_codec(const struct clip_config *config)
 static inline void clip_open(struct clip_maker *clip, const struct clip_config *config)
 {
     *clip = (struct clip_maker){ .config = *config };
+    av_log_set_level(AV_LOG_WARNING);
     assert_true(avformat_alloc_output_context2(&clip->format, NULL, config->format, config->url) >= 0);
     clip->codec = clip_open_codec(config);
     AVStream *stream = avformat_new_stream(clip->format, NULL);
@@ -78,7 +79,7 @@ static inline void clip_open(struct clip_maker *clip, const struct clip_config *
     assert_true(avcodec_parameters_from_context(stream->codecpar, clip->codec) >= 0);
     stream->time_base = clip->codec->time_base;
     stream->avg_frame_rate = clip->codec->framerate;
-    stream->sample_aspect_ratio = config->pixel;
+    stream->sample_aspect_ratio = clip->codec->sample_aspect_ratio;
     if (config->clockwise) {
         uint8_t *matrix =
             av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t));
