@@ -71,7 +71,9 @@ bool pace_is_late(struct pace *pace, uint64_t time_ns, uint64_t now_ns)
         pace->late_ns = 0;
         return false;
     }
-    if (pace->late_ns == 0 || late_ns < pace->late_ns) { /* the first one, or catching up */
+    /* What drifts a little is not catching up. */
+    uint64_t gain_ns = pace->live ? pace->interval_ns / 4 : 0;
+    if (pace->late_ns == 0 || late_ns + gain_ns < pace->late_ns) { /* the first one, or catching up */
         pace->late_ns = late_ns;
         return true;
     }

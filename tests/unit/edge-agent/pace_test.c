@@ -136,12 +136,96 @@ static void unknown_rates_are_capped(void **state)
     assert_true(pace_sent_fps(30, 12.5) == 12.5);
 }
 
+/* A live camera's pictures on the way: the network takes 20 to 50 ms, its clock is slow by 100 in a million. */
+static void capture_times_follow_the_fastest(void **state)
+{
+    (void)state;
+    struct pace pace;
+    const uint64_t ms = CLOCK_NS_PER_MS, begun = 5 * CLOCK_NS_PER_S;
+    pace_init_live(&pace, 25, 0);
+    for (uint64_t i = 0; i < 25 * 3600; i++) {
+        uint64_t taken = begun + i * 40 * ms, time_ns = i * 40 * ms - i * 4000;
+        uint64_t now_ns = taken + 20 * ms + i * 7919 % 31 * ms;
+        pace_arrive(&pace, time_ns, now_ns);
+        assert_false(pace_is_late(&pace, time_ns, now_ns));
+        uint64_t due = pace_due_ns(&pace, time_ns);
+        assert_true(due <= now_ns);
+        if (i > 100) /* what no picture shows is how long the fastest took */
+            assert_in_range(due, taken + 15 * ms, taken + 25 * ms);
+    }
+}
+
+/* The network stands still for 3 s, and then brings all of them at once. */
+static void what_waited_on_the_way_is_late(void **state)
+{
+    (void)state;
+    struct pace pace;
+    unsigned late = 0;
+    const uint64_t ms = CLOCK_NS_PER_MS;
+    pace_init_live(&pace, 25, 0);
+    for (uint64_t i = 0; i < 250; i++) {
+        uint64_t time_ns = i * 40 * ms, now_ns = time_ns;
+        if (i >= 100 && i < 175)
+            now_ns = 175 * 40 * ms + (i - 100) * ms;
+        pace_arrive(&pace, time_ns, now_ns);
+        late += pace_is_late(&pace, time_ns, now_ns);
+    }
+    assert_in_range(late, 48, 53); /* the last second of them still counts */
+    /* A camera that from now on takes a second and a half longer loses a picture or two, not all. */
+    late = 0;
+    for (uint64_t i = 250; i < 500; i++) {
+        uint64_t time_ns = i * 40 * ms, now_ns = time_ns + 1500 * ms;
+        pace_arrive(&pace, time_ns, now_ns);
+        late += pace_is_late(&pace, time_ns, now_ns);
+    }
+    assert_in_range(late, 1, 2);
+}
+
+/* Pictures of a rate until it is believed; 0: never. */
+static unsigned believed_after(struct pace_rate *rate, uint64_t *time_ns, double fps, double known_fps)
+{
+    for (unsigned i = 1; i <= 400; i++) {
+        *time_ns += (uint64_t)(1e9 / fps);
+        if (pace_rate_add(rate, *time_ns, known_fps))
+            return i;
+    }
+    return 0;
+}
+
+static void rates_are_measured(void **state)
+{
+    (void)state;
+    struct pace_rate rate = { .count = 0 };
+    uint64_t time_ns = 0;
+    assert_in_range(believed_after(&rate, &time_ns, 12.5, 0), 25, 28);
+    assert_true(rate.fps > 12.4 && rate.fps < 12.6);
+    assert_int_equal(believed_after(&rate, &time_ns, 12.5, rate.fps), 0);
+    assert_int_equal(believed_after(&rate, &time_ns, 13.5, 12.5), 0); /* near enough */
+    assert_in_range(believed_after(&rate, &time_ns, 6.25, 12.5), 20, 60);
+    assert_true(rate.fps > 6.2 && rate.fps < 6.3);
+    assert_in_range(believed_after(&rate, &time_ns, 25, 6.25), 90, 160);
+    /* One dropped second is no other rate. */
+    assert_int_equal(believed_after(&rate, &time_ns, 25, 25), 0);
+    time_ns += 3 * CLOCK_NS_PER_S;
+    assert_int_equal(believed_after(&rate, &time_ns, 25, 25), 0);
+    /* Slower than a picture a second is a rate, too. */
+    rate = (struct pace_rate){ .count = 0 };
+    assert_in_range(believed_after(&rate, &time_ns, 0.5, 0), 10, 12);
+    assert_true(rate.fps > 0.49 && rate.fps < 0.51);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cap_keeps_its_average),  cmocka_unit_test(gap_makes_no_burst),
-        cmocka_unit_test(due_and_late),           cmocka_unit_test(slow_boxes_send_what_they_can),
-        cmocka_unit_test(caps_change_on_the_way), cmocka_unit_test(unknown_rates_are_capped),
+        cmocka_unit_test(cap_keeps_its_average),
+        cmocka_unit_test(gap_makes_no_burst),
+        cmocka_unit_test(due_and_late),
+        cmocka_unit_test(slow_boxes_send_what_they_can),
+        cmocka_unit_test(caps_change_on_the_way),
+        cmocka_unit_test(unknown_rates_are_capped),
+        cmocka_unit_test(capture_times_follow_the_fastest),
+        cmocka_unit_test(what_waited_on_the_way_is_late),
+        cmocka_unit_test(rates_are_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
