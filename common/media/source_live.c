@@ -152,8 +152,11 @@ static enum source_cause find_cause(const struct source_live *live, int averror)
     case AVERROR_HTTP_OTHER_4XX:
     case AVERROR_HTTP_SERVER_ERROR:
         return SOURCE_CAUSE_REFUSED;
-    case AVERROR_INVALIDDATA: /* RTSP: a line that broke off, which is nearly always the end of it */
-        return live->kind == SOURCE_RTSP ? SOURCE_CAUSE_CLOSED : SOURCE_CAUSE_FORMAT;
+    case AVERROR(EPERM):      /* RTSP's word for a reply that does not come any more, */
+    case AVERROR_INVALIDDATA: /* and for one that broke off */
+        if (live->kind == SOURCE_RTSP)
+            return SOURCE_CAUSE_CLOSED;
+        return averror == AVERROR(EPERM) ? SOURCE_CAUSE_LOCAL : SOURCE_CAUSE_FORMAT;
     case AVERROR_DEMUXER_NOT_FOUND:
     case AVERROR_PROTOCOL_NOT_FOUND:
     case AVERROR_PATCHWELCOME:
@@ -165,7 +168,6 @@ static enum source_cause find_cause(const struct source_live *live, int averror)
     case AVERROR(EPIPE):
         return SOURCE_CAUSE_CLOSED;
     case AVERROR(EACCES):
-    case AVERROR(EPERM):
     case AVERROR(EBUSY):
     case AVERROR(EADDRINUSE):
     case AVERROR(EADDRNOTAVAIL):

@@ -254,7 +254,9 @@ static void five_hundred_tries_keep_nothing(void **state)
     printf("held after 100 tries: %zu, after 600: %zu; resident: %zu, %zu\n", held_before,
            held_after, resident_before, resident_after);
     assert_true(held_after < held_before + 200000); /* one try that is under way */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep what was freed */
     assert_true(resident_after < resident_before + (2u << 20));
+#endif
     stop_listening();
 }
 
