@@ -18,6 +18,7 @@
 
 struct clip_config {
     const char *url, *format;
+    const char *codec; /* NULL: libx264 */
     int width, height, fps;
     AVRational pixel;         /* 0: not told */
     int clockwise;            /* degrees by which it is to be turned before it is shown */
@@ -46,7 +47,8 @@ struct clip_area {
 
 static inline AVCodecContext *clip_open_codec(const struct clip_config *config)
 {
-    AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_encoder_by_name("libx264"));
+    AVCodecContext *codec = avcodec_alloc_context3(
+        avcodec_find_encoder_by_name(config->codec ? config->codec : "libx264"));
     assert_non_null(codec);
     codec->width = config->width;
     codec->height = config->height;

@@ -249,6 +249,44 @@ static void pixels_are_sent_square(void **state)
     source_close(&source);
 }
 
+/* A file whose pictures change: each as it is, and info with it. */
+static void sizes_change_on_the_way(void **state)
+{
+    (void)state;
+    struct clip_maker clip;
+    struct source_info info;
+    struct error err;
+    struct picture *picture = NULL;
+    uint64_t time_ns;
+    unsigned small = 0, large = 0;
+    clip_open(&clip, &(struct clip_config){
+                         .url = path, .format = "mpegts", .width = 128, .height = 96, .fps = 10 });
+    for (unsigned i = 0; i < 20; i++) {
+        if (i == 10)
+            clip_resize(&clip, 192, 160);
+        clip_add(&clip, ground, NULL, 0);
+    }
+    clip_close(&clip);
+    struct source *source = open_clip(&info);
+    assert_int_equal(info.width, 128);
+    int rc;
+    while ((rc = source_next(source, &picture, &time_ns, &err)) == 0) {
+        struct picture_view view;
+        picture_get_view(picture, &view);
+        source_get_info(source, &info);
+        assert_int_equal(view.width, info.width);
+        assert_int_equal(view.height, info.height);
+        assert_int_equal(view.height, view.width == 128 ? 96 : 160);
+        *(view.width == 128 ? &small : &large) += 1;
+        picture_unref(&picture);
+    }
+    assert_int_equal(rc, -ERROR_END);
+    assert_int_equal(small, 10);
+    assert_int_equal(large, 10);
+    assert_string_equal(info.description, "h264 192x160 10 fps");
+    source_close(&source);
+}
+
 static void check_colour(const struct seen *seen, uint32_t x, uint32_t y, struct clip_colour colour)
 {
     size_t at = (size_t)y * seen->width + x;
@@ -312,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_stand_upright),
         cmocka_unit_test(pixels_are_sent_square),
+        cmocka_unit_test(sizes_change_on_the_way),
         cmocka_unit_test(colours_are_the_cameras),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
