@@ -79,8 +79,8 @@ static unsigned number_of(const struct picture *picture)
 {
     struct picture_view view;
     picture_get_view(picture, &view);
-    double grey =
-        (view.plane[0][view.height / 2 * view.stride[0] + view.width / 2] - 16) * 255 / 219.0;
+    size_t middle = (size_t)(view.height / 2) * view.stride[0] + view.width / 2;
+    double grey = (view.plane[0][middle] - 16) * 255 / 219.0;
     return (unsigned)((grey - 20) / 14 + 0.5);
 }
 
