@@ -126,7 +126,7 @@ static const struct cli_command commands[] = {
       "  cloud-server run -s listen.address=tcp://0.0.0.0:5570 -s answers.path=answers.jsonl\n",
       run_flags, run },
     { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
-    { "keys", SERVER_KEYS_ARGUMENTS, "make or show the server's key pair, let agents in",
+    { "keys", SERVER_KEYS_ARGUMENTS, "make, show or replace the server's key pair, let agents in",
       server_keys_more, server_keys_flags, server_keys_command },
     { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
       model_command_flags, model_command },

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "config/cli.h"
 #include "inspect.h"
+#include "keys.h"
 #include "net/keys_command.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,16 +109,6 @@ static int inspect(const struct cli_values *values)
     return status;
 }
 
-static int keys(const struct cli_values *values)
-{
-    int status = keys_command(values, "edge");
-    if (status < 0) {
-        fprintf(stderr, "edge-agent: keys needs one of: new, show\n");
-        return 2;
-    }
-    return status;
-}
-
 static int example(const struct cli_values *values)
 {
     (void)values;
@@ -142,10 +133,8 @@ static const struct cli_command commands[] = {
     { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
     { "inspect", "", "try each camera and encoder, and show how fast they are", NULL, config_flags,
       inspect },
-    { "keys", "new|show", "make or show this box's key pair",
-      "  edge-agent keys new --folder keys --name edge\n\n"
-      "Copy NAME.pub to the server and let it in there: cloud-server keys allow NAME …\n",
-      keys_command_flags, keys },
+    { "keys", AGENT_KEYS_ARGUMENTS, "make, show, replace or remove this box's key pair",
+      agent_keys_more, keys_command_flags, agent_keys_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
     { "manual", "", "print the manual of all keys as Markdown", NULL, NULL, manual },
     { NULL, NULL, NULL, NULL, NULL, NULL },

@@ -3,8 +3,7 @@
 #include "net/keys.h"
 
 #include "base/log.h"
-#include "config/config.h"
-#include "net/keys_file.h"
+#include "net/allow_file.h"
 #include "net/wire.h"
 
 #include <assert.h>
@@ -16,12 +15,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SUFFIX ".yaml"
+#define SUFFIX ALLOW_FILE_SUFFIX
+#define KEYS_PER_AGENT 2u
 
 /* What one good file says. */
 struct agent {
     char name[WIRE_NAME_BYTES_MAX + 1];
-    char key[KEY_TEXT_BYTES];
+    char keys[KEYS_PER_AGENT][KEY_TEXT_BYTES]; /* the second: "" where there is none */
+    bool shadowed[KEYS_PER_AGENT]; /* an earlier file has this key, and that was reported */
+    bool reads;
     size_t pattern_count;
     char patterns[]; /* one after the other, each with its NUL */
 };
@@ -33,7 +35,6 @@ struct allow_file {
     off_t size;
     struct timespec modified, changed;
     struct agent *agent; /* NULL: left out, and that was reported */
-    bool shadowed;       /* an earlier file has its key, and that was reported */
 };
 
 struct folder {
@@ -42,25 +43,18 @@ struct folder {
     bool overflow;
 };
 
+/* One key of one agent. */
+struct key_entry {
+    struct agent *agent;
+    const char *key; /* in agent */
+};
+
 struct allow_list {
     char *path;
     struct folder folder;
-    struct allow_file **by_key; /* those that count, for the lookup */
-    size_t agent_count;
+    struct key_entry *by_key; /* those that count, for the lookup */
+    size_t key_count;
     int reported_errno; /* of the folder itself */
-};
-
-/* The YAML of a file. */
-struct allow_text {
-    char *key;
-    struct option_strings streams;
-};
-static const struct option_spec allow_options[] = {
-    OPTION_STRING_REQUIRED(allow_text, key, "'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7'",
-                           "the agent's public key, the line in its .pub file"),
-    OPTION_STRINGS(allow_text, streams, 1, KEYS_STREAMS_MAX,
-                   "stream names it may use; * at the end stands for any rest"),
-    OPTION_END,
 };
 
 static int scan(const char *path, struct folder *folder);
@@ -69,7 +63,7 @@ static bool folder_is_same(const struct folder *a, const struct folder *b);
 static void take_over(struct allow_list *list, struct folder *fresh);
 static struct agent *read_agent(const char *folder, const struct allow_file *file);
 static struct agent *make_agent(const char *name, const struct allow_text *text, struct error *err);
-static void make_order(struct allow_list *list, struct allow_file **order);
+static void make_order(struct allow_list *list, struct key_entry *order);
 static int compare_files(const void *a, const void *b);
 static int compare_keys(const void *a, const void *b);
 static bool file_is_same(const struct allow_file *a, const struct allow_file *b);
@@ -114,7 +108,7 @@ bool allow_list_refresh(struct allow_list *list)
         folder_free(&fresh);
         return false;
     }
-    struct allow_file **order = calloc(fresh.count + 1, sizeof *order);
+    struct key_entry *order = calloc(KEYS_PER_AGENT * fresh.count + 1, sizeof *order);
     if (!order) {
         log_error("keys", "no memory to read the allowed keys again");
         folder_free(&fresh);
@@ -146,9 +140,15 @@ bool allow_list_permits(const struct allow_list *list, const char *public_text, 
     return false;
 }
 
+bool allow_list_reads(const struct allow_list *list, const char *public_text)
+{
+    const struct agent *agent = find(list, public_text);
+    return agent && agent->reads;
+}
+
 size_t allow_list_count(const struct allow_list *list)
 {
-    return list->agent_count;
+    return list->key_count;
 }
 
 void allow_list_close(struct allow_list **list)
@@ -246,22 +246,16 @@ static void take_over(struct allow_list *list, struct folder *fresh)
 /* NULL, with the reason in the log, for a file that is wrong. */
 static struct agent *read_agent(const char *folder, const struct allow_file *file)
 {
-    char path[PATH_MAX], name[NAME_MAX + 1];
+    char name[NAME_MAX + 1];
     size_t size = strlen(file->name) - strlen(SUFFIX);
     memcpy(name, file->name, size);
     name[size] = '\0';
     struct agent *agent = NULL;
-    struct config *config = NULL;
-    struct allow_text text = { 0 };
+    struct config *config;
+    struct allow_text text;
     struct error err;
-    if (wire_check_name(name, file->name, &err) == 0 &&
-        keys_file_path(path, sizeof path, folder, file->name, "", &err) == 0) {
-        if (file->size > (off_t)KEYS_ALLOWED_FILE_BYTES_MAX)
-            error_set(&err, ERROR_LIMIT, path, "has %lld bytes, at most %u are read",
-                      (long long)file->size, KEYS_ALLOWED_FILE_BYTES_MAX);
-        else if (config_load(&config, allow_options, &text, path, NULL, 0, &err) == 0)
-            agent = make_agent(name, &text, &err);
-    }
+    if (allow_file_read(&config, &text, folder, name, &err) == 0)
+        agent = make_agent(name, &text, &err);
     if (!agent)
         log_error("keys", "a file of allowed keys is left out", LOG_STR("file", file->name),
                   LOG_CAUSE(&err));
@@ -272,20 +266,17 @@ static struct agent *read_agent(const char *folder, const struct allow_file *fil
 static struct agent *make_agent(const char *name, const struct allow_text *text, struct error *err)
 {
     size_t bytes = 0;
-    if (keys_check_public(text->key, "key", err) < 0)
-        return NULL;
-    for (size_t i = 0; i < text->streams.count; i++) {
-        if (wire_check_pattern(text->streams.items[i], "streams", err) < 0)
-            return NULL;
+    for (size_t i = 0; i < text->streams.count; i++)
         bytes += strlen(text->streams.items[i]) + 1;
-    }
     struct agent *agent = calloc(1, sizeof *agent + bytes);
     if (!agent) {
         error_set(err, ERROR_MEMORY, "key", "no room for %zu bytes", sizeof *agent + bytes);
         return NULL;
     }
     memcpy(agent->name, name, strlen(name));
-    memcpy(agent->key, text->key, KEY_TEXT_BYTES);
+    memcpy(agent->keys[0], text->key, strlen(text->key));
+    memcpy(agent->keys[1], text->next_key, strlen(text->next_key));
+    agent->reads = text->reads;
     agent->pattern_count = text->streams.count;
     char *at = agent->patterns;
     for (size_t i = 0; i < text->streams.count; i++)
@@ -293,28 +284,31 @@ static struct agent *make_agent(const char *name, const struct allow_text *text,
     return agent;
 }
 
-/* Sorts the good files by key into order, which becomes the list's; reports keys that came twice. */
-static void make_order(struct allow_list *list, struct allow_file **order)
+/* Sorts the keys of good files into order, which becomes the list's; reports keys that came twice. */
+static void make_order(struct allow_list *list, struct key_entry *order)
 {
     struct folder *folder = &list->folder;
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < folder->count; i++)
-        if (folder->files[i].agent)
-            order[count++] = &folder->files[i];
+        for (size_t k = 0; folder->files[i].agent && k < KEYS_PER_AGENT; k++)
+            if (folder->files[i].agent->keys[k][0])
+                order[count++] =
+                    (struct key_entry){ folder->files[i].agent, folder->files[i].agent->keys[k] };
     qsort(order, count, sizeof order[0], compare_keys);
     for (size_t i = 0; i < count; i++) {
-        struct allow_file *file = order[i], *first = kept > 0 ? order[kept - 1] : NULL;
-        bool shadowed = first && strcmp(first->agent->key, file->agent->key) == 0;
-        if (shadowed && !file->shadowed)
-            log_error("keys", "a file of allowed keys is left out, another one has the same key",
-                      LOG_STR("file", file->name), LOG_STR("other", first->name));
-        file->shadowed = shadowed;
+        struct key_entry *entry = &order[i], *first = kept > 0 ? &order[kept - 1] : NULL;
+        bool shadowed = first && strcmp(first->key, entry->key) == 0;
+        bool *reported = &entry->agent->shadowed[entry->key != entry->agent->keys[0]];
+        if (shadowed && !*reported)
+            log_error("keys", "a key is left out, another file has the same",
+                      LOG_STR("agent", entry->agent->name), LOG_STR("other", first->agent->name));
+        *reported = shadowed;
         if (!shadowed)
-            order[kept++] = file;
+            order[kept++] = *entry;
     }
     free(list->by_key);
     list->by_key = order;
-    list->agent_count = kept;
+    list->key_count = kept;
 }
 
 static int compare_files(const void *a, const void *b)
@@ -325,9 +319,9 @@ static int compare_files(const void *a, const void *b)
 
 static int compare_keys(const void *a, const void *b)
 {
-    const struct allow_file *const *x = a, *const *y = b;
-    int order = strcmp((*x)->agent->key, (*y)->agent->key);
-    return order ? order : strcmp((*x)->name, (*y)->name);
+    const struct key_entry *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : strcmp(x->agent->name, y->agent->name);
 }
 
 static bool file_is_same(const struct allow_file *a, const struct allow_file *b)
@@ -339,13 +333,12 @@ static bool file_is_same(const struct allow_file *a, const struct allow_file *b)
 
 static const struct agent *find(const struct allow_list *list, const char *public_text)
 {
-    size_t low = 0, high = list->agent_count;
+    size_t low = 0, high = list->key_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct agent *agent = list->by_key[middle]->agent;
-        int order = strcmp(public_text, agent->key);
+        int order = strcmp(public_text, list->by_key[middle].key);
         if (order == 0)
-            return agent;
+            return list->by_key[middle].agent;
         if (order < 0)
             high = middle;
         else

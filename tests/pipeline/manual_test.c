@@ -220,6 +220,7 @@ static const char *const used_flags[] = {
     "edge-agent inspect --set",
     "edge-agent keys --folder",
     "edge-agent keys --name",
+    "edge-agent keys --switch",
     "cloud-server run --config",
     "cloud-server run --set",
     "cloud-server run --print-config",
@@ -228,6 +229,8 @@ static const char *const used_flags[] = {
     "cloud-server keys --name",
     "cloud-server keys --allow",
     "cloud-server keys --stream",
+    "cloud-server keys --reads",
+    "cloud-server keys --switch",
     "cloud-server model --runs",
     "cloud-server model --device",
     "cloud-server model --threads",
@@ -346,6 +349,20 @@ static void keys_are_made_shown_and_let_in(void **state)
     expect_text(read_whole(scratch_path(scratch, "fresh/in/yard-box.yaml")), "yard-*");
     free(run(scratch, 0, "cloud-server", "keys", "new", "--folder", folder, "--name", "main", NULL));
     assert_int_equal(access(scratch_path(scratch, "fresh/main.key"), R_OK), 0);
+
+    /* Replaced, and removed. What the daemons make of it is in keys_test.c. */
+    free(run(scratch, 0, "edge-agent", "keys", "rotate", "-d", folder, "-n", "yard", NULL));
+    free(run(scratch, 0, "edge-agent", "keys", "rotate", "--switch", "-d", folder, "-n", "yard",
+             NULL));
+    free(run(scratch, 1, "cloud-server", "keys", "rotate", "--switch", "-d", folder, "-n", "main",
+             NULL));
+    free(run(scratch, 0, "edge-agent", "keys", "revoke", "-d", folder, "-n", "yard", NULL));
+    assert_int_not_equal(access(scratch_path(scratch, "fresh/yard.key"), F_OK), 0);
+    free(run(scratch, 0, "cloud-server", "keys", "allow", "screen",
+             scratch_path(scratch, "fresh/main.pub"), "--allow", allow, "--reads", NULL));
+    expect_text(read_whole(scratch_path(scratch, "fresh/in/screen.yaml")), "reads: true");
+    free(run(scratch, 0, "cloud-server", "keys", "revoke", "screen", "-a", allow, NULL));
+    assert_int_not_equal(access(scratch_path(scratch, "fresh/in/screen.yaml"), F_OK), 0);
 }
 
 /* A path of forty characters could be a key by its looks. */

@@ -366,7 +366,7 @@ static void test_key_in_two_files(void **state)
     assert_int_equal(keys_allow("twice", "c-second", a, second, 1, &err), 0);
     int saved = log_begin();
     assert_int_equal(allow_list_open(&list, "twice", &err), 0);
-    assert_int_equal(log_end(saved, "file=c-second.yaml other=b-first.yaml"), 1);
+    assert_int_equal(log_end(saved, "agent=c-second other=b-first"), 1);
     assert_int_equal(allow_list_count(list), 1);
     assert_string_equal(allow_list_find(list, a), "b-first");
     assert_false(allow_list_permits(list, a, "two"));
@@ -382,6 +382,112 @@ static void test_key_in_two_files(void **state)
     assert_true(allow_list_refresh(list));
     assert_string_equal(allow_list_find(list, a), "c-second");
     allow_list_close(&list);
+}
+
+static void test_two_keys_and_readers(void **state)
+{
+    (void)state;
+    char a[KEY_TEXT_BYTES], b[KEY_TEXT_BYTES], c[KEY_TEXT_BYTES];
+    struct error err;
+    struct allow_list *list = NULL;
+    const char *streams[] = { "gate-*" };
+    make_public(a);
+    make_public(b);
+    make_public(c);
+    assert_int_equal(keys_allow_next("pairs", "box", b, &err), -ERROR_IO); /* nobody of that name */
+    assert_int_equal(keys_allow("pairs", "box", a, streams, 1, &err), 0);
+    assert_int_equal(allow_list_open(&list, "pairs", &err), 0);
+    assert_int_equal(keys_allow_next("pairs", "box", a, &err), -ERROR_CONFIG);
+    assert_int_equal(keys_allow_next("pairs", "box", b, &err), 0);
+    assert_int_equal(keys_allow_next("pairs", "box", b, &err), 0); /* again */
+    assert_int_equal(keys_allow_next("pairs", "box", c, &err), -ERROR_CONFIG);
+    assert_true(allow_list_refresh(list));
+    assert_int_equal(allow_list_count(list), 2);
+    assert_string_equal(allow_list_find(list, a), "box");
+    assert_string_equal(allow_list_find(list, b), "box");
+    assert_true(allow_list_permits(list, b, "gate-1"));
+    assert_false(allow_list_reads(list, a));
+
+    assert_int_equal(keys_disallow("pairs", "box", c, &err), -ERROR_CONFIG);
+    assert_int_equal(keys_disallow("pairs", "box", a, &err), 0);
+    assert_true(allow_list_refresh(list));
+    assert_null(allow_list_find(list, a));
+    assert_true(allow_list_permits(list, b, "gate-1"));
+    assert_int_equal(keys_disallow("pairs", "box", b, &err), 0); /* the last one: so is the file */
+    assert_int_equal(keys_disallow("pairs", "box", NULL, &err), -ERROR_IO);
+    assert_true(allow_list_refresh(list));
+    assert_int_equal(allow_list_count(list), 0);
+
+    const struct allowed_agent reader = { .key = c, .reads = true };
+    assert_int_equal(keys_allow_agent("pairs", "screen", &reader, &err), 0);
+    assert_true(allow_list_refresh(list));
+    assert_true(allow_list_reads(list, c));
+    assert_false(allow_list_permits(list, c, "gate-1"));
+    assert_int_equal(keys_disallow("pairs", "screen", NULL, &err), 0);
+    allow_list_close(&list);
+}
+
+static void test_rotation(void **state)
+{
+    (void)state;
+    struct key_pair first, next, now;
+    struct error err;
+    assert_int_equal(keys_rotate("turn", "box", &next, &err), -ERROR_CONFIG); /* of nothing */
+    assert_int_equal(keys_create("turn", "box", &first, &err), 0);
+    assert_int_equal(keys_switch("turn", "box", &now, &err), -ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "keys rotate"));
+    assert_int_equal(keys_rotate("turn", "box", &next, &err), 0);
+    assert_int_equal(keys_rotate("turn", "box", &now, &err), -ERROR_IO); /* not a third one */
+    assert_int_equal(keys_read_pair("turn", "box", &now, &err), 0);
+    assert_string_equal(now.public_text, first.public_text);
+    assert_int_equal(keys_switch("turn", "box", &now, &err), 0);
+    assert_string_equal(now.public_text, next.public_text);
+    assert_int_equal(count_entries("turn"), 2);
+
+    /* Killed in between: the secret has its new name, the public key has not. */
+    assert_int_equal(keys_rotate("turn", "box", &next, &err), 0);
+    assert_int_equal(rename("turn/box-next.key", "turn/box.key"), 0);
+    assert_int_equal(keys_read_pair("turn", "box", &now, &err), -ERROR_CONFIG);
+    assert_int_equal(keys_switch("turn", "box", &now, &err), 0);
+    assert_string_equal(now.public_text, next.public_text);
+
+    /* A next pair that does not fit together stays where it is. */
+    assert_int_equal(keys_rotate("turn", "box", &next, &err), 0);
+    write_file("turn/box-next.pub", first.public_text);
+    assert_int_equal(keys_switch("turn", "box", &first, &err), -ERROR_CONFIG);
+    assert_int_equal(keys_read_pair("turn", "box", &first, &err), 0);
+    assert_string_equal(first.public_text, now.public_text);
+
+    assert_int_equal(keys_destroy("turn", "box", &err), 0);
+    assert_int_equal(keys_destroy("turn", "box", &err), -ERROR_IO);
+    assert_int_equal(keys_destroy("turn", "../box", &err), -ERROR_FORMAT);
+}
+
+static void test_key_lists(void **state)
+{
+    (void)state;
+    char a[KEY_TEXT_BYTES], b[KEY_TEXT_BYTES], keys[KEYS_SERVER_MAX][KEY_TEXT_BYTES], text[400];
+    size_t count = 7;
+    struct error err;
+    make_public(a);
+    make_public(b);
+    assert_int_equal(keys_read_list("list.pub", keys, &count, &err), -ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "keys show"));
+    write_file("list.pub", "\n \n");
+    assert_int_equal(keys_read_list("list.pub", keys, &count, &err), -ERROR_FORMAT);
+    assert_int_equal(count, 7);
+    snprintf(text, sizeof text, "%s\r\n\n%s  \n\n", a, b);
+    write_file("list.pub", text);
+    assert_int_equal(keys_read_list("list.pub", keys, &count, &err), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(keys[0], a);
+    assert_string_equal(keys[1], b);
+    snprintf(text, sizeof text, "%s\nabc\n", a);
+    write_file("list.pub", text);
+    assert_int_equal(keys_read_list("list.pub", keys, &count, &err), -ERROR_FORMAT);
+    snprintf(text, sizeof text, "%s\n%s\n%s\n%s\n%s\n", a, b, a, b, a);
+    write_file("list.pub", text);
+    assert_int_equal(keys_read_list("list.pub", keys, &count, &err), -ERROR_LIMIT);
 }
 
 /* Looking at 1,000 unchanged files costs far less than reading them. */
@@ -424,6 +530,9 @@ int main(void)
         cmocka_unit_test(test_allow_refusals),
         cmocka_unit_test(test_wrong_files_are_left_out),
         cmocka_unit_test(test_key_in_two_files),
+        cmocka_unit_test(test_two_keys_and_readers),
+        cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_key_lists),
         cmocka_unit_test(test_many_files),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
