@@ -83,7 +83,7 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
     if (rc == 0 && config->record.folder[0] != '\0')
         rc = recorder_open(&rooms->recorder, &config->record, rooms->metrics, err);
     if (rc == 0 && config->publish.address[0] != '\0')
-        rc = publisher_open(&rooms->publisher, server->zmq_context, config->publish.address,
+        rc = publisher_open(&rooms->publisher, loop, server->zmq_context, config->publish.address,
                             server->guard, rooms->metrics, err);
     if (rc == 0)
         rc = gate_open(&server->gate, loop, server->zmq_context, rooms, server->guard, err);

@@ -16,8 +16,7 @@
 
 static void on_message(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, bool malformed,
                        void *arg);
-static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
-                     void *arg);
+static void send_bye(struct seat *seat, const char *reason, bool leaving);
 static void on_tick(uv_timer_t *tick);
 static void on_gate_closed(uv_handle_t *handle);
 
@@ -49,7 +48,7 @@ static int set_options(const struct gate *gate, void *raw, struct error *err)
                              zmq_strerror(zmq_errno()));
     if (zmq_setsockopt(raw, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) < 0)
         return error_set(err, ERROR_IO, "gate", "message size: %s", zmq_strerror(zmq_errno()));
-    return guard_secure(gate->guard, raw, err);
+    return guard_secure(gate->guard, raw, GUARD_GATE, err);
 }
 
 static int bind_socket(struct gate *gate, uv_loop_t *loop, void *zmq_context, struct error *err)
@@ -66,7 +65,7 @@ static int bind_socket(struct gate *gate, uv_loop_t *loop, void *zmq_context, st
     }
     rc = zmq_socket_attach(&gate->socket, loop, raw, on_message, gate, err);
     if (rc == 0)
-        rc = zmq_socket_watch_events(gate->socket, zmq_context, on_event, gate, err);
+        rc = guard_watch(gate->guard, gate->socket, zmq_context, err);
     if (rc == 0 && zmq_bind(raw, gate->config->listen.address) < 0)
         rc = error_set(err, ERROR_IO, "listen.address", "cannot listen on %s: %s",
                        gate->config->listen.address, zmq_strerror(zmq_errno()));
@@ -91,9 +90,6 @@ int gate_open(struct gate **out, uv_loop_t *loop, void *zmq_context, struct sess
         metrics_counter(rooms->metrics, "server_sessions_total", "Hellos welcomed", NULL, 0);
     gate->unsent = metrics_counter(rooms->metrics, "server_messages_unsent_total",
                                    "messages to an agent that was gone or did not read", NULL, 0);
-    struct metric_label failed = { "result", "failed" };
-    gate->handshakes_failed = metrics_counter(rooms->metrics, "server_handshakes_total",
-                                              "handshakes by their outcome", &failed, 1);
     uv_timer_init(loop, &gate->tick);
     int rc = 0;
     gate->seats = calloc(config->limits.streams, sizeof gate->seats[0]);
@@ -143,6 +139,10 @@ void gate_drain(struct gate *gate, void (*drained)(void *arg), void *arg)
         drained(arg);
         return;
     }
+    /* First all are told, so that they move while the rest is answered. */
+    for (size_t i = 0; i < gate->config->limits.streams; i++)
+        if (gate->seats[i].session && !gate->seats[i].farewell)
+            send_bye(&gate->seats[i], "the server is stopping", true);
     for (size_t i = 0; i < gate->config->limits.streams; i++)
         if (gate->seats[i].session)
             gate_end_seat(&gate->seats[i], "the server is stopping", true);
@@ -196,32 +196,17 @@ void gate_send(struct gate *gate, const struct identity *to, const Runespoor__He
         metric_counter_add(gate->unsent, 1);
 }
 
-static void send_bye(struct seat *seat, const char *reason)
+static void send_bye(struct seat *seat, const char *reason, bool leaving)
 {
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
     Runespoor__Bye bye = RUNESPOOR__BYE__INIT;
 
     bye.session = seat->id;
     bye.reason = (char *)reason;
+    bye.leaving = leaving;
     header.kind_case = RUNESPOOR__HEADER__KIND_BYE;
     header.bye = &bye;
     gate_send(seat->gate, &seat->identity, &header);
-}
-
-/* Handshakes that fail before there is a key to name; what the guard refuses it counts itself. */
-static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, const char *address,
-                     void *arg)
-{
-    struct gate *gate = arg;
-
-    (void)socket;
-    (void)value;
-    (void)address; /* our own: ZeroMQ does not tell the peer's */
-    if (event != ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL && event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-        return;
-    metric_counter_add(gate->handshakes_failed, 1);
-    if (log_limit_pass(&gate->logged, "", "handshake", LOG_AGAIN_MS))
-        log_warn("gate", "a handshake failed: does the agent have this server's public key?");
 }
 
 /* Seats */
@@ -257,7 +242,7 @@ void gate_on_session_closed(void *arg)
     const struct figures *figures = session_figures(seat->session);
 
     if (seat->farewell[0] != '\0')
-        send_bye(seat, seat->farewell);
+        send_bye(seat, seat->farewell, false);
     log_info("gate", "stream ended", LOG_STR("stream", seat->stream),
              LOG_STR("reason", seat->farewell[0] != '\0' ? seat->farewell : "Bye of the agent"),
              LOG_U64("received", figures->received), LOG_U64("answered", figures->answered));
@@ -276,6 +261,10 @@ static void check_seat(struct seat *seat, uint64_t now_ns)
     if (now_ns - seat->heard_ns > config->report_ms * CLOCK_NS_PER_MS * SILENT_PERIODS) {
         log_warn("gate", "agent is silent", LOG_STR("stream", seat->stream));
         gate_end_seat(seat, "nothing heard for three report periods", false);
+    } else if (!guard_find(seat->gate->guard, account_key(seat->account))) {
+        log_warn("gate", "key revoked", LOG_STR("stream", seat->stream),
+                 LOG_STR("public", account_key(seat->account)));
+        gate_end_seat(seat, "the key was revoked", false);
     } else if (!guard_permits(seat->gate->guard, account_key(seat->account), seat->stream)) {
         gate_end_seat(seat, "the key may no longer use this stream name", false);
     }

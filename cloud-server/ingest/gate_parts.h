@@ -47,7 +47,7 @@ struct gate {
     void (*drained)(void *arg);
     void *drained_arg;
     struct metric_gauge *streams;
-    struct metric_counter *sessions, *unsent, *handshakes_failed;
+    struct metric_counter *sessions, *unsent;
 };
 
 /* Who sent the message at hand. */

@@ -92,6 +92,8 @@ static int check_hello(struct gate *gate, const struct sender *sender,
         *retry_ms = RETRY_STOPPING_MS;
         return error_set(err, ERROR_AGAIN, "server", "it is stopping");
     }
+    if (!guard_find(gate->guard, sender->key))
+        return error_set(err, ERROR_AUTH, hello->stream, "this key was revoked");
     if (!guard_permits(gate->guard, sender->key, hello->stream))
         return error_set(
             err, ERROR_AUTH, hello->stream,
@@ -169,7 +171,7 @@ static void refuse_hello(struct gate *gate, const struct sender *sender,
     refuse.stream = hello->stream;
     refuse.nonce = hello->nonce;
     refuse.reason = text;
-    refuse.code = (char *)error_word(err->code);
+    refuse.code = gate->draining ? (char *)WIRE_CODE_LEAVING : (char *)error_word(err->code);
     refuse.retry_ms = retry_ms;
     header.kind_case = RUNESPOOR__HEADER__KIND_REFUSE;
     header.refuse = &refuse;

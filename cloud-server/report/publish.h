@@ -1,5 +1,6 @@
-/* publish: every answer to whoever subscribes: a PUB socket under the server's CURVE key and the same
- * allow folder as the gate. A message is two parts, the stream's name (so that subscribing to
+/* publish: every answer to whoever subscribes: a PUB socket under the server's CURVE key, for the keys that
+ * the allow folder lets read. When one of them loses that right, all subscribers are sent away and those
+ * who may come back. A message is two parts, the stream's name (so that subscribing to
  * "gate-1" filters at the server) and the packed Answer of answer.proto. Loop thread. */
 #ifndef RUNESPOOR_REPORT_PUBLISH_H
 #define RUNESPOOR_REPORT_PUBLISH_H
@@ -9,8 +10,10 @@
 
 struct publisher;
 
-int publisher_open(struct publisher **publisher, void *zmq_context, const char *address,
-                   const struct guard *guard, struct metrics *metrics, struct error *err);
+/* guard is borrowed until publisher_close, whose memory the loop frees. */
+int publisher_open(struct publisher **publisher, uv_loop_t *loop, void *zmq_context,
+                   const char *address, struct guard *guard, struct metrics *metrics,
+                   struct error *err);
 /* As bound. */
 const char *publisher_address(const struct publisher *publisher);
 /* Never waits: a subscriber that does not read loses answers. */

@@ -31,6 +31,7 @@
 #define WIRE_CREDITS_MAX 1024u    /* frames in flight */
 #define WIRE_REPORT_MS_MAX 60000u /* between two reports */
 #define WIRE_RETRY_MS_MAX 3600000u
+#define WIRE_CODE_LEAVING "leaving" /* Refuse.code: the server stops, another one may serve at once */
 /* What a header may unfold to in memory: a few bytes on the wire can name many empty objects. */
 #define WIRE_UNFOLDED_BYTES_MAX (1u << 20)
 

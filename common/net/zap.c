@@ -14,6 +14,7 @@
 #define VERSION "1.0"
 #define KEY_BYTES 32u
 #define ADDRESS_BYTES 64u
+#define DOMAIN_BYTES 64u
 
 enum request_part {
     REQUEST_ROUTE, /* put there by ROUTER */
@@ -40,6 +41,11 @@ enum reply_part {
     REPLY_PARTS
 };
 
+/* What a request says. */
+struct peer {
+    char domain[DOMAIN_BYTES], address[ADDRESS_BYTES], key[KEY_TEXT_BYTES];
+};
+
 struct zap_handler {
     struct zmq_socket *socket;
     zap_decide_fn *decide;
@@ -48,11 +54,11 @@ struct zap_handler {
 
 static void on_request(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, bool malformed,
                        void *arg);
-static const char *read_request(zmq_msg_t *parts, size_t count, bool malformed,
-                                char key[KEY_TEXT_BYTES], char address[ADDRESS_BYTES]);
+static const char *read_request(zmq_msg_t *parts, size_t count, bool malformed, struct peer *peer);
 static void send_reply(struct zmq_socket *socket, zmq_msg_t *request, const char *refusal,
                        const char *key);
 static bool part_is(zmq_msg_t *part, const char *text);
+static bool part_copy(zmq_msg_t *part, char *text, size_t text_bytes);
 static int part_set(zmq_msg_t *part, const char *text);
 
 int zap_handler_open(struct zap_handler **out, uv_loop_t *loop, void *zmq_context,
@@ -100,17 +106,16 @@ static void on_request(struct zmq_socket *socket, zmq_msg_t *parts, size_t count
         log_warn("zap", "a request without an id was dropped", LOG_U64("parts", count));
         return;
     }
-    char key[KEY_TEXT_BYTES], address[ADDRESS_BYTES];
-    const char *refusal = read_request(parts, count, malformed, key, address);
-    if (!refusal && !handler->decide(key, address, handler->arg))
+    struct peer peer;
+    const char *refusal = read_request(parts, count, malformed, &peer);
+    if (!refusal && !handler->decide(peer.domain, peer.key, peer.address, handler->arg))
         refusal = "this key is not allowed";
     if (zmq_socket_raw(socket)) /* decide may have closed the handler */
-        send_reply(socket, parts, refusal, key);
+        send_reply(socket, parts, refusal, peer.key);
 }
 
-/* NULL and the key and address of the peer, or why it is refused. */
-static const char *read_request(zmq_msg_t *parts, size_t count, bool malformed,
-                                char key[KEY_TEXT_BYTES], char address[ADDRESS_BYTES])
+/* NULL and the peer, or why it is refused. */
+static const char *read_request(zmq_msg_t *parts, size_t count, bool malformed, struct peer *peer)
 {
     if (zmq_msg_size(&parts[REQUEST_DELIMITER]) != 0 || !part_is(&parts[REQUEST_VERSION], VERSION))
         return "the request is not of ZAP " VERSION;
@@ -118,13 +123,12 @@ static const char *read_request(zmq_msg_t *parts, size_t count, bool malformed,
         return "only CURVE is allowed";
     if (malformed || count != REQUEST_PARTS || zmq_msg_size(&parts[REQUEST_KEY]) != KEY_BYTES)
         return "the key does not have 32 bytes";
-    size_t size = zmq_msg_size(&parts[REQUEST_ADDRESS]);
-    if (size >= ADDRESS_BYTES || memchr(zmq_msg_data(&parts[REQUEST_ADDRESS]), '\0', size))
+    if (!part_copy(&parts[REQUEST_DOMAIN], peer->domain, sizeof peer->domain) ||
+        !part_copy(&parts[REQUEST_ADDRESS], peer->address, sizeof peer->address))
         return "the address is not one";
-    memcpy(address, zmq_msg_data(&parts[REQUEST_ADDRESS]), size);
-    address[size] = '\0';
-    return zmq_z85_encode(key, zmq_msg_data(&parts[REQUEST_KEY]), KEY_BYTES) ? NULL
-                                                                             : "the key is bad";
+    return zmq_z85_encode(peer->key, zmq_msg_data(&parts[REQUEST_KEY]), KEY_BYTES)
+               ? NULL
+               : "the key is bad";
 }
 
 static void send_reply(struct zmq_socket *socket, zmq_msg_t *request, const char *refusal,
@@ -153,6 +157,17 @@ static bool part_is(zmq_msg_t *part, const char *text)
 {
     size_t size = strlen(text);
     return zmq_msg_size(part) == size && memcmp(zmq_msg_data(part), text, size) == 0;
+}
+
+/* False for what does not fit or is no text. */
+static bool part_copy(zmq_msg_t *part, char *text, size_t text_bytes)
+{
+    size_t size = zmq_msg_size(part);
+    if (size >= text_bytes || memchr(zmq_msg_data(part), '\0', size))
+        return false;
+    memcpy(text, zmq_msg_data(part), size);
+    text[size] = '\0';
+    return true;
 }
 
 /* The part must be empty. */

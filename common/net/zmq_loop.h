@@ -49,14 +49,15 @@ int zmq_socket_watch_events(struct zmq_socket *socket, void *zmq_context, zmq_ev
 void zmq_socket_detach(struct zmq_socket **socket);
 
 /* A ZAP handler (inproc://zeromq.zap.01) inside the loop: decide gives true to let a public key (Z85)
- * in, which then is the message property "User-Id" of all its messages. peer_address is the IP
- * address in words, without a port. Everything but CURVE is refused. One per ZeroMQ context, opened
+ * in, which then is the message property "User-Id" of all its messages. domain is the ZMQ_ZAP_DOMAIN of
+ * the socket that it came to, peer_address the IP address in words, without a port. Everything but CURVE is refused. One per ZeroMQ context, opened
  * before the server's socket is bound. That socket must set ZMQ_ZAP_DOMAIN (any text): without it
  * libzmq lets everybody in when no handler is there.
  * A refused client gets ZMQ_EVENT_HANDSHAKE_FAILED_AUTH with 400. libzmq drops what waited for that
  * connection and does not try again: the client must disconnect and connect. */
 struct zap_handler;
-typedef bool zap_decide_fn(const char *public_text, const char *peer_address, void *arg);
+typedef bool zap_decide_fn(const char *domain, const char *public_text, const char *peer_address,
+                           void *arg);
 int zap_handler_open(struct zap_handler **out, uv_loop_t *loop, void *zmq_context,
                      zap_decide_fn *decide, void *arg, struct error *err);
 /* Sets *handler to NULL, takes NULL; memory is freed by the loop later. */

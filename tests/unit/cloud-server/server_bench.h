@@ -44,7 +44,7 @@ struct agent {
     void *socket;
     uint64_t session, sequence, frame;
     uint32_t credits, retry_ms;
-    bool welcomed, refused, bye;
+    bool welcomed, refused, leaving, bye;
     char refuse_code[32], reason[600], bye_reason[200];
     uint64_t nonce, nonce_echoed;
     size_t answer_count, order_count, report_count;
@@ -265,7 +265,10 @@ static inline void agent_take(struct agent *agent, const Runespoor__Header *head
         agent->report_count++;
         break;
     case RUNESPOOR__HEADER__KIND_BYE:
-        agent->bye = true;
+        if (header->bye->leaving)
+            agent->leaving = true;
+        else
+            agent->bye = true;
         snprintf(agent->bye_reason, sizeof agent->bye_reason, "%s", header->bye->reason);
         break;
     default:
@@ -329,7 +332,7 @@ static inline void agent_hello_with(struct agent *agent, const struct hello *giv
     Runespoor__Hello hello = RUNESPOOR__HELLO__INIT;
     Runespoor__Codec codec = RUNESPOOR__CODEC__CODEC_H264;
 
-    agent->welcomed = agent->refused = agent->bye = false;
+    agent->welcomed = agent->refused = agent->leaving = agent->bye = false;
     agent->sequence = 0;
     hello.version = given->version ? given->version : WIRE_VERSION;
     hello.agent = (char *)(given->agent ? given->agent : "box");

@@ -141,7 +141,19 @@ static int64_t take_published(void *socket, const char *stream)
     return last;
 }
 
-static void answers_are_published_to_known_keys(void **state)
+static void add_reader(struct bench *bench, const char *name)
+{
+    struct key_pair pair;
+    struct error err;
+
+    bench_add_key(bench, name, NULL);
+    assert_int_equal(keys_read_pair(bench->folder, name, &pair, &err), 0);
+    const struct allowed_agent agent = { .key = pair.public_text, .reads = true };
+    assert_int_equal(keys_allow_agent(bench_path(bench, "allow"), name, &agent, &err), 0);
+    keys_wipe(&pair);
+}
+
+static void answers_are_published_to_keys_that_read(void **state)
 {
     struct bench bench;
     static struct agent agent;
@@ -149,19 +161,64 @@ static void answers_are_published_to_known_keys(void **state)
     (void)state;
     bench_start(&bench, (const char *[]){ "publish.address=tcp://127.0.0.1:*", NULL });
     bench_add_key(&bench, "stranger", NULL);
+    add_reader(&bench, "reader");
     agent_connect(&agent, &bench, "box");
     agent_hello(&agent, "cam");
-    void *known = subscribe(&bench, "box", "cam");
-    void *other = subscribe(&bench, "box", "elsewhere");
+    void *known = subscribe(&bench, "reader", "cam");
+    void *other = subscribe(&bench, "reader", "elsewhere");
+    void *sender = subscribe(&bench, "box", "cam"); /* may stream, not read */
     void *stranger = subscribe(&bench, "stranger", "");
+    BENCH_UNTIL(&bench, &agent, bench_metric(&bench, "server_handshakes_total", "not_reader") == 1);
+    BENCH_UNTIL(&bench, &agent, bench_metric(&bench, "server_handshakes_total", "unknown_key") == 1);
     bench_idle(&bench, &agent, 300); /* subscriptions travel */
     agent_stream(&agent, &clip, 0, PACKETS);
     BENCH_UNTIL(&bench, &agent, take_published(known, "cam") == PACKETS - 1);
     assert_int_equal(take_published(other, "elsewhere"), -1);
+    assert_int_equal(take_published(sender, "cam"), -1);
     assert_int_equal(take_published(stranger, ""), -1);
     zmq_close(known);
     zmq_close(other);
+    zmq_close(sender);
     zmq_close(stranger);
+    agent_close(&agent);
+    bench_stop(&bench);
+}
+
+/* Of two readers one loses the right: it gets nothing more, the other one goes on. */
+static void a_reader_is_sent_away(void **state)
+{
+    struct bench bench;
+    static struct agent agent;
+    int64_t last = -1;
+    uint64_t frame = 0;
+
+    (void)state;
+    bench_start(&bench,
+                (const char *[]){ "publish.address=tcp://127.0.0.1:*", "report_ms=200", NULL });
+    add_reader(&bench, "stays");
+    add_reader(&bench, "goes");
+    agent_connect(&agent, &bench, "box");
+    agent_hello(&agent, "cam");
+    void *stays = subscribe(&bench, "stays", "cam"), *goes = subscribe(&bench, "goes", "cam");
+    while (take_published(goes, "cam") < 0 || take_published(stays, "cam") < 0) {
+        agent_stream(&agent, &clip, frame, frame + 1);
+        frame++;
+        bench_idle(&bench, &agent, 50);
+        assert_true(frame < PACKETS / 2);
+    }
+    assert_int_equal(unlink(bench_path(&bench, "allow/goes.yaml")), 0);
+    BENCH_UNTIL(&bench, &agent, bench_metric(&bench, "server_handshakes_total", "unknown_key") >= 1);
+    take_published(goes, "cam");
+    while (last < 0 && frame < PACKETS) { /* until the other one has come back */
+        agent_stream(&agent, &clip, frame, frame + 1);
+        frame++;
+        bench_idle(&bench, &agent, 100);
+        last = take_published(stays, "cam");
+    }
+    assert_true(last >= 0);
+    assert_int_equal(take_published(goes, "cam"), -1);
+    zmq_close(stays);
+    zmq_close(goes);
     agent_close(&agent);
     bench_stop(&bench);
 }
@@ -252,7 +309,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_tell_the_state),
         cmocka_unit_test(a_server_without_workers_is_not_ready),
-        cmocka_unit_test(answers_are_published_to_known_keys),
+        cmocka_unit_test(answers_are_published_to_keys_that_read),
+        cmocka_unit_test(a_reader_is_sent_away),
         cmocka_unit_test(videos_and_answers_lie_on_the_disk),
         cmocka_unit_test(a_full_disk_stops_nothing),
     };

@@ -7,7 +7,7 @@
 
 static struct clip clip;
 
-/* Frames on their way are answered before the Bye, within the time. */
+/* The agent is told at once; frames on their way are answered before the last Bye, within the time. */
 static void stopping_answers_what_is_on_its_way(void **state)
 {
     struct bench bench;
@@ -24,6 +24,8 @@ static void stopping_answers_what_is_on_its_way(void **state)
     BENCH_UNTIL(&bench, &agent, bench_metric(&bench, "server_frames_received_total", NULL) == 3);
     const uint64_t begin_ns = clock_now_ns();
     server_stop(&bench.server, bench_on_stopped, &bench);
+    BENCH_UNTIL(&bench, &agent, agent.leaving);
+    assert_false(agent.bye);
     BENCH_UNTIL(&bench, &agent, agent.bye);
     assert_int_equal(agent.answer_count, 3);
     for (size_t i = 0; i < 3; i++)

@@ -39,9 +39,10 @@ static struct {
     unsigned hello_each_up;
 } rig;
 
-static bool decide(const char *public_text, const char *peer_address, void *arg)
+static bool decide(const char *domain, const char *public_text, const char *peer_address, void *arg)
 {
     (void)peer_address, (void)arg;
+    assert_string_equal(domain, "agents");
     assert_string_equal(public_text, rig.keys.public_text);
     return rig.allow;
 }

@@ -44,9 +44,10 @@ static void on_pause_over(uv_timer_t *timer)
     uv_stop(&bench->loop);
 }
 
-static bool decide(const char *public_text, const char *peer_address, void *arg)
+static bool decide(const char *domain, const char *public_text, const char *peer_address, void *arg)
 {
     struct bench *bench = arg;
+    assert_string_equal(domain, "agents");
     bench->asked++;
     snprintf(bench->asked_key, sizeof bench->asked_key, "%s", public_text);
     snprintf(bench->asked_address, sizeof bench->asked_address, "%s", peer_address);
@@ -261,15 +262,15 @@ static void test_odd_requests(void **state)
         const char *parts[10];
         const char *text; /* of the refusal; "OK" when let in */
     } requests[] = {
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "CURVE", KEY32 }, "OK" },
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "NULL" }, "only CURVE" },
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "PLAIN", "user", "password" }, "only CURVE" },
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "CURVE", "short" }, "32 bytes" },
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "CURVE", KEY32, "more" }, "32 bytes" },
-        { { "", "1.0", "7", "d", "10.0.0.1", "id", "CURVE" }, "32 bytes" },
-        { { "", "2.0", "7", "d", "10.0.0.1", "id", "CURVE", KEY32 }, "not of ZAP 1.0" },
-        { { "x", "1.0", "7", "d", "10.0.0.1", "id", "CURVE", KEY32 }, "not of ZAP 1.0" },
-        { { "", "1.0", "7", "d", "0123456789012345678901234567890123456789012345678901234567890123",
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "CURVE", KEY32 }, "OK" },
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "NULL" }, "only CURVE" },
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "PLAIN", "user", "password" }, "only CURVE" },
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "CURVE", "short" }, "32 bytes" },
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "CURVE", KEY32, "more" }, "32 bytes" },
+        { { "", "1.0", "7", "agents", "10.0.0.1", "id", "CURVE" }, "32 bytes" },
+        { { "", "2.0", "7", "agents", "10.0.0.1", "id", "CURVE", KEY32 }, "not of ZAP 1.0" },
+        { { "x", "1.0", "7", "agents", "10.0.0.1", "id", "CURVE", KEY32 }, "not of ZAP 1.0" },
+        { { "", "1.0", "7", "agents", "0123456789012345678901234567890123456789012345678901234567890123",
             "id", "CURVE", KEY32 },
           "address" },
         { { "", "1.0", "7" }, "only CURVE" },
