@@ -116,7 +116,7 @@ static const struct option_spec http_options[] = {
 
 static const struct option_spec publish_options[] = {
     OPTION_STRING(publish_config, address, "",
-                  "where every key of the allow folder may subscribe to all answers, as "
+                  "where keys with reads: true in the allow folder may subscribe, as "
                   "tcp://127.0.0.1:5571; empty for none"),
     OPTION_END,
 };

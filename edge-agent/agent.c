@@ -300,22 +300,19 @@ static void start_handles(struct agent *agent)
 
 static int open_all(struct agent *agent, struct error *err)
 {
-    char server_key[KEY_TEXT_BYTES];
     static const struct uplink_events events = { on_up, on_down, on_message };
     const struct agent_config *config = agent->config;
     init_handles(agent);
     int result = metrics_create(&agent->metrics, err);
     if (result == 0)
         result = keys_read_pair(config->keys.folder, config->keys.name, &agent->keys, err);
-    if (result == 0)
-        result = keys_read_public(config->server.key, server_key, err);
     if (result == 0 && agent->options->live)
         result = table_create(&agent->table, agent->metrics, stdout, isatty(STDOUT_FILENO), err);
     if (result == 0)
         result = sink_open(&agent->sink, &agent->loop, config->answers.path, agent->metrics, err);
     if (result == 0)
         result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
-                             &agent->keys, server_key, agent->metrics, &events, agent, err);
+                             &agent->keys, agent->metrics, &events, agent, err);
     if (result == 0)
         result = probes_open(&agent->probes, &agent->loop, &config->probes, config->cameras.count,
                              agent->uplink, agent->metrics, err);

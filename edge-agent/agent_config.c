@@ -22,10 +22,20 @@ static const struct option_spec camera_options[] = {
     OPTION_END,
 };
 
+static const struct option_spec server_options[] = {
+    OPTION_STRING_REQUIRED(server_config, address, "tcp://192.0.2.8:5570", "where it listens"),
+    OPTION_STRING(server_config, key, "keys/server.pub", "file with its public key"),
+    OPTION_END,
+};
+
 static const struct option_spec server_link_options[] = {
     OPTION_STRING(server_link_config, address, "tcp://127.0.0.1:5570", "where cloud-server listens"),
-    OPTION_STRING(server_link_config, key, "keys/server.pub",
-                  "file with the server's public key, copied from the server"),
+    OPTION_STRING(
+        server_link_config, key, "keys/server.pub",
+        "file with the server's public key, copied from the server; up to 4 keys, one a line, "
+        "are tried in turn while the server replaces its own"),
+    OPTION_LIST(server_link_config, others, server_config, server_options, 0, AGENT_SERVERS_MAX - 1,
+                "servers that stand in when this one cannot be had or stops, tried in turn"),
     OPTION_U32(server_link_config, backoff_first_ms, "250", 10, 60000, "ms",
                "wait before the first new try when the link broke"),
     OPTION_U32(server_link_config, backoff_cap_ms, "15000", 10, 600000, "ms",
@@ -43,7 +53,8 @@ static const struct option_spec agent_keys_options[] = {
 
 static const struct option_spec probes_options[] = {
     OPTION_F64(probes_config, share, "0.03", 0, 0.5, "",
-               "part of the bits sent that may go into probes: frames sent a second time at source quality, "
+               "part of the bits sent that may go into probes: frames sent a second time at source "
+               "quality, "
                "from which the server tells what compression costs; 0: none"),
     OPTION_F64(probes_config, unused_share, "0", 0, 1, "",
                "and part of what uplink_kbps leaves unused"),
@@ -79,11 +90,27 @@ const struct option_spec agent_options[] = {
     OPTION_END,
 };
 
+static void check_address(struct config *config, const char *key, const char *address)
+{
+    if (strncmp(address, "tcp://", 6) != 0 || !strrchr(address + 6, ':'))
+        config_add_problem(config, key, "\"%s\" is not an address like tcp://192.0.2.7:5570",
+                           address);
+}
+
 static void check_server(const struct server_link_config *server, struct config *config)
 {
-    if (strncmp(server->address, "tcp://", 6) != 0 || !strrchr(server->address + 6, ':'))
-        config_add_problem(config, "server.address",
-                           "\"%s\" is not an address like tcp://192.0.2.7:5570", server->address);
+    const struct server_config *others = server->others.items;
+    char key[64];
+    check_address(config, "server.address", server->address);
+    for (size_t i = 0; i < server->others.count; i++) {
+        snprintf(key, sizeof key, "server.others.%zu.address", i);
+        check_address(config, key, others[i].address);
+        bool again = strcmp(others[i].address, server->address) == 0;
+        for (size_t j = 0; j < i; j++)
+            again = again || strcmp(others[i].address, others[j].address) == 0;
+        if (again)
+            config_add_problem(config, key, "\"%s\" is in the list already", others[i].address);
+    }
     if (server->backoff_first_ms > server->backoff_cap_ms)
         config_add_problem(config, "server.backoff_first_ms", "%u is above backoff_cap_ms %u",
                            server->backoff_first_ms, server->backoff_cap_ms);

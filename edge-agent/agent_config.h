@@ -7,6 +7,7 @@
 #include "media/source.h"
 
 #define AGENT_CAMERAS_MAX 64
+#define AGENT_SERVERS_MAX 8 /* the first and the others */
 
 enum camera_pace { PACE_REALTIME, PACE_FAST };
 
@@ -19,9 +20,16 @@ struct camera_config {
     uint32_t encode_threads;
 };
 
+/* A server that can stand in for the first. */
+struct server_config {
+    char *address;
+    char *key;
+};
+
 struct server_link_config {
     char *address;
-    char *key; /* file with the server's public key */
+    char *key;                 /* file with the server's public keys, see keys_read_list */
+    struct option_list others; /* struct server_config, in the order in which they are tried */
     uint32_t backoff_first_ms, backoff_cap_ms;
     uint32_t connect_ms; /* a link that is not up by then is torn down and tried again */
 };

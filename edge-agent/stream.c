@@ -251,6 +251,8 @@ static void on_refuse(struct stream *stream, const Runespoor__Refuse *refuse)
                  LOG_STR("cause", refuse->reason), LOG_STR("code", refuse->code));
         snprintf(stream->refused, sizeof stream->refused, "%s", refuse->reason);
     }
+    if (strcmp(refuse->code, WIRE_CODE_LEAVING) == 0)
+        uplink_leave(stream->context.uplink);
     uv_timer_start(&stream->hello_timer, on_hello_timer,
                    refuse->retry_ms > 0 ? refuse->retry_ms : HELLO_RETRY_MS, 0);
 }
@@ -366,6 +368,14 @@ static void on_order(struct stream *stream, const Runespoor__Order *order)
     camera_ask_keyframe(stream->camera);
 }
 
+/* The server stops: nothing more is sent, what is in flight is answered before its last word. */
+static void leave(struct stream *stream)
+{
+    credit_end(&stream->credit);
+    stream->epoch = 0;
+    uplink_leave(stream->context.uplink);
+}
+
 static void on_server_report(struct stream *stream, const Runespoor__ServerReport *report)
 {
     metric_gauge_set(stream->figures.server_decode_queue, report->decode_queue);
@@ -398,6 +408,8 @@ static bool on_session_message(struct stream *stream, const Runespoor__Header *h
         on_server_report(stream, header->server_report);
     else if (receipt)
         probe_stream_on_receipt(stream->probe, header->receipt);
+    else if (header->bye->leaving)
+        leave(stream);
     else
         restart_session(stream, header->bye->reason, NULL);
     return true;

@@ -1,7 +1,7 @@
-/* uplink: the link to cloud-server, one ZeroMQ DEALER with CURVE, as a state machine that never gives
- * up: connecting (with a deadline), up (watched for silence), waiting (capped backoff with jitter),
- * and again. Each try is a new socket, so the first connection and the hundredth take the same path.
- * Loop thread only. */
+/* uplink: the link to one of the cloud-servers, one ZeroMQ DEALER with CURVE, as a state machine that
+ * never gives up: connecting (with a deadline), up (watched for silence), waiting (capped backoff with
+ * jitter), and again, with the next server where there are several (servers.h). Each try is a new socket,
+ * so the first connection and the hundredth take the same path. Loop thread only. */
 #ifndef RUNESPOOR_EDGE_UPLINK_H
 #define RUNESPOOR_EDGE_UPLINK_H
 
@@ -21,12 +21,11 @@ struct uplink_events {
     void (*message)(void *arg, const Runespoor__Header *header);
 };
 
-/* Starts connecting. config, context and keys are borrowed until uplink_close; the context must not
- * be terminated before the loop has run the close callbacks. */
+/* Reads the servers' keys and starts connecting. config, context and keys are borrowed until uplink_close;
+ * the context must not be terminated before the loop has run the close callbacks. */
 int uplink_open(struct uplink **uplink, uv_loop_t *loop, const struct server_link_config *config,
-                void *zmq_context, const struct key_pair *keys, const char *server_key,
-                struct metrics *metrics, const struct uplink_events *events, void *arg,
-                struct error *err);
+                void *zmq_context, const struct key_pair *keys, struct metrics *metrics,
+                const struct uplink_events *events, void *arg, struct error *err);
 
 /* Sends header and, when payload is not NULL, the packet's bytes without a copy; *payload is taken
  * over in any case and set to NULL. Gives the bytes on the wire in *wire_bytes (may be NULL).
@@ -42,6 +41,11 @@ int uplink_send_bytes(struct uplink *uplink, const Runespoor__Header *header, co
  * three silent periods break the link. */
 void uplink_begin_session(struct uplink *uplink, uint32_t report_ms);
 void uplink_end_session(struct uplink *uplink);
+
+/* The server stops. The link is given up when the last session has ended (what is on its way is still
+ * answered), but after UPLINK_LEAVE_MS at the latest, and the next server is tried at once. */
+#define UPLINK_LEAVE_MS 1000u
+void uplink_leave(struct uplink *uplink);
 
 /* Why the link is not up, for people; NULL while it is. Good until the next event. */
 const char *uplink_cause(const struct uplink *uplink);

@@ -27,7 +27,7 @@ static struct {
     bool up, full; /* the link; full: frames are not taken */
     size_t sessions;
     /* what the agent has said */
-    unsigned hellos, reports, byes;
+    unsigned hellos, reports, byes, leaves;
     uint64_t nonce, nonces[8];
     uint32_t hello_width;
     char bye_reason[64];
@@ -205,6 +205,12 @@ void uplink_end_session(struct uplink *uplink)
     rig.sessions--;
 }
 
+void uplink_leave(struct uplink *uplink)
+{
+    (void)uplink;
+    rig.leaves++;
+}
+
 const char *uplink_cause(const struct uplink *uplink)
 {
     (void)uplink;
@@ -297,14 +303,20 @@ static inline void send_receipt(const char *refused)
     say(&header, RUNESPOOR__HEADER__KIND_RECEIPT);
 }
 
-static inline void say_bye(void)
+static inline void say_bye_with(bool leaving)
 {
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
     Runespoor__Bye message = RUNESPOOR__BYE__INIT;
     message.session = rig.session;
     message.reason = (char *)"the test says so";
+    message.leaving = leaving;
     header.bye = &message;
     say(&header, RUNESPOOR__HEADER__KIND_BYE);
+}
+
+static inline void say_bye(void)
+{
+    say_bye_with(false);
     rig.answer_next = rig.frame_count;
 }
 

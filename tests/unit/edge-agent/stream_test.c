@@ -185,6 +185,35 @@ static void sessions_come_and_go(void **state)
     expect_one_fate_each();
 }
 
+/* A server that leaves says so first: nothing more is sent to it, what is in flight is answered, and the
+ * session goes with its last word. */
+static void a_server_that_leaves_answers_what_it_has(void **state)
+{
+    (void)state;
+    rig.config.pace = PACE_REALTIME;
+    rig.config.source.fps = 50;
+    rig.config.source.seconds = 60;
+    stream_begin();
+    link_up();
+    welcome(2);
+    wait_frames(2);
+    say_bye_with(true);
+    assert_int_equal(rig.leaves, 1);
+    assert_int_equal(rig.sessions, 1);
+    loop_bench_turn(&bench, NULL, NULL, 100);
+    assert_int_equal(rig.frame_count, 2);
+    while (rig.answer_next < rig.frame_count)
+        answer_next();
+    loop_bench_turn(&bench, NULL, NULL, 100); /* answers bring no credits back */
+    assert_int_equal(rig.frame_count, 2);
+    assert_int_equal(frames("answered"), 2);
+    say_bye();
+    assert_int_equal(rig.sessions, 0);
+    stream_stop(rig.stream);
+    wait_finished();
+    expect_one_fate_each();
+}
+
 static void a_source_may_end_while_the_link_is_down(void **state)
 {
     (void)state;
@@ -313,6 +342,7 @@ int main(void)
         TEST(a_refused_hello_is_said_again_in_time),
         TEST(a_slow_welcome_counts),
         TEST(sessions_come_and_go),
+        TEST(a_server_that_leaves_answers_what_it_has),
         TEST(a_source_may_end_while_the_link_is_down),
         TEST(a_full_link_is_left_with_a_keyframe),
         TEST(closing_counts_what_was_on_its_way),

@@ -32,6 +32,7 @@ static struct {
     void *context;
     struct key_pair keys;
     struct server_link_config config;
+    char key_path[128]; /* with the server's key */
     struct uplink *uplink;
     unsigned ups, downs, messages;
     uint64_t down_ns;
@@ -153,6 +154,15 @@ static void on_message(void *arg, const Runespoor__Header *header)
     rig.messages++;
 }
 
+/* The agent's file with the server's keys, one a line. */
+static void write_keys(const char *first, const char *second)
+{
+    FILE *file = fopen(rig.key_path, "w");
+    assert_non_null(file);
+    fprintf(file, "%s\n%s\n", first, second);
+    assert_int_equal(fclose(file), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -168,17 +178,22 @@ static int setup(void **state)
     assert_int_equal(zap_handler_open(&rig.zap, &bench.loop, rig.server_context, decide, NULL, NULL),
                      0);
     server_open("tcp://127.0.0.1:*");
-    rig.config = (struct server_link_config){
-        .address = rig.endpoint, .backoff_first_ms = 20, .backoff_cap_ms = 100, .connect_ms = 5000
-    };
+    snprintf(rig.key_path, sizeof rig.key_path, "%s", loop_bench_path(&bench, "server.pub"));
+    write_keys(rig.server_keys.public_text, "");
+    rig.config = (struct server_link_config){ .address = rig.endpoint,
+                                              .key = rig.key_path,
+                                              .backoff_first_ms = 20,
+                                              .backoff_cap_ms = 100,
+                                              .connect_ms = 5000 };
     return 0;
 }
 
 static void agent_open(const char *server_key)
 {
     static const struct uplink_events events = { on_up, on_down, on_message };
+    if (server_key)
+        write_keys(server_key, "");
     assert_int_equal(uplink_open(&rig.uplink, &bench.loop, &rig.config, rig.context, &rig.keys,
-                                 server_key ? server_key : rig.server_keys.public_text,
                                  bench.metrics, &events, NULL, NULL),
                      0);
     assert_non_null(uplink_cause(rig.uplink));
@@ -319,11 +334,18 @@ static void a_wrong_server_key_is_named(void **state)
     struct key_pair other;
     zmq_curve_keypair(other.public_text, other.secret_text);
     agent_open(other.public_text);
-    loop_bench_turn(&bench, has_losses, (void *)"handshake", WAIT_MS);
+    loop_bench_turn(&bench, has_losses, (void *)"server_key", WAIT_MS);
     assert_int_equal(rig.ups, 0);
     assert_int_equal(rig.downs, 0); /* it was never up */
-    assert_non_null(strstr(uplink_cause(rig.uplink), "server.key"));
-    assert_int_equal(losses(NULL), losses("handshake"));
+    assert_non_null(strstr(uplink_cause(rig.uplink), "server key probably wrong"));
+    assert_int_equal(losses("handshake"), 2); /* from the third time running on it is the key */
+    assert_int_equal(losses(NULL), losses("handshake") + losses("server_key"));
+    assert_int_equal(loop_bench_count(&bench, "edge_link_cause", "server_key"), 1);
+    assert_int_equal(loop_bench_count(&bench, "edge_link_cause", NULL), 1);
+    /* Put right, it comes up without a restart. */
+    write_keys(rig.server_keys.public_text, "");
+    wait_messages(1);
+    assert_int_equal(loop_bench_count(&bench, "edge_link_cause", NULL), 0);
     keys_wipe(&other);
 }
 
@@ -342,6 +364,84 @@ static void a_refused_key_is_named_and_let_in_later(void **state)
     assert_non_null(strstr(uplink_cause(rig.uplink), "allow folder"));
     rig.allow = true;
     wait_messages(1);
+}
+
+static int bind_loopback(char *text, size_t text_bytes);
+
+/* The file holds the server's old key and its new one: whichever the server has, the link comes up without a
+ * pause; and when the server changes it, too. */
+static void old_and_new_server_key_are_both_tried(void **state)
+{
+    (void)state;
+    struct key_pair next;
+    char endpoint[64];
+    unsigned count = 1;
+    zmq_curve_keypair(next.public_text, next.secret_text);
+    write_keys(next.public_text, rig.server_keys.public_text);
+    rig.config.backoff_first_ms = rig.config.backoff_cap_ms = 60000; /* a pause would fail the test */
+    agent_open(NULL);
+    wait_messages(1);
+    assert_int_equal(losses(NULL), losses("handshake"));
+    assert_int_equal(losses(NULL), 1);
+    uplink_close(&rig.uplink);
+
+    rig.config.backoff_first_ms = rig.config.backoff_cap_ms = 20;
+    agent_open(NULL);
+    wait_messages(2);
+    strcpy(endpoint, rig.endpoint);
+    zmq_socket_detach(&rig.router);
+    wait_downs(count);
+    memcpy(rig.server_keys.secret_text, next.secret_text, sizeof next.secret_text);
+    server_open(endpoint);
+    wait_messages(3);
+    assert_int_equal(losses("server_key"), 0);
+    keys_wipe(&next);
+}
+
+static bool is_active(void *arg)
+{
+    return loop_bench_count(&bench, "edge_server_active", arg) == 1;
+}
+
+/* Nobody listens at the first; the second is used, and left for the first when it stops. */
+static void servers_are_tried_in_turn(void **state)
+{
+    (void)state;
+    char first[64], second[64];
+    struct server_config other = { .address = second, .key = rig.key_path };
+    strcpy(second, rig.endpoint);
+    int fd = bind_loopback(first, sizeof first);
+    rig.config.address = first;
+    rig.config.others = (struct option_list){ &other, 1 };
+    rig.config.backoff_first_ms = rig.config.backoff_cap_ms = 60000;
+    rig.mute = true;
+    agent_open(NULL);
+    loop_bench_turn(&bench, is_active, second, WAIT_MS);
+    assert_int_equal(losses("unreachable"), 1);
+    assert_int_equal(rig.ups, 1);
+
+    /* Leaving, it is given up when its last session has ended. */
+    uplink_begin_session(rig.uplink, 1000);
+    uplink_leave(rig.uplink);
+    loop_bench_turn(&bench, NULL, NULL, 20);
+    assert_int_equal(rig.downs, 0);
+    uplink_end_session(rig.uplink);
+    assert_int_equal(rig.downs, 0);
+    wait_downs(1);
+    assert_int_equal(losses("leaving"), 1);
+    assert_int_equal(loop_bench_count(&bench, "edge_server_active", NULL), 0);
+    close(fd);
+}
+
+/* The server lets in, takes a Hello, and never says a word. */
+static void a_hello_without_an_answer_breaks_the_link(void **state)
+{
+    (void)state;
+    rig.mute = true;
+    rig.config.connect_ms = 600;
+    agent_open(NULL);
+    wait_downs(1);
+    assert_int_equal(losses("silence"), 1);
 }
 
 /* A port of its own, as an address for an uplink. */
@@ -385,7 +485,7 @@ static void somebody_else_listens(void **state)
     agent_open(NULL);
     loop_bench_turn(&bench, has_losses, NULL, WAIT_MS);
     assert_int_equal(rig.ups, 0);
-    assert_true(losses("timeout") + losses("handshake") == losses(NULL));
+    assert_true(losses("timeout") + losses("handshake") + losses("server_key") == losses(NULL));
     close(fd);
     uplink_close(&rig.uplink);
 }
@@ -521,6 +621,9 @@ int main(void)
         TEST(senseless_messages_are_counted),
         TEST(a_wrong_server_key_is_named),
         TEST(a_refused_key_is_named_and_let_in_later),
+        TEST(old_and_new_server_key_are_both_tried),
+        TEST(servers_are_tried_in_turn),
+        TEST(a_hello_without_an_answer_breaks_the_link),
         TEST(nobody_there_and_no_address),
         TEST(somebody_else_listens),
         TEST(silence_breaks_the_link_while_there_are_sessions),
