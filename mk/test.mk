@@ -54,6 +54,7 @@ $(B)/test/pipeline/%: $(B)/obj/tests/pipeline/%.o $(B)/obj/tests/pipeline/harnes
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
 
 $(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/tests/pipeline/probe_rig.o
+$(B)/test/pipeline/keys_test: $(B)/obj/tests/pipeline/bad_peers.o
 $(B)/test/pipeline/probe_link_test: $(B)/obj/tests/pipeline/probe_link.o $(B)/obj/tests/pipeline/probe_line.o
 
 # Stands in for a GPU's back end.

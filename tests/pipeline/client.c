@@ -138,7 +138,7 @@ bool client_hello(struct client *client, const char *stream, char *reason, size_
             wire_free(&header);
             return true;
         }
-        if (header->kind_case == RUNESPOOR__HEADER__KIND_REFUSE) {
+        if (header->kind_case == RUNESPOOR__HEADER__KIND_REFUSE && header->refuse->nonce == nonce) {
             snprintf(reason, reason_bytes, "%s", header->refuse->reason);
             wire_free(&header);
             return false;
