@@ -133,6 +133,10 @@ static void check_cameras(const struct agent_config *agent, struct config *confi
             snprintf(key, sizeof key, "cameras.%zu.model", i);
             config_add_problem(config, key, "%s", err.text);
         }
+        if (rung_check(&cameras[i].rung, &err) != 0) {
+            snprintf(key, sizeof key, "cameras.%zu.rung", i);
+            config_add_problem(config, key, "%s", err.text);
+        }
         const char *option;
         if (source_check(&cameras[i].source, &option, &err) != 0) {
             snprintf(key, sizeof key, "cameras.%zu.source.%s", i, option);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "encoder_report.h"
 #include "media/encode_rung.h"
 #include "pace.h"
 #include <assert.h>
@@ -195,11 +196,12 @@ static int adopt_shape(struct camera *camera, const struct source_info *info, st
     camera->shape = *info;
     pace_set_source(&camera->pace, info->fps, camera->cap_fps);
     const struct rung_encoder_config config = {
-        .codec = VIDEO_H264,
         .camera_width = info->display_width, /* what is sent has square pixels */
         .camera_height = info->display_height,
         .camera_fps = info->fps,
         .threads = camera->config->encode_threads,
+        .chosen = encoder_report,
+        .arg = camera->figures,
     };
     rung_encoder_destroy(&camera->encoder);
     return rung_encoder_create(&camera->encoder, &config, &rung, err);

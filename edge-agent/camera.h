@@ -44,8 +44,8 @@ size_t camera_waiting(struct camera *camera);
 /* Loop: the next frame has to be an IDR. */
 void camera_ask_keyframe(struct camera *camera);
 /* Loop: another rung from the next frame on; false when it is the same as before. Bitrate, VBV and
- * quality change inside the running encoder; anything else makes a new one, which begins with an
- * IDR. */
+ * quality change inside the running encoder where it can do that; anything else makes a new one, which
+ * begins with an IDR. */
 bool camera_set_rung(struct camera *camera, const struct rung *rung);
 
 /* Loop: from about now on frames come with their pictures, or no longer do. */

@@ -34,6 +34,7 @@ struct figures {
     struct metric_counter *damaged, *sent, *sent_bytes, *objects, *keyframes_asked, *strays;
     struct metric_gauge *state, *in_flight, *outbox, *server_decode_queue, *server_device_queue;
     struct metric_histogram *encode_time, *age;
+    struct metric_gauge *encoder; /* of the encoder in use; NULL before the first. The camera thread's */
     struct {
         char name[WIRE_LABEL_BYTES_MAX + 1];
         struct metric_counter *objects; /* NULL: free */

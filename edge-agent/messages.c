@@ -3,6 +3,12 @@
 
 #include "base/log.h"
 
+static const Runespoor__Codec wire_codecs[VIDEO_CODEC_COUNT] = {
+    [VIDEO_H264] = RUNESPOOR__CODEC__CODEC_H264,
+    [VIDEO_H265] = RUNESPOOR__CODEC__CODEC_H265,
+    [VIDEO_AV1] = RUNESPOOR__CODEC__CODEC_AV1,
+};
+
 /* What is lost here is said again (Hello, report) or need not be said (Bye). */
 static void send_control(struct uplink *uplink, const Runespoor__Header *header)
 {
@@ -17,13 +23,13 @@ void messages_send_hello(struct uplink *uplink, const char *agent, const struct 
 {
     Runespoor__Hello hello = RUNESPOOR__HELLO__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
-    Runespoor__Codec codecs[] = { RUNESPOOR__CODEC__CODEC_H264 };
     hello.version = WIRE_VERSION;
     hello.agent = (char *)agent;
     hello.stream = config->name;
     hello.software = (char *)"edge-agent";
-    hello.n_codecs = 1;
-    hello.codecs = codecs;
+    /* All: a reload may bring another one while the session lasts. */
+    hello.n_codecs = VIDEO_CODEC_COUNT;
+    hello.codecs = (Runespoor__Codec *)wire_codecs;
     hello.width = info->width;
     hello.height = info->height;
     hello.nonce = nonce;
@@ -64,7 +70,7 @@ int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequen
     packet.frame = frame->number;
     packet.capture_ns = frame->capture_ns;
     packet.capture_unix_us = frame->capture_unix_us;
-    packet.codec = RUNESPOOR__CODEC__CODEC_H264;
+    packet.codec = wire_codecs[frame->rung.codec];
     packet.keyframe = frame->keyframe;
     packet.width = frame->rung.width;
     packet.height = frame->rung.height;
@@ -86,7 +92,7 @@ size_t messages_send_probe_start(struct uplink *uplink, uint64_t session, uint64
     char words[RUNG_WORDS_BYTES];
     size_t wire_bytes = 0;
     struct error err;
-    rung_write_words(rung, VIDEO_H264, words);
+    rung_write_words(rung, words);
     start.session = session;
     start.frame = frame;
     start.probability = probability;

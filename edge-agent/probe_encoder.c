@@ -104,12 +104,13 @@ void probe_encoder_close(struct probe_encoder **closed)
 static int encode(const struct probe_encoder *encoder, struct probe_job *job)
 {
     struct rung_encoder_config config = {
-        .codec = VIDEO_H264,
         .camera_fps = ALONE_FPS,
         .threads = 1,
     };
     picture_get_display_size(job->picture, &config.camera_width, &config.camera_height);
-    const struct rung rung = { .mode = RATE_QUALITY,
+    const struct rung rung = { .codec = VIDEO_H264,
+                               .encoder = ENCODER_SOFTWARE,
+                               .mode = RATE_QUALITY,
                                .quality = encoder->quality,
                                .bitrate_kbps = CEILING_KBPS,
                                .vbv_ms = CEILING_MS,

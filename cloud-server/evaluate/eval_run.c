@@ -85,11 +85,11 @@ static int open_rung(struct rung_run *rung, struct error *err)
 {
     const struct eval_run *run = rung->run;
     const struct eval_frames *frames = run->frames;
-    const struct degrade_config degrade = { .rung = rung->rung->rung,
-                                            .fps = frames->source_fps,
-                                            .codec = rung->rung->codec,
-                                            .camera_width = frames->width,
-                                            .camera_height = frames->height };
+    struct degrade_config degrade = { .rung = rung->rung->rung,
+                                      .fps = frames->source_fps,
+                                      .camera_width = frames->width,
+                                      .camera_height = frames->height };
+    degrade.rung.codec = (int)rung->rung->codec;
     size_t pixels = (size_t)frames->width * frames->height;
     rung->lanes = calloc(rung->rung->count, sizeof *rung->lanes);
     rung->analysis = malloc(sizeof *rung->analysis);

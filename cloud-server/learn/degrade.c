@@ -5,7 +5,6 @@
 #include "base/random.h"
 #include "media/decode.h"
 #include "media/encode_rung.h"
-#include "media/encoded.h"
 #include "media/scale_window.h"
 #include <assert.h>
 #include <math.h>
@@ -22,10 +21,9 @@
 struct degrade {
     struct degrade_config config;
     struct rung_encoder *encoder;
-    struct decoder *decoder;       /* H.264 */
-    struct encoded_decoder *other; /* H.265 and AV1 */
-    struct packet *packet;         /* sent last; NULL: none */
-    uint64_t number;               /* of the next picture */
+    struct decoder *decoder;
+    struct packet *packet; /* sent last; NULL: none */
+    uint64_t number;       /* of the next picture */
 };
 
 /* How a camera moves, from one picture to the next. */
@@ -38,7 +36,6 @@ static int open_parts(struct degrade *degrade, struct error *err)
 {
     const struct degrade_config *config = &degrade->config;
     const struct rung_encoder_config encoder = {
-        .codec = config->codec,
         .camera_width = config->camera_width,
         .camera_height = config->camera_height,
         .camera_fps = config->fps,
@@ -49,10 +46,8 @@ static int open_parts(struct degrade *degrade, struct error *err)
         failed = rung_encoder_start(degrade->encoder, err); /* says now what is wrong with the rung */
     if (failed)
         return failed;
-    if (config->codec != VIDEO_H264)
-        return encoded_decoder_open(&degrade->other, config->codec, err);
     const struct decoder_config decoder = {
-        .codec = config->codec,
+        .codec = (enum video_codec)config->rung.codec,
         .width_max = degrade_rung(degrade)->width,
         .height_max = degrade_rung(degrade)->height,
         .pictures = DEGRADE_KEPT_MAX,
@@ -70,6 +65,8 @@ int degrade_open(struct degrade **degrade, const struct degrade_config *config, 
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "degrade", "no memory");
     fresh->config = *config;
+    if (config->rung.encoder == ENCODER_AUTO)
+        fresh->config.rung.encoder = ENCODER_SOFTWARE;
     int failed = open_parts(fresh, err);
     if (failed) {
         degrade_close(&fresh);
@@ -110,8 +107,6 @@ int degrade_picture(struct degrade *degrade, struct picture *source, struct pict
     if (failed)
         return failed;
     const uint8_t *data = packet_data(degrade->packet, bytes);
-    if (degrade->other)
-        return encoded_decoder_decode(degrade->other, degrade->packet, received, err);
     return decoder_decode(degrade->decoder, data, *bytes, packet_is_keyframe(degrade->packet),
                           received, err);
 }
@@ -209,6 +204,5 @@ void degrade_close(struct degrade **degrade)
     packet_unref(&old->packet);
     rung_encoder_destroy(&old->encoder);
     decoder_close(&old->decoder);
-    encoded_decoder_close(&old->other);
     free(old);
 }

@@ -13,9 +13,10 @@
 #define DEGRADE_CLIP_FRAMES 12u
 
 struct degrade_config {
-    struct rung rung; /* as an agent is given it: zeros mean the camera's */
+    /* As an agent is given it: zeros mean the camera's. Encoder auto is software here: the same pixels on
+     * every machine. */
+    struct rung rung;
     double fps; /* of the source; 0: unknown. Above the rung's cap the caller leaves pictures out */
-    enum video_codec codec; /* VIDEO_H264 is what streams carry; the others are for comparison */
     uint32_t camera_width, camera_height; /* of every picture that will come */
 };
 

@@ -217,7 +217,6 @@ static int degrade_one(const struct sample_pictures *pictures, size_t index, uin
     const struct samples_damage *damage = &config->damage;
     struct degrade_config way = { .rung = damage->rung,
                                   .fps = video->frames ? video->fps : damage->fps,
-                                  .codec = VIDEO_H264,
                                   .camera_width = config->width,
                                   .camera_height = config->height };
     struct degrade *degrade = NULL;

@@ -1,11 +1,17 @@
-/* decode: H.264 through libavcodec, told to find every error it can and to decode straight into our
- * shared memory. What a network brings is not trusted: sizes are checked where the codec asks for
- * its pixel format, before it takes memory for them, and again where it asks for a picture. */
+/* decode: libavcodec's own H.264 and H.265 decoders, told to find every error they can and to decode
+ * straight into our shared memory, and dav1d, whose pictures have to be copied there.
+ *
+ * What a network brings is not trusted. Sizes are checked before memory is taken for them: H.264's where
+ * the codec asks for its pixel format; H.265's by a parser in front of the decoder, which takes tables for
+ * a size before it asks anything; AV1's in dav1d, which is told how many pixels there may be. Native
+ * decoders are asked again where they want memory for a picture. */
 #include "media/decode.h"
+#include "media/decode_unit.h"
 #include "media/ffmpeg.h"
 
 #include <assert.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/imgutils.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,14 +20,21 @@
 #define CODEC_PICTURES 4u
 /* Parameter sets and the overhead of a picture that does not compress. */
 #define PACKET_OVERHEAD_BYTES 65536u
+/* References that H.265 may keep; the codec does not tell how many a stream does. */
+#define H265_REFERENCES 16u
+/* Coded pictures are whole blocks, cropped to what is shown: of 64 at most. */
+#define BLOCK_SIDE 64u
 
-enum nal_type { NAL_SLICE = 1, NAL_IDR = 5, NAL_VCL_LAST = 5 };
+const char *const video_codec_words[] = {
+    [VIDEO_H264] = "h264", [VIDEO_H265] = "h265", [VIDEO_AV1] = "av1", NULL
+};
 
 struct decoder {
     struct decoder_config config;
-    AVCodecContext *codec; /* NULL after damage, until the next keyframe */
-    AVPacket *packet;      /* owns the padded buffer that packets are copied to; pts numbers them */
-    AVFrame *frame;        /* shell for what comes out */
+    AVCodecContext *codec;        /* NULL after damage, until the next keyframe */
+    AVCodecParserContext *parser; /* H.265; lives and dies with codec */
+    AVPacket *packet; /* owns the padded buffer that packets are copied to; pts numbers them */
+    AVFrame *frame;   /* shell for what comes out */
     struct picture_pool *pool;
     uint32_t pool_width, pool_height, pool_slots; /* that pool was made for */
     bool waits;                                   /* for a keyframe */
@@ -31,13 +44,50 @@ struct decoder {
 
 static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered);
 static int lend_picture(AVCodecContext *codec, AVFrame *frame, int flags);
+static int check_size(struct decoder *decoder, int width, int height, int coded_width,
+                      int coded_height);
+static int prepare_pool(struct decoder *decoder, const AVFrame *frame);
+static void note_empty_pool(struct decoder *decoder, int failed);
+
+static const AVCodec *find_codec(enum video_codec codec)
+{
+    switch (codec) {
+    case VIDEO_H264:
+        return avcodec_find_decoder(AV_CODEC_ID_H264);
+    case VIDEO_H265:
+        return avcodec_find_decoder(AV_CODEC_ID_HEVC);
+    case VIDEO_AV1:
+        return avcodec_find_decoder_by_name("libdav1d");
+    }
+    return NULL;
+}
+
+static void stop_codec(struct decoder *decoder)
+{
+    avcodec_free_context(&decoder->codec);
+    av_parser_close(decoder->parser);
+    decoder->parser = NULL;
+}
 
 static int start_codec(struct decoder *decoder, struct error *err)
 {
-    const AVCodec *h264 = avcodec_find_decoder(AV_CODEC_ID_H264);
-    AVCodecContext *codec = h264 ? avcodec_alloc_context3(h264) : NULL;
-    if (!codec)
+    const enum video_codec which = decoder->config.codec;
+    const AVCodec *library = find_codec(which);
+    if (!library)
+        return error_set(
+            err, ERROR_UNSUPPORTED, "decoder",
+            "this libavcodec has no decoder for %s: install the distribution's full build",
+            video_codec_words[which]);
+    AVCodecContext *codec = avcodec_alloc_context3(library);
+    decoder->codec = codec;
+    if (which == VIDEO_H265)
+        decoder->parser = av_parser_init(AV_CODEC_ID_HEVC);
+    if (!codec || (which == VIDEO_H265 && !decoder->parser)) {
+        stop_codec(decoder);
         return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
+    }
+    if (decoder->parser)
+        decoder->parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
     codec->opaque = decoder;
     codec->get_format = choose_format;
     codec->get_buffer2 = lend_picture;
@@ -45,12 +95,15 @@ static int start_codec(struct decoder *decoder, struct error *err)
     codec->flags |= AV_CODEC_FLAG_LOW_DELAY;
     codec->err_recognition =
         AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_AGGRESSIVE | AV_EF_EXPLODE;
-    int rc = avcodec_open2(codec, h264, NULL);
-    if (rc < 0) {
-        avcodec_free_context(&codec);
-        return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "decoder", "cannot open H.264");
+    if (which == VIDEO_AV1) {
+        codec->max_pixels = (int64_t)decoder->config.width_max * decoder->config.height_max;
+        codec->strict_std_compliance = FF_COMPLIANCE_STRICT;
     }
-    decoder->codec = codec;
+    int rc = avcodec_open2(codec, library, NULL);
+    if (rc < 0) {
+        stop_codec(decoder);
+        return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "decoder", "cannot open %s", library->name);
+    }
     return 0;
 }
 
@@ -58,8 +111,6 @@ int decoder_open(struct decoder **decoder, const struct decoder_config *config, 
 {
     assert(decoder && config && config->width_max > 0 && config->height_max > 0);
     ffmpeg_init();
-    if (config->codec != VIDEO_H264)
-        return error_set(err, ERROR_UNSUPPORTED, "decoder", "only H.264 can be decoded");
     struct decoder *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
@@ -81,21 +132,6 @@ int decoder_open(struct decoder **decoder, const struct decoder_config *config, 
     return 0;
 }
 
-/* True when the first slice of an Annex B access unit is that of an IDR. Parameter sets come before
- * it, so this ends after a few dozen bytes. */
-static bool starts_with_idr(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i + 3 < size; i++) {
-        if (bytes[i] != 0 || bytes[i + 1] != 0 || bytes[i + 2] != 1)
-            continue;
-        unsigned type = bytes[i + 3] & 0x1f;
-        if (type >= NAL_SLICE && type <= NAL_VCL_LAST)
-            return type == NAL_IDR;
-        i += 3;
-    }
-    return false;
-}
-
 /* Copies the bytes to where the codec may read past their end. */
 static int fill_packet(struct decoder *decoder, const void *bytes, size_t size, struct error *err)
 {
@@ -115,27 +151,88 @@ static int fill_packet(struct decoder *decoder, const void *bytes, size_t size, 
     return 0;
 }
 
+/* H.265: the size that the packet's slices are about to have. */
+static int look_ahead(struct decoder *decoder)
+{
+    AVCodecParserContext *parser = decoder->parser;
+    const AVPacket *packet = decoder->packet;
+    uint8_t *out;
+    int out_size;
+    av_parser_parse2(parser, decoder->codec, &out, &out_size, packet->data, packet->size,
+                     packet->pts, AV_NOPTS_VALUE, 0);
+    if (parser->coded_width <= 0) /* no slice that could be read: the codec will say so */
+        return 0;
+    return check_size(decoder, parser->width, parser->height, parser->coded_width,
+                      parser->coded_height);
+}
+
+/* Into the pool what a decoder with memory of its own gave. */
+static int copy_to_pool(struct decoder *decoder, const AVFrame *frame, struct picture **picture)
+{
+    if (check_size(decoder, frame->width, frame->height, frame->width, frame->height) < 0)
+        return -ERROR_LIMIT;
+    if (frame->format != AV_PIX_FMT_YUV420P)
+        return error_set(&decoder->refusal, ERROR_UNSUPPORTED, "picture",
+                         "the stream is not 8-bit 4:2:0");
+    struct picture *copy = NULL;
+    int failed = prepare_pool(decoder, frame);
+    if (!failed)
+        failed = picture_pool_take(decoder->pool, &copy, &decoder->refusal);
+    if (failed) {
+        note_empty_pool(decoder, failed);
+        return failed;
+    }
+    AVFrame *own = picture_frame(copy);
+    own->width = frame->width;
+    own->height = frame->height;
+    own->color_range = frame->color_range;
+    own->colorspace = ffmpeg_matrix(frame);
+    av_image_copy(own->data, own->linesize, (const uint8_t **)(uintptr_t)frame->data,
+                  frame->linesize, frame->format, frame->width, frame->height);
+    *picture = copy;
+    return 0;
+}
+
+static int take_picture(struct decoder *decoder, AVFrame *frame, struct picture **picture,
+                        struct error *err)
+{
+    if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
+        return error_set(err, ERROR_FORMAT, "decoder", "the picture is damaged");
+    /* This one makes up what is missing, and says so in its log alone. */
+    if (decoder->config.codec == VIDEO_H265 && ffmpeg_has_complained())
+        return ffmpeg_error(err, ERROR_FORMAT, AVERROR_INVALIDDATA, "decoder",
+                            "the picture is damaged");
+    if (frame->pts != decoder->packet->pts) /* damaged numbering makes the codec reorder */
+        return error_set(err, ERROR_FORMAT, "decoder", "the picture is that of another packet");
+    if (decoder->config.codec != VIDEO_AV1)
+        return picture_from_frame(picture, frame, err);
+    if (copy_to_pool(decoder, frame, picture) < 0)
+        return error_set(err, decoder->refusal.code, "decoder", "%s", decoder->refusal.text);
+    return 0;
+}
+
 static int decode_packet(struct decoder *decoder, struct picture **picture, struct error *err)
 {
     AVFrame *frame = decoder->frame;
     decoder->refusal.code = ERROR_NONE;
     ffmpeg_forget_complaint();
-    int rc = avcodec_send_packet(decoder->codec, decoder->packet);
+    int rc = 0;
+    if (decoder->parser && look_ahead(decoder) < 0)
+        rc = AVERROR(EINVAL);
+    if (rc == 0)
+        rc = avcodec_send_packet(decoder->codec, decoder->packet);
     if (rc == 0)
         rc = avcodec_receive_frame(decoder->codec, frame);
     if (rc < 0 && decoder->refusal.code != ERROR_NONE)
         return error_set(err, decoder->refusal.code, "decoder", "%s", decoder->refusal.text);
+    if (rc == AVERROR(ERANGE)) /* dav1d's word */
+        return error_set(err, ERROR_LIMIT, "decoder", "the picture is above the limit of %ux%u",
+                         decoder->config.width_max, decoder->config.height_max);
     if (rc == AVERROR(EAGAIN))
         return error_set(err, ERROR_FORMAT, "decoder", "the packet holds no complete picture");
     if (rc < 0)
         return ffmpeg_error(err, ERROR_FORMAT, rc, "decoder", "the packet is corrupt");
-    int failed;
-    if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
-        failed = error_set(err, ERROR_FORMAT, "decoder", "the picture is damaged");
-    else if (frame->pts != decoder->packet->pts) /* damaged numbering makes the codec reorder */
-        failed = error_set(err, ERROR_FORMAT, "decoder", "the picture is that of another packet");
-    else
-        failed = picture_from_frame(picture, frame, err);
+    int failed = take_picture(decoder, frame, picture, err);
     av_frame_unref(frame);
     return failed;
 }
@@ -164,16 +261,16 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
                          size, config->width_max, config->height_max);
     if (size == 0)
         return error_set(err, ERROR_FORMAT, "decoder", "the packet is empty");
-    if (keyframe && !starts_with_idr(bytes, size))
-        return error_set(err, ERROR_FORMAT, "decoder", "what is said to be a keyframe is no IDR");
-    int failed = fill_packet(decoder, bytes, size, err);
+    int failed = decode_unit_check(config->codec, bytes, size, keyframe, err);
+    if (!failed)
+        failed = fill_packet(decoder, bytes, size, err);
     if (!failed && keyframe)
         failed = make_fresh(decoder, err);
     if (failed)
         return failed;
     failed = decode_packet(decoder, picture, err);
     if (failed) /* its scratch memory still holds parts of the broken macroblock */
-        avcodec_free_context(&decoder->codec);
+        stop_codec(decoder);
     decoder->waits = failed != 0;
     return failed;
 }
@@ -205,19 +302,31 @@ void decoder_close(struct decoder **decoder)
     *decoder = NULL;
     if (!old)
         return;
-    avcodec_free_context(&old->codec);
+    stop_codec(old);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     picture_pool_release(&old->pool);
     free(old);
 }
 
-static int check_size(struct decoder *decoder, int width, int height)
+static bool side_fits(int shown, int coded, uint32_t side_max)
+{
+    return shown > 0 && coded > 0 && (unsigned)shown <= side_max &&
+           (unsigned)coded <= (side_max + BLOCK_SIDE - 1) / BLOCK_SIDE * BLOCK_SIDE;
+}
+
+/* What is coded counts too: cropping hides as much as a sender likes. */
+static int check_size(struct decoder *decoder, int width, int height, int coded_width,
+                      int coded_height)
 {
     const struct decoder_config *config = &decoder->config;
-    if (width > 0 && height > 0 && (unsigned)width <= config->width_max &&
-        (unsigned)height <= config->height_max)
+    if (side_fits(width, coded_width, config->width_max) &&
+        side_fits(height, coded_height, config->height_max))
         return 0;
+    if ((unsigned)width <= config->width_max && (unsigned)height <= config->height_max) {
+        width = coded_width;
+        height = coded_height;
+    }
     return error_set(&decoder->refusal, ERROR_LIMIT, "picture", "%dx%d is above the limit of %ux%u",
                      width, height, config->width_max, config->height_max);
 }
@@ -226,7 +335,7 @@ static int check_size(struct decoder *decoder, int width, int height)
 static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered)
 {
     struct decoder *decoder = codec->opaque;
-    if (check_size(decoder, codec->width, codec->height) < 0)
+    if (check_size(decoder, codec->width, codec->height, codec->coded_width, codec->coded_height) < 0)
         return AV_PIX_FMT_NONE;
     for (; *offered != AV_PIX_FMT_NONE; offered++)
         if (*offered == AV_PIX_FMT_YUV420P || *offered == AV_PIX_FMT_YUVJ420P)
@@ -241,7 +350,12 @@ static int prepare_pool(struct decoder *decoder, const AVFrame *frame)
     int width = frame->width, height = frame->height;
     int aligns[AV_NUM_DATA_POINTERS];
     avcodec_align_dimensions2(decoder->codec, &width, &height, aligns);
-    uint32_t slots = (uint32_t)decoder->codec->refs + CODEC_PICTURES + decoder->config.pictures;
+    uint32_t held = (uint32_t)decoder->codec->refs + CODEC_PICTURES;
+    if (decoder->config.codec == VIDEO_H265)
+        held = H265_REFERENCES + CODEC_PICTURES;
+    else if (decoder->config.codec == VIDEO_AV1)
+        held = 1; /* its references lie in memory of its own */
+    uint32_t slots = held + decoder->config.pictures;
     if (decoder->pool && decoder->pool_width == (uint32_t)width &&
         decoder->pool_height == (uint32_t)height && decoder->pool_slots == slots)
         return 0;
@@ -253,18 +367,24 @@ static int prepare_pool(struct decoder *decoder, const AVFrame *frame)
                                &decoder->refusal);
 }
 
+static void note_empty_pool(struct decoder *decoder, int failed)
+{
+    if (failed != -ERROR_LIMIT)
+        return;
+    decoder->pool_empty_count++;
+    decoder->refusal.code = ERROR_MEMORY; /* LIMIT is for pictures that are too large */
+}
+
 static int lend_picture(AVCodecContext *codec, AVFrame *frame, int flags)
 {
     (void)flags; /* a slot is not reused while it is referenced, as the codec wants */
     struct decoder *decoder = codec->opaque;
     const int format = frame->format, width = frame->width, height = frame->height; /* coded */
-    if (check_size(decoder, codec->width, codec->height) < 0 || prepare_pool(decoder, frame) < 0)
+    if (check_size(decoder, codec->width, codec->height, frame->width, frame->height) < 0 ||
+        prepare_pool(decoder, frame) < 0)
         return AVERROR(EINVAL);
     int failed = picture_pool_take_frame(decoder->pool, frame, &decoder->refusal);
-    if (failed == -ERROR_LIMIT) {
-        decoder->pool_empty_count++;
-        decoder->refusal.code = ERROR_MEMORY; /* LIMIT is for pictures that are too large */
-    }
+    note_empty_pool(decoder, failed);
     frame->format = format;
     frame->width = width;
     frame->height = height;

@@ -7,6 +7,8 @@
 #include <stddef.h>
 
 enum video_codec { VIDEO_H264, VIDEO_H265, VIDEO_AV1 };
+#define VIDEO_CODEC_COUNT (VIDEO_AV1 + 1)
+extern const char *const video_codec_words[]; /* "h264", …; by enum video_codec, NULL-ended */
 
 struct decoder_config {
     enum video_codec codec;
@@ -17,11 +19,11 @@ struct decoder_config {
 struct decoder;
 
 int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err);
-/* Decodes one packet (an access unit in Annex B form, bytes borrowed). keyframe: what the sender
- * says of it. 0 with *picture, or
+/* Decodes one packet (an access unit in Annex B form; AV1: a temporal unit of one frame; bytes
+ * borrowed). keyframe: what the sender says of it. 0 with *picture, or
  *   -ERROR_FORMAT       the packet is corrupt
  *   -ERROR_LIMIT        the picture or the packet is larger than allowed
- *   -ERROR_UNSUPPORTED  valid H.264, but not 8-bit 4:2:0
+ *   -ERROR_UNSUPPORTED  valid, but not 8-bit 4:2:0
  *   -ERROR_MEMORY       no slot is free in the picture pool (counted), or no memory is left
  *   -ERROR_AGAIN        not looked at, because a keyframe is waited for
  * After any of them everything up to the next keyframe is refused with -ERROR_AGAIN: ask for one.

@@ -1,8 +1,9 @@
-/* encode: libx264 through libavcodec, set up so that no frame waits inside it. libavcodec's wrapper
- * compares bitrate, VBV and CRF of its context with x264's before each frame and hands changes on,
- * so a new rung of the same size costs nothing. encode_library.c knows how libx264, libx265 and libaom
- * want to be told. */
+/* encode: an encoder of libavcodec, set up so that no frame waits inside it. The wrappers of libx264 and
+ * NVENC compare bitrate and VBV (and libx264's CRF) of their context with the encoder's before each frame
+ * and hand changes on, so a new rung of the same size costs nothing. encode_library.c knows how each one
+ * wants to be told, encode_device.c how pictures get to those that do not read memory. */
 #include "media/encode.h"
+#include "media/encode_device.h"
 #include "media/encode_library.h"
 #include "media/ffmpeg.h"
 #include "media/packet.h"
@@ -18,14 +19,17 @@
 
 struct encoder {
     struct encoder_config config;
-    AVCodecContext *codec;     /* NULL until the first picture tells format and colour */
-    AVFrame *frame;            /* shell for the picture at hand */
-    struct packet *filling;    /* what the codec is writing into */
-    int64_t pictures;          /* since codec was opened: the next pts */
-    struct picture_view shape; /* format and colour that codec was opened for */
+    const struct encode_library *library;
+    struct encode_device *device; /* NULL: pictures are taken as they are */
+    AVCodecContext *codec;        /* NULL until the first picture tells format and colour */
+    AVFrame *frame;               /* shell for the picture at hand */
+    struct packet *filling;       /* what the codec is writing into */
+    int64_t pictures;             /* since codec was opened: the next pts */
+    struct picture_view shape;    /* format and colour that codec was opened for */
 };
 
 static int start_codec(struct encoder *encoder, const struct picture_view *view, struct error *err);
+static void stop_codec(struct encoder *encoder);
 
 static int check_config(const struct encoder_config *config, struct error *err)
 {
@@ -39,29 +43,28 @@ static int check_config(const struct encoder_config *config, struct error *err)
     if (!(config->fps > 0) || config->fps > ENCODER_FPS_MAX)
         return error_set(err, ERROR_CONFIG, "encoder", "%g frames a second is not within 0 and %g",
                          config->fps, ENCODER_FPS_MAX);
-    if (config->codec != VIDEO_H264 && rung->mode != RATE_BITRATE)
-        return error_set(err, ERROR_CONFIG, "encoder",
-                         "only H.264 can hold a quality: give the rung a bitrate instead");
-    return 0;
+    return rung_check(rung, err);
 }
 
 int encoder_open(struct encoder **encoder, const struct encoder_config *config, struct error *err)
 {
-    assert(encoder && config && config->threads > 0);
+    assert(encoder && config && config->threads > 0 && config->rung.encoder != ENCODER_AUTO);
     ffmpeg_init();
     int failed = check_config(config, err);
     if (failed)
         return failed;
-    if (!avcodec_find_encoder_by_name(encode_library_name(config->codec)))
-        return error_set(err, ERROR_UNSUPPORTED, "encoder",
-                         "this libavcodec has no %s: install the distribution's full build",
-                         encode_library_name(config->codec));
+    const struct encode_library *library = encode_library_find(
+        (enum video_codec)config->rung.codec, (enum encoder_kind)config->rung.encoder);
+    if (!avcodec_find_encoder_by_name(library->name))
+        return error_set(err, ERROR_UNSUPPORTED, "encoder", "this libavcodec has no %s",
+                         library->name);
     struct encoder *fresh = calloc(1, sizeof *fresh);
     if (!fresh || !(fresh->frame = av_frame_alloc())) {
         free(fresh);
         return error_set(err, ERROR_MEMORY, "encoder", "no room for an encoder");
     }
     fresh->config = *config;
+    fresh->library = library;
     *encoder = fresh;
     return 0;
 }
@@ -74,7 +77,9 @@ static bool same_shape(const struct picture_view *a, const struct picture_view *
 /* One picture in; the packet, if there is one, ends up in encoder->filling. */
 static int pass_through(struct encoder *encoder, struct picture *picture, bool force_idr)
 {
-    int rc = av_frame_ref(encoder->frame, picture_frame(picture));
+    const AVFrame *frame = picture_frame(picture);
+    int rc = encoder->device ? encode_device_take(encoder->device, frame, encoder->frame)
+                             : av_frame_ref(encoder->frame, frame);
     if (rc < 0)
         return rc;
     encoder->frame->pts = encoder->pictures++;
@@ -122,11 +127,12 @@ int encoder_set_rung(struct encoder *encoder, const struct rung *rung, struct er
 {
     assert(encoder && rung);
     const struct rung *now = &encoder->config.rung;
-    if (encoder->config.codec != VIDEO_H264)
-        return error_set(err, ERROR_UNSUPPORTED, "encoder",
-                         "only H.264 changes without a new encoder");
-    if (rung->width != now->width || rung->height != now->height || rung->fps != now->fps ||
-        rung->mode != now->mode || rung->preset != now->preset || rung->keyframe_s != now->keyframe_s)
+    if (!encoder->library->changes_rate)
+        return error_set(err, ERROR_UNSUPPORTED, "encoder", "%s does not change while it runs",
+                         encoder->library->name);
+    if (rung->codec != now->codec || rung->encoder != now->encoder || rung->width != now->width ||
+        rung->height != now->height || rung->fps != now->fps || rung->mode != now->mode ||
+        rung->preset != now->preset || rung->keyframe_s != now->keyframe_s)
         return error_set(err, ERROR_UNSUPPORTED, "encoder",
                          "only bitrate, VBV and quality change without a new encoder");
     encoder->config.rung = *rung;
@@ -142,7 +148,7 @@ void encoder_close(struct encoder **encoder)
     *encoder = NULL;
     if (!old)
         return;
-    avcodec_free_context(&old->codec);
+    stop_codec(old);
     av_frame_free(&old->frame);
     free(old);
 }
@@ -177,25 +183,38 @@ static void describe_rung(AVCodecContext *codec, const struct encoder_config *co
 static int start_codec(struct encoder *encoder, const struct picture_view *view, struct error *err)
 {
     const struct encoder_config *config = &encoder->config;
-    avcodec_free_context(&encoder->codec);
-    const AVCodec *library = avcodec_find_encoder_by_name(encode_library_name(config->codec));
-    AVCodecContext *codec = avcodec_alloc_context3(library);
+    const struct encode_library *library = encoder->library;
+    stop_codec(encoder);
+    const AVCodec *av = avcodec_find_encoder_by_name(library->name);
+    AVCodecContext *codec = encoder->codec = avcodec_alloc_context3(av);
     if (!codec)
         return error_set(err, ERROR_MEMORY, "encoder", "no room for an encoder");
     codec->opaque = encoder;
     codec->get_encode_buffer = lend_memory;
     codec->pix_fmt = view->format == PIXEL_NV12 ? AV_PIX_FMT_NV12 : AV_PIX_FMT_YUV420P;
+    if (library->format != AV_PIX_FMT_NONE)
+        codec->pix_fmt = library->format;
     describe_colour(codec, view);
-    encode_library_set_up(codec, config);
+    library->set_up(codec, config);
     describe_rung(codec, config);
-    int rc = avcodec_open2(codec, library, NULL);
-    if (rc < 0) {
-        avcodec_free_context(&codec);
-        return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "encoder", "cannot encode %ux%u at %g fps",
-                            config->rung.width, config->rung.height, config->fps);
+    int failed =
+        library->format == AV_PIX_FMT_NONE ? 0 : encode_device_open(&encoder->device, codec, err);
+    int rc = failed ? 0 : avcodec_open2(codec, av, NULL);
+    if (rc < 0)
+        failed = ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "encoder",
+                              "cannot open %s for %ux%u at %g fps", library->name,
+                              config->rung.width, config->rung.height, config->fps);
+    if (failed) {
+        stop_codec(encoder);
+        return failed;
     }
-    encoder->codec = codec;
     encoder->shape = *view;
     encoder->pictures = 0;
     return 0;
+}
+
+static void stop_codec(struct encoder *encoder)
+{
+    avcodec_free_context(&encoder->codec);
+    encode_device_close(&encoder->device);
 }

@@ -12,20 +12,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMPLAINT_BYTES 160u
+#define LINE_BYTES 160u
+#define COMPLAINT_BYTES 240u
 /* Video that does not tell its matrix: BT.601 up to this height, BT.709 above. */
 #define SD_HEIGHT_MAX 576
 /* Nearer to square than this is rounding in a scaler before us; further from it is nonsense. */
 #define PIXEL_SHAPE_MIN 1.01
 #define PIXEL_SHAPE_MAX 8.0
 
-static _Thread_local char complaint[COMPLAINT_BYTES]; /* FFmpeg's last error line */
+/* FFmpeg's error lines since they were forgotten, as far as they fit: the first one names the cause, the
+ * last one often but that there was one. */
+static _Thread_local char complaint[COMPLAINT_BYTES];
 
 static void take_log_line(void *context, int level, const char *format, va_list arguments)
 {
     if (level > AV_LOG_ERROR)
         return;
-    char line[COMPLAINT_BYTES];
+    char line[LINE_BYTES];
     int print_prefix = 1;
     av_log_format_line2(context, level, format, arguments, line, sizeof line, &print_prefix);
     line[strcspn(line, "\r\n")] = '\0';
@@ -35,7 +38,9 @@ static void take_log_line(void *context, int level, const char *format, va_list 
         log_debug("ffmpeg", "FFmpeg complains", LOG_STR("text", line));
     /* Without the "[mov,mp4 @ 0x…] " in front, which tells an operator nothing. */
     const char *text = strstr(line, "] ");
-    snprintf(complaint, sizeof complaint, "%s", text ? text + 2 : line);
+    size_t used = strlen(complaint);
+    snprintf(complaint + used, sizeof complaint - used, "%s%s", used > 0 ? "; " : "",
+             text ? text + 2 : line);
 }
 
 static void route_log(void)
@@ -52,6 +57,11 @@ void ffmpeg_init(void)
 void ffmpeg_forget_complaint(void)
 {
     complaint[0] = '\0';
+}
+
+bool ffmpeg_has_complained(void)
+{
+    return complaint[0] != '\0';
 }
 
 int ffmpeg_error(struct error *err, enum error_code code, int averror, const char *place,

@@ -5,15 +5,18 @@
 
 #include "base/error.h"
 #include <libavutil/frame.h>
+#include <stdbool.h>
 
 /* Routes FFmpeg's log, once per process. Every open in media/ calls it; any thread. */
 void ffmpeg_init(void);
 
-/* Forgets what FFmpeg last complained about on this thread; called before an operation whose
+/* Forgets what FFmpeg complained about on this thread; called before an operation whose
  * failure is to be explained by ffmpeg_error. */
 void ffmpeg_forget_complaint(void);
+/* Whether FFmpeg has logged an error on this thread since. */
+bool ffmpeg_has_complained(void);
 
-/* error_set with FFmpeg's words for averror, and its last complaint on this thread, appended. Code
+/* error_set with FFmpeg's words for averror, and its complaints on this thread, appended. Code
  * MEMORY replaces code when FFmpeg ran out of it. */
 int ffmpeg_error(struct error *err, enum error_code code, int averror, const char *place,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -1,5 +1,6 @@
 /* rung: the table of a sender's settings, and the size that a rung means for a given camera. */
 #include "media/encode.h"
+#include "media/encode_library.h"
 #include "media/rung.h"
 
 #include <assert.h>
@@ -13,6 +14,13 @@
 const char *const rung_presets[] = { "ultrafast", "superfast", "veryfast", "faster",
                                      "fast",      "medium",    NULL };
 static const char *const rate_modes[] = { "bitrate", "quality", NULL };
+const char *const encoder_kind_words[] = { [ENCODER_SOFTWARE] = "software",
+                                           [ENCODER_AUTO] = "auto",
+                                           [ENCODER_NVENC] = "nvenc",
+                                           [ENCODER_VAAPI] = "vaapi",
+                                           [ENCODER_QSV] = "qsv",
+                                           [ENCODER_V4L2M2M] = "v4l2m2m",
+                                           NULL };
 
 const struct option_spec rung_options[] = {
     OPTION_U32(rung, width, "0", 0, RUNG_SIDE_MAX, "px",
@@ -20,8 +28,16 @@ const struct option_spec rung_options[] = {
     OPTION_U32(rung, height, "0", 0, RUNG_SIDE_MAX, "px",
                "height to send; 0: the camera's, or what keeps its aspect when width is given"),
     OPTION_F64(rung, fps, "0", 0, 240, "1/s", "most frames to send each second; 0: all"),
-    OPTION_ENUM(rung, mode, "bitrate", rate_modes,
-                "what is held: the bitrate, or the quality with the bitrate as its ceiling"),
+    OPTION_ENUM(rung, codec, "h264", video_codec_words,
+                "how it is compressed; h265 and av1 save bits and take this box more work"),
+    OPTION_ENUM(rung, encoder, "auto", encoder_kind_words,
+                "what compresses; one that does not work here is left out for software, and the "
+                "log says why; "
+                "auto: hardware that works, where new bitrates cost no more keyframes with it than "
+                "in software"),
+    OPTION_ENUM(
+        rung, mode, "bitrate",
+        rate_modes, "what is held: the bitrate, or the quality with the bitrate as its ceiling (h264 in software)"),
     OPTION_U32(rung, bitrate_kbps, "1500", 16, 200000, "kbit/s",
                "bitrate to hold, or its ceiling in mode quality"),
     OPTION_U32(
@@ -35,16 +51,29 @@ const struct option_spec rung_options[] = {
     OPTION_END,
 };
 
-void rung_write_words(const struct rung *rung, enum video_codec codec, char words[RUNG_WORDS_BYTES])
+int rung_check(const struct rung *rung, struct error *err)
 {
-    static const char *const codecs[] = { [VIDEO_H264] = "h264", [VIDEO_H265] = "h265", [VIDEO_AV1] = "av1" };
+    const int kind = rung->encoder == ENCODER_AUTO ? ENCODER_SOFTWARE : rung->encoder;
+    const struct encode_library *library =
+        encode_library_find((enum video_codec)rung->codec, (enum encoder_kind)kind);
+    if (!library)
+        return error_set(err, ERROR_CONFIG, "encoder", "%s makes no %s", encoder_kind_words[kind],
+                         video_codec_words[rung->codec]);
+    if (rung->mode == RATE_QUALITY && !library->holds_quality)
+        return error_set(err, ERROR_CONFIG, "mode",
+                         "only h264 in software can hold a quality: give a bitrate instead");
+    return 0;
+}
+
+void rung_write_words(const struct rung *rung, char words[RUNG_WORDS_BYTES])
+{
     char rate[32];
     if (rung->mode == RATE_BITRATE)
         snprintf(rate, sizeof rate, "%u kbit/s", rung->bitrate_kbps);
     else
         snprintf(rate, sizeof rate, "quality %g", rung->quality);
     snprintf(words, RUNG_WORDS_BYTES, "%ux%u %.4g fps %s %s", rung->width, rung->height, rung->fps,
-             codecs[codec], rate);
+             video_codec_words[rung->codec], rate);
 }
 
 static uint32_t even_side(double side)

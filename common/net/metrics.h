@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define METRICS_SERIES_MAX 4096u
-#define METRICS_LABELS_MAX 3u
+#define METRICS_LABELS_MAX 4u
 /* Fixed buckets, so that histograms of many hosts add up: METRICS_BUCKETS upper bounds (inclusive)
  * from 100 us growing by 2^(1/4) (19 %) to 52 s; the last bucket takes everything longer too. */
 #define METRICS_BUCKETS 77u

@@ -24,7 +24,6 @@ static int open_degrade(const struct tail_rung *rung, struct way *way, struct er
 {
     const struct tail_truth *truth = rung->truth;
     struct degrade_config config = { .fps = truth->fps,
-                                     .codec = VIDEO_H264,
                                      .camera_width = truth->width,
                                      .camera_height = truth->height };
     struct config *defaults = NULL;

@@ -173,7 +173,6 @@ static int open_rung(struct pair *pair, struct error *err)
 {
     const struct arguments *arguments = pair->arguments;
     struct degrade_config config = { .fps = pair->info.fps,
-                                     .codec = VIDEO_H264,
                                      .camera_width = pair->width,
                                      .camera_height = pair->height };
     char kbps[64];

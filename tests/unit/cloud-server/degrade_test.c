@@ -122,7 +122,7 @@ static size_t compare_with_agent(const char *path, const struct rung *rung,
     struct pace pace;
     struct degrade *degrade = NULL;
     struct source *source = open_clip(path, &info);
-    const struct degrade_config config = { *rung, info.fps, VIDEO_H264, info.width, info.height };
+    const struct degrade_config config = { *rung, info.fps, info.width, info.height };
     assert_ok(degrade_open(&degrade, &config, &err), &err);
     pace_init(&pace, info.fps, rung->fps, 0);
     size_t sent = 0, total = 0;
@@ -198,14 +198,14 @@ static double score(struct scaler *scaler, struct picture *source, const struct 
     return psnr;
 }
 
-static struct run run_clip(const char *path, enum video_codec codec, const struct rung *rung)
+static struct run run_clip(const char *path, const struct rung *rung)
 {
     struct error err;
     struct source_info info;
     struct scaler *scaler = NULL;
     struct degrade *degrade = NULL;
     struct source *source = open_clip(path, &info);
-    const struct degrade_config config = { *rung, info.fps, codec, info.width, info.height };
+    const struct degrade_config config = { *rung, info.fps, info.width, info.height };
     assert_ok(scaler_create(&scaler, &err), &err);
     assert_ok(degrade_open(&degrade, &config, &err), &err);
     struct run run = { .psnr_least = 99 };
@@ -243,9 +243,10 @@ static void every_codec_gives_every_picture_at_the_bitrate(void **state)
         double h264_mean = 0;
         for (int codec = VIDEO_H264; codec <= VIDEO_AV1; codec++) {
             struct rung rung = plain_rung;
+            rung.codec = codec;
             rung.width = rungs[i].width;
             rung.bitrate_kbps = rungs[i].kbps;
-            struct run run = run_clip(path, (enum video_codec)codec, &rung);
+            struct run run = run_clip(path, &rung);
             printf("%s, width %u, %u kbit/s: %.0f kbit/s, %.1f dB, least %.1f\n", names[codec],
                    rungs[i].width, rungs[i].kbps, run.kbps, run.psnr_mean, run.psnr_least);
             assert_true(run.psnr_least > 20 && run.psnr_mean > 28);
@@ -282,7 +283,8 @@ static struct degrade *open_for_still(const struct picture *still, enum video_co
     struct degrade *degrade = NULL;
     struct picture_view view;
     picture_get_view(still, &view);
-    struct degrade_config config = { plain_rung, 15, codec, view.width, view.height };
+    struct degrade_config config = { plain_rung, 15, view.width, view.height };
+    config.rung.codec = (int)codec;
     config.rung.width = view.width / 2;
     config.rung.bitrate_kbps = 150;
     assert_ok(degrade_open(&degrade, &config, &err), &err);
@@ -393,7 +395,7 @@ static void where_every_picture_is_a_keyframe_so_is_a_still(void **state)
     struct error err;
     (void)state;
     struct picture *still = testing_picture(160, 96, 0, 8, 1), *received = NULL;
-    struct degrade_config config = { plain_rung, 1.5, VIDEO_H264, 160, 96 };
+    struct degrade_config config = { plain_rung, 1.5, 160, 96 };
     struct degrade *degrade = NULL;
     size_t bytes;
     config.rung.keyframe_s = 1;
@@ -417,7 +419,7 @@ static void the_end_of_a_video_is_sent_alone(void **state)
     for (unsigned i = 0; i < GIVEN; i++)
         pictures[i] = testing_picture(160, 96, 0, 2 * i, i);
     for (unsigned run = 0; run < 2; run++) {
-        struct degrade_config config = { plain_rung, run == 0 ? 10 : 5, VIDEO_H264, 160, 96 };
+        struct degrade_config config = { plain_rung, run == 0 ? 10 : 5, 160, 96 };
         struct degrade *clips = NULL, *frames = NULL;
         struct picture *wanted = NULL, *got = NULL;
         size_t wanted_bytes = 0, bytes = 0;
@@ -452,18 +454,18 @@ static void what_is_wrong_is_said(void **state)
 {
     struct error err;
     (void)state;
-    struct degrade_config config = { plain_rung, 25, VIDEO_H264, 160, 0 };
+    struct degrade_config config = { plain_rung, 25, 160, 0 };
     struct degrade *degrade = NULL;
     assert_int_equal(degrade_open(&degrade, &config, &err), -ERROR_CONFIG);
     config.camera_height = 96;
     config.fps = 2000;
     assert_int_equal(degrade_open(&degrade, &config, &err), -ERROR_CONFIG);
     config.fps = 25;
-    config.codec = VIDEO_AV1;
+    config.rung.codec = VIDEO_AV1;
     config.rung.mode = RATE_QUALITY;
     assert_int_equal(degrade_open(&degrade, &config, &err), -ERROR_CONFIG);
     assert_null(degrade);
-    config.codec = VIDEO_H264;
+    config.rung.codec = VIDEO_H264;
     assert_ok(degrade_open(&degrade, &config, &err), &err);
     struct picture *other = testing_picture(158, 96, 0, 0, 0), *received = NULL;
     size_t bytes;

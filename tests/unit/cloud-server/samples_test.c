@@ -554,7 +554,6 @@ static void videos_are_sent_as_they_were(void **state)
 
     struct degrade_config way = { .rung = config.damage.rung,
                                   .fps = 12.5,
-                                  .codec = VIDEO_H264,
                                   .camera_width = WIDTH,
                                   .camera_height = HEIGHT };
     way.rung.width = WIDTH / 2;

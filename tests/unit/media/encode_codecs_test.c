@@ -3,8 +3,6 @@
  * each packet decodes to its own picture, at each effort. */
 #include "testing.h"
 
-#include "media/encoded.h"
-
 #define WIDTH 320u
 #define HEIGHT 192u
 
@@ -14,7 +12,7 @@ static const char *const names[] = { "H.265", "AV1" };
 static struct encoder_config codec_config(enum video_codec codec)
 {
     struct encoder_config config = testing_encoder_config(WIDTH, HEIGHT);
-    config.codec = codec;
+    config.rung.codec = (int)codec;
     return config;
 }
 
@@ -42,8 +40,8 @@ static bool has_parameter_sets(enum video_codec codec, const struct packet *pack
     return found == 7;
 }
 
-static void pass_one(struct encoder *encoder, struct encoded_decoder *decoder, unsigned number,
-                     bool asked, bool keyframe, enum video_codec codec)
+static void pass_one(struct encoder *encoder, struct decoder *decoder, unsigned number, bool asked,
+                     bool keyframe, enum video_codec codec)
 {
     struct error err;
     struct picture *picture = testing_picture(WIDTH, HEIGHT, number, 4, number), *back = NULL;
@@ -53,7 +51,9 @@ static void pass_one(struct encoder *encoder, struct encoded_decoder *decoder, u
     assert_non_null(packet);
     assert_int_equal(packet_is_keyframe(packet), keyframe);
     assert_int_equal(has_parameter_sets(codec, packet), keyframe);
-    assert_ok(encoded_decoder_decode(decoder, packet, &back, &err), &err);
+    size_t size;
+    const uint8_t *bytes = packet_data(packet, &size);
+    assert_ok(decoder_decode(decoder, bytes, size, keyframe, &back, &err), &err);
     picture_get_view(picture, &before);
     picture_get_view(back, &after);
     double psnr = testing_psnr(&before, &after);
@@ -67,11 +67,9 @@ static void pass_one(struct encoder *encoder, struct encoded_decoder *decoder, u
 static void test_one_in_one_out_keyframe_when_asked(void **state)
 {
     (void)state;
-    struct error err;
     for (size_t c = 0; c < 2; c++) {
         struct encoder_config config = codec_config(codecs[c]);
-        struct encoded_decoder *decoder = NULL;
-        assert_ok(encoded_decoder_open(&decoder, codecs[c], &err), &err);
+        struct decoder *decoder = testing_decoder_of(codecs[c], 512, 2);
         for (config.rung.preset = 0; config.rung.preset < 6; config.rung.preset++) {
             config.threads = 1 + (uint32_t)config.rung.preset % 2;
             struct encoder *encoder = open_encoder(&config);
@@ -80,7 +78,7 @@ static void test_one_in_one_out_keyframe_when_asked(void **state)
                          codecs[c]);
             encoder_close(&encoder);
         }
-        encoded_decoder_close(&decoder);
+        decoder_close(&decoder);
         assert_null(decoder);
     }
 }
@@ -88,18 +86,16 @@ static void test_one_in_one_out_keyframe_when_asked(void **state)
 static void test_keyframe_interval(void **state)
 {
     (void)state;
-    struct error err;
     for (size_t c = 0; c < 2; c++) {
         struct encoder_config config = codec_config(codecs[c]);
         config.fps = 4.5;
         config.rung.keyframe_s = 2;
         struct encoder *encoder = open_encoder(&config);
-        struct encoded_decoder *decoder = NULL;
-        assert_ok(encoded_decoder_open(&decoder, codecs[c], &err), &err);
+        struct decoder *decoder = testing_decoder_of(codecs[c], 512, 2);
         for (unsigned i = 0; i < 20; i++) /* a new scene at 13 brings none */
             pass_one(encoder, decoder, i < 13 ? i : i * 37, false, i % 9 == 0, codecs[c]);
         encoder_close(&encoder);
-        encoded_decoder_close(&decoder);
+        decoder_close(&decoder);
     }
 }
 

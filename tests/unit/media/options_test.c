@@ -21,7 +21,10 @@ static void test_rung_defaults_encode(void **state)
     assert_int_equal(rung.width, 0);
     assert_int_equal(rung.mode, RATE_QUALITY);
     assert_int_equal(rung.preset, 0);
+    assert_int_equal(rung.codec, VIDEO_H264);
+    assert_int_equal(rung.encoder, ENCODER_AUTO);
     rung_resolve(&rung, 101, 75);
+    rung.encoder = ENCODER_SOFTWARE;
     struct encoder_config encoder_config = { .rung = rung, .fps = 10, .threads = 1 };
     struct encoder *encoder = NULL;
     assert_ok(encoder_open(&encoder, &encoder_config, &err), &err);

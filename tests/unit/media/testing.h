@@ -99,18 +99,24 @@ static inline struct encoder_config testing_encoder_config(uint32_t width, uint3
     };
 }
 
-static inline struct decoder *testing_decoder(uint32_t side_max, uint32_t pictures)
+static inline struct decoder *testing_decoder_of(enum video_codec codec, uint32_t side_max,
+                                                 uint32_t pictures)
 {
     struct error err;
     struct decoder *decoder = NULL;
     assert_ok(decoder_open(&decoder,
-                           &(struct decoder_config){ .codec = VIDEO_H264,
+                           &(struct decoder_config){ .codec = codec,
                                                      .width_max = side_max,
                                                      .height_max = side_max,
                                                      .pictures = pictures },
                            &err),
               &err);
     return decoder;
+}
+
+static inline struct decoder *testing_decoder(uint32_t side_max, uint32_t pictures)
+{
+    return testing_decoder_of(VIDEO_H264, side_max, pictures);
 }
 
 #endif
