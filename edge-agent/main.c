@@ -102,9 +102,18 @@ static int inspect(const struct cli_values *values)
 {
     struct agent_config agent;
     struct config *config = NULL;
+    size_t sets;
+    cli_flag_all(values, "set", &sets);
+    if (!cli_flag(values, "config") && sets == 0) { /* no cameras are known */
+        inspect_encoders(stdout);
+        return 0;
+    }
     int status = load(&agent, &config, values, cli_flag(values, "config"));
-    if (status == 0)
+    if (status == 0) {
+        inspect_encoders(stdout);
+        printf("\n");
         status = inspect_cameras(&agent, stdout) > 0;
+    }
     config_free(&config);
     return status;
 }

@@ -6,7 +6,7 @@
  * which picture that is depends on the machine's load. At the speed that goes with our veryfast it
  * takes several times as long as x264, as much as live video of a few hundred lines can afford.
  *
- * libx265 3.5 leaves about 4 kB behind for each encoder that it closes.
+ * libx265 3.5 leaves about 5 kB behind for each encoder that it closes.
  *
  * Of the hardware, NVENC alone changes its bitrate in libavcodec 5.1 while it runs. */
 #include "media/encode_library.h"

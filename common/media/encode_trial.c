@@ -10,7 +10,7 @@
 /* Mean difference of two pictures' luma from which on they are not the same one. Grey, green and black
  * differ by more from anything that can be seen; what a few bits leave of a picture by less. */
 #define DIFFERENCE_MAX 40.0
-/* Of this many pictures one asks for a keyframe, and a new decoder has to begin with it. */
+/* This picture asks for a keyframe, and a new decoder has to begin with it. */
 #define KEYFRAME_AT 3u
 
 struct parts {
@@ -117,7 +117,7 @@ static int try_rate(struct parts *parts, struct encode_trial *trial,
 int encode_trial_run(struct encode_trial *trial, const struct encoder_config *config,
                      struct picture *const *pictures, size_t count, struct error *err)
 {
-    assert(trial && config && pictures && count > KEYFRAME_AT);
+    assert(trial && config && pictures && count > 0);
     struct parts parts = { .config = config };
     bool keyframe;
     *trial = (struct encode_trial){ .pictures = 0 };

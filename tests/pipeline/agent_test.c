@@ -359,20 +359,34 @@ static void inspect_tries_every_camera(void **state)
                                          "cameras.0.name=moving", "-s", "cameras.0.source.kind=test",
                                          "-s", "cameras.0.rung.width=160", "-s",
                                          "cameras.1.name=clip", "-s", path, NULL });
-    assert_int_equal(process_wait(&inspect, 20000), 0);
+    assert_int_equal(process_wait(&inspect, 120000), 0);
     assert_true(process_said(&inspect, "moving"));
-    assert_true(process_said(&inspect, " 160x120 "));
-    assert_true(process_said(&inspect, " 320x240 "));
-    assert_int_equal(process_count(&inspect, " fine\n"), 2);
+    assert_int_equal(process_count(&inspect, " 160x120    h264 "), 1);
+    assert_int_equal(process_count(&inspect, " 320x240    h264 "), 1);
 
     process_start(&inspect, scratch, "inspect",
                   (const char *const[]){ program_path("edge-agent"), "inspect", "-s",
                                          "cameras.0.name=moving", "-s",
                                          "cameras.0.source.kind=test", "-s", "cameras.1.name=gone",
                                          "-s", "cameras.1.source.path=/no/such/clip.mp4", NULL });
-    assert_int_equal(process_wait(&inspect, 20000), 1);
-    assert_int_equal(process_count(&inspect, " fine\n"), 1); /* the others are tried all the same */
+    assert_int_equal(process_wait(&inspect, 120000), 1);
+    /* the others are tried all the same */
+    assert_int_equal(process_count(&inspect, " 768x576    h264 "), 1);
     assert_true(process_said(&inspect, "/no/such/clip.mp4"));
+}
+
+/* Without cameras: every encoder of the box, those that work with their figures, the others with why not. */
+static void inspect_tries_every_encoder(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process inspect;
+    process_start(&inspect, scratch, "inspect",
+                  (const char *const[]){ program_path("edge-agent"), "inspect", NULL });
+    assert_int_equal(process_wait(&inspect, 120000), 0);
+    assert_int_equal(process_count(&inspect, "software  lib"), 3);
+    assert_true(process_count(&inspect, " while it runs ") >= 1);    /* libx264 */
+    assert_true(process_count(&inspect, " by a new encoder ") >= 2); /* libx265, libaom */
+    assert_true(process_said(&inspect, "av1_nvenc"));
 }
 
 static void keys_are_not_overwritten(void **state)
@@ -409,6 +423,7 @@ int main(void)
         TEST(it_waits_for_answers_but_not_for_ever),
         TEST(a_second_signal_ends_at_once),
         TEST(a_disk_that_hangs_does_not_hold_it_up),
+        TEST(inspect_tries_every_encoder),
         TEST(inspect_tries_every_camera),
         TEST(keys_are_not_overwritten),
     };
