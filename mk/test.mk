@@ -75,6 +75,7 @@ fuzz_MODULE_onnx = kernels
 fuzz_MODULE_labels = cloud-server
 fuzz_MODULE_arm = cloud-server
 fuzz_MODULE_probe = cloud-server
+fuzz_MODULE_decode = media
 
 $(B)/obj/tests/fuzz/replay-%.o: tests/fuzz/replay.c $(B)/flags
 	@mkdir -p $(@D)
@@ -86,6 +87,6 @@ $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
-$(foreach f,config wire onnx labels arm probe,$(eval $(call fuzz_rule,$(f))))
+$(foreach f,config wire onnx labels arm probe decode,$(eval $(call fuzz_rule,$(f))))
 
 .SECONDARY: # objects stay: they are what makes the next build quick

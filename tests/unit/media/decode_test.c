@@ -4,6 +4,7 @@
 #include "testing.h"
 
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavutil/opt.h>
 #include <stdlib.h>
 
@@ -483,6 +484,85 @@ static void test_two_pictures_in_one_packet_are_refused(void **state)
     stream_free(&stream);
 }
 
+/* One keyframe of a grown stream, whose headers then say that little of it is to be seen. */
+static AVPacket *make_cropped(enum AVCodecID id, const char *filter)
+{
+    struct error err;
+    struct encoder_config config = testing_encoder_config(1024, 576);
+    config.rung.codec = (int)codec;
+    struct encoder *encoder = NULL;
+    struct packet *packet = NULL;
+    struct picture *picture = testing_picture(1024, 576, 0, 0, 0);
+    assert_ok(encoder_open(&encoder, &config, &err), &err);
+    assert_ok(encoder_encode(encoder, picture, 0, true, &packet, &err), &err);
+    size_t size;
+    const uint8_t *bytes = packet_data(packet, &size);
+    AVBSFContext *bsf = NULL;
+    AVPacket *cropped = av_packet_alloc();
+    assert_non_null(cropped);
+    assert_int_equal(av_new_packet(cropped, (int)size), 0);
+    memcpy(cropped->data, bytes, size);
+    assert_int_equal(av_bsf_alloc(av_bsf_get_by_name(filter), &bsf), 0);
+    bsf->par_in->codec_id = id;
+    av_opt_set_int(bsf->priv_data, "crop_right", 1024 - 64, 0);
+    av_opt_set_int(bsf->priv_data, "crop_bottom", 576 - 64, 0);
+    assert_int_equal(av_bsf_init(bsf), 0);
+    assert_int_equal(av_bsf_send_packet(bsf, cropped), 0);
+    assert_int_equal(av_bsf_receive_packet(bsf, cropped), 0);
+    av_bsf_free(&bsf);
+    packet_unref(&packet);
+    picture_unref(&picture);
+    encoder_close(&encoder);
+    return cropped;
+}
+
+static void test_cropping_hides_no_size(void **state)
+{
+    (void)state;
+    struct error err;
+    AVPacket *cropped = codec == VIDEO_H264 ? make_cropped(AV_CODEC_ID_H264, "h264_metadata")
+                                            : make_cropped(AV_CODEC_ID_HEVC, "hevc_metadata");
+    struct picture *picture = NULL;
+    struct decoder *decoder = open_decoder(64, 1);
+    int rc = decoder_decode(decoder, cropped->data, (size_t)cropped->size, true, &picture, &err);
+    assert_int_equal(rc, -ERROR_LIMIT);
+    assert_non_null(strstr(err.text, "1024x576 is above the limit of 64x64"));
+    assert_null(decoder_pool(decoder));
+    decoder_close(&decoder);
+    decoder = open_decoder(1024, 1);
+    assert_ok(decoder_decode(decoder, cropped->data, (size_t)cropped->size, true, &picture, &err),
+              &err);
+    struct picture_view view;
+    picture_get_view(picture, &view);
+    assert_int_equal(view.width, 64);
+    assert_int_equal(view.height, 64);
+    picture_unref(&picture);
+    decoder_close(&decoder);
+    av_packet_free(&cropped);
+}
+
+/* A size for the next packet, brought in behind the slice that a parser looks at. */
+static void test_parameter_sets_behind_a_slice_are_refused(void **state)
+{
+    (void)state;
+    struct error err;
+    struct stream stream;
+    stream_make(&stream, 0, 1, 30);
+    size_t sets = stream.size[STREAM_KEYFRAME] < 64 ? stream.size[STREAM_KEYFRAME] : 64;
+    size_t size = stream.size[0] + sets;
+    uint8_t *both = malloc(size);
+    assert_non_null(both);
+    memcpy(both, stream.bytes[0], stream.size[0]);
+    memcpy(both + stream.size[0], stream.bytes[STREAM_KEYFRAME], sets);
+    struct decoder *decoder = open_decoder(256, 1);
+    struct picture *picture = NULL;
+    assert_int_equal(decoder_decode(decoder, both, size, true, &picture, &err), -ERROR_FORMAT);
+    assert_non_null(strstr(err.text, "a parameter set comes after a slice"));
+    free(both);
+    decoder_close(&decoder);
+    stream_free(&stream);
+}
+
 #define EACH_CODEC(test)                                                            \
     cmocka_unit_test_setup(test, use_h264), cmocka_unit_test_setup(test, use_h265), \
         cmocka_unit_test_setup(test, use_av1)
@@ -500,6 +580,9 @@ int main(void)
         EACH_CODEC(test_garbage),
         EACH_CODEC(test_other_formats_are_refused),
         EACH_CODEC(test_another_codec_is_refused),
+        cmocka_unit_test_setup(test_cropping_hides_no_size, use_h264),
+        cmocka_unit_test_setup(test_cropping_hides_no_size, use_h265),
+        cmocka_unit_test_setup(test_parameter_sets_behind_a_slice_are_refused, use_h265),
         cmocka_unit_test_setup(test_two_pictures_in_one_packet_are_refused, use_h265),
         cmocka_unit_test_setup(test_two_pictures_in_one_packet_are_refused, use_av1),
     };
