@@ -58,7 +58,7 @@ const struct option_spec eval_options[] = {
     STRINGS_WITH_DEFAULT(bitrates, "100,200,400,800", EVAL_BITRATES_MAX,
                          "bitrates to send each size at, kbit/s"),
     STRINGS_WITH_DEFAULT(codecs, "h264", EVAL_CODECS_MAX,
-                         "h264 is what streams carry; h265 and av1 are to compare with"),
+                         "codecs to compare: h264, h265, av1; each in software"),
     STRINGS_WITH_DEFAULT(
         restore, "none,bicubic", EVAL_RESTORES_MAX,
         "ways back to full size, each an arm: none (the model scales for itself), "
