@@ -2,6 +2,8 @@
 #include "analyse/planes.h"
 #include "analyse/restore.h"
 #include "graph/compose.h"
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COLOURS 3
@@ -15,8 +17,10 @@ struct plane {
 static uint32_t list_planes(const struct picture_view *picture, enum planes_way way,
                             struct plane planes[PLANES_MAX]);
 static void pack(const uint8_t *from, uint32_t stride, const struct plane *plane, uint8_t *to);
+static int read_pictures(struct compose *c, const struct card_input *input,
+                         const struct picture_view *like, enum planes_way way, uint32_t pictures);
 static int read_planes(struct compose *c, const struct card_input *input,
-                       const struct picture_view *like, enum planes_way way);
+                       const struct picture_view *like, enum planes_way way, uint32_t place);
 static void set_scaling(const struct card_input *input, float factor[COLOURS], float offset[COLOURS]);
 
 bool planes_pay(const struct device *device)
@@ -27,11 +31,12 @@ bool planes_pay(const struct device *device)
 }
 
 int planes_embed(struct graph **whole, const struct graph *network, const struct card_input *input,
-                 const struct picture_view *like, enum planes_way way, struct error *err)
+                 const struct picture_view *like, enum planes_way way, uint32_t pictures,
+                 struct error *err)
 {
     struct compose c;
     compose_start(&c, "planes", err);
-    int picture = read_planes(&c, input, like, way);
+    int picture = read_pictures(&c, input, like, way, pictures);
     if (input->layout == LAYOUT_NHWC)
         picture = restore_channels_last(&c, picture);
     restore_analyse(&c, network, picture);
@@ -66,17 +71,19 @@ bool planes_alike(const struct picture_view *one, const struct picture_view *oth
            one->full_range == other->full_range;
 }
 
-int planes_put(const struct picture_view *picture, enum planes_way way, struct plan *plan,
-               struct error *err)
+int planes_put(const struct picture_view *picture, uint32_t place, enum planes_way way,
+               struct plan *plan, struct error *err)
 {
     struct plane planes[PLANES_MAX];
     uint32_t count = list_planes(picture, way, planes);
     int failed = 0;
-    for (uint32_t i = 0; !failed && i < count; i++)
+    for (uint32_t i = 0; !failed && i < count; i++) {
+        size_t input = (size_t)place * count + i;
         if (way == PLANES_IN_PLACE)
-            failed = plan_bind_input(plan, i, picture->plane[i], err);
+            failed = plan_bind_input(plan, input, picture->plane[i], err);
         else
-            pack(picture->plane[i], picture->stride[i], &planes[i], plan_input(plan, i)->data);
+            pack(picture->plane[i], picture->stride[i], &planes[i], plan_input(plan, input)->data);
+    }
     return failed;
 }
 
@@ -99,8 +106,20 @@ static uint32_t list_planes(const struct picture_view *picture, enum planes_way 
     return nv12 ? 2 : 3;
 }
 
+/* One behind the other. */
+static int read_pictures(struct compose *c, const struct card_input *input,
+                         const struct picture_view *like, enum planes_way way, uint32_t pictures)
+{
+    const struct attribute attributes[] = { COMPOSE_INT("axis", 0), { 0 } };
+    int list[GRAPH_NODE_INPUTS_MAX];
+    assert(pictures >= 1 && pictures <= GRAPH_NODE_INPUTS_MAX);
+    for (uint32_t i = 0; i < pictures; i++)
+        list[i] = read_planes(c, input, like, way, i);
+    return pictures == 1 ? list[0] : compose_node(c, "Concat", list, (int)pictures, attributes);
+}
+
 static int read_planes(struct compose *c, const struct card_input *input,
-                       const struct picture_view *like, enum planes_way way)
+                       const struct picture_view *like, enum planes_way way, uint32_t place)
 {
     static const char *const names[] = { "y", "u", "v" };
     const int64_t size[] = { input->height, input->width };
@@ -112,7 +131,9 @@ static int read_planes(struct compose *c, const struct card_input *input,
     for (uint32_t i = 0; i < count; i++) {
         const int64_t rows = planes[i].rows, bytes = planes[i].bytes;
         bool pairs = like->format == PIXEL_NV12 && i > 0;
-        inputs[i] = compose_input(c, names[i], TENSOR_U8,
+        char name[16];
+        snprintf(name, sizeof name, "%s%u", names[i], place);
+        inputs[i] = compose_input(c, name, TENSOR_U8,
                                   pairs ? COMPOSE_SHAPE(1, rows, bytes / 2, 2)
                                         : COMPOSE_SHAPE(1, rows, bytes));
     }

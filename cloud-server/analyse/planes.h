@@ -19,17 +19,18 @@ enum planes_way { PLANES_PACKED, PLANES_IN_PLACE };
 enum planes_way planes_find_way(const struct picture_view *picture, const uint8_t *end);
 
 /* Makes a graph that reads the planes of pictures like this one (planes_alike) out of a network whose one
- * input is as *input says. It has the network's outputs under their own names and in their own order.
- * network, input and like are borrowed for the call; *whole, written on success, shares nothing with
+ * input is as *input says, for so many pictures, each of which has planes of its own. It has the network's
+ * outputs under their own names and in their own order. network, input and like are borrowed for the call; *whole, written on success, shares nothing with
  * them. */
 int planes_embed(struct graph **whole, const struct graph *network, const struct card_input *input,
-                 const struct picture_view *like, enum planes_way way, struct error *err);
+                 const struct picture_view *like, enum planes_way way, uint32_t pictures,
+                 struct error *err);
 /* True when they have size, format, colours and, in place, the length of their rows in common. */
 bool planes_alike(const struct picture_view *one, const struct picture_view *other,
                   enum planes_way way);
-/* Makes the picture the input of the next run of such a plan. In place it stays as it is until that run
- * has been finished. */
-int planes_put(const struct picture_view *picture, enum planes_way way, struct plan *plan,
-               struct error *err);
+/* Makes the picture that of number place in the next run of such a plan. In place it stays as it is until that
+ * run has been finished. */
+int planes_put(const struct picture_view *picture, uint32_t place, enum planes_way way,
+               struct plan *plan, struct error *err);
 
 #endif

@@ -96,17 +96,17 @@ void child_set_ready(struct child *child)
     assert(child->state == CHILD_STARTING);
     enter(child, CHILD_READY);
     child->ready_ms = uv_now(child->loop);
-    child_expect(child, false);
+    child_expect(child, 0);
     log_info("worker", "ready", LOG_STR("worker", child->config.name),
              LOG_I64("pid", child->process.pid));
 }
 
-void child_expect(struct child *child, bool due)
+void child_expect(struct child *child, uint32_t pictures)
 {
     assert(child->state == CHILD_READY);
-    child->due = due;
-    child->term_ms = child->config.hang_ms;
-    if (due)
+    child->due = pictures > 0;
+    child->term_ms = pictures * child->config.hang_ms;
+    if (child->due)
         start_timer(child, child->term_ms);
     else
         uv_timer_stop(&child->timer);

@@ -102,8 +102,8 @@ void child_start(struct child *child);
 int child_send(struct child *child, enum order_kind kind, void *order, int passed, struct error *err);
 /* The handshake is complete. */
 void child_set_ready(struct child *child);
-/* An answer is due within hang_ms from now (true), or none is (false). */
-void child_expect(struct child *child, bool due);
+/* The answer of so many pictures together is due, within so many times hang_ms from now; 0: none is. */
+void child_expect(struct child *child, uint32_t pictures);
 /* The answer that is due now has work before it that may take as long as a start does: start_ms. */
 void child_expect_start(struct child *child);
 

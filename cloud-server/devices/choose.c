@@ -128,5 +128,5 @@ static bool is_predictable(const struct worker_load *load, uint64_t now_ns)
 static uint64_t free_at_ns(const struct worker_load *load, uint64_t now_ns)
 {
     uint64_t end_ns = load->begun_ns + load->work_ns;
-    return (end_ns > now_ns ? end_ns : now_ns) + (load->jobs - 1) * load->mean_ns;
+    return (end_ns > now_ns ? end_ns : now_ns) + load->behind * load->mean_ns;
 }

@@ -19,7 +19,8 @@
 struct worker_load {
     bool ready;
     bool overlapping;  /* has WORKER_JOBS_OVERLAPPING */
-    uint32_t jobs;     /* inside the worker */
+    uint32_t jobs;     /* inside the worker; pictures that go together are one job here */
+    uint32_t behind;   /* pictures in those that are not at work */
     bool idle;         /* the one at work is an idle job; this and the next two only if jobs > 0 */
     uint64_t begun_ns; /* when it began */
     uint64_t work_ns;  /* how long it should take; 0: nobody knows */

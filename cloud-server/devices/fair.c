@@ -42,9 +42,19 @@ struct fair_queue *fair_next(const struct fair *fair)
 
 struct job *fair_take(struct fair *fair)
 {
-    struct fair_queue *queue = fair_next(fair);
+    return fair_take_of(fair, fair_next(fair));
+}
+
+struct fair_queue *fair_after(const struct fair_queue *queue)
+{
+    return TAILQ_NEXT(queue, turn);
+}
+
+struct job *fair_take_of(struct fair *fair, struct fair_queue *queue)
+{
     assert(queue && queue->depth > 0);
-    fair_pass(fair);
+    TAILQ_REMOVE(&fair->ring, queue, turn);
+    TAILQ_INSERT_TAIL(&fair->ring, queue, turn);
     return remove_oldest(fair, queue);
 }
 

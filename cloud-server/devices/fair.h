@@ -26,6 +26,7 @@ struct job {
     uint64_t submitted_ns;
     uint32_t tries;  /* workers lost over it so far */
     uint32_t result; /* its place in the results memory of the worker that has it */
+    bool alone;      /* it was in a batch that failed or was lost: it goes in none any more */
     bool told;       /* done was called; only the worker still has to let go of it */
 };
 
@@ -56,6 +57,10 @@ void fair_put_back(struct fair *fair, struct fair_queue *queue, struct job *job)
 struct fair_queue *fair_next(const struct fair *fair);
 /* Takes the oldest job of the queue whose turn it is, which ends its turn; not when nothing waits. */
 struct job *fair_take(struct fair *fair);
+/* The queue whose turn comes after that of this one; NULL: it is the last. */
+struct fair_queue *fair_after(const struct fair_queue *queue);
+/* Takes the oldest job of any queue in the ring, which ends its turn. */
+struct job *fair_take_of(struct fair *fair, struct fair_queue *queue);
 /* Ends the turn of the queue whose turn it is, without taking anything; not when nothing waits. */
 void fair_pass(struct fair *fair);
 /* Takes the oldest job of one queue without ending a turn; NULL when it is empty. */

@@ -181,7 +181,8 @@ static int check_fields(const union order *order, struct error *err)
     case ORDER_SETUP:
         good = order->setup.device_kind <= DEVICE_SIMULATED &&
                order->setup.gpu <= POOL_GPU_NUMBER_MAX &&
-               order->setup.model_count <= POOL_MODELS_MAX &&
+               order->setup.model_count <= POOL_MODELS_MAX && order->setup.batch >= 1 &&
+               order->setup.batch <= POOL_BATCH_MAX &&
                ends(order->setup.name, sizeof order->setup.name);
         break;
     case ORDER_MODEL:
@@ -194,10 +195,10 @@ static int check_fields(const union order *order, struct error *err)
         good = order->forget.slot < WORKER_POOLS_MAX;
         break;
     case ORDER_JOB:
-        good = order->job.model < POOL_MODELS_MAX && order->job.result < WORKER_JOBS_MAX &&
-               order->job.pool_slot < WORKER_POOLS_MAX && order->job.format <= PIXEL_NV12 &&
-               order->job.matrix <= MATRIX_BT709 && order->job.full_range <= 1 &&
-               order->job.plain <= 1 && order->job.width >= 1 &&
+        good = order->job.model < POOL_MODELS_MAX && order->job.result < WORKER_PICTURES_MAX &&
+               order->job.more < POOL_BATCH_MAX && order->job.pool_slot < WORKER_POOLS_MAX &&
+               order->job.format <= PIXEL_NV12 && order->job.matrix <= MATRIX_BT709 &&
+               order->job.full_range <= 1 && order->job.plain <= 1 && order->job.width >= 1 &&
                order->job.width <= PICTURE_SIDE_MAX && order->job.height >= 1 &&
                order->job.height <= PICTURE_SIDE_MAX && order->job.camera_width >= 1 &&
                order->job.camera_width <= PICTURE_SIDE_MAX && order->job.camera_height >= 1 &&

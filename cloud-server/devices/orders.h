@@ -12,7 +12,7 @@
 #include "media/picture.h"
 #include "net/wire.h"
 
-#define ORDER_VERSION 0x52530006u /* changes with any struct below */
+#define ORDER_VERSION 0x52530007u /* changes with any struct below */
 #define ORDER_NAME_BYTES 64u
 #define ORDER_PATH_BYTES 4096u
 #define ORDER_NETWORK_BYTES (WIRE_NAME_BYTES_MAX + 1)
@@ -21,11 +21,12 @@
 #define ORDER_STRIDE_MAX ((uint64_t)4 * PICTURE_SIDE_MAX)
 
 /* Jobs that one worker holds: those at work, and one that waits so that the device need not. A GPU's has
- * two at work: while one computes, the next is prepared. Each job has its place for an analysis in the
- * worker's results memory: struct analysis[WORKER_JOBS_MAX]. */
+ * two at work: while one computes, the next is prepared. Pictures that go together count as one here. Each
+ * picture has its place for an analysis in the worker's results memory: struct analysis[WORKER_PICTURES_MAX]. */
 #define WORKER_JOBS 2u
 #define WORKER_JOBS_OVERLAPPING 3u
 #define WORKER_JOBS_MAX WORKER_JOBS_OVERLAPPING
+#define WORKER_PICTURES_MAX (WORKER_JOBS_MAX * POOL_BATCH_MAX)
 
 /* Picture pools that a worker has mapped at once. A stream has one, and a second one for a moment
  * when its picture size changes. */
@@ -55,6 +56,7 @@ struct order_setup {
     struct order_head head;
     uint32_t device_kind; /* enum device_kind */
     uint32_t threads, gpu, service_ms;
+    uint32_t batch; /* pictures that it may get together: 1 to POOL_BATCH_MAX */
     uint32_t model_count;
     char name[ORDER_NAME_BYTES]; /* of the worker */
 };
@@ -84,6 +86,7 @@ struct order_job {
     struct order_head head;
     uint64_t job;
     uint32_t model;
+    uint32_t more;   /* jobs that follow to be done together with this one, of the same model */
     uint32_t result; /* which struct analysis of the results memory to fill */
     uint32_t pool_slot;
     uint32_t format, matrix, full_range; /* as in struct picture_view */
@@ -98,8 +101,9 @@ struct order_job {
 struct reply_classes {
     struct order_head head;
     uint32_t model, count;
-    uint32_t masks;                  /* 1: areas are answered with their masks */
-    uint32_t sample_us;              /* that the sample picture took; 0: not known */
+    uint32_t masks; /* 1: areas are answered with their masks */
+    /* That the sample picture takes, in runs of 1, 2, 4, … pictures; 0: not known, or there is no such run. */
+    uint32_t run_us[POOL_BATCH_STEPS];
     char names[ORDER_CLASSES_BYTES]; /* count NUL-ended names, one after the other */
 };
 
@@ -115,8 +119,8 @@ struct reply_preparing {
 struct reply_done {
     struct order_head head;
     uint64_t job;
-    uint32_t failed;                   /* 1: the model refused this picture */
-    uint32_t restored;                 /* enum restore_kind, what was done to the picture */
+    uint32_t failed;   /* 1: the model refused this picture, or one of those together with it */
+    uint32_t restored; /* enum restore_kind, what was done to the picture */
     char network[ORDER_NETWORK_BYTES]; /* its name, for RESTORE_NETWORK, else "" */
     char reason[ERROR_TEXT_BYTES];     /* "" unless failed */
     char fallback[ERROR_TEXT_BYTES];   /* why no network served where one should have, else "" */

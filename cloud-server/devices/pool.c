@@ -1,5 +1,6 @@
 /* pool: streams, their jobs and whose turn it is. The workers are worker_link.c's, the rules are
- * fair.c's (which picture), choose.c's (which worker) and idle.c's (when one may have an idle job).
+ * fair.c's (which picture), choose.c's (which worker), batch.c's (which go together) and idle.c's (when one
+ * may have an idle job).
  *
  * A job belongs to its stream's array and is in exactly one place: free, in the stream's queue, or
  * inside a worker. Callbacks may call anything of pool.h, so nothing is in between when one is
@@ -17,9 +18,6 @@
 #define NETWORK_WORD "network "
 #define RESTORED_BYTES (sizeof NETWORK_WORD + ORDER_NETWORK_BYTES)
 
-/* The worker for the next picture that waits, or CHOOSE_NONE, and when to ask again. */
-typedef size_t choose_fn(struct pool *pool, uint64_t *again_ns);
-
 static struct pool_turns *turns_of(struct pool_stream *stream);
 static int open_stream(struct pool_stream **out, const struct pool_stream *as, const char *name,
                        size_t jobs, struct error *err);
@@ -29,8 +27,9 @@ static void leave_memory(struct pool_stream *stream);
 static void release_memory(struct pool *pool, struct shared_memory *memory);
 static void release_stream(struct pool_stream *stream);
 static void dispatch(struct pool *pool);
-static void give_out(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
-                     uint64_t *again_ns);
+static void give_out_live(struct pool *pool, uint64_t *again_ns);
+static void give_out_idle(struct pool *pool, uint64_t *again_ns);
+static void see_who_is_ready(struct pool *pool);
 static size_t choose_live(struct pool *pool, uint64_t *again_ns);
 static size_t choose_idle(struct pool *pool, uint64_t *again_ns);
 static void look_ahead(const struct pool *pool, struct idle_forecast *forecast, uint64_t now_ns);
@@ -142,8 +141,7 @@ int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char 
 {
     const struct pool_stream as = { .pool = pool, .model = model, .done = done, .arg = arg };
     /* Waiting ones, the one that pushes the oldest out, and those inside workers. */
-    return open_stream(stream, &as, name,
-                       pool->queue_per_stream + 1 + WORKER_JOBS_MAX * pool->worker_count, err);
+    return open_stream(stream, &as, name, pool->queue_per_stream + 1 + pool->room_inside, err);
 }
 
 int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
@@ -212,7 +210,7 @@ void pool_stream_close(struct pool_stream **closed)
     while ((job = fair_drop_oldest(&turns_of(stream)->fair, &stream->queue)))
         drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
     for (size_t i = 0; i < pool->worker_count; i++)
-        for (size_t j = 0; j < pool->workers[i].load->jobs; j++) {
+        for (size_t j = 0; j < pool->workers[i].inside; j++) {
             job = pool->workers[i].jobs[j];
             if (job->stream == stream)
                 tell(job, &(struct job_result){ .status = JOB_DROPPED_CLOSED,
@@ -283,13 +281,26 @@ void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, 
     finish_job(job, &result);
 }
 
-void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, const char *cause)
+void pool_retry_alone(struct pool *pool, struct job *job)
+{
+    job->alone = true;
+    if (job->told)
+        drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
+    else
+        fair_put_back(&turns_of(job->stream)->fair, &job->stream->queue, job);
+    dispatch(pool);
+}
+
+void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, size_t at_work,
+                      bool together, const char *cause)
 {
     struct job *given_up = NULL;
     for (size_t i = count; i-- > 0;) { /* the first one last, so that it is in front */
         struct job *job = jobs[i];
-        if (i == 0)
-            job->tries++; /* the others were not at work and did no harm */
+        if (i < at_work && together)
+            job->alone = true; /* one of them may have done it */
+        else if (i < at_work)
+            job->tries++; /* those behind were not at work and did no harm */
         if (job->told)
             drop_job(job, JOB_DROPPED_CLOSED, "the stream has ended");
         else if (job->tries == JOB_TRIES_MAX)
@@ -420,9 +431,9 @@ static void release_stream(struct pool_stream *stream)
 static void dispatch(struct pool *pool)
 {
     uint64_t again_ns = 0;
-    give_out(pool, &pool->live, choose_live, &again_ns);
+    give_out_live(pool, &again_ns);
     if (pool->live.fair.waiting == 0)
-        give_out(pool, &pool->idle, choose_idle, &again_ns);
+        give_out_idle(pool, &again_ns);
     metric_gauge_set(pool->live.waiting, (double)pool->live.fair.waiting);
     metric_gauge_set(pool->idle.waiting, (double)pool->idle.fair.waiting);
     if (again_ns != 0) {
@@ -432,20 +443,44 @@ static void dispatch(struct pool *pool)
     }
 }
 
-/* Gives out what waits in these turns, to the workers that choose names, until it names none. */
-static void give_out(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
-                     uint64_t *again_ns)
+/* Until no worker should have more now, or all that wait do so for others to go with them. */
+static void give_out_live(struct pool *pool, uint64_t *again_ns)
 {
-    while (turns->fair.waiting > 0) {
-        for (size_t i = 0; i < pool->worker_count; i++)
-            pool->loads[i].ready = worker_link_is_ready(&pool->workers[i]);
-        size_t index = choose(pool, again_ns);
+    struct job *jobs[POOL_BATCH_MAX];
+    while (pool->live.fair.waiting > 0) {
+        see_who_is_ready(pool);
+        size_t index = choose_live(pool, again_ns);
         if (index == CHOOSE_NONE)
             break;
-        struct job *job = fair_take(&turns->fair);
-        if (worker_link_give(&pool->workers[index], job))
-            fair_put_back(&turns->fair, &job->stream->queue, job); /* that worker is not ready now */
+        struct worker_link *link = &pool->workers[index];
+        uint32_t count = pool_gather(pool, link, jobs, again_ns);
+        if (count == 0)
+            break;
+        if (worker_link_give(link, jobs, count) == 0)
+            continue;
+        while (count-- > 0) /* that worker is not ready now */
+            fair_put_back(&pool->live.fair, &jobs[count]->stream->queue, jobs[count]);
     }
+}
+
+static void give_out_idle(struct pool *pool, uint64_t *again_ns)
+{
+    struct fair *fair = &pool->idle.fair;
+    while (fair->waiting > 0) {
+        see_who_is_ready(pool);
+        size_t index = choose_idle(pool, again_ns);
+        if (index == CHOOSE_NONE)
+            break;
+        struct job *job = fair_take(fair);
+        if (worker_link_give(&pool->workers[index], &job, 1))
+            fair_put_back(fair, &job->stream->queue, job); /* that worker is not ready now */
+    }
+}
+
+static void see_who_is_ready(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->worker_count; i++)
+        pool->loads[i].ready = worker_link_is_ready(&pool->workers[i]);
 }
 
 static size_t choose_live(struct pool *pool, uint64_t *again_ns)

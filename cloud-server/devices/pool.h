@@ -4,8 +4,9 @@
  * Pictures and analyses lie in shared memory, orders go over a socket pair. Jobs are served first
  * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
  * and a slow worker is spared what a faster one would finish sooner (choose.h). Idle streams get what
- * live ones do not miss (idle.h). A worker that dies or hangs is killed, its jobs go to others
- * (JOB_TRIES_MAX times), and it is started again with backoff; one whose device cannot be used at all
+ * live ones do not miss (idle.h). Pictures of one model go together where that saves time (batch.h). A worker
+ * that dies or hangs is killed, its jobs go to others, each alone from then on (JOB_TRIES_MAX times), and it is
+ * started again with backoff; one whose device cannot be used at all
  * is tried again seldom, while the others go on. Everything here runs on the loop
  * thread, which has to live as long as the pool: the kernel kills a worker when the thread that
  * started it ends. */
@@ -26,6 +27,8 @@
 #define POOL_IDLE_WAITING_MAX 8u /* pictures of all idle streams; at 4K each has 12 MB */
 #define POOL_NETWORKS_MAX 8u     /* that restore for one model */
 #define POOL_NETWORKS_CARD "card"
+#define POOL_BATCH_MAX 16u  /* pictures that are analysed together */
+#define POOL_BATCH_STEPS 5u /* batches of 1, 2, 4, 8, 16 */
 
 enum device_kind { DEVICE_CPU, DEVICE_CUDA, DEVICE_SIMULATED };
 
@@ -36,6 +39,7 @@ struct device_config {
     uint32_t threads;    /* cpu; 0: an even share of the processors */
     uint32_t gpu;        /* cuda: its number */
     uint32_t service_ms; /* simulated: time per picture; the analysis is computed from its pixels */
+    uint32_t batch;      /* pictures analysed together at most; 0: as is good for the kind */
 };
 extern const struct option_spec device_options[];
 
@@ -43,6 +47,7 @@ struct pool_config {
     struct option_list devices; /* struct device_config */
     uint32_t hang_ms;           /* a job that takes longer: the worker is killed */
     uint32_t start_ms;          /* a worker that is not ready by then is killed */
+    uint32_t batch_wait_ms;     /* a picture waits no longer for others to be analysed with it */
     uint32_t queue_per_stream;  /* pictures waiting; the oldest is dropped beyond (live) */
     bool round_robin;           /* tests and benches only: job i to worker i mod n */
 };

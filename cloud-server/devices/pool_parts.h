@@ -1,8 +1,9 @@
 /* pool_parts: what the files behind pool.h share: pool.c (streams, jobs, turns) and worker_link.c
- * (the server's side of one worker). */
+ * (the server's side of one worker), among others. */
 #ifndef RUNESPOOR_DEVICES_POOL_PARTS_H
 #define RUNESPOOR_DEVICES_POOL_PARTS_H
 
+#include "devices/batch.h"
 #include "devices/child.h"
 #include "devices/choose.h"
 #include "devices/fair.h"
@@ -17,18 +18,24 @@ struct worker_link {
     char name[ORDER_NAME_BYTES];
     enum device_kind kind;
     uint32_t threads, gpu, service_ms;
+    uint32_t batch; /* pictures that it analyses together at most */
 
     struct child child;
-    uint32_t models_open;              /* of the present process, during its handshake */
-    struct job *jobs[WORKER_JOBS_MAX]; /* load->jobs of them; the first ends first */
-    uint64_t given;                    /* jobs given to it so far; the last one's number */
-    bool preparing;                    /* the one at work waits for its plan to be made */
-    struct worker_load *load;          /* pool->loads[index] */
+    uint32_t models_open;                      /* of the present process, during its handshake */
+    struct batch_times times[POOL_MODELS_MAX]; /* of the present process */
+    struct job *jobs[WORKER_PICTURES_MAX];     /* inside it; the first ends first */
+    uint32_t inside;                           /* of them */
+    struct {
+        uint32_t size, left;    /* pictures, and those that are not answered yet */
+    } batches[WORKER_JOBS_MAX]; /* load->jobs of them make up all jobs; the first is at work */
+    uint64_t given;             /* jobs given to it so far; the last one's number */
+    bool preparing;             /* the batch at work waits for its plan to be made */
+    struct worker_load *load;   /* pool->loads[index] */
 
-    int results_fd;                 /* struct analysis[WORKER_JOBS_MAX], the worker writes */
+    int results_fd;                 /* struct analysis[WORKER_PICTURES_MAX], the worker writes */
     const struct analysis *results; /* the same, mapped for reading */
 
-    struct metric_counter *busy_us, *done;
+    struct metric_counter *busy_us, *done, *by_size[POOL_BATCH_STEPS];
 };
 
 /* Class names of a model, as the first worker that opened it told them. */
@@ -80,11 +87,13 @@ struct pool {
     struct pool_classes classes[POOL_MODELS_MAX];
     size_t model_count;
     uint32_t queue_per_stream;
+    uint64_t batch_wait_ns;
     bool round_robin;
     size_t turn; /* of round_robin */
 
     struct worker_link *workers;
     size_t worker_count;
+    size_t room_inside; /* pictures that all workers together can have inside */
     struct worker_load loads[POOL_WORKERS_MAX]; /* ready is brought up to date before choosing */
     struct pool_turns live, idle;
     struct share share;
@@ -110,9 +119,9 @@ int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
                      const struct device_config *device, uint32_t threads, struct error *err);
 void worker_link_start(struct worker_link *link, uint32_t start_ms, uint32_t hang_ms);
 bool worker_link_is_ready(const struct worker_link *link);
-/* Gives it a job; there is room (link->load). When that fails the job stays the caller's,
- * and the worker is lost. */
-int worker_link_give(struct worker_link *link, struct job *job);
+/* Gives it jobs to do together; there is room (link->load), and link->batch allows so many. When that fails
+ * they stay the caller's, and the worker is lost. */
+int worker_link_give(struct worker_link *link, struct job *const *jobs, uint32_t count);
 /* Tells the worker to unmap a pool, if it has it. */
 void worker_link_forget(struct worker_link *link, const struct shared_memory *memory);
 /* After its child is closed, or when it was never started. */
@@ -127,11 +136,23 @@ int pool_classes_fill(struct pool_classes *classes, const char *names, size_t by
  * the picture. Gives the worker its next job first. */
 void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, uint64_t begun_ns,
                   const struct analysis *analysis, const struct reply_done *reply);
-/* A worker was lost, and with it these jobs, the first one at work. */
-void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, const char *cause);
+/* One of several pictures that were analysed together could not be, and nobody knows which: this one is tried
+ * again, alone. */
+void pool_retry_alone(struct pool *pool, struct job *job);
+/* A worker was lost, and with it these jobs, the first at_work of them at work; together: in a batch of
+ * more than one. */
+void pool_return_jobs(struct pool *pool, struct job *const *jobs, size_t count, size_t at_work,
+                      bool together, const char *cause);
 /* A worker became ready or was lost. fatal: what it cannot use, or NULL. */
 void pool_note_change(struct pool *pool, const struct error *fatal);
 void pool_handle_closed(struct pool *pool);
+
+/* pool_batch.c */
+
+/* Takes those of the live pictures that wait, at least one, which the worker is to have next; 0: all wait for
+ * others to come, and *again_ns, unless it is earlier or not 0, becomes the time at which to ask again. */
+uint32_t pool_gather(struct pool *pool, const struct worker_link *link,
+                     struct job *jobs[POOL_BATCH_MAX], uint64_t *again_ns);
 
 /* pool_models.c */
 

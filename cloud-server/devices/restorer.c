@@ -36,11 +36,11 @@ static bool is_to_restore(const struct restorer_model *model, const struct runne
 static bool scale_fits(uint32_t scale, const struct runner_picture *picture);
 static bool is_for_a_plan(const struct restorer *restorer, const struct runner_picture *picture);
 static struct restored_for describe(const struct restorer *restorer,
-                                    const struct runner_picture *picture);
+                                    const struct runner_picture *picture, uint32_t count);
 static const struct restored_plan *look_up(const struct restorer *restorer,
-                                           const struct runner_picture *picture);
+                                           const struct runner_picture *picture, uint32_t count);
 static struct restored_plan *make_room(struct restorer *restorer);
-static void make(struct restorer *restorer, const struct runner_picture *picture,
+static void make(struct restorer *restorer, const struct runner_picture *picture, uint32_t count,
                  struct restored_plan *plan);
 static void open_restored(struct restorer *restorer, struct restore_config *config,
                           const struct runner_picture *picture, struct restored_plan *plan);
@@ -87,20 +87,21 @@ int restorer_add_model(struct restorer *restorer, const struct order_model *orde
     return 0;
 }
 
-bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture)
+bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture,
+                           uint32_t count)
 {
-    return is_for_a_plan(restorer, picture) && !look_up(restorer, picture);
+    return is_for_a_plan(restorer, picture) && !look_up(restorer, picture, count);
 }
 
 const struct restored_plan *restorer_find(struct restorer *restorer,
-                                          const struct runner_picture *picture)
+                                          const struct runner_picture *picture, uint32_t count)
 {
     if (!is_for_a_plan(restorer, picture))
         return NULL;
-    struct restored_plan *plan = (struct restored_plan *)look_up(restorer, picture);
+    struct restored_plan *plan = (struct restored_plan *)look_up(restorer, picture, count);
     if (!plan) {
         plan = make_room(restorer);
-        make(restorer, picture, plan);
+        make(restorer, picture, count, plan);
     }
     plan->used = ++restorer->uses;
     return plan;
@@ -200,12 +201,12 @@ static bool scale_fits(uint32_t scale, const struct runner_picture *picture)
 }
 
 static struct restored_for describe(const struct restorer *restorer,
-                                    const struct runner_picture *picture)
+                                    const struct runner_picture *picture, uint32_t count)
 {
     const struct picture_view *view = &picture->view;
-    struct restored_for pictures = { .model = picture->model,
-                                     .width = view->width,
-                                     .height = view->height };
+    struct restored_for pictures = {
+        .model = picture->model, .count = count, .width = view->width, .height = view->height
+    };
     if (is_to_restore(&restorer->models[picture->model], picture)) {
         pictures.camera_width = picture->camera.width;
         pictures.camera_height = picture->camera.height;
@@ -221,9 +222,9 @@ static struct restored_for describe(const struct restorer *restorer,
 }
 
 static const struct restored_plan *look_up(const struct restorer *restorer,
-                                           const struct runner_picture *picture)
+                                           const struct runner_picture *picture, uint32_t count)
 {
-    const struct restored_for pictures = describe(restorer, picture);
+    const struct restored_for pictures = describe(restorer, picture, count);
     for (size_t i = 0; i < RESTORER_PLANS_MAX; i++) {
         const struct restored_plan *plan = &restorer->plans[i];
         if (plan->used != 0 && memcmp(&plan->pictures, &pictures, sizeof pictures) == 0)
@@ -242,7 +243,7 @@ static struct restored_plan *make_room(struct restorer *restorer)
     return oldest;
 }
 
-static void make(struct restorer *restorer, const struct runner_picture *picture,
+static void make(struct restorer *restorer, const struct runner_picture *picture, uint32_t count,
                  struct restored_plan *plan)
 {
     struct restore_config config = { .width = picture->view.width,
@@ -250,7 +251,8 @@ static void make(struct restorer *restorer, const struct runner_picture *picture
                                      .camera_width = picture->camera.width,
                                      .camera_height = picture->camera.height };
     uint64_t begun_ns = clock_now_ns();
-    *plan = (struct restored_plan){ .kind = RESTORE_NONE, .pictures = describe(restorer, picture) };
+    *plan = (struct restored_plan){ .kind = RESTORE_NONE,
+                                    .pictures = describe(restorer, picture, count) };
     if (plan->pictures.camera_width > 0)
         open_restored(restorer, &config, picture, plan);
     if (!plan->model && restorer->planes)
@@ -319,11 +321,12 @@ static int open_model(struct restorer *restorer, const struct restore_config *co
                       const struct runner_picture *picture, struct restored_plan *plan,
                       struct error *err)
 {
-    const char *folder = restorer->models[picture->model].folder;
-    if (restorer->planes)
-        return model_open_planes(&plan->model, folder, restorer->device, config, &picture->view,
-                                 picture->way, err);
-    return model_open_restored(&plan->model, folder, restorer->device, config, NULL, err);
+    const struct model_form form = { .pictures = plan->pictures.count,
+                                     .restore = config,
+                                     .like = restorer->planes ? &picture->view : NULL,
+                                     .way = picture->way };
+    return model_open_as(&plan->model, restorer->models[picture->model].folder, restorer->device,
+                         &form, err);
 }
 
 static void log_plan(const char *folder, const struct restored_plan *plan, uint64_t begun_ns)
@@ -337,6 +340,7 @@ static void log_plan(const char *folder, const struct restored_plan *plan, uint6
     const char *by = plan->network                   ? plan->network->file
                      : plan->kind == RESTORE_BICUBIC ? "bicubic"
                                                      : "none";
-    log_info("restore", "ready for a picture size", LOG_STR("model", folder), LOG_STR("sizes", sizes),
-             LOG_STR("by", by), LOG_U64("took_ms", (clock_now_ns() - begun_ns) / CLOCK_NS_PER_MS));
+    log_info("restore", "ready for a picture size", LOG_STR("model", folder),
+             LOG_STR("sizes", sizes), LOG_STR("by", by), LOG_U64("pictures", pictures->count),
+             LOG_U64("took_ms", (clock_now_ns() - begun_ns) / CLOCK_NS_PER_MS));
 }

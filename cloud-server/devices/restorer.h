@@ -1,7 +1,7 @@
 /* restorer: the plans of one worker that are for one size of pictures: those with restoration in front of
  * a model, and on a GPU, which makes its input of decoded planes itself (analyse/planes.h), all. A stream's
  * picture size is known when its first picture comes, so each plan is made then, for one model, one received
- * and, to be restored, one camera's size, and kept as long as it is among the last RESTORER_PLANS_MAX that
+ * and, to be restored, one camera's size, and one number of pictures together, and kept as long as it is among the last RESTORER_PLANS_MAX that
  * were used. */
 #ifndef RUNESPOOR_DEVICES_RESTORER_H
 #define RUNESPOOR_DEVICES_RESTORER_H
@@ -9,9 +9,9 @@
 #include "analyse/model.h"
 #include "devices/runner.h"
 
-/* With more sizes than this at the same time, plans are made again and again: each holds the weights of
- * its model and the pictures between its layers. */
-#define RESTORER_PLANS_MAX 16u
+/* With more at the same time, plans are made again and again: each holds the weights of its model and the
+ * pictures between its layers. A size takes as many as there are batches of it: 1, 2, 4, … */
+#define RESTORER_PLANS_MAX 32u
 
 struct restorer;
 
@@ -24,7 +24,8 @@ struct restorer_network {
 
 /* What plans differ by. */
 struct restored_for {
-    uint32_t model, width, height;        /* of received pictures */
+    uint32_t model, count;                /* pictures that are analysed together */
+    uint32_t width, height;               /* of received pictures */
     uint32_t camera_width, camera_height; /* 0: not to be restored */
     uint32_t format, matrix,
         full_range;     /* as in struct picture_view; 0 unless the plan reads planes */
@@ -49,13 +50,14 @@ int restorer_open(struct restorer **restorer, struct device *device, struct erro
 int restorer_add_model(struct restorer *restorer, const struct order_model *order,
                        const struct card *card, struct error *err);
 /* True when restorer_find would make a plan. */
-bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture);
-/* NULL: the model that reads all sizes is for this picture: nothing is to be restored in it, as it has the
+bool restorer_must_prepare(const struct restorer *restorer, const struct runner_picture *picture,
+                           uint32_t count);
+/* The plan for so many pictures like this one. NULL: the model that reads all sizes is for this picture: nothing is to be restored in it, as it has the
  * camera's size (and no network is for that) or more than the model reads, and the processor makes the
  * network's input. Holds until the next call. What cannot be had is replaced by the next best, down to
  * the picture as it was received; fallback says why no network serves. */
 const struct restored_plan *restorer_find(struct restorer *restorer,
-                                          const struct runner_picture *picture);
+                                          const struct runner_picture *picture, uint32_t count);
 void restorer_close(struct restorer **restorer); /* takes NULL */
 
 #endif

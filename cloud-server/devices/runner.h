@@ -10,7 +10,7 @@
 #include "media/picture.h"
 #include <stdbool.h>
 
-/* Pictures that may be under way in a runner at a time. */
+/* Runs, of one picture or several, that may be under way in a runner at a time. */
 #define RUNNER_DEPTH_MAX 2u
 
 struct runner; /* each table has its own */
@@ -26,32 +26,35 @@ struct runner_picture {
 /* What its card says of a model; the names are the runner's own. */
 struct runner_model {
     const struct option_strings *classes;
-    bool masks;         /* areas are answered with their masks */
-    uint32_t sample_us; /* that its sample picture takes; 0: not known */
+    bool masks;                        /* areas are answered with their masks */
+    uint32_t run_us[POOL_BATCH_STEPS]; /* as in struct reply_classes */
 };
 
 struct runner_class {
     int (*open)(struct runner **runner, const struct order_setup *setup, struct error *err);
-    /* Opens and checks the next model (they come in order). */
+    /* Opens and checks the next model (they come in order). *added is all zeros. */
     int (*add_model)(struct runner *runner, const struct order_model *order,
                      struct runner_model *added, struct error *err);
     /* Makes memory in which pictures will lie known to the device, until unpin; both NULL where that
      * helps nobody. False: it could not be done, which makes copies slower and nothing wrong. */
     bool (*pin)(struct runner *runner, void *data, uint64_t bytes);
     void (*unpin)(struct runner *runner, void *data);
-    /* True when start would have to make a plan for this picture first. NULL: never. Nothing is
-     * under way when such a picture is started. */
-    bool (*must_prepare)(const struct runner *runner, const struct runner_picture *picture);
-    /* How many pictures may be started and not finished, at most RUNNER_DEPTH_MAX; known when a model
+    /* True when start would have to make a plan for these pictures first. NULL: never. Nothing is
+     * under way when such pictures are started. */
+    bool (*must_prepare)(const struct runner *runner, const struct runner_picture *pictures,
+                         uint32_t count);
+    /* How many runs may be started and not finished, at most RUNNER_DEPTH_MAX; known when a model
      * is open. NULL: one. */
     uint32_t (*depth)(const struct runner *runner);
-    /* Begins to analyse a picture, which stays as it is until it is finished. Writes what is done to it
-     * into reply (restored, network, fallback), whose other fields are the caller's. After an error
-     * nothing has begun, and after -ERROR_DEVICE the runner is of no further use. */
-    int (*start)(struct runner *runner, const struct runner_picture *picture,
+    /* Begins to analyse pictures together, one or as many as add_model gave a time for; all of one model, and
+     * of one size where a plan is for that. They stay as they are until they are finished. Writes what is done
+     * to them into reply (restored, network, fallback), whose other fields are the caller's. After an
+     * error nothing has begun, and after -ERROR_DEVICE the runner is of no further use. */
+    int (*start)(struct runner *runner, const struct runner_picture *pictures, uint32_t count,
                  struct reply_done *reply, struct error *err);
-    /* Waits for the oldest that was started. An error, with the same meaning, ends it, too. */
-    int (*finish)(struct runner *runner, struct analysis *analysis, struct error *err);
+    /* Waits for the oldest run that was started: analyses, one for each picture. An error, with the same
+     * meaning, ends it, too. */
+    int (*finish)(struct runner *runner, struct analysis *const *analyses, struct error *err);
     void (*close)(struct runner **runner); /* takes NULL */
 };
 

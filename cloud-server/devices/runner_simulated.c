@@ -9,7 +9,9 @@
 
 struct runner {
     uint64_t service_ns, begun_ns;
-    struct picture_view picture; /* begun */
+    uint32_t batch;
+    struct picture_view pictures[POOL_BATCH_MAX]; /* begun */
+    uint32_t count;
 };
 
 static char *class_names[SIMULATED_CLASS_COUNT] = { "top-left", "top-right", "bottom-left",
@@ -21,9 +23,11 @@ static float mean_brightness(const struct picture_view *picture, uint32_t x0, ui
 static int simulated_open(struct runner **runner, const struct order_setup *setup, struct error *err);
 static int simulated_add_model(struct runner *runner, const struct order_model *order,
                                struct runner_model *added, struct error *err);
-static int simulated_start(struct runner *runner, const struct runner_picture *picture,
-                           struct reply_done *reply, struct error *err);
-static int simulated_finish(struct runner *runner, struct analysis *analysis, struct error *err);
+static int simulated_start(struct runner *runner, const struct runner_picture *pictures,
+                           uint32_t count, struct reply_done *reply, struct error *err);
+static int simulated_finish(struct runner *runner, struct analysis *const *analyses,
+                            struct error *err);
+static uint64_t run_ns(const struct runner *runner, uint32_t count);
 static void simulated_close(struct runner **runner);
 
 const struct runner_class runner_simulated = {
@@ -83,6 +87,7 @@ static int simulated_open(struct runner **out, const struct order_setup *setup, 
     if (!runner)
         return error_set(err, ERROR_MEMORY, "simulated", "no room for %zu bytes", sizeof *runner);
     runner->service_ns = setup->service_ms * CLOCK_NS_PER_MS;
+    runner->batch = setup->batch;
     *out = runner;
     return 0;
 }
@@ -93,29 +98,41 @@ static int simulated_add_model(struct runner *runner, const struct order_model *
 {
     (void)order;
     (void)err;
-    *added = (struct runner_model){ .classes = &classes,
-                                    .sample_us = (uint32_t)(runner->service_ns / 1000) };
+    *added = (struct runner_model){ .classes = &classes };
+    for (unsigned step = 0; step < POOL_BATCH_STEPS && UINT32_C(1) << step <= runner->batch; step++)
+        added->run_us[step] = (uint32_t)(run_ns(runner, UINT32_C(1) << step) / 1000);
     return 0;
 }
 
-static int simulated_start(struct runner *runner, const struct runner_picture *picture,
-                           struct reply_done *reply, struct error *err)
+static int simulated_start(struct runner *runner, const struct runner_picture *pictures,
+                           uint32_t count, struct reply_done *reply, struct error *err)
 {
     (void)err;
     reply->restored = RESTORE_NONE;
-    runner->picture = picture->view;
+    for (uint32_t i = 0; i < count; i++)
+        runner->pictures[i] = pictures[i].view;
+    runner->count = count;
     runner->begun_ns = clock_now_ns();
     return 0;
 }
 
-static int simulated_finish(struct runner *runner, struct analysis *analysis, struct error *err)
+static int simulated_finish(struct runner *runner, struct analysis *const *analyses, struct error *err)
 {
     (void)err;
-    simulated_analyse(&runner->picture, analysis);
-    clock_sleep_until_ns(runner->begun_ns + runner->service_ns);
-    analysis->prepare_us = analysis->head_us = 0;
-    analysis->infer_us = (uint32_t)((clock_now_ns() - runner->begun_ns) / 1000);
+    for (uint32_t i = 0; i < runner->count; i++)
+        simulated_analyse(&runner->pictures[i], analyses[i]);
+    clock_sleep_until_ns(runner->begun_ns + run_ns(runner, runner->count));
+    for (uint32_t i = 0; i < runner->count; i++) {
+        analyses[i]->prepare_us = analyses[i]->head_us = 0;
+        analyses[i]->infer_us = (uint32_t)((clock_now_ns() - runner->begun_ns) / 1000);
+    }
     return 0;
+}
+
+/* Each picture after the first takes half of its time. */
+static uint64_t run_ns(const struct runner *runner, uint32_t count)
+{
+    return runner->service_ns + (count - 1) * runner->service_ns / 2;
 }
 
 static void simulated_close(struct runner **runner)

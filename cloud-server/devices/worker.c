@@ -2,7 +2,8 @@
  * answers each job when it is done, in the same order. Allocates nothing per picture and copies none, save
  * for the first one of a size that a runner has to make a plan for.
  *
- * Where the device computes by itself, a job that is there already is begun while the one before is under
+ * Jobs that belong together come one right after the other, and are begun when the last one is there. Where the
+ * device computes by itself, a job that is there already is begun while the one before is under
  * way. When none is there the oldest is waited for at once, so that no answer is later for it.
  *
  * It ends when its socket does, and dies with its parent. Signals that a terminal or a service
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RESULTS_BYTES (WORKER_JOBS_MAX * sizeof(struct analysis))
+#define RESULTS_BYTES (WORKER_PICTURES_MAX * sizeof(struct analysis))
 
 struct mapping {
     uint64_t id; /* 0: nothing is mapped here */
@@ -33,12 +34,23 @@ struct mapping {
     bool pinned;
 };
 
-/* A job under way, or one that could not begin and waits for its turn to be answered. */
+/* Jobs that are to be done together and have come so far; all before the next turn of serve(). */
+struct gathered {
+    struct runner_picture pictures[POOL_BATCH_MAX];
+    bool pinned[POOL_BATCH_MAX]; /* their memory is known to the device, and ends there: */
+    const uint8_t *end[POOL_BATCH_MAX];
+    uint32_t results[POOL_BATCH_MAX];
+    uint64_t first; /* the number of the first one; the others follow */
+    uint32_t count, more;
+};
+
+/* Jobs under way together, or some that could not begin and wait for their turn to be answered. */
 struct begun {
-    uint32_t result;
-    int failed; /* 0, or why it could not begin: cause */
+    uint32_t results[POOL_BATCH_MAX];
+    uint32_t count;
+    int failed; /* 0, or why they could not begin: cause */
     struct error cause;
-    struct reply_done reply;
+    struct reply_done reply; /* to the first one */
 };
 
 struct worker {
@@ -48,6 +60,7 @@ struct worker {
     const struct runner_class *class;
     struct runner *runner;
     struct mapping pools[WORKER_POOLS_MAX];
+    struct gathered gathered;
     struct begun begun[RUNNER_DEPTH_MAX];
     uint32_t oldest, under_way; /* of begun */
     union order received;
@@ -68,9 +81,12 @@ static int receive(struct worker *worker, enum order_kind kind, int *passed, str
 static int map_pool(struct worker *worker, const struct order_pool *order, int fd, struct error *err);
 static void unmap_pool(struct worker *worker, struct mapping *mapping);
 static int forget_pool(struct worker *worker, const struct order_forget *order, struct error *err);
-static int begin_job(struct worker *worker, const struct order_job *job, struct error *err);
+static int gather_job(struct worker *worker, const struct order_job *job, struct error *err);
+static int begin_gathered(struct worker *worker, struct error *err);
+static enum planes_way find_way(const struct gathered *gathered);
 static int tell_preparing(struct worker *worker, uint64_t job, struct error *err);
 static int end_oldest(struct worker *worker, struct error *err);
+static int finish_oldest(struct worker *worker, const struct begun *begun, struct error *err);
 static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err);
 static void wait_for_all(struct worker *worker);
 static void finish(struct worker *worker);
@@ -156,7 +172,7 @@ static int take_models(struct worker *worker, struct error *err)
         if (worker->received.model.index != i)
             return error_set(err, ERROR_FORMAT, "orders", "model %u came in place of %u",
                              worker->received.model.index, i);
-        struct runner_model added;
+        struct runner_model added = { 0 };
         failed = worker->class->add_model(worker->runner, &worker->received.model, &added, err);
         if (failed) {
             refuse(worker, i, err);
@@ -176,8 +192,8 @@ static int tell_classes(struct worker *worker, uint32_t model, const struct runn
     struct reply_classes *reply = &worker->reply.classes;
     *reply = (struct reply_classes){ .model = model,
                                      .count = (uint32_t)names->count,
-                                     .masks = added->masks,
-                                     .sample_us = added->sample_us };
+                                     .masks = added->masks };
+    memcpy(reply->run_us, added->run_us, sizeof reply->run_us);
     size_t used = 0;
     for (size_t i = 0; i < names->count; i++) {
         size_t bytes = strlen(names->items[i]) + 1;
@@ -205,9 +221,10 @@ static void refuse(struct worker *worker, uint32_t model, const struct error *ca
 static int serve(struct worker *worker, struct error *err)
 {
     int failed = 0;
-    while (!failed)
-        failed = worker->under_way == 0 || can_begin_another(worker) ? take_order(worker, err)
-                                                                     : end_oldest(worker, err);
+    while (!failed) {
+        bool take = worker->under_way == 0 || worker->gathered.count > 0 || can_begin_another(worker);
+        failed = take ? take_order(worker, err) : end_oldest(worker, err);
+    }
     return failed;
 }
 
@@ -229,7 +246,7 @@ static int take_order(struct worker *worker, struct error *err)
         return failed;
     switch ((enum order_kind)order->head.kind) {
     case ORDER_JOB:
-        failed = begin_job(worker, &order->job, err);
+        failed = gather_job(worker, &order->job, err);
         break;
     case ORDER_POOL:
         failed = map_pool(worker, &order->pool, passed, err);
@@ -289,29 +306,70 @@ static int forget_pool(struct worker *worker, const struct order_forget *order, 
     return 0;
 }
 
-static int begin_job(struct worker *worker, const struct order_job *job, struct error *err)
+static int gather_job(struct worker *worker, const struct order_job *job, struct error *err)
 {
     const struct mapping *mapping = &worker->pools[job->pool_slot];
+    struct gathered *gathered = &worker->gathered;
+    uint32_t place = gathered->count;
     if (mapping->id == 0 || mapping->id != job->pool_id || job->model >= worker->setup.model_count)
         return error_set(err, ERROR_FORMAT, "orders", "job %llu is for an unknown pool or model",
                          (unsigned long long)job->job);
-    struct runner_picture picture = { .model = job->model,
-                                      .camera = { job->camera_width, job->camera_height },
-                                      .plain = job->plain };
-    int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture.view, err);
+    if (place + job->more >= worker->setup.batch ||
+        (place > 0 && (job->more + 1 != gathered->more || job->job != gathered->first + place ||
+                       job->model != gathered->pictures[0].model)))
+        return error_set(err, ERROR_FORMAT, "orders", "job %llu cannot go together with others",
+                         (unsigned long long)job->job);
+    struct runner_picture *picture = &gathered->pictures[place];
+    *picture = (struct runner_picture){ .model = job->model,
+                                        .camera = { job->camera_width, job->camera_height },
+                                        .plain = job->plain };
+    int failed = orders_view_picture(job, mapping->base, mapping->bytes, &picture->view, err);
     if (failed)
         return failed;
-    if (mapping->pinned)
-        picture.way = planes_find_way(&picture.view, mapping->base + mapping->bytes);
-    if (worker->class->must_prepare && worker->class->must_prepare(worker->runner, &picture))
-        failed = tell_preparing(worker, job->job, err);
+    gathered->pinned[place] = mapping->pinned;
+    gathered->end[place] = mapping->base + mapping->bytes;
+    gathered->results[place] = job->result;
+    if (place == 0)
+        gathered->first = job->job;
+    gathered->count++;
+    gathered->more = job->more;
+    return job->more > 0 ? 0 : begin_gathered(worker, err);
+}
+
+static int begin_gathered(struct worker *worker, struct error *err)
+{
+    struct gathered *gathered = &worker->gathered;
+    const struct runner_class *class = worker->class;
+    uint32_t count = gathered->count;
+    enum planes_way way = find_way(gathered);
+    int failed = 0;
+    for (uint32_t i = 0; i < count; i++)
+        gathered->pictures[i].way = way;
+    gathered->count = 0;
+    if (class->must_prepare && class->must_prepare(worker->runner, gathered->pictures, count))
+        failed = tell_preparing(worker, gathered->first, err);
     if (failed)
         return failed;
     struct begun *begun = &worker->begun[(worker->oldest + worker->under_way) % RUNNER_DEPTH_MAX];
-    *begun = (struct begun){ .result = job->result, .reply = { .job = job->job } };
-    begun->failed = worker->class->start(worker->runner, &picture, &begun->reply, &begun->cause);
+    *begun = (struct begun){ .count = count, .reply = { .job = gathered->first } };
+    memcpy(begun->results, gathered->results, sizeof begun->results);
+    begun->failed =
+        class->start(worker->runner, gathered->pictures, count, &begun->reply, &begun->cause);
     worker->under_way++;
     return 0;
+}
+
+/* The same for all, as one plan reads them: in place where that goes for each. */
+static enum planes_way find_way(const struct gathered *gathered)
+{
+    const struct picture_view *first = &gathered->pictures[0].view;
+    for (uint32_t i = 0; i < gathered->count; i++) {
+        const struct picture_view *view = &gathered->pictures[i].view;
+        if (!gathered->pinned[i] || !planes_alike(view, first, PLANES_IN_PLACE) ||
+            planes_find_way(view, gathered->end[i]) != PLANES_IN_PLACE)
+            return PLANES_PACKED;
+    }
+    return PLANES_IN_PLACE;
 }
 
 /* It takes long: what is under way is answered first, and the job is the one at work then. */
@@ -331,20 +389,31 @@ static int end_oldest(struct worker *worker, struct error *err)
     struct reply_done *reply = &worker->reply.done;
     struct error cause = begun->cause;
     int failed = begun->failed;
-    *reply = begun->reply;
     worker->oldest = (worker->oldest + 1) % RUNNER_DEPTH_MAX;
     worker->under_way--;
     if (!failed)
-        failed = worker->class->finish(worker->runner, &worker->results[begun->result], &cause);
+        failed = finish_oldest(worker, begun, &cause);
     if (failed == -ERROR_DEVICE) {
         refuse(worker, ORDER_MODEL_NONE, &cause);
-        return -ERROR_END; /* the server has the cause, and gives the job to another worker */
+        return -ERROR_END; /* the server has the cause, and gives the jobs to another worker */
     }
+    *reply = begun->reply;
     if (failed) {
         reply->failed = 1;
         snprintf(reply->reason, sizeof reply->reason, "%s", cause.text);
     }
-    return orders_send(worker->fd, REPLY_DONE, reply, -1, err);
+    for (failed = 0; !failed && reply->job < begun->reply.job + begun->count; reply->job++)
+        failed = orders_send(worker->fd, REPLY_DONE, reply, -1, err);
+    return failed;
+}
+
+/* begun is what is the oldest for the runner, too. */
+static int finish_oldest(struct worker *worker, const struct begun *begun, struct error *err)
+{
+    struct analysis *analyses[POOL_BATCH_MAX];
+    for (uint32_t i = 0; i < begun->count; i++)
+        analyses[i] = &worker->results[begun->results[i]];
+    return worker->class->finish(worker->runner, analyses, err);
 }
 
 static int map_memory(int fd, uint64_t bytes, int protection, void **base, struct error *err)
@@ -366,7 +435,7 @@ static void wait_for_all(struct worker *worker)
         const struct begun *begun = &worker->begun[worker->oldest];
         worker->oldest = (worker->oldest + 1) % RUNNER_DEPTH_MAX;
         if (!begun->failed)
-            worker->class->finish(worker->runner, &worker->results[begun->result], NULL);
+            finish_oldest(worker, begun, NULL);
     }
 }
 

@@ -14,9 +14,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RESULTS_BYTES (WORKER_JOBS_MAX * sizeof(struct analysis))
+/* Of a GPU, by default: more save little more, and are older when they are answered. */
+#define BATCH_CUDA 8u
 
-static uint32_t free_result(const struct worker_link *link);
+#define RESULTS_BYTES (WORKER_PICTURES_MAX * sizeof(struct analysis))
+
+static uint32_t choose_batch(const struct device_config *device);
+static void make_metrics(struct worker_link *link, struct metrics *metrics);
+static uint32_t free_result(const struct worker_link *link, uint32_t count);
 static int make_results(struct worker_link *link, struct error *err);
 static void on_spawned(void *arg);
 static int on_order(void *arg, const union order *order, struct error *err);
@@ -27,13 +32,16 @@ static int take_ready(struct worker_link *link, struct error *err);
 static int take_preparing(struct worker_link *link, const struct reply_preparing *reply,
                           struct error *err);
 static int take_done(struct worker_link *link, const struct reply_done *reply, struct error *err);
+static void remove_first(struct worker_link *link, uint64_t now_ns);
 static void note_begun(struct worker_link *link, uint64_t now_ns);
-static void note_took(struct worker_load *load, const struct pool_stream *stream, uint64_t took_ns);
+static void note_took(struct worker_link *link, const struct pool_stream *stream, uint64_t took_ns);
 static bool is_at_work(const struct worker_link *link, uint64_t job);
 static void take_refusal(struct worker_link *link, const struct reply_refused *reply);
 static void on_lost(void *arg);
 static void on_closed(void *arg);
 static int tell_pool(struct worker_link *link, struct job *job, struct error *err);
+static int send_jobs(struct worker_link *link, struct job *const *jobs, uint32_t count,
+                     struct error *err);
 static void fill_job(struct order_job *order, const struct worker_link *link, const struct job *job);
 
 static const struct child_handler handler = {
@@ -53,17 +61,14 @@ int worker_link_init(struct worker_link *link, struct pool *pool, size_t index,
                                   .threads = threads,
                                   .gpu = device->gpu,
                                   .service_ms = device->service_ms,
+                                  .batch = choose_batch(device),
                                   .results_fd = -1 };
     if (device->name && device->name[0] != '\0')
         snprintf(link->name, sizeof link->name, "%s", device->name);
     else
         snprintf(link->name, sizeof link->name, "%s-%zu", pool_device_word(link->kind), index);
     link->load->overlapping = link->kind == DEVICE_CUDA;
-    struct metric_label label = { "worker", link->name };
-    link->busy_us = metrics_counter(pool->metrics, "server_worker_busy_microseconds_total",
-                                    "time that a worker had a picture at work", &label, 1);
-    link->done = metrics_counter(pool->metrics, "server_worker_pictures_total",
-                                 "pictures that a worker has finished", &label, 1);
+    make_metrics(link, pool->metrics);
     int failed = make_results(link, err);
     if (failed)
         worker_link_finish(link);
@@ -84,27 +89,27 @@ bool worker_link_is_ready(const struct worker_link *link)
     return link->child.state == CHILD_READY;
 }
 
-int worker_link_give(struct worker_link *link, struct job *job)
+int worker_link_give(struct worker_link *link, struct job *const *jobs, uint32_t count)
 {
-    assert(worker_link_is_ready(link) && link->load->jobs < WORKER_JOBS_MAX);
-    assert(!job->stream->idle || link->load->jobs == 0); /* there it would keep live ones out */
+    struct worker_load *load = link->load;
+    assert(worker_link_is_ready(link) && load->jobs < WORKER_JOBS_MAX);
+    assert(count >= 1 && count <= link->batch && link->inside + count <= WORKER_PICTURES_MAX);
+    assert(!jobs[0]->stream->idle || load->jobs == 0); /* there it would keep live ones out */
     struct error err;
-    int failed = tell_pool(link, job, &err);
-    if (failed)
-        return failed;
-    job->result = free_result(link);
-    struct order_job order;
-    fill_job(&order, link, job);
     uint64_t now_ns = clock_now_ns(); /* before the worker may take the processor from us */
-    failed = child_send(&link->child, ORDER_JOB, &order, -1, &err);
+    int failed = send_jobs(link, jobs, count, &err);
     if (failed)
         return failed;
-    link->given++;
-    link->jobs[link->load->jobs++] = job;
-    if (link->load->jobs == 1) {
+    link->given += count;
+    link->inside += count;
+    link->batches[load->jobs].size = link->batches[load->jobs].left = count;
+    if (++load->jobs == 1) {
         note_begun(link, now_ns);
-        child_expect(&link->child, true);
+        child_expect(&link->child, count);
+    } else {
+        load->behind += count;
     }
+    metric_counter_add(link->by_size[batch_step(count)], 1);
     return 0;
 }
 
@@ -127,13 +132,39 @@ void worker_link_finish(struct worker_link *link)
     link->results_fd = -1;
 }
 
-/* The first place that no job inside uses. */
-static uint32_t free_result(const struct worker_link *link)
+static uint32_t choose_batch(const struct device_config *device)
 {
-    uint32_t used = 0, place = 0; /* bit i: place i */
-    for (uint32_t i = 0; i < link->load->jobs; i++)
-        used |= UINT32_C(1) << link->jobs[i]->result;
-    while (used & (UINT32_C(1) << place))
+    if (device->batch > 0)
+        return device->batch;
+    return device->kind == DEVICE_CUDA ? BATCH_CUDA : 1;
+}
+
+static void make_metrics(struct worker_link *link, struct metrics *metrics)
+{
+    struct metric_label labels[2] = { { "worker", link->name }, { "size", NULL } };
+    char size[16];
+    link->busy_us = metrics_counter(metrics, "server_worker_busy_microseconds_total",
+                                    "time that a worker had a picture at work", labels, 1);
+    link->done = metrics_counter(metrics, "server_worker_pictures_total",
+                                 "pictures that a worker has finished", labels, 1);
+    for (unsigned step = 0; step < POOL_BATCH_STEPS && UINT32_C(1) << step <= link->batch; step++) {
+        snprintf(size, sizeof size, "%u", UINT32_C(1) << step);
+        labels[1].value = size;
+        link->by_size[step] =
+            metrics_counter(metrics, "server_batches_total",
+                            "what workers were given, by how many pictures went together", labels, 2);
+    }
+}
+
+/* The first place that none of the first count of its jobs uses. */
+static uint32_t free_result(const struct worker_link *link, uint32_t count)
+{
+    uint64_t used = 0; /* bit i: place i */
+    uint32_t place = 0;
+    _Static_assert(WORKER_PICTURES_MAX <= 64, "a bit for each place");
+    for (uint32_t i = 0; i < count; i++)
+        used |= UINT64_C(1) << link->jobs[i]->result;
+    while (used & (UINT64_C(1) << place))
         place++;
     return place;
 }
@@ -166,6 +197,7 @@ static void on_spawned(void *arg)
                                  .threads = link->threads,
                                  .gpu = link->gpu,
                                  .service_ms = link->service_ms,
+                                 .batch = link->batch,
                                  .model_count = (uint32_t)pool->model_count };
     snprintf(setup.name, sizeof setup.name, "%s", link->name);
     if (child_send(&link->child, ORDER_SETUP, &setup, link->results_fd, &err))
@@ -227,7 +259,8 @@ static int take_classes(struct worker_link *link, const struct reply_classes *re
     if (!classes->block)
         failed = pool_classes_fill(classes, reply->names, bytes, reply->count, err);
     classes->masks = reply->masks;
-    link->load->idle_mean_ns[reply->model] = (uint64_t)reply->sample_us * 1000;
+    link->load->idle_mean_ns[reply->model] = (uint64_t)reply->run_us[0] * 1000;
+    memcpy(link->times[reply->model].us, reply->run_us, sizeof reply->run_us);
     if (failed)
         return failed;
     if (classes->count == reply->count && classes->block_bytes == bytes &&
@@ -282,43 +315,63 @@ static int take_done(struct worker_link *link, const struct reply_done *reply, s
         if (failed)
             return failed; /* the job stays, and goes to another worker */
     }
-    uint64_t now_ns = clock_now_ns(), begun_ns = load->begun_ns;
-    metric_counter_add(link->busy_us, (now_ns - begun_ns) / 1000);
+    bool together = link->batches[0].size > 1;
+    uint64_t begun_ns = load->begun_ns;
     metric_counter_add(link->done, 1);
-    if (!link->preparing) /* its time says nothing about the next ones */
-        note_took(load, job->stream, now_ns - begun_ns);
-    link->preparing = false;
-    load->jobs--;
-    memmove(&link->jobs[0], &link->jobs[1], load->jobs * sizeof link->jobs[0]);
-    if (load->jobs > 0)
-        note_begun(link, now_ns);
-    child_expect(&link->child, load->jobs > 0);
-    pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply);
+    remove_first(link, clock_now_ns());
+    if (reply->failed && together)
+        pool_retry_alone(pool, job);
+    else
+        pool_end_job(pool, link, job, begun_ns, reply->failed ? NULL : &pool->analysis, reply);
     return 0;
 }
 
-/* The first of the jobs inside is at work from now on. */
+/* It is answered, and if it was the last one of its batch the next batch begins. */
+static void remove_first(struct worker_link *link, uint64_t now_ns)
+{
+    struct worker_load *load = link->load;
+    const struct pool_stream *stream = link->jobs[0]->stream;
+    link->inside--;
+    memmove(&link->jobs[0], &link->jobs[1], link->inside * sizeof link->jobs[0]);
+    if (--link->batches[0].left == 0) {
+        metric_counter_add(link->busy_us, (now_ns - load->begun_ns) / 1000);
+        if (!link->preparing) /* its time says nothing about the next ones */
+            note_took(link, stream, now_ns - load->begun_ns);
+        link->preparing = false;
+        load->jobs--;
+        memmove(&link->batches[0], &link->batches[1], load->jobs * sizeof link->batches[0]);
+        if (load->jobs > 0) {
+            load->behind -= link->batches[0].size;
+            note_begun(link, now_ns);
+        }
+    }
+    child_expect(&link->child, load->jobs > 0 ? link->batches[0].left : 0);
+}
+
+/* The first of the batches inside is at work from now on. */
 static void note_begun(struct worker_link *link, uint64_t now_ns)
 {
     const struct pool_stream *stream = link->jobs[0]->stream;
     struct worker_load *load = link->load;
     load->idle = stream->idle;
     load->begun_ns = now_ns;
-    load->work_ns = stream->idle ? load->idle_mean_ns[stream->model] : load->mean_ns;
+    load->work_ns =
+        stream->idle ? load->idle_mean_ns[stream->model] : load->mean_ns * link->batches[0].size;
 }
 
-static void note_took(struct worker_load *load, const struct pool_stream *stream, uint64_t took_ns)
+static void note_took(struct worker_link *link, const struct pool_stream *stream, uint64_t took_ns)
 {
+    struct worker_load *load = link->load;
     if (stream->idle)
         load->idle_mean_ns[stream->model] = idle_mean_ns(load->idle_mean_ns[stream->model], took_ns);
     else
-        load->mean_ns = choose_mean_ns(load->mean_ns, took_ns);
+        load->mean_ns = choose_mean_ns(load->mean_ns, took_ns / link->batches[0].size);
 }
 
 /* Jobs end in the order in which they were given. */
 static bool is_at_work(const struct worker_link *link, uint64_t job)
 {
-    return link->load->jobs > 0 && job == link->given - link->load->jobs + 1;
+    return link->inside > 0 && job == link->given - link->inside + 1;
 }
 
 /* A device that cannot be used is seldom another one within seconds; one that failed at work, or a lack of
@@ -346,13 +399,14 @@ static void take_refusal(struct worker_link *link, const struct reply_refused *r
 static void on_lost(void *arg)
 {
     struct worker_link *link = arg;
-    struct job *jobs[WORKER_JOBS_MAX];
-    size_t count = link->load->jobs;
+    struct job *jobs[WORKER_PICTURES_MAX];
+    size_t count = link->inside, at_work = link->load->jobs > 0 ? link->batches[0].left : 0;
+    bool together = at_work > 0 && link->batches[0].size > 1;
     memcpy(jobs, link->jobs, sizeof jobs);
-    link->load->jobs = 0;
+    link->load->jobs = link->load->behind = link->inside = 0;
     link->preparing = false;
     share_forget_worker(&link->pool->share, link->index);
-    pool_return_jobs(link->pool, jobs, count, link->child.cause);
+    pool_return_jobs(link->pool, jobs, count, at_work, together, link->child.cause);
 }
 
 static void on_closed(void *arg)
@@ -377,6 +431,25 @@ static int tell_pool(struct worker_link *link, struct job *job, struct error *er
     return failed;
 }
 
+/* Their numbers and their places follow those of the jobs inside, where they come to stand. */
+static int send_jobs(struct worker_link *link, struct job *const *jobs, uint32_t count,
+                     struct error *err)
+{
+    int failed = 0;
+    for (uint32_t i = 0; i < count && !failed; i++)
+        failed = tell_pool(link, jobs[i], err);
+    for (uint32_t i = 0; i < count && !failed; i++) {
+        struct order_job order;
+        jobs[i]->result = free_result(link, link->inside + i);
+        link->jobs[link->inside + i] = jobs[i];
+        fill_job(&order, link, jobs[i]);
+        order.job = link->given + 1 + i;
+        order.more = count - 1 - i;
+        failed = child_send(&link->child, ORDER_JOB, &order, -1, err);
+    }
+    return failed;
+}
+
 static void fill_job(struct order_job *order, const struct worker_link *link, const struct job *job)
 {
     struct picture_view view;
@@ -384,7 +457,6 @@ static void fill_job(struct order_job *order, const struct worker_link *link, co
     picture_get_view(job->picture, &view);
     picture_get_place(job->picture, &place);
     *order = (struct order_job){
-        .job = link->given + 1,
         .model = (uint32_t)job->stream->model,
         .result = job->result,
         .pool_slot = share_slot(&link->pool->share, job->memory),

@@ -114,6 +114,12 @@ int graph_sweep(struct graph *graph, struct error *err);
  * infer another clone. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
 
+/* Makes a graph that was inferred for one picture (the first dimension of each input is 1) one of so many
+ * pictures, which it computes each for itself: their results lie one behind the other. The graph is inferred
+ * for them then. -ERROR_UNSUPPORTED, or the error of a node, where the graph mixes pictures or has the
+ * shapes of one in its constants; it is of no use any more after that. */
+int graph_set_batch(struct graph *graph, int64_t pictures, struct error *err);
+
 /* One node whose inputs have been inferred, without folding. */
 int graph_infer_node(struct graph *graph, int node, struct error *err);
 

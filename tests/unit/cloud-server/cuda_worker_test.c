@@ -173,7 +173,7 @@ static void send_job(struct talk *talk, struct order_job job, uint64_t number, u
 {
     job.job = number;
     job.model = model;
-    job.result = (uint32_t)(number - 1) % WORKER_JOBS_MAX;
+    job.result = (uint32_t)(number - 1) % WORKER_PICTURES_MAX;
     tell(talk, ORDER_JOB, &job, -1);
 }
 
@@ -210,6 +210,8 @@ static void start_worker(struct talk *talk)
         tell(talk, ORDER_MODEL, &model, -1);
         expect(talk, REPLY_CLASSES);
         assert_int_equal(got.classes.masks, 1);
+        for (uint32_t step = 0; step < POOL_BATCH_STEPS; step++)
+            assert_int_equal(got.classes.run_us[step] > 0, 1u << step <= TALK_BATCH);
     }
     expect(talk, REPLY_READY);
     tell_pool(talk, 0);
@@ -237,7 +239,7 @@ static void expect_done(struct talk *talk, uint64_t number, struct analysis *fou
     assert_int_equal(got.done.job, number);
     if (got.done.failed)
         fail_msg("%s", got.done.reason);
-    analysis_copy(found, &talk->results[(number - 1) % WORKER_JOBS_MAX]);
+    analysis_copy(found, &talk->results[(number - 1) % WORKER_PICTURES_MAX]);
 }
 
 static void expect_equal(const struct analysis *is, const struct analysis *should)
@@ -435,6 +437,114 @@ static void test_a_plan_is_made_alone(void **state)
     close_pair(pair);
 }
 
+/* ---- pictures together ---- */
+
+static void send_together(struct talk *talk, const struct order_job *jobs, uint32_t count,
+                          uint64_t first, uint32_t model)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct order_job job = jobs[i];
+        job.more = count - 1 - i;
+        send_job(talk, job, first + i, model);
+    }
+}
+
+/* The pictures of a pair at one size, for a camera of so much more; alone[] is what is found in them one at a
+ * time. */
+static struct pair *open_equals(struct talk *talk, uint32_t model, uint32_t more)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+    assert_non_null(pair);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(picture_pool_take(talk->pictures, &pair->pictures[i], NULL), 0);
+        paint(pair->pictures[i], 5 + 11 * i);
+        pair->jobs[i] = job_order(0, pair->pictures[i]);
+        pair->jobs[i].camera_width += more;
+        pair->jobs[i].camera_height += more;
+        send_job(talk, pair->jobs[i], i + 1, model);
+        if (i == 0 && more > 0)
+            expect(talk, REPLY_PREPARING);
+        expect_done(talk, i + 1, &pair->alone[i]);
+    }
+    clear_trace();
+    return pair;
+}
+
+/* Both are computed in one run, and each is answered as if alone; the plan is made at the first time. */
+static void check_together(struct talk *talk, uint32_t model, uint32_t more,
+                           enum restore_kind restored)
+{
+    struct pair *pair = open_equals(talk, model, more);
+    for (uint32_t time = 0; time < 2; time++) {
+        clear_trace();
+        send_together(talk, pair->jobs, 2, 3, model);
+        if (time == 0)
+            expect(talk, REPLY_PREPARING);
+        for (uint32_t i = 0; i < 2; i++) {
+            expect_done(talk, i + 3, &pair->found[i]);
+            expect_equal(&pair->found[i], &pair->alone[i]);
+            assert_int_equal(got.done.restored, restored);
+        }
+        assert_string_equal(trace->events, "SF");
+    }
+    clear_trace();
+    close_pair(pair);
+}
+
+static void test_together(void **state)
+{
+    struct talk *talk = *state;
+    start_worker(talk);
+    check_together(talk, 0, 0, RESTORE_NONE);
+    check_together(talk, 1, 10, RESTORE_BICUBIC);
+}
+
+/* None is answered when one cannot be: the server asks for each again. */
+static void test_together_they_fail(void **state)
+{
+    struct talk *talk = *state;
+    start_worker(talk);
+    struct pair *pair = open_equals(talk, 0, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        clear_trace();
+        trace->fails_at = "SF"[i];
+        trace->fails_number = 1;
+        trace->fails_with = ERROR_FORMAT;
+        send_together(talk, pair->jobs, 2, 3, 0);
+        if (i == 0)
+            expect(talk, REPLY_PREPARING);
+        for (uint32_t k = 0; k < 2; k++) {
+            expect(talk, REPLY_DONE);
+            assert_int_equal(got.done.job, k + 3);
+            assert_int_equal(got.done.failed, 1);
+        }
+    }
+    clear_trace();
+    close_pair(pair);
+    check_pair(talk, (uint32_t[]){ 0, 1 });
+}
+
+static void test_what_does_not_go_together(void **state)
+{
+    struct talk *talk = *state;
+    start_worker(talk);
+    struct order_job job = job_order(0, talk->picture);
+    job.more = 1;
+    send_job(talk, job, 3, 0);
+    send_job(talk, job, 4, 0); /* it was to be the last one */
+    expect_end(talk, 1);
+}
+
+static void test_more_than_may_go_together(void **state)
+{
+    struct talk *talk = *state;
+    start_worker(talk);
+    struct order_job job = job_order(0, talk->picture);
+    job.more = TALK_BATCH;
+    send_job(talk, job, 3, 0);
+    expect_end(talk, 1);
+}
+
 /* The server goes while two are under way. */
 static void test_leaves_nothing_under_way(void **state)
 {
@@ -457,9 +567,16 @@ int main(void)
 {
 #define WORKER_TEST(test) cmocka_unit_test_setup_teardown(test, open_talk, close_talk)
     const struct CMUnitTest tests[] = {
-        WORKER_TEST(test_two_of_one_model),         WORKER_TEST(test_two_models),
-        WORKER_TEST(test_three_in_a_row),           WORKER_TEST(test_a_failure_is_one_pictures),
-        WORKER_TEST(test_the_device_fails),         WORKER_TEST(test_a_plan_is_made_alone),
+        WORKER_TEST(test_two_of_one_model),
+        WORKER_TEST(test_two_models),
+        WORKER_TEST(test_three_in_a_row),
+        WORKER_TEST(test_a_failure_is_one_pictures),
+        WORKER_TEST(test_the_device_fails),
+        WORKER_TEST(test_a_plan_is_made_alone),
+        WORKER_TEST(test_together),
+        WORKER_TEST(test_together_they_fail),
+        WORKER_TEST(test_what_does_not_go_together),
+        WORKER_TEST(test_more_than_may_go_together),
         WORKER_TEST(test_leaves_nothing_under_way),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

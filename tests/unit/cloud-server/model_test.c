@@ -173,14 +173,56 @@ static void test_runs_repeat(void **state)
     free(first);
 }
 
+/* What is found in a picture is the same whichever others, of whatever size, are analysed with it. */
+static void test_pictures_together(void **state)
+{
+    (void)state;
+    struct model *one = NULL, *two = NULL;
+    struct picture *sample = NULL, *grey = NULL;
+    struct picture_view view, grey_view;
+    struct error err = { 0 };
+    struct analysis *alone = calloc(3, sizeof *alone);
+    assert_non_null(alone);
+    if (model_open(&one, SHIPPED, device, &err) < 0 ||
+        model_open_as(&two, SHIPPED, device, &(struct model_form){ .pictures = 2 }, &err) < 0 ||
+        model_check(two, &err) < 0 || picture_read_file(&sample, SHIPPED "/sample.jpg", &err) < 0 ||
+        picture_create(&grey, 333, 777, &err) < 0)
+        fail_msg("%s", err.text);
+    picture_get_view(sample, &view);
+    picture_get_view(grey, &grey_view);
+    assert_int_equal(model_run(one, &view, alone, &err), 0);
+    assert_true(alone->object_count >= 2);
+    for (int place = 0; place < 2; place++) {
+        const struct picture_view *pictures[2] = { &grey_view, &grey_view };
+        struct analysis *found[2] = { &alone[1], &alone[2] };
+        pictures[place] = &view;
+        assert_int_equal(model_start(two, pictures, &err), 0);
+        assert_int_equal(model_finish(two, found, &err), 0);
+        assert_int_equal(found[1 - place]->object_count, 0);
+        assert_int_equal(found[place]->object_count, alone->object_count);
+        for (uint32_t i = 0; i < alone->object_count; i++) {
+            const struct analysis_object *is = &found[place]->objects[i],
+                                         *should = &alone->objects[i];
+            assert_int_equal(is->class_id, should->class_id);
+            assert_true(fabsf(is->confidence - should->confidence) < 0.02f);
+            assert_true(fabsf(is->x - should->x) < 2 && fabsf(is->y - should->y) < 2);
+        }
+    }
+    picture_unref(&sample);
+    picture_unref(&grey);
+    model_close(&one);
+    model_close(&two);
+    free(alone);
+}
+
 /* The network's input is made of the planes by the plan itself: what is found is the same, but for the
  * bytes that prepare rounds to. Other pictures are refused. */
 static void check_planes(const char *name)
 {
-    static const struct restore_config none = { .kind = RESTORE_NONE };
     struct model *model = NULL;
     struct picture *sample = NULL;
     struct picture_view view;
+    const struct model_form form = { .pictures = 1, .like = &view };
     struct error err = { 0 };
     struct analysis *analysis = malloc(sizeof *analysis);
     char shipped[64], path[96];
@@ -190,8 +232,7 @@ static void check_planes(const char *name)
     if (picture_read_file(&sample, path, &err) < 0)
         fail_msg("%s", err.text);
     picture_get_view(sample, &view);
-    if (model_open_planes(&model, shipped, device, &none, &view, PLANES_PACKED, &err) < 0 ||
-        model_check(model, &err) < 0)
+    if (model_open_as(&model, shipped, device, &form, &err) < 0 || model_check(model, &err) < 0)
         fail_msg("%s", err.text);
     assert_true(plan_input_count(model_plan(model)) == 3);
     view.width -= 2;
@@ -351,13 +392,10 @@ static void test_twinlitenet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shipped_models_pass),
-        cmocka_unit_test(test_runs_repeat),
-        cmocka_unit_test(test_planes),
-        cmocka_unit_test(test_each_mistake_fails),
-        cmocka_unit_test(test_broken_files_are_refused),
-        cmocka_unit_test(test_yolox_nano),
-        cmocka_unit_test(test_fastestdet),
+        cmocka_unit_test(test_shipped_models_pass), cmocka_unit_test(test_runs_repeat),
+        cmocka_unit_test(test_pictures_together),   cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_each_mistake_fails),  cmocka_unit_test(test_broken_files_are_refused),
+        cmocka_unit_test(test_yolox_nano),          cmocka_unit_test(test_fastestdet),
         cmocka_unit_test(test_twinlitenet),
     };
     return cmocka_run_group_tests(tests, setup, cleanup);

@@ -164,6 +164,8 @@ static void test_sizes_versions_kinds(void **state)
         if (kind == ORDER_JOB) {
             sent.job = good_job();
         }
+        if (kind == ORDER_SETUP)
+            sent.setup.batch = 1;
         if (kind == REPLY_REFUSED)
             sent.refused.code = ERROR_IO;
         send_raw(&sent, bytes[kind], passed, carries);
@@ -248,7 +250,8 @@ static void test_fields(void **state)
     (void)state;
     expect_job(good_job(), 0);
     EXPECT_BAD_JOB(model, POOL_MODELS_MAX);
-    EXPECT_BAD_JOB(result, WORKER_JOBS_MAX);
+    EXPECT_BAD_JOB(result, WORKER_PICTURES_MAX);
+    EXPECT_BAD_JOB(more, POOL_BATCH_MAX);
     EXPECT_BAD_JOB(pool_slot, WORKER_POOLS_MAX);
     EXPECT_BAD_JOB(format, PIXEL_NV12 + 1u);
     EXPECT_BAD_JOB(matrix, MATRIX_BT709 + 1u);
@@ -262,7 +265,7 @@ static void test_fields(void **state)
     EXPECT_BAD_JOB(camera_height, 0);
     EXPECT_BAD_JOB(camera_height, PICTURE_SIDE_MAX + 1);
 
-    struct order_setup setup = { .head = { ORDER_VERSION, ORDER_SETUP } };
+    struct order_setup setup = { .head = { ORDER_VERSION, ORDER_SETUP }, .batch = 1 };
     int passed = 0;
     memset(setup.name, 'n', sizeof setup.name); /* without an end */
     send_raw(&setup, sizeof setup, &passed, 1);
@@ -274,6 +277,11 @@ static void test_fields(void **state)
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), -ERROR_FORMAT);
     setup.gpu = 0;
+    for (setup.batch = 0; setup.batch <= POOL_BATCH_MAX + 1; setup.batch += POOL_BATCH_MAX + 1) {
+        send_raw(&setup, sizeof setup, &passed, 1);
+        assert_int_equal(receive(), -ERROR_FORMAT);
+    }
+    setup.batch = POOL_BATCH_MAX;
     setup.device_kind = 99;
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), -ERROR_FORMAT);

@@ -80,7 +80,7 @@ static struct graph *make_graph(const struct card_input *input, const struct pic
     int prepared =
         compose_input(&c, "input", TENSOR_F32, COMPOSE_SHAPE(1, 3, input->height, input->width));
     compose_output(&c, prepared, "prepared");
-    if (c.rc || planes_embed(&whole, c.graph, input, view, way, &err))
+    if (c.rc || planes_embed(&whole, c.graph, input, view, way, 1, &err))
         fail_msg("%s", err.text);
     graph_free(&c.graph);
     return whole;
@@ -125,7 +125,7 @@ static void check_way(struct card_input input, const struct picture_view *view, 
     if (prepare_create(&prepare, &input, &err) || device_open(&device, "cpu:threads=1", &err) ||
         device_compile(device, graph, &options, &plan, &err))
         fail_msg("%s", err.text);
-    if (planes_put(view, way, plan, &err))
+    if (planes_put(view, 0, way, plan, &err))
         fail_msg("%s", err.text);
     if (plan_run(plan, &err) || prepare_run(prepare, view, expected, &placement, &err))
         fail_msg("%s", err.text);

@@ -137,6 +137,7 @@ static struct worker_load busy(uint64_t mean_ms, uint32_t jobs_inside, uint64_t 
 {
     return (struct worker_load){ .ready = true,
                                  .jobs = jobs_inside,
+                                 .behind = jobs_inside - 1,
                                  .begun_ns = begun_ms * MS,
                                  .work_ns = mean_ms * MS,
                                  .mean_ns = mean_ms * MS };
@@ -171,7 +172,8 @@ static void test_slow_worker_is_spared(void **state)
     struct worker_load two[] = { busy(3, 1, 1000), idle(60) };
     for (size_t waiting = 1; waiting <= 19; waiting++)
         assert_int_equal(choose(two, 2, waiting, true, 1002 * MS), 0); /* as a second job */
-    two[0].jobs = 2;                                                   /* free at 1006 */
+    two[0].jobs = 2;
+    two[0].behind = 1; /* free at 1006 */
     assert_int_equal(choose(two, 2, 18, true, 1002 * MS), CHOOSE_NONE);
     assert_int_equal(again, (1006 + 18 * 3) * MS);
     assert_int_equal(choose(two, 2, 19, true, 1002 * MS), 1); /* 1063 is later than 1062 */
@@ -198,12 +200,15 @@ static void test_second_jobs(void **state)
     struct worker_load fast[] = { busy(4, 1, 100), busy(6, 1, 96) };
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), 1); /* free at 102, the other at 104 */
     fast[1].jobs = 2;
+    fast[1].behind = 1;
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), 0);
     fast[0].jobs = 2;
+    fast[0].behind = 1;
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), CHOOSE_NONE);
     fast[0].overlapping = true; /* it has two at work */
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), 0);
     fast[0].jobs = 3;
+    fast[0].behind = 2;
     assert_int_equal(choose(fast, 2, 1, true, 101 * MS), CHOOSE_NONE);
     struct worker_load slow[] = { busy(10, 1, 100) };
     assert_int_equal(choose(slow, 1, 1, true, 101 * MS), CHOOSE_NONE);
@@ -223,6 +228,7 @@ static void test_behind_an_idle_job(void **state)
     assert_int_equal(choose(one, 1, 1, true, 140 * MS), CHOOSE_NONE);
     assert_int_equal(choose(one, 1, 1, true, 141 * MS), 0); /* as soon as behind a live one */
     one[0].jobs = 2;
+    one[0].behind = 1;
     assert_int_equal(choose(one, 1, 1, true, 141 * MS), CHOOSE_NONE);
     struct worker_load two[] = { probing(4, 50, 100), busy(9, 1, 137) };
     assert_int_equal(choose(two, 2, 1, true, 141 * MS), 1); /* free at 146 */

@@ -130,8 +130,8 @@ static int fake_worker(int fd, const char *kind)
     }
     while (orders_receive(fd, &order, &passed, NULL) == 0) {
         if (order.head.kind == ORDER_SETUP)
-            results = mmap(NULL, WORKER_JOBS_MAX * sizeof(struct analysis), PROT_READ | PROT_WRITE,
-                           MAP_SHARED, passed, 0);
+            results = mmap(NULL, WORKER_PICTURES_MAX * sizeof(struct analysis),
+                           PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0);
         if (passed >= 0)
             close(passed);
         if (order.head.kind == ORDER_MODEL && refuses(fd, kind))

@@ -217,8 +217,8 @@ static int paced_worker(int fd)
     while (orders_receive(fd, &order, &passed, NULL) == 0) {
         if (order.head.kind == ORDER_SETUP) {
             model_count = order.setup.model_count;
-            results = mmap(NULL, WORKER_JOBS_MAX * sizeof(struct analysis), PROT_READ | PROT_WRITE,
-                           MAP_SHARED, passed, 0);
+            results = mmap(NULL, WORKER_PICTURES_MAX * sizeof(struct analysis),
+                           PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0);
         }
         if (passed >= 0)
             close(passed);

@@ -216,7 +216,8 @@ static void test_restored_planes(void **state)
     struct picture_view view;
     struct error err = { 0 };
     picture_get_view(half, &view);
-    must(model_open_planes(&model, SHIPPED, device, &config, &view, PLANES_PACKED, &err), &err);
+    const struct model_form form = { .pictures = 1, .restore = &config, .like = &view };
+    must(model_open_as(&model, SHIPPED, device, &form, &err), &err);
     assert_int_equal(plan_input_count(model_plan(model)), 3);
     expect_boxes(model, half);
     picture_unref(&sample);

@@ -31,7 +31,7 @@ static int close_runner(void **state)
 /* A runner with the model of model_folder; networks end with NULL. */
 static int start(const char *const *networks, enum restore_fallback fallback, struct error *err)
 {
-    const struct order_setup setup = { .threads = 2, .model_count = 1 };
+    const struct order_setup setup = { .threads = 2, .batch = 1, .model_count = 1 };
     struct runner_model added;
     struct error failure = { 0 };
     must(runner_engine.open(&runner, &setup, &failure), &failure);
@@ -62,11 +62,11 @@ static bool run_picture(const struct picture *picture, uint32_t width, uint32_t 
 {
     struct error err = { 0 };
     const struct runner_picture of = of_camera(picture, width, height);
-    bool prepares = runner_engine.must_prepare(runner, &of);
+    bool prepares = runner_engine.must_prepare(runner, &of, 1);
     memset(&reply, 0, sizeof reply);
-    must(runner_engine.start(runner, &of, &reply, &err), &err);
-    must(runner_engine.finish(runner, &found, &err), &err);
-    assert_false(runner_engine.must_prepare(runner, &of));
+    must(runner_engine.start(runner, &of, 1, &reply, &err), &err);
+    must(runner_engine.finish(runner, (struct analysis *const[]){ &found }, &err), &err);
+    assert_false(runner_engine.must_prepare(runner, &of, 1));
     return prepares;
 }
 
@@ -174,9 +174,9 @@ static void test_first_network_that_fits(void **state)
     struct error err = { 0 };
     plain.plain = true;
     memset(&reply, 0, sizeof reply);
-    assert_false(runner_engine.must_prepare(runner, &plain));
-    must(runner_engine.start(runner, &plain, &reply, &err), &err);
-    must(runner_engine.finish(runner, &found, &err), &err);
+    assert_false(runner_engine.must_prepare(runner, &plain, 1));
+    must(runner_engine.start(runner, &plain, 1, &reply, &err), &err);
+    must(runner_engine.finish(runner, (struct analysis *const[]){ &found }, &err), &err);
     expect_kind(RESTORE_NONE, "");
     /* A rung larger than its camera is left alone. */
     assert_false(run_picture(full, SAMPLE_WIDTH / 2, SAMPLE_HEIGHT / 2));

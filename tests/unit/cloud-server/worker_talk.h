@@ -29,6 +29,8 @@ struct talk {
     struct picture *picture;
 };
 
+#define TALK_BATCH 4u /* pictures that may come together */
+
 static union order got;
 
 static inline int open_talk(void **state)
@@ -40,7 +42,7 @@ static inline int open_talk(void **state)
     struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
     assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
     talk->results_fd = memfd_create("results", MFD_CLOEXEC);
-    size_t bytes = WORKER_JOBS_MAX * sizeof(struct analysis);
+    size_t bytes = WORKER_PICTURES_MAX * sizeof(struct analysis);
     assert_int_equal(ftruncate(talk->results_fd, (off_t)bytes), 0);
     talk->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, talk->results_fd, 0);
     assert_true(talk->results != MAP_FAILED);
@@ -74,7 +76,7 @@ static inline int close_talk(void **state)
     }
     picture_unref(&talk->picture);
     picture_pool_release(&talk->pictures);
-    munmap(talk->results, WORKER_JOBS_MAX * sizeof(struct analysis));
+    munmap(talk->results, WORKER_PICTURES_MAX * sizeof(struct analysis));
     close(talk->results_fd);
     free(talk);
     return 0;
@@ -114,6 +116,7 @@ static inline void tell_setup(struct talk *talk, enum device_kind kind, uint32_t
     struct order_setup setup = { .device_kind = kind,
                                  .threads = 1,
                                  .service_ms = service_ms,
+                                 .batch = TALK_BATCH,
                                  .model_count = models,
                                  .name = "tested" };
     tell(talk, ORDER_SETUP, &setup, talk->results_fd);

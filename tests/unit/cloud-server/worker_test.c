@@ -15,7 +15,7 @@ static void start_simulated(struct talk *talk, uint32_t service_ms)
     expect(talk, REPLY_CLASSES);
     assert_int_equal(got.classes.count, SIMULATED_CLASS_COUNT);
     assert_string_equal(got.classes.names, "top-left");
-    assert_int_equal(got.classes.sample_us, service_ms * 1000);
+    assert_int_equal(got.classes.run_us[0], service_ms * 1000);
     expect(talk, REPLY_READY);
 }
 
@@ -159,7 +159,7 @@ static void test_refuses_a_bad_model(void **state)
 static void test_refuses_a_gpu_that_is_not_there(void **state)
 {
     struct talk *talk = *state;
-    struct order_setup setup = { .device_kind = DEVICE_CUDA, .gpu = POOL_GPU_NUMBER_MAX };
+    struct order_setup setup = { .device_kind = DEVICE_CUDA, .gpu = POOL_GPU_NUMBER_MAX, .batch = 1 };
     tell(talk, ORDER_SETUP, &setup, talk->results_fd);
     expect(talk, REPLY_REFUSED);
     assert_int_equal(got.refused.model, ORDER_MODEL_NONE);
@@ -201,7 +201,7 @@ static void test_cpu_device_finds_the_sample(void **state)
     expect(talk, REPLY_CLASSES);
     assert_int_equal(got.classes.count, card->classes.count);
     assert_string_equal(got.classes.names, card->classes.items[0]);
-    assert_in_range(got.classes.sample_us, 100, 60000000);
+    assert_in_range(got.classes.run_us[0], 100, 60000000);
     assert_int_equal(got.classes.masks, 0);
     expect(talk, REPLY_READY);
     tell_pool(talk, 0);
