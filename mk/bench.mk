@@ -26,6 +26,15 @@ bench-pool: deps-test ## workers of unequal speed, one stopped and one killed, t
 	@$(MAKE) --no-print-directory all $(B)/test/bench/pool_bench
 	@B=$(B) $(B)/test/bench/pool_bench
 
+$(B)/test/bench/batch_bench: $(B)/obj/tests/bench/batch_bench.o $(call archives,cloud-server)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-batch
+bench-batch: ## pictures a second and their age with batches of up to 1, 2, 4 and 8, on the processors
+	@$(MAKE) --no-print-directory $(B)/test/bench/batch_bench
+	@$(B)/test/bench/batch_bench models/street_det
+
 $(B)/test/bench/probe_link: $(B)/obj/tests/bench/probe_link.o $(B)/obj/tests/pipeline/probe_link.o \
 		$(B)/obj/tests/pipeline/probe_line.o $(B)/obj/tests/pipeline/harness.o \
 		$(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
