@@ -19,6 +19,12 @@ static const struct head_kind *const head_kinds[] = {
 #undef X
 };
 
+enum { BOXES, SCORES, CLASSES, COUNT, LISTS }; /* of ops/boxes.c */
+
+static int make_head(struct head **head, const struct card *card, struct error *err);
+static int take_lists(struct head *head, const struct tensor *const *outputs, size_t output_count,
+                      struct error *err);
+static const struct nms_box *read_lists(struct head *head, float score, size_t *count);
 static void select_boxes(struct head *head, const struct placement *placement, float score,
                          struct analysis *analysis);
 
@@ -29,15 +35,11 @@ int head_open(struct head **head, const struct card *card, const struct tensor *
     if (output_count == 0 || output_count > HEAD_OUTPUTS_MAX)
         return error_set(err, ERROR_UNSUPPORTED, "head", "%zu outputs, a head reads 1 to %u",
                          output_count, HEAD_OUTPUTS_MAX);
-    struct head *fresh = calloc(1, sizeof *fresh);
-    if (!fresh)
-        return error_set(err, ERROR_MEMORY, "head", "no room for %zu bytes", sizeof *fresh);
-    fresh->kind = head_kinds[card->head.kind];
-    fresh->card = card;
+    struct head *fresh = NULL;
+    int result = make_head(&fresh, card, err);
+    if (result < 0)
+        return result;
     fresh->output_count = output_count;
-    fresh->class_count = (uint32_t)card->classes.count;
-
-    int result = 0;
     for (size_t i = 0; i < output_count && result == 0; i++) {
         fresh->outputs[i] = outputs[i];
         if (outputs[i]->type != TENSOR_F32)
@@ -47,6 +49,25 @@ int head_open(struct head **head, const struct card *card, const struct tensor *
     if (result == 0 && fresh->kind->find_boxes)
         result = nms_create(&fresh->nms, err);
     if (result == 0)
+        result = fresh->kind->open(fresh, err);
+    if (result < 0) {
+        head_close(&fresh);
+        return result;
+    }
+    *head = fresh;
+    return 0;
+}
+
+int head_open_reduced(struct head **head, const struct card *card,
+                      const struct tensor *const *outputs, size_t output_count, struct error *err)
+{
+    struct head *fresh = NULL;
+    int result = make_head(&fresh, card, err);
+    if (result < 0)
+        return result;
+    fresh->reduced = true;
+    result = take_lists(fresh, outputs, output_count, err);
+    if (result == 0 && fresh->kind->find_areas)
         result = fresh->kind->open(fresh, err);
     if (result < 0) {
         head_close(&fresh);
@@ -68,8 +89,10 @@ void head_decode(struct head *head, const struct placement *placement, float sco
         head->kind->find_areas(head, placement, analysis);
         return;
     }
-    nms_clear(head->nms);
-    head->kind->find_boxes(head, score * HEAD_NEAR_SHARE);
+    if (!head->reduced) {
+        nms_clear(head->nms);
+        head->kind->find_boxes(head, score * HEAD_NEAR_SHARE);
+    }
     select_boxes(head, placement, score, analysis);
 }
 
@@ -85,6 +108,7 @@ void head_close(struct head **head)
     if (!*head)
         return;
     nms_destroy(&(*head)->nms);
+    free((*head)->found);
     free((*head)->own);
     free(*head);
     *head = NULL;
@@ -107,6 +131,55 @@ int head_refuse_shape(const struct head *head, size_t output, struct error *err,
     shape_format(&head->outputs[output]->shape, shape, sizeof shape);
     return error_set(err, ERROR_CONFIG, "head", "output %zu is %s, but \"%s\" needs %s", output,
                      shape, head_words[head->card->head.kind], needs);
+}
+
+static int make_head(struct head **head, const struct card *card, struct error *err)
+{
+    struct head *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return error_set(err, ERROR_MEMORY, "head", "no room for %zu bytes", sizeof *fresh);
+    fresh->kind = head_kinds[card->head.kind];
+    fresh->card = card;
+    fresh->class_count = (uint32_t)card->classes.count;
+    *head = fresh;
+    return 0;
+}
+
+/* As head_graph_append made them. */
+static int take_lists(struct head *head, const struct tensor *const *outputs, size_t output_count,
+                      struct error *err)
+{
+    if (head->kind->find_areas) {
+        assert(output_count % 2 == 0 && output_count <= HEAD_REDUCED_MAX);
+        head->output_count = output_count / 2;
+        for (size_t i = 0; i < head->output_count; i++) {
+            head->lists[i] = outputs[2 * i];
+            head->outputs[i] = outputs[2 * i + 1];
+        }
+        return 0;
+    }
+    assert(output_count == LISTS);
+    for (size_t i = 0; i < LISTS; i++)
+        head->lists[i] = outputs[i];
+    size_t room = (size_t)outputs[SCORES]->shape.dim[1];
+    head->found = calloc(room, sizeof *head->found);
+    return head->found ? 0 : error_set(err, ERROR_MEMORY, "head", "no room for %zu boxes", room);
+}
+
+/* Those of at least this score, which are the first. */
+static const struct nms_box *read_lists(struct head *head, float score, size_t *count)
+{
+    const float *corners = head->lists[BOXES]->data, *scores = head->lists[SCORES]->data;
+    const int32_t *classes = head->lists[CLASSES]->data;
+    const int32_t listed = *(const int32_t *)head->lists[COUNT]->data;
+    for (*count = 0; *count < (size_t)listed && scores[*count] >= score; ++*count, corners += 4)
+        head->found[*count] = (struct nms_box){ .x1 = corners[0],
+                                                .y1 = corners[1],
+                                                .x2 = corners[2],
+                                                .y2 = corners[3],
+                                                .score = scores[*count],
+                                                .class_id = (uint32_t)classes[*count] };
+    return head->found;
 }
 
 /* What a picture's boxes add up to; head.h has the formulas. */
@@ -160,7 +233,9 @@ static void select_boxes(struct head *head, const struct placement *placement, f
     struct doubt doubt = { 0 };
     size_t count;
     const struct nms_box *boxes =
-        nms_select(head->nms, (float)card->iou, card->objects_max + HEAD_NEAR_MAX, &count);
+        head->reduced
+            ? read_lists(head, score * HEAD_NEAR_SHARE, &count)
+            : nms_select(head->nms, (float)card->iou, card->objects_max + HEAD_NEAR_MAX, &count);
     for (size_t i = 0; i < count; i++) {
         struct analysis_object object;
         bool found = boxes[i].score >= score;

@@ -38,6 +38,8 @@
 #include "tensor/tensor.h"
 
 #define HEAD_OUTPUTS_MAX 8u
+#define HEAD_REDUCED_MAX (2 * HEAD_OUTPUTS_MAX) /* outputs that head_graph_append leaves */
+#define HEAD_BINARY_PLANES 2                    /* of an output that is one class's alone */
 
 /* Candidates below the threshold, down to this part of it, count as nearly found. */
 #define HEAD_NEAR_SHARE 0.2f
@@ -67,6 +69,11 @@ struct head;
 int head_open(struct head **head, const struct card *card, const struct tensor *const *outputs,
               size_t output_count, struct error *err);
 
+/* The same of what head_graph_append left of the outputs. Boxes: head_decode's score must be the card's or its
+ * sample's. */
+int head_open_reduced(struct head **head, const struct card *card,
+                      const struct tensor *const *outputs, size_t output_count, struct error *err);
+
 /* Fills objects or areas of analysis from what the outputs hold now, and how uncertain they are. score:
  * threshold for boxes. */
 void head_decode(struct head *head, const struct placement *placement, float score,
@@ -85,9 +92,12 @@ bool head_finds_areas(int kind);
 struct head {
     const struct head_kind *kind;
     const struct card *card;
-    const struct tensor *outputs[HEAD_OUTPUTS_MAX];
+    const struct tensor *outputs[HEAD_OUTPUTS_MAX]; /* for areas, reduced: their grid alone */
     size_t output_count;
     uint32_t class_count;
+    bool reduced;
+    const struct tensor *lists[HEAD_OUTPUTS_MAX]; /* reduced: boxes, scores, classes, count; or labels */
+    struct nms_box *found;                        /* reduced: of the lists */
     struct nms *nms; /* for kinds that find boxes; has those that are nearly found, too */
     void *own;       /* what the kind keeps, or NULL; freed by head_close */
 };

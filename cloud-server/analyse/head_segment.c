@@ -23,14 +23,15 @@ struct segment {
 /* One allocation: struct, labels. */
 static int take_memory(struct head *head, bool binary, struct error *err)
 {
-    const struct shape *shape = &head->outputs[0]->shape;
-    size_t bytes = sizeof(struct segment) + (size_t)shape->dim[3] * (size_t)shape->dim[2];
+    const struct shape *shape = head->reduced ? &head->lists[0]->shape : &head->outputs[0]->shape;
+    const int64_t height = shape->dim[shape->rank - 2], width = shape->dim[shape->rank - 1];
+    size_t bytes = sizeof(struct segment) + (size_t)width * (size_t)height;
     struct segment *own = calloc(1, bytes);
     if (!own)
         return error_set(err, ERROR_MEMORY, "head", "no room for %zu bytes", bytes);
     own->binary = binary;
-    own->width = (uint32_t)shape->dim[3];
-    own->height = (uint32_t)shape->dim[2];
+    own->width = (uint32_t)width;
+    own->height = (uint32_t)height;
     own->labels = (uint8_t *)(own + 1);
     head->own = own;
     return 0;
@@ -41,7 +42,10 @@ static int segment_open(struct head *head, struct error *err)
     const struct card_input *input = &head->card->input;
     const struct shape *first = &head->outputs[0]->shape;
     assert(head->class_count <= ANALYSIS_AREAS_MAX); /* card_read refuses more */
-    bool binary = head->output_count == head->class_count && first->rank == 4 && first->dim[1] == 2;
+    bool binary = head->output_count == head->class_count && first->rank == 4 &&
+                  first->dim[1] == HEAD_BINARY_PLANES;
+    if (head->reduced) /* all else was seen before it was */
+        return take_memory(head, binary, err);
     if (!binary && head->output_count != 1)
         return head_refuse_shape(head, 0, err,
                                  "1x2x(rows)x(columns), as there are %zu outputs, and as many "
@@ -49,7 +53,7 @@ static int segment_open(struct head *head, struct error *err)
                                  head->output_count, head->class_count);
     for (size_t i = 0; i < head->output_count; i++) {
         const struct shape *shape = &head->outputs[i]->shape;
-        int64_t planes = binary ? 2 : (int64_t)head->class_count;
+        int64_t planes = binary ? HEAD_BINARY_PLANES : (int64_t)head->class_count;
         bool matches = shape->rank == 4 && shape->dim[0] == 1 && shape->dim[1] == planes &&
                        planes > 1 && shape->dim[2] >= 1 && shape->dim[3] >= 1 &&
                        shape_equal(shape, first);
@@ -163,6 +167,11 @@ static void label_row(const struct head *head, uint32_t output, uint32_t y, uint
     const struct segment *own = head->own;
     const struct tensor *scores = head->outputs[output];
     uint8_t names[ANALYSIS_AREAS_MAX];
+    if (head->reduced) {
+        memcpy(labels, (const uint8_t *)head->lists[output]->data + (size_t)y * own->width,
+               mask_width);
+        return;
+    }
     name_planes(head, output, names);
     pixels_label((const float *)scores->data + (size_t)y * own->width,
                  (size_t)own->width * own->height, names, (uint32_t)scores->shape.dim[1], labels,
@@ -189,29 +198,47 @@ static float winner_chance(const float *scores, size_t plane_step, uint32_t plan
     return 1 / sum;
 }
 
-/* One output for all classes: every pixel has a winner, and what it nearly was is not found twice. */
-static void doubt_winners(const struct tensor *output, size_t at, const uint8_t *labels,
-                          uint32_t mask_width, struct class_doubt *doubts)
+/* Scores of the grid's pixels in one row: those of every so many-th pixel of a plane, and how far the planes
+ * are apart. */
+struct grid_row {
+    const float *scores;
+    size_t plane_step;
+    uint32_t planes, pixel_step;
+};
+
+/* Reduced outputs have the grid alone. */
+static struct grid_row find_row(const struct head *head, uint32_t output, uint32_t y)
 {
-    const size_t step = (size_t)output->shape.dim[2] * (size_t)output->shape.dim[3];
-    const float *scores = (const float *)output->data + at;
-    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP) {
+    const struct tensor *scores = head->outputs[output];
+    const size_t rows = (size_t)scores->shape.dim[2], columns = (size_t)scores->shape.dim[3];
+    const size_t row = head->reduced ? y / HEAD_GRID_STEP : y;
+    return (struct grid_row){ .scores = (const float *)scores->data + row * columns,
+                              .plane_step = rows * columns,
+                              .planes = (uint32_t)scores->shape.dim[1],
+                              .pixel_step = head->reduced ? 1 : HEAD_GRID_STEP };
+}
+
+/* One output for all classes: every pixel has a winner, and what it nearly was is not found twice. */
+static void doubt_winners(const struct grid_row *row, const uint8_t *labels, uint32_t mask_width,
+                          struct class_doubt *doubts)
+{
+    const float *scores = row->scores;
+    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP, scores += row->pixel_step) {
         if (labels[x] == LABEL_NONE)
             continue;
         doubts[labels[x]].found++;
-        doubts[labels[x]].wrong += 1 - winner_chance(scores + x, step, (uint32_t)output->shape.dim[1],
-                                                     scores[x + labels[x] * step]);
+        doubts[labels[x]].wrong += 1 - winner_chance(scores, row->plane_step, row->planes,
+                                                     scores[labels[x] * row->plane_step]);
     }
 }
 
 /* An output of its own. */
-static void doubt_class(const struct tensor *output, size_t at, const uint8_t *labels,
-                        uint32_t mask_width, struct class_doubt *doubt)
+static void doubt_class(const struct grid_row *row, const uint8_t *labels, uint32_t mask_width,
+                        struct class_doubt *doubt)
 {
-    const size_t step = (size_t)output->shape.dim[2] * (size_t)output->shape.dim[3];
-    const float *scores = (const float *)output->data + at;
-    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP) {
-        float chance = 1 / (1 + expf(scores[x] - scores[x + step]));
+    const float *scores = row->scores;
+    for (uint32_t x = 0; x < mask_width; x += HEAD_GRID_STEP, scores += row->pixel_step) {
+        float chance = 1 / (1 + expf(scores[0] - scores[row->plane_step]));
         if (labels[x] != LABEL_NONE) {
             doubt->found++;
             doubt->wrong += 1 - chance;
@@ -228,11 +255,11 @@ static void doubt_row(const struct head *head, uint32_t output, uint32_t y, cons
                       uint32_t mask_width, struct class_doubt doubts[ANALYSIS_AREAS_MAX])
 {
     const struct segment *own = head->own;
-    const size_t at = (size_t)y * own->width;
+    const struct grid_row row = find_row(head, output, y);
     if (own->binary)
-        doubt_class(head->outputs[output], at, labels, mask_width, &doubts[output]);
+        doubt_class(&row, labels, mask_width, &doubts[output]);
     else
-        doubt_winners(head->outputs[output], at, labels, mask_width, doubts);
+        doubt_winners(&row, labels, mask_width, doubts);
 }
 
 static float measure_doubts(const struct class_doubt *doubts, uint32_t class_count)

@@ -12,6 +12,7 @@ static int compile_graph(struct model *model, struct error *err);
 static int put_restoration(struct model *model, struct graph **graph, struct shape *shape,
                            struct error *err);
 static int put_planes(const struct model *model, struct graph **graph, struct error *err);
+static int put_head(const struct model *model, struct graph *graph, struct error *err);
 static int check_input(const struct card *card, const struct graph *graph, struct shape *shape,
                        struct error *err);
 static int open_head(struct model *model, struct error *err);
@@ -112,6 +113,8 @@ static int compile_graph(struct model *model, struct error *err)
         result = graph_set_batch(graph, model->pictures, err);
     if (result == 0 && model_reads_planes(model))
         result = put_planes(model, &graph, err);
+    if (result == 0 && model_reads_planes(model))
+        result = put_head(model, graph, err);
     if (result == 0) {
         struct plan_options options = { .precision = model->precision };
         result = device_compile(model->device, graph, &options, &model->plan, err);
@@ -144,6 +147,27 @@ static int put_planes(const struct model *model, struct graph **graph, struct er
     graph_free(graph);
     *graph = whole;
     return 0;
+}
+
+/* What makes its input of planes gives back what heads need alone. */
+static int put_head(const struct model *model, struct graph *graph, struct error *err)
+{
+    const struct option_strings *names = &model->card->head.outputs;
+    int raw[HEAD_OUTPUTS_MAX];
+    size_t count = names->count > 0 ? names->count : (size_t)graph->output_count;
+    if (count > HEAD_OUTPUTS_MAX)
+        return error_set(err, ERROR_CONFIG, "head", "%zu outputs, a head reads up to %u", count,
+                         HEAD_OUTPUTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        raw[i] = names->count > 0 ? -1 : graph->outputs[i];
+        for (int k = 0; raw[i] < 0 && k < graph->output_count; k++)
+            if (strcmp(graph->values[graph->outputs[k]].name, names->items[i]) == 0)
+                raw[i] = graph->outputs[k];
+        if (raw[i] < 0)
+            return error_set(err, ERROR_CONFIG, "head.outputs", "the graph has no output \"%s\"",
+                             names->items[i]);
+    }
+    return head_graph_append(graph, model->card, raw, count, err);
 }
 
 /* One picture in, of the card's size and layout; the graph may leave dimensions open. */
@@ -180,16 +204,17 @@ static int check_input(const struct card *card, const struct graph *graph, struc
 static int open_head(struct model *model, struct error *err)
 {
     const struct option_strings *names = &model->card->head.outputs;
-    const struct tensor *results[HEAD_OUTPUTS_MAX];
+    const struct tensor *results[HEAD_REDUCED_MAX];
+    bool reduced = model_reads_planes(model);
     size_t own = plan_output_count(model->plan) - (model_restored(model) != NULL);
-    size_t count = names->count > 0 ? names->count : own;
-    if (count > HEAD_OUTPUTS_MAX)
+    size_t count = names->count > 0 && !reduced ? names->count : own;
+    if (count > (reduced ? HEAD_REDUCED_MAX : HEAD_OUTPUTS_MAX))
         return error_set(err, ERROR_CONFIG, "head",
                          "%zu outputs, a head reads up to %u; name them in head.outputs", count,
                          HEAD_OUTPUTS_MAX);
     for (size_t i = 0; i < count; i++) {
         model->outputs[i] = i;
-        if (names->count > 0) {
+        if (names->count > 0 && !reduced) {
             int result = find_output(model, names->items[i], &model->outputs[i], err);
             if (result < 0)
                 return result;
@@ -200,7 +225,8 @@ static int open_head(struct model *model, struct error *err)
         results[i] = &model->results[i];
     }
     model->output_count = count;
-    return head_open(&model->head, model->card, results, count, err);
+    return reduced ? head_open_reduced(&model->head, model->card, results, count, err)
+                   : head_open(&model->head, model->card, results, count, err);
 }
 
 static int find_output(const struct model *model, const char *name, size_t *index, struct error *err)

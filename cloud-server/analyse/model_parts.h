@@ -3,7 +3,7 @@
 #ifndef RUNESPOOR_ANALYSE_MODEL_PARTS_H
 #define RUNESPOOR_ANALYSE_MODEL_PARTS_H
 
-#include "analyse/head.h"
+#include "analyse/head_graph.h"
 #include "analyse/model.h"
 #include "analyse/prepare.h"
 
@@ -23,8 +23,8 @@ struct model {
     struct restore_config restore; /* kind and sizes; its strings are gone */
     struct plan *plan;
     struct head *head;                              /* reads: */
-    struct tensor results[HEAD_OUTPUTS_MAX];        /* of one picture, within */
-    size_t outputs[HEAD_OUTPUTS_MAX], output_count; /* these of the plan */
+    struct tensor results[HEAD_REDUCED_MAX];        /* of one picture, within */
+    size_t outputs[HEAD_REDUCED_MAX], output_count; /* these of the plan */
     struct prepare *prepare[MODEL_PICTURES_MAX];    /* NULL: the plan reads planes, */
     enum planes_way way;
     struct picture_view like; /* of pictures like this, without pixels */
