@@ -54,7 +54,7 @@ static void knock_close(struct knock *knock)
     zmq_close(knock->socket);
 }
 
-static int dial(const struct scratch *scratch)
+int bad_peers_dial(const struct scratch *scratch)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons(scratch->port),
@@ -70,7 +70,7 @@ static void send_garbage(const struct scratch *scratch)
 {
     const struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
     char bytes[128];
-    int fd = dial(scratch);
+    int fd = bad_peers_dial(scratch);
     memset(bytes, 0xa7, sizeof bytes);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     assert_int_equal(send(fd, bytes, sizeof bytes, MSG_NOSIGNAL), sizeof bytes);

@@ -9,6 +9,9 @@
  * to end. Gives the seconds that it took. */
 double bad_peers_knock(const struct scratch *scratch, unsigned count);
 
+/* Opens a connection that never says a word. */
+int bad_peers_dial(const struct scratch *scratch);
+
 /* What a process holds now. */
 size_t bad_peers_descriptors(const struct process *process);
 size_t bad_peers_memory_kib(const struct process *process);

@@ -25,7 +25,8 @@
 #define WAIT_MS 30000u
 #define BAD_HANDSHAKES 10000u
 #define BAD_HANDSHAKES_SLOW 600u /* where something slows the programs down */
-#define MEMORY_KIB 16384u        /* that they may cost at most */
+#define SILENT_CONNECTIONS 200u
+#define MEMORY_KIB 16384u /* that they may cost at most */
 
 static const char *const server_sets[] = { "model=none", "report_ms=500", NULL };
 
@@ -392,6 +393,7 @@ static void bad_handshakes_harm_no_stream(void **state)
     struct process server, agent;
     const bool slow = getenv("TEST_SLOWER") != NULL;
     const unsigned count = slow ? BAD_HANDSHAKES_SLOW : BAD_HANDSHAKES;
+    int silent[SILENT_CONNECTIONS];
     start_server(&server, scratch);
     start_agent(&agent, scratch, NULL);
     process_expect(&agent, "msg=streaming", WAIT_MS);
@@ -399,6 +401,8 @@ static void bad_handshakes_harm_no_stream(void **state)
     const size_t descriptors = bad_peers_descriptors(&server);
     const size_t memory_kib = bad_peers_memory_kib(&server);
     const double answered = metric_now(http_ports[1], "edge_frames_answered_total");
+    for (size_t i = 0; i < SILENT_CONNECTIONS; i++)
+        silent[i] = bad_peers_dial(scratch);
     double seconds = bad_peers_knock(scratch, count);
     const double failed = metric_now(http_ports[0], "server_handshakes_total{result=\"wrong") +
                           metric_now(http_ports[0], "server_handshakes_total{result=\"unknown") +
@@ -408,6 +412,10 @@ static void bad_handshakes_harm_no_stream(void **state)
                   (ssize_t)grown_kib);
     metric_expect(http_ports[1], "edge_frames_answered_total", answered + 25, WAIT_MS);
     assert_true(failed >= count + 150 - 20); /* the last may not be counted yet */
+    metric_expect(http_ports[0], "server_handshakes_total{result=\"cut\"}", SILENT_CONNECTIONS,
+                  WAIT_MS);
+    for (size_t i = 0; i < SILENT_CONNECTIONS; i++)
+        close(silent[i]);
     assert_int_equal(process_count(&agent, "msg=\"link up\""), 1);
     assert_int_equal(process_count(&agent, "msg=streaming"), 1);
     assert_int_equal(process_count(&server, "stream ended"), 0);
