@@ -28,7 +28,7 @@
 #define SILENT_CONNECTIONS 200u
 #define MEMORY_KIB 16384u /* that they may cost at most */
 
-static const char *const server_sets[] = { "model=none", "report_ms=500", NULL };
+static const char *const server_sets[] = { "model=none", NULL };
 
 static char http_set[2][64];
 static uint16_t http_ports[2]; /* server, agent */
@@ -37,8 +37,7 @@ static void start_server(struct process *server, const struct scratch *scratch)
 {
     http_ports[0] = port_find();
     snprintf(http_set[0], sizeof http_set[0], "http.address=127.0.0.1:%u", http_ports[0]);
-    server_start(server, scratch,
-                 (const char *const[]){ server_sets[0], server_sets[1], http_set[0], NULL });
+    server_start(server, scratch, (const char *const[]){ server_sets[0], http_set[0], NULL });
     process_expect(server, "msg=ready", WAIT_MS);
 }
 
@@ -306,7 +305,7 @@ static void an_agent_key_is_replaced(void **state)
     process_expect(&agent, "msg=streaming", WAIT_MS);
     KEYS(scratch, "cloud-server", 0, "revoke", "edge", old_key);
     process_expect(&server, "allow folder read again", WAIT_MS);
-    usleep(1200000); /* two looks at who may stream */
+    usleep(2200000); /* two looks at who may stream */
     assert_int_equal(process_count(&agent, "msg=streaming"), 1);
     assert_false(process_said(&server, "key revoked"));
     assert_true(metric_now(http_ports[0], "server_allowed_keys") == 1);
@@ -360,8 +359,7 @@ static void only_readers_hear_answers(void **state)
     http_ports[0] = port_find();
     snprintf(http_set[0], sizeof http_set[0], "http.address=127.0.0.1:%u", http_ports[0]);
     snprintf(set, sizeof set, "publish.address=tcp://127.0.0.1:%u", port);
-    server_start(&server, scratch,
-                 (const char *const[]){ server_sets[0], server_sets[1], http_set[0], set, NULL });
+    server_start(&server, scratch, (const char *const[]){ server_sets[0], http_set[0], set, NULL });
     process_expect(&server, "msg=ready", WAIT_MS);
     start_agent(&agent, scratch, NULL);
     void *context = zmq_ctx_new();

@@ -25,7 +25,7 @@ struct pair {
     char sets[4][400];
 };
 
-static const char *const server_sets[] = { "model=none", "report_ms=300", NULL };
+static const char *const server_sets[] = { "model=none", NULL };
 
 static int setup(void **state)
 {
