@@ -309,6 +309,9 @@ static void an_agent_key_is_replaced(void **state)
     assert_int_equal(process_count(&agent, "msg=streaming"), 1);
     assert_false(process_said(&server, "key revoked"));
     assert_true(metric_now(http_ports[0], "server_allowed_keys") == 1);
+    /* A link that ended as it should is no handshake that failed. */
+    assert_true(metric_now(http_ports[0], "server_handshakes_total{result=\"allowed\"}") == 2);
+    assert_true(metric_now(http_ports[0], "server_handshakes_total") == 2);
     process_stop_well(&agent);
     process_stop_well(&server);
 }
