@@ -69,7 +69,7 @@ static void test_what_the_tables_refuse(void **state)
     } cases[] = { { rung_options, "bitrate_kbps: 0" }, { rung_options, "vbv_ms: 5001" },
                   { rung_options, "preset: placebo" }, { rung_options, "quality: -1" },
                   { rung_options, "keyframe_s: 0" },   { rung_options, "fps: -5" },
-                  { source_options, "kind: rtsp" },    { source_options, "fps: 0" },
+                  { source_options, "kind: onvif" },   { source_options, "fps: 0" },
                   { source_options, "width: 8" },      { source_options, "pathh: x.mp4" } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err;
