@@ -307,6 +307,10 @@ static void a_camera_says_nothing(void **state)
     struct source_config config = live_config(SOURCE_RTSP);
     config.first_frame_ms = 400;
     refuse(&config, SOURCE_CAUSE_FIRST_FRAME, ERROR_TIMEOUT, "rtsp://***@127.0.0.1:");
+    for (unsigned i = 0; atomic_load(&camera.connections) == 0; i++) {
+        assert_true(i < PATIENCE_MS);
+        usleep(1000);
+    }
     assert_int_equal(atomic_load(&camera.connections), 1);
     camera_stop();
 }
