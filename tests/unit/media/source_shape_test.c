@@ -59,12 +59,13 @@ static struct source *open_clip(struct source_info *info)
 static struct picture *send_picture(const struct source_info *info, struct picture *picture,
                                     uint32_t rung_width)
 {
-    const struct rung_encoder_config config = { .codec = VIDEO_H264,
-                                                .camera_width = info->display_width,
+    const struct rung_encoder_config config = { .camera_width = info->display_width,
                                                 .camera_height = info->display_height,
                                                 .camera_fps = 10,
                                                 .threads = 1 };
-    const struct rung rung = { .width = rung_width,
+    const struct rung rung = { .codec = VIDEO_H264,
+                               .encoder = ENCODER_SOFTWARE,
+                               .width = rung_width,
                                .mode = RATE_QUALITY,
                                .quality = 8,
                                .bitrate_kbps = 100000,
