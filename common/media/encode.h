@@ -51,6 +51,9 @@ struct encoder_config {
  * may ref and unref. */
 struct packet;
 struct packet *packet_ref(struct packet *packet);
+/* A packet with a copy of bytes that an encoder made once (size > 0). */
+int packet_copy(struct packet **packet, const void *bytes, size_t size, bool keyframe,
+                struct error *err);
 const uint8_t *packet_data(const struct packet *packet, size_t *size);
 bool packet_is_keyframe(const struct packet *packet);
 void packet_unref(struct packet **packet);

@@ -4,11 +4,13 @@
 #include "media/recycler.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <libavcodec/defs.h>
 #include <libavcodec/packet.h>
 #include <libavutil/error.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct packet {
     atomic_uint refs;
@@ -55,6 +57,26 @@ int packet_lend_memory(struct packet *packet, AVPacket *av)
     if (!av->buf)
         return AVERROR(ENOMEM);
     av->data = av->buf->data;
+    return 0;
+}
+
+int packet_copy(struct packet **packet, const void *bytes, size_t size, bool keyframe,
+                struct error *err)
+{
+    struct packet *fresh;
+    assert(size > 0 && size <= INT_MAX);
+    int result = packet_create(&fresh, err);
+    if (result != 0)
+        return result;
+    fresh->av->size = (int)size;
+    if (packet_lend_memory(fresh, fresh->av) != 0) {
+        packet_unref(&fresh);
+        return error_set(err, ERROR_MEMORY, "packet", "no room for %zu bytes", size);
+    }
+    memcpy(fresh->av->data, bytes, size);
+    memset(fresh->av->data + size, 0, AV_INPUT_BUFFER_PADDING_SIZE);
+    fresh->av->flags = keyframe ? AV_PKT_FLAG_KEY : 0;
+    *packet = fresh;
     return 0;
 }
 
