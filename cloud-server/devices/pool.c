@@ -18,6 +18,9 @@
 #define NETWORK_WORD "network "
 #define RESTORED_BYTES (sizeof NETWORK_WORD + ORDER_NETWORK_BYTES)
 
+/* The worker for the next picture that waits, or CHOOSE_NONE, and when to ask again. */
+typedef size_t choose_fn(struct pool *pool, uint64_t *again_ns);
+
 static struct pool_turns *turns_of(struct pool_stream *stream);
 static int open_stream(struct pool_stream **out, const struct pool_stream *as, const char *name,
                        size_t jobs, struct error *err);
@@ -28,9 +31,12 @@ static void release_memory(struct pool *pool, struct shared_memory *memory);
 static void release_stream(struct pool_stream *stream);
 static void dispatch(struct pool *pool);
 static void give_out_live(struct pool *pool, uint64_t *again_ns);
-static void give_out_idle(struct pool *pool, uint64_t *again_ns);
+static void give_out_singly(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
+                            uint64_t *again_ns);
 static void see_who_is_ready(struct pool *pool);
 static size_t choose_live(struct pool *pool, uint64_t *again_ns);
+static size_t choose_late(struct pool *pool, uint64_t *again_ns);
+static size_t choose_overdue(struct pool *pool, uint64_t *again_ns);
 static size_t choose_idle(struct pool *pool, uint64_t *again_ns);
 static void look_ahead(const struct pool *pool, struct idle_forecast *forecast, uint64_t now_ns);
 static void on_again(uv_timer_t *timer);
@@ -144,6 +150,16 @@ int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char 
     return open_stream(stream, &as, name, pool->queue_per_stream + 1 + pool->room_inside, err);
 }
 
+int pool_late_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                   pool_done_fn *done, void *arg, struct error *err)
+{
+    const struct pool_stream as = {
+        .pool = pool, .model = model, .late = true, .done = done, .arg = arg
+    };
+    /* Waiting ones, the one that pushes the oldest out, and one inside each worker. */
+    return open_stream(stream, &as, name, pool->queue_per_stream + 1 + pool->worker_count, err);
+}
+
 int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                    pool_done_fn *done, void *arg, struct error *err)
 {
@@ -180,7 +196,7 @@ int pool_submit(struct pool_stream *stream, uint64_t ticket, struct picture *pic
     fair_put(&turns_of(stream)->fair, &stream->queue, job);
     if (stream->idle)
         leave_memory(stream); /* a worker has no more than WORKER_POOLS_MAX */
-    else
+    else if (!stream->late)
         idle_note_arrival(&stream->arrivals, job->submitted_ns);
     dispatch(pool);
     if (!stream->idle)
@@ -276,7 +292,7 @@ void pool_end_job(struct pool *pool, struct worker_link *link, struct job *job, 
                                  .fallback = reply->fallback };
     if (analysis && !job->stream->idle)
         metric_counter_add(served->by[reply->restored], 1);
-    if (!job->stream->idle)
+    if (!job->stream->idle && !job->stream->late)
         metric_histogram_observe_us(pool->wait, result.wait_us);
     finish_job(job, &result);
 }
@@ -336,7 +352,8 @@ void pool_handle_closed(struct pool *pool)
 
 static struct pool_turns *turns_of(struct pool_stream *stream)
 {
-    return stream->idle ? &stream->pool->idle : &stream->pool->live;
+    struct pool *pool = stream->pool;
+    return stream->idle ? &pool->idle : stream->late ? &pool->late : &pool->live;
 }
 
 /* Opens a stream with so many jobs; as tells the rest of it. */
@@ -431,10 +448,14 @@ static void release_stream(struct pool_stream *stream)
 static void dispatch(struct pool *pool)
 {
     uint64_t again_ns = 0;
+    give_out_singly(pool, &pool->late, choose_overdue, &again_ns);
     give_out_live(pool, &again_ns);
     if (pool->live.fair.waiting == 0)
-        give_out_idle(pool, &again_ns);
+        give_out_singly(pool, &pool->late, choose_late, &again_ns);
+    if (pool->live.fair.waiting == 0 && pool->late.fair.waiting == 0)
+        give_out_singly(pool, &pool->idle, choose_idle, &again_ns);
     metric_gauge_set(pool->live.waiting, (double)pool->live.fair.waiting);
+    metric_gauge_set(pool->late.waiting, (double)pool->late.fair.waiting);
     metric_gauge_set(pool->idle.waiting, (double)pool->idle.fair.waiting);
     if (again_ns != 0) {
         uint64_t now_ns = clock_now_ns();
@@ -463,12 +484,14 @@ static void give_out_live(struct pool *pool, uint64_t *again_ns)
     }
 }
 
-static void give_out_idle(struct pool *pool, uint64_t *again_ns)
+/* Late and idle pictures, each to a worker of its own. */
+static void give_out_singly(struct pool *pool, struct pool_turns *turns, choose_fn *choose,
+                            uint64_t *again_ns)
 {
-    struct fair *fair = &pool->idle.fair;
+    struct fair *fair = &turns->fair;
     while (fair->waiting > 0) {
         see_who_is_ready(pool);
-        size_t index = choose_idle(pool, again_ns);
+        size_t index = choose(pool, again_ns);
         if (index == CHOOSE_NONE)
             break;
         struct job *job = fair_take(fair);
@@ -489,6 +512,27 @@ static size_t choose_live(struct pool *pool, uint64_t *again_ns)
         return choose_in_turn(pool->loads, pool->worker_count, &pool->turn);
     return choose_worker(pool->loads, pool->worker_count, pool->live.fair.waiting,
                          pool->live.fair.full == 0, clock_now_ns(), again_ns);
+}
+
+/* The fastest worker without a job: behind another one a backlog's picture would be in the way of live
+ * ones that come later. */
+static size_t choose_late(struct pool *pool, uint64_t *again_ns)
+{
+    size_t best = CHOOSE_NONE;
+    (void)again_ns;
+    for (size_t i = 0; i < pool->worker_count; i++)
+        if (pool->loads[i].ready && pool->loads[i].jobs == 0 &&
+            (best == CHOOSE_NONE || pool->loads[i].mean_ns < pool->loads[best].mean_ns))
+            best = i;
+    return best;
+}
+
+/* For the late picture whose turn it is, if it has waited too long. */
+static size_t choose_overdue(struct pool *pool, uint64_t *again_ns)
+{
+    const struct job *job = TAILQ_FIRST(&fair_next(&pool->late.fair)->jobs);
+    uint64_t wait_ns = clock_now_ns() - job->submitted_ns;
+    return wait_ns < POOL_LATE_WAIT_MS * CLOCK_NS_PER_MS ? CHOOSE_NONE : choose_late(pool, again_ns);
 }
 
 /* A stream whose next picture must wait lets the others go first: theirs may be for a faster model. */

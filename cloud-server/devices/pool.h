@@ -3,10 +3,10 @@
  * Each worker is a child process (`cloud-server worker`, the same binary) that owns one device.
  * Pictures and analyses lie in shared memory, orders go over a socket pair. Jobs are served first
  * come, first served, to the first free worker; streams take turns so that none starves (fair.h),
- * and a slow worker is spared what a faster one would finish sooner (choose.h). Idle streams get what
- * live ones do not miss (idle.h). Pictures of one model go together where that saves time (batch.h). A worker
- * that dies or hangs is killed, its jobs go to others, each alone from then on (JOB_TRIES_MAX times), and it is
- * started again with backoff; one whose device cannot be used at all
+ * and a slow worker is spared what a faster one would finish sooner (choose.h). Late streams, backlogs, stand
+ * behind live ones; idle streams get what these do not miss (idle.h). Pictures of one model go together where that
+ * saves time (batch.h). A worker that dies or hangs is killed, its jobs go to others, each alone from then on
+ * (JOB_TRIES_MAX times), and it is started again with backoff; one whose device cannot be used at all
  * is tried again seldom, while the others go on. Everything here runs on the loop
  * thread, which has to live as long as the pool: the kernel kills a worker when the thread that
  * started it ends. */
@@ -139,6 +139,13 @@ size_t pool_model_count(const struct pool *pool);
 /* A live stream. */
 int pool_stream_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
                      pool_done_fn *done, void *arg, struct error *err);
+/* A late stream: a backlog. Its pictures wait in turn with those of other late streams; they are worked
+ * on while no live one waits, or when one has waited for POOL_LATE_WAIT_MS: so they keep live ones
+ * waiting little, and never starve. They go to a worker without any job. All else is as with a live
+ * stream. They are counted apart: server_pool_late_jobs_total. */
+#define POOL_LATE_WAIT_MS 2000u
+int pool_late_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                   pool_done_fn *done, void *arg, struct error *err);
 /* An idle stream: a worker gets a picture of it only when no live one is expected to miss that worker
  * meanwhile (idle.h), which may be never. Its pictures are looked at as they are: nothing restores them. All else is as with a live one, but its pictures do not
  * push each other out: they wait in turn until the stream is closed, and pool_submit refuses those

@@ -63,6 +63,7 @@ int pool_init(struct pool *pool, const struct pool_config *config, const struct 
 {
     TAILQ_INIT(&pool->streams);
     fair_init(&pool->live.fair, config->queue_per_stream);
+    fair_init(&pool->late.fair, config->queue_per_stream);
     fair_init(&pool->idle.fair, POOL_IDLE_WAITING_MAX);
     pool->queue_per_stream = config->queue_per_stream;
     pool->round_robin = config->round_robin;
@@ -137,12 +138,17 @@ static void make_metrics(struct pool *pool)
                                         "worker processes that take pictures", NULL, 0);
     pool->live.waiting = metrics_gauge(pool->metrics, "server_pool_queue_pictures",
                                        "pictures of all streams that wait for a worker", NULL, 0);
+    pool->late.waiting =
+        metrics_gauge(pool->metrics, "server_pool_late_queue_pictures",
+                      "pictures of backlogs that wait for a worker", NULL, 0);
     pool->idle.waiting =
         metrics_gauge(pool->metrics, "server_pool_idle_queue_pictures",
                       "pictures that wait for a worker that live ones do not miss", NULL, 0);
     pool->wait = metrics_histogram(pool->metrics, "server_pool_wait_seconds",
                                    "time that a picture waited for a worker", NULL, 0);
     count_ends(pool, &pool->live, "server_pool_jobs_total", "pictures by what became of them");
+    count_ends(pool, &pool->late, "server_pool_late_jobs_total",
+               "pictures of backlogs by what became of them");
     count_ends(pool, &pool->idle, "server_pool_idle_jobs_total",
                "pictures for idle workers by what became of them");
 }

@@ -54,7 +54,7 @@ struct pool_served {
     struct metric_counter *by[RESTORE_NETWORK + 1]; /* enum restore_kind; none for bilinear */
 };
 
-/* The streams of one kind, live or idle: these take turns with each other. */
+/* The streams of one kind, live, late or idle: these take turns with each other. */
 struct pool_turns {
     struct fair fair;
     size_t stream_count;
@@ -67,7 +67,7 @@ struct pool_stream {
     TAILQ_ENTRY(pool_stream) link;
     char *name;
     size_t model;
-    bool idle;
+    bool late, idle; /* neither: live */
     pool_done_fn *done;
     void *arg;
     bool closing;                 /* takes no more pictures */
@@ -95,7 +95,7 @@ struct pool {
     size_t worker_count;
     size_t room_inside; /* pictures that all workers together can have inside */
     struct worker_load loads[POOL_WORKERS_MAX]; /* ready is brought up to date before choosing */
-    struct pool_turns live, idle;
+    struct pool_turns live, late, idle;
     struct share share;
     TAILQ_HEAD(, pool_stream) streams;
     uv_timer_t again;         /* a picture was kept, for a reason that time may end */

@@ -119,6 +119,7 @@ const Runespoor__Answer *answer_fill(struct answer_scratch *scratch, const struc
     answer->wire_bytes = frame->wire_bytes;
     if (frame->fate == FATE_OK)
         answer->uncertainty = frame->analysis.uncertainty;
+    answer->late = origin->late;
     answer->timings = &scratch->timings;
     fill_timings(&scratch->timings, frame);
     if (frame->analysis.object_count > 0)

@@ -21,6 +21,7 @@ struct answer_origin {
     uint64_t session;
     const char *stream, *model; /* model "" when nothing was analysed */
     bool masks; /* areas with their masks */
+    bool late;  /* of a backlog */
     answer_class_fn *class_name;
     void *class_arg;
 };

@@ -17,6 +17,7 @@
     X(DEVICE_QUEUE, "device_queue", DROPPED)       \
     X(WORKER, "worker_lost", DROPPED)              \
     X(CLOSED, "stream_ended", DROPPED)             \
+    X(DECODE_ONLY, "decode_only", DROPPED)         \
     X(CODEC, "codec", FAILED)                      \
     X(TOO_LARGE, "too_large", FAILED)              \
     X(CORRUPT, "corrupt", FAILED)                  \
@@ -45,6 +46,7 @@ struct frame {
     uint32_t encode_us, wire_bytes, device_wait_us, server_us;
     enum frame_fate fate;
     bool on_its_way;         /* not answered yet */
+    bool decode_only;        /* it was answered before: frames behind it need it */
     struct picture *picture; /* decoded; NULL when there is none */
     uint32_t width, height;  /* its size */
     struct frame *next;      /* free list */

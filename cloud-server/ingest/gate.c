@@ -127,7 +127,8 @@ void gate_visit(const struct gate *gate, gate_visit_fn *visit, void *arg)
 {
     for (size_t i = 0; i < gate->config->limits.streams; i++)
         if (gate->seats[i].session)
-            visit(arg, gate->seats[i].stream, gate->seats[i].agent, gate->seats[i].session);
+            visit(arg, session_label(gate->seats[i].session), gate->seats[i].agent,
+                  gate->seats[i].session);
 }
 
 void gate_drain(struct gate *gate, void (*drained)(void *arg), void *arg)
@@ -243,7 +244,7 @@ void gate_on_session_closed(void *arg)
 
     if (seat->farewell[0] != '\0')
         send_bye(seat, seat->farewell, false);
-    log_info("gate", "stream ended", LOG_STR("stream", seat->stream),
+    log_info("gate", "stream ended", LOG_STR("stream", session_label(seat->session)),
              LOG_STR("reason", seat->farewell[0] != '\0' ? seat->farewell : "Bye of the agent"),
              LOG_U64("received", figures->received), LOG_U64("answered", figures->answered));
     account_leave(seat->account);

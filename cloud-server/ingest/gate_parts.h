@@ -26,6 +26,7 @@ struct seat {
     char stream[WIRE_NAME_BYTES_MAX + 1], agent[WIRE_NAME_BYTES_MAX + 1];
     struct identity identity;
     struct account *account;
+    bool late; /* a backlog's, beside the live one of the same name */
     uint64_t heard_ns;
     const char *farewell; /* set: it is ending; "" when the agent has gone by itself */
     struct metric_gauge *age_p50, *age_p99;

@@ -26,7 +26,7 @@ static void send_welcome(struct seat *seat, const Runespoor__Hello *hello)
     welcome.stream = seat->stream;
     welcome.nonce = hello->nonce;
     welcome.session = seat->id;
-    welcome.credits = seat->gate->config->credits;
+    welcome.credits = session_credits(seat->session);
     welcome.version = WIRE_VERSION;
     welcome.report_ms = seat->gate->config->report_ms;
     if (session_measures(seat->session))
@@ -36,10 +36,11 @@ static void send_welcome(struct seat *seat, const Runespoor__Hello *hello)
     gate_send(seat->gate, &seat->identity, &header);
 }
 
-static struct seat *find_stream(struct gate *gate, const char *stream)
+static struct seat *find_stream(struct gate *gate, const char *stream, bool late)
 {
     for (size_t i = 0; i < gate->config->limits.streams; i++)
-        if (gate->seats[i].session && strcmp(gate->seats[i].stream, stream) == 0)
+        if (gate->seats[i].session && gate->seats[i].late == late &&
+            strcmp(gate->seats[i].stream, stream) == 0)
             return &gate->seats[i];
     return NULL;
 }
@@ -75,6 +76,19 @@ static bool has_codec(const Runespoor__Hello *hello)
             hello->codecs[i] <= RUNESPOOR__CODEC__CODEC_AV1)
             return true;
     return false;
+}
+
+/* A backlog goes beside the live session of the same agent, and only there. */
+static int check_late(struct gate *gate, const struct sender *sender, const Runespoor__Hello *hello,
+                      uint32_t *retry_ms, struct error *err)
+{
+    const struct seat *live = find_stream(gate, hello->stream, false);
+
+    *retry_ms = RETRY_SOON_MS;
+    if (!hello->late || (live && identity_equals(&live->identity, &sender->identity)))
+        return 0;
+    return error_set(err, ERROR_AGAIN, hello->stream,
+                     "a backlog needs the live session of its stream beside it");
 }
 
 /* All that can be said against a Hello, but for its name being in use. */
@@ -133,6 +147,7 @@ static int take_seat(struct gate *gate, const struct sender *sender, const Runes
                            .id = (random_entropy() << SEAT_BITS) | index,
                            .identity = sender->identity,
                            .account = account,
+                           .late = hello->late,
                            .heard_ns = clock_now_ns() };
     if (seat->id == 0) /* means none on the wire */
         seat->id = 1ull << SEAT_BITS;
@@ -141,6 +156,8 @@ static int take_seat(struct gate *gate, const struct sender *sender, const Runes
     const struct session_spec spec = { .id = seat->id,
                                        .stream = seat->stream,
                                        .model = model,
+                                       .lossless = hello->lossless,
+                                       .late = hello->late,
                                        .send = send_to_seat,
                                        .closed = gate_on_session_closed,
                                        .arg = seat };
@@ -181,7 +198,7 @@ static void refuse_hello(struct gate *gate, const struct sender *sender,
 static void open_seat_metrics(struct seat *seat)
 {
     struct metrics *metrics = seat->gate->rooms->metrics;
-    struct metric_label label = { "stream", seat->stream };
+    struct metric_label label = { "stream", session_label(seat->session) };
 
     seat->age_p50 =
         metrics_gauge(metrics, "server_agent_age_p50_seconds",
@@ -195,9 +212,11 @@ void gate_on_hello(struct gate *gate, const struct sender *sender, const Runespo
 {
     struct error err;
     uint32_t retry_ms;
-    struct seat *seat = find_stream(gate, hello->stream);
+    struct seat *seat = find_stream(gate, hello->stream, hello->late);
 
     int rc = check_hello(gate, sender, hello, &retry_ms, &err);
+    if (rc == 0)
+        rc = check_late(gate, sender, hello, &retry_ms, &err);
     if (rc == 0 && seat) {
         if (!seat->farewell && identity_equals(&seat->identity, &sender->identity) &&
             session_is_fresh(seat->session)) {
@@ -216,7 +235,7 @@ void gate_on_hello(struct gate *gate, const struct sender *sender, const Runespo
     open_seat_metrics(seat);
     metric_gauge_set(gate->streams, (double)gate->seat_count);
     metric_counter_add(gate->sessions, 1);
-    log_info("gate", "stream started", LOG_STR("stream", seat->stream),
+    log_info("gate", "stream started", LOG_STR("stream", session_label(seat->session)),
              LOG_STR("agent", seat->agent), LOG_STR("software", hello->software),
              LOG_STR("key", guard_find(gate->guard, sender->key)));
     send_welcome(seat, hello);

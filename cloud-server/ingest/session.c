@@ -15,17 +15,21 @@
 
 /* Pictures that live on after their answer: the recorder's queue, and one in the decoder's hands. */
 #define PICTURES_BESIDE_CREDITS (RECORDING_PICTURES_MAX + 2u)
+/* A backlog's series are not those of the live stream. */
+#define LATE_LABEL " late"
 #define LOG_AGAIN_NS (60 * CLOCK_NS_PER_S)
 
 struct session {
     struct session_rooms *rooms;
     uint64_t id;
     char stream[WIRE_NAME_BYTES_MAX + 1];
+    char label[WIRE_NAME_BYTES_MAX + sizeof LATE_LABEL];
     struct answer_origin origin;
     session_send_fn *send;
     session_closed_fn *closed;
     void *arg;
     size_t model;
+    bool lossless, late;
 
     struct decode_lane *lane;     /* NULL from the end on */
     struct pool_stream *analysis; /* NULL: pictures are answered as they are */
@@ -65,7 +69,7 @@ static const char *session_class_name(void *arg, uint32_t class_id)
 static int open_probe(struct session *session, struct error *err)
 {
     struct session_rooms *rooms = session->rooms;
-    if (!session->analysis || rooms->config->probes.order == 0)
+    if (!session->analysis || rooms->config->probes.order == 0 || session->late)
         return 0;
     const struct probe_spec spec = {
         .rooms = rooms,
@@ -94,12 +98,13 @@ static int open_rooms(struct session *session, struct error *err)
                              on_released, session, err);
     if (rc < 0)
         return rc;
-    if (rooms->recorder &&
+    if (rooms->recorder && !session->late &&
         (rc = recording_open(rooms->recorder, &session->recording, session->stream, err)) < 0)
         return rc;
     if (session->model != MODEL_INDEX_NONE &&
-        (rc = pool_stream_open(rooms->pool, &session->analysis, session->stream, session->model,
-                               on_analysed, session, err)) < 0)
+        (rc = (session->late ? pool_late_open : pool_stream_open)(rooms->pool, &session->analysis,
+                                                                  session->label, session->model,
+                                                                  on_analysed, session, err)) < 0)
         return rc;
     if ((rc = open_probe(session, err)) < 0)
         return rc;
@@ -145,16 +150,21 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
                                  .closed = spec->closed,
                                  .arg = spec->arg,
                                  .model = spec->model,
+                                 .lossless = spec->lossless,
+                                 .late = spec->late,
                                  .frames = frames };
     admission_init(&session->admission);
     assert(strlen(spec->stream) < sizeof session->stream);
     memcpy(session->stream, spec->stream, strlen(spec->stream) + 1);
+    snprintf(session->label, sizeof session->label, "%s%s", spec->stream,
+             spec->late ? LATE_LABEL : "");
     const struct model_config *models = rooms->config->models.items;
     session->origin = (struct answer_origin){
         .session = spec->id,
         .stream = session->stream,
         .model = spec->model == MODEL_INDEX_NONE ? "" : models[spec->model].name,
         .masks = rooms->pool && pool_shows_masks(rooms->pool, spec->model),
+        .late = spec->late,
         .class_name = session_class_name,
         .class_arg = session,
     };
@@ -168,7 +178,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
         free_session(session);
         return rc;
     }
-    figures_init(&session->figures, rooms->metrics, &rooms->totals, session->stream);
+    figures_init(&session->figures, rooms->metrics, &rooms->totals, session->label);
     *out = session;
     return 0;
 }
@@ -220,6 +230,7 @@ static void fill_frame(struct frame *frame, const Runespoor__Packet *packet, uin
     frame->capture_unix_us = packet->capture_unix_us;
     frame->arrived_ns = clock_now_ns();
     frame->on_its_way = true;
+    frame->decode_only = packet->decode_only;
     frame->camera_width = packet->camera_width;
     frame->camera_height = packet->camera_height;
     frame->encode_us = packet->encode_us > UINT32_MAX ? UINT32_MAX : (uint32_t)packet->encode_us;
@@ -357,6 +368,8 @@ static void on_decoded(void *arg, struct decode_job *job)
         finish_frame(frame, fate);
     } else if (session->ended) {
         finish_frame(frame, FATE_CLOSED);
+    } else if (frame->decode_only) {
+        finish_frame(frame, FATE_DECODE_ONLY);
     } else if (!session->analysis) {
         finish_frame(frame, FATE_OK);
     } else {
@@ -420,9 +433,10 @@ static void on_released(void *arg, uint64_t ticket, void *item)
     header.kind_case = RUNESPOOR__HEADER__KIND_ANSWER;
     header.answer = (Runespoor__Answer *)answer_fill(&rooms->scratch, frame, &session->origin);
     session->send(session->arg, &header);
-    if (rooms->answers)
+    bool news = frame->fate != FATE_DECODE_ONLY;
+    if (rooms->answers && news)
         answer_file_add(rooms->answers, header.answer);
-    if (rooms->publisher)
+    if (rooms->publisher && news)
         publisher_send(rooms->publisher, header.answer);
     if (session->recording && frame->picture)
         recording_add(session->recording, frame, &session->origin);
@@ -477,6 +491,18 @@ void session_report(struct session *session, uint64_t now_ns)
 const struct figures *session_figures(const struct session *session)
 {
     return &session->figures;
+}
+
+uint32_t session_credits(const struct session *session)
+{
+    const struct server_config *config = session->rooms->config;
+    uint32_t queue = config->pool.queue_per_stream;
+    return session->lossless && queue < config->credits ? queue : config->credits;
+}
+
+const char *session_label(const struct session *session)
+{
+    return session->label;
 }
 
 const char *session_model(const struct session *session)

@@ -45,6 +45,8 @@ struct session_spec {
     uint64_t id;
     const char *stream; /* copied */
     size_t model;       /* or MODEL_INDEX_NONE */
+    bool lossless;      /* no frame gives way to a newer one: the credits are fewer instead */
+    bool late;          /* the backlog of a stream: served below live ones, its answers marked */
     session_send_fn *send;
     session_closed_fn *closed;
     void *arg;
@@ -69,6 +71,10 @@ void session_receive_slice(struct session *session, const Runespoor__ProbeSlice 
 void session_report(struct session *session, uint64_t now_ns);
 /* Borrowed. */
 const struct figures *session_figures(const struct session *session);
+/* Frames that its agent may have on their way. */
+uint32_t session_credits(const struct session *session);
+/* The stream's name, for a backlog with "late" behind it: what its metrics are found by. */
+const char *session_label(const struct session *session);
 /* "" when nothing is analysed. */
 const char *session_model(const struct session *session);
 /* What probes say of its accuracy; NULL when nothing yet. Borrowed until the loop goes on. */

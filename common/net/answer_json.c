@@ -105,6 +105,8 @@ void answer_write_json(struct text *text, const Runespoor__Answer *answer, const
     json_str(text, "status", answer_status_word(answer->status));
     if (answer->reason[0])
         json_str(text, "reason", answer->reason);
+    if (answer->late)
+        json_bool(text, "late", true);
     json_str(text, "model", answer->model);
     if (answer->restored[0])
         json_str(text, "restored", answer->restored);

@@ -306,6 +306,8 @@ static int check_hello(const void *message, struct error *err)
     if (hello->version >> 16 != WIRE_VERSION_MAJOR)
         return 0;
     int result = check_rules(hello_rules, hello, err);
+    if (result == 0 && hello->late && !hello->lossless)
+        result = error_set(err, ERROR_FORMAT, "late", "but not lossless: only such a stream has a backlog");
     return result < 0 ? result : check_sides(hello->width, hello->height, err);
 }
 

@@ -36,6 +36,7 @@ struct bench_answer {
     uint32_t width, height, object_count;
     float x, y;
     uint64_t wire_bytes;
+    bool late;
 };
 
 /* What an agent has received since its Hello. */
@@ -45,6 +46,7 @@ struct agent {
     uint64_t session, sequence, frame;
     uint32_t credits, retry_ms;
     bool welcomed, refused, leaving, bye;
+    bool decode_only; /* what its next packets say */
     char refuse_code[32], reason[600], bye_reason[200];
     uint64_t nonce, nonce_echoed;
     size_t answer_count, order_count, report_count;
@@ -227,7 +229,8 @@ static inline void agent_take_answer(struct agent *agent, const Runespoor__Answe
                                  .width = answer->width,
                                  .height = answer->height,
                                  .object_count = (uint32_t)answer->n_objects,
-                                 .wire_bytes = answer->wire_bytes };
+                                 .wire_bytes = answer->wire_bytes,
+                                 .late = answer->late };
     snprintf(to->reason, sizeof to->reason, "%s", answer->reason);
     snprintf(to->model, sizeof to->model, "%s", answer->model);
     if (answer->n_objects > 0) {
@@ -324,6 +327,7 @@ static inline void bench_idle(struct bench *bench, struct agent *agent, uint32_t
 struct hello {
     const char *stream, *agent, *model;
     uint32_t version, width, height;
+    bool lossless, late;
 };
 
 static inline void agent_hello_with(struct agent *agent, const struct hello *given)
@@ -343,6 +347,8 @@ static inline void agent_hello_with(struct agent *agent, const struct hello *giv
     hello.width = given->width;
     hello.height = given->height;
     hello.model = (char *)(given->model ? given->model : "");
+    hello.lossless = given->lossless;
+    hello.late = given->late;
     hello.nonce = ++agent->nonce;
     header.kind_case = RUNESPOOR__HEADER__KIND_HELLO;
     header.hello = &hello;
@@ -371,6 +377,7 @@ static inline void agent_packet_bytes(struct agent *agent, const struct clip *cl
     packet.capture_unix_us = 1700000000000000ull;
     packet.codec = RUNESPOOR__CODEC__CODEC_H264;
     packet.keyframe = keyframe;
+    packet.decode_only = agent->decode_only;
     packet.width = clip->width;
     packet.height = clip->height;
     packet.camera_width = 2 * clip->width;
