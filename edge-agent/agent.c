@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pages.h"
 #include "sink.h"
+#include "spool.h"
 #include "stream.h"
 #include "table.h"
 #include "uplink.h"
@@ -30,6 +31,7 @@ struct agent {
     struct key_pair keys;
     struct uplink *uplink;
     struct probes *probes;
+    struct spool *spool; /* NULL: no camera is lossless */
     struct sink *sink;
     struct stream *streams[AGENT_CAMERAS_MAX]; /* without those that could not be opened */
     size_t stream_count, finished_count;
@@ -259,6 +261,7 @@ static int open_streams(struct agent *agent, struct error *err)
         .uplink = agent->uplink,
         .probes = agent->probes,
         .sink = agent->sink,
+        .spool = agent->spool,
         .finished = on_stream_finished,
         .arg = agent,
     };
@@ -298,6 +301,15 @@ static void start_handles(struct agent *agent)
     uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+static bool has_lossless(const struct agent_config *config)
+{
+    const struct camera_config *cameras = config->cameras.items;
+    size_t i = 0;
+    while (i < config->cameras.count && cameras[i].mode != MODE_LOSSLESS)
+        i++;
+    return i < config->cameras.count;
+}
+
 static int open_all(struct agent *agent, struct error *err)
 {
     static const struct uplink_events events = { on_up, on_down, on_message };
@@ -308,8 +320,12 @@ static int open_all(struct agent *agent, struct error *err)
         result = keys_read_pair(config->keys.folder, config->keys.name, &agent->keys, err);
     if (result == 0 && agent->options->live)
         result = table_create(&agent->table, agent->metrics, stdout, isatty(STDOUT_FILENO), err);
+    if (result == 0 && has_lossless(config))
+        result = spool_open(&agent->spool, &agent->loop, &config->spool, &config->answers,
+                            agent->metrics, err);
     if (result == 0)
-        result = sink_open(&agent->sink, &agent->loop, config->answers.path, agent->metrics, err);
+        result = sink_open(&agent->sink, &agent->loop, &config->answers, agent->spool,
+                           agent->metrics, err);
     if (result == 0)
         result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
                              &agent->keys, agent->metrics, &events, agent, err);
@@ -342,6 +358,7 @@ static void close_all(struct agent *agent)
     probes_close(&agent->probes);
     uplink_close(&agent->uplink);
     sink_close(&agent->sink);
+    spool_close(&agent->spool);
     uv_close((uv_handle_t *)&agent->terminate, NULL);
     uv_close((uv_handle_t *)&agent->interrupt, NULL);
     uv_close((uv_handle_t *)&agent->reload, NULL);

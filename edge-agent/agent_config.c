@@ -5,7 +5,9 @@
 #include "net/wire.h"
 #include <string.h>
 
+static const char *const mode_words[] = { "live", "lossless", NULL };
 static const char *const pace_words[] = { "realtime", "fast", NULL };
+static const char *const spool_full_words[] = { "oldest", "refuse", NULL };
 
 static const struct option_spec camera_options[] = {
     OPTION_STRING_REQUIRED(camera_config, name, "gate-1",
@@ -13,6 +15,9 @@ static const struct option_spec camera_options[] = {
     OPTION_STRING(camera_config, model, "",
                   "model wanted at the server; empty: its default, none: no analysis"),
     OPTION_SECTION(camera_config, source, source_options, "where the pictures come from"),
+    OPTION_ENUM(camera_config, mode, "live", mode_words,
+                "live: the newest frame matters, and what cannot be sent in time is dropped; lossless: each "
+                "frame waits in the spool until it is answered, exactly once"),
     OPTION_ENUM(camera_config, pace, "realtime", pace_words,
                 "realtime plays a file at its own pace and drops what cannot be sent in time, "
                 "fast sends every frame as soon as the server takes it"),
@@ -67,6 +72,20 @@ static const struct option_spec probes_options[] = {
 
 static const struct option_spec sink_options[] = {
     OPTION_STRING(sink_config, path, "", "file for the answers as JSON lines, empty for none"),
+    OPTION_U32(sink_config, rotate_mb, "0", 0, 1048576, "MB",
+               "a file of this size is moved to PATH.1, PATH.1 to PATH.2 and so on; 0: never"),
+    OPTION_U32(sink_config, keep, "5", 1, 1000, "files", "so many rotated files are kept"),
+    OPTION_END,
+};
+
+static const struct option_spec spool_options[] = {
+    OPTION_STRING(spool_config, path, "", "database file; lossless cameras need one"),
+    OPTION_U32(spool_config, size_mb, "1024", 2, 16777216, "MB",
+               "the file grows no further; its log beside it takes 8 MB more"),
+    OPTION_U32(spool_config, age_h, "72", 0, 87600, "h",
+               "frames that wait longer are dropped, by whole groups of pictures; 0: never"),
+    OPTION_ENUM(spool_config, full, "oldest", spool_full_words,
+                "what goes when the spool is full: the oldest group of pictures, or (refuse) new frames"),
     OPTION_END,
 };
 
@@ -84,6 +103,7 @@ const struct option_spec agent_options[] = {
                 "one entry per camera"),
     OPTION_SECTION(agent_config, probes, probes_options,
                    "what is sent for measuring; docs/tail.md says what that gives"),
+    OPTION_SECTION(agent_config, spool, spool_options, "where frames of lossless cameras wait"),
     OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
     OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP"),
     OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug"),
@@ -136,6 +156,10 @@ static void check_cameras(const struct agent_config *agent, struct config *confi
         if (rung_check(&cameras[i].rung, &err) != 0) {
             snprintf(key, sizeof key, "cameras.%zu.rung", i);
             config_add_problem(config, key, "%s", err.text);
+        }
+        if (cameras[i].mode == MODE_LOSSLESS && !agent->spool.path[0]) {
+            snprintf(key, sizeof key, "cameras.%zu.mode", i);
+            config_add_problem(config, key, "lossless needs spool.path");
         }
         const char *option;
         if (source_check(&cameras[i].source, &option, &err) != 0) {

@@ -10,11 +10,14 @@
 #define AGENT_SERVERS_MAX 8 /* the first and the others */
 
 enum camera_pace { PACE_REALTIME, PACE_FAST };
+/* MODE_LOSSLESS: frames go through the spool, and each is answered exactly once. */
+enum camera_mode { MODE_LIVE, MODE_LOSSLESS };
 
 struct camera_config {
     char *name;  /* the stream's name */
     char *model; /* wanted at the server; "" for its default */
     struct source_config source;
+    int mode; /* enum camera_mode */
     int pace; /* enum camera_pace; files and test pictures only */
     struct rung rung;
     uint32_t encode_threads;
@@ -48,6 +51,17 @@ struct probes_config {
 
 struct sink_config {
     char *path;
+    uint32_t rotate_mb; /* 0: never */
+    uint32_t keep;      /* rotated files */
+};
+
+enum spool_full { SPOOL_FULL_OLDEST, SPOOL_FULL_REFUSE };
+
+/* Where frames of lossless streams wait for their answers. */
+struct spool_config {
+    char *path;
+    uint32_t size_mb, age_h; /* age_h 0: any */
+    int full;                /* enum spool_full */
 };
 
 struct http_config {
@@ -60,6 +74,7 @@ struct agent_config {
     struct agent_keys_config keys;
     struct option_list cameras; /* struct camera_config */
     struct probes_config probes;
+    struct spool_config spool;
     struct sink_config answers;
     struct http_config http;
     char *log;

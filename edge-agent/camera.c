@@ -33,6 +33,7 @@ struct camera {
     struct pace_rate rate; /* of a live camera */
     double cap_fps;        /* that pace has */
     uint64_t next_number, damaged;
+    uint64_t left_out; /* pictures to come that an earlier run had */
     uint32_t epoch_seen; /* a new epoch needs an IDR */
     struct error end;
 
@@ -90,6 +91,15 @@ void camera_get_info(struct camera *camera, struct source_info *info)
 bool camera_is_up(struct camera *camera, char *reason, size_t reason_bytes)
 {
     return !camera->link || camera_link_is_up(camera->link, reason, reason_bytes);
+}
+
+void camera_resume(struct camera *camera, uint64_t number)
+{
+    const struct source_config *source = &camera->config->source;
+    bool ends = source->kind == SOURCE_FILE ? !source->loop
+                                            : source->kind == SOURCE_TEST && source->seconds > 0;
+    camera->next_number = number;
+    camera->left_out = ends ? number : 0;
 }
 
 int camera_start(struct camera *camera, struct error *err)
@@ -390,6 +400,13 @@ static void count_damaged(struct camera *camera)
     camera->damaged = damaged;
 }
 
+/* An earlier run has had this picture; the one behind it is due at once. */
+static void leave_out(struct camera *camera, uint64_t time_ns)
+{
+    camera->left_out--;
+    pace_init(&camera->pace, camera->shape.fps, camera->cap_fps, clock_now_ns() - time_ns);
+}
+
 /* Pictures until the source fails or ends, or the camera is stopped. *cause: of what failed. */
 static int play(struct camera *camera, enum source_cause *cause, struct error *err)
 {
@@ -406,7 +423,9 @@ static int play(struct camera *camera, enum source_cause *cause, struct error *e
         }
         result = follow_shape(camera, time_ns, err);
         *cause = result == -ERROR_LIMIT ? SOURCE_CAUSE_FORMAT : SOURCE_CAUSE_LOCAL;
-        if (result == 0)
+        if (result == 0 && camera->left_out > 0)
+            leave_out(camera, time_ns);
+        else if (result == 0)
             result = handle_picture(camera, picture, time_ns, err);
         picture_unref(&picture);
     }

@@ -33,6 +33,9 @@ int camera_open(struct camera **camera, const struct camera_config *config, stru
 void camera_get_info(struct camera *camera, struct source_info *info);
 /* Loop: false when a live camera gives no pictures now; reason says which and why. */
 bool camera_is_up(struct camera *camera, char *reason, size_t reason_bytes);
+/* Before camera_start: the number of the first frame. A source with an end, which comes from its start
+ * again, leaves out the frames before it. */
+void camera_resume(struct camera *camera, uint64_t number);
 int camera_start(struct camera *camera, struct error *err);
 
 /* Loop: the next encoded frame, or NULL. Give it back with camera_return when it is sent. When a

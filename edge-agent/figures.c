@@ -10,7 +10,10 @@ static const char *const drop_words[DROP_REASON_COUNT] = {
     [DROP_LINK_DOWN] = "link_down",         [DROP_ENCODER_FAILED] = "encoder_failed",
     [DROP_LINK_LOST] = "link_lost",         [DROP_UPLINK_FULL] = "uplink_full",
     [DROP_UNANSWERED] = "unanswered",       [DROP_SERVER_DROPPED] = "server_dropped",
-    [DROP_SERVER_FAILED] = "server_failed", [DROP_STOPPED] = "stopped",
+    [DROP_SERVER_FAILED] = "server_failed", [DROP_SPOOL_FULL] = "spool_full",
+    [DROP_SPOOL_AGE] = "spool_age",         [DROP_SPOOL_DAMAGED] = "spool_damaged",
+    [DROP_SPOOL_FAILED] = "spool_failed",   [DROP_SPOOL_GROUPLESS] = "spool_no_keyframe",
+    [DROP_STOPPED] = "stopped",
 };
 
 static void init_counters(struct figures *figures, const struct metric_label *stream)
@@ -75,6 +78,11 @@ void figures_init(struct figures *figures, struct metrics *metrics, const char *
                                              "Time to scale and encode a frame", &label, 1);
     figures->age = metrics_histogram(metrics, "edge_answer_age_seconds",
                                      "Age of a frame when its answer arrives", &label, 1);
+}
+
+const char *figures_drop_word(enum drop_reason reason)
+{
+    return drop_words[reason];
 }
 
 void figures_count_drops(struct figures *figures, enum drop_reason reason, uint64_t count)

@@ -18,6 +18,11 @@ enum drop_reason {
     DROP_UNANSWERED,
     DROP_SERVER_DROPPED,
     DROP_SERVER_FAILED,
+    DROP_SPOOL_FULL,
+    DROP_SPOOL_AGE,
+    DROP_SPOOL_DAMAGED,
+    DROP_SPOOL_FAILED,
+    DROP_SPOOL_GROUPLESS,
     DROP_STOPPED,
 };
 #define DROP_REASON_COUNT (DROP_STOPPED + 1)
@@ -49,6 +54,8 @@ struct figures {
 
 void figures_init(struct figures *figures, struct metrics *metrics, const char *stream);
 
+/* The reason as it is in metrics. */
+const char *figures_drop_word(enum drop_reason reason);
 /* Any thread. */
 void figures_count_drops(struct figures *figures, enum drop_reason reason, uint64_t count);
 /* Loop: the objects of an answer, all together and by class. */

@@ -13,6 +13,7 @@ void flights_add(struct flights *flights, const struct flight *flight)
     assert(flights->count < CREDITS_MAX);
     flights->ring[place(flights, flights->count)] = *flight;
     flights->count++;
+    flights->bytes += flight->bytes;
 }
 
 const struct flight *flights_oldest(const struct flights *flights)
@@ -27,6 +28,8 @@ size_t flights_take(struct flights *flights, uint64_t number, struct flight *tak
         index++;
     if (index == flights->count || flights->ring[place(flights, index)].number != number)
         return 0;
+    for (size_t i = 0; i <= index; i++)
+        flights->bytes -= flights->ring[place(flights, i)].bytes;
     *taken = flights->ring[place(flights, index)];
     flights->first = place(flights, index + 1);
     flights->count -= index + 1;
@@ -36,6 +39,6 @@ size_t flights_take(struct flights *flights, uint64_t number, struct flight *tak
 size_t flights_clear(struct flights *flights)
 {
     size_t count = flights->count;
-    flights->count = 0;
+    flights->count = flights->bytes = 0;
     return count;
 }

@@ -3,17 +3,21 @@
 #define RUNESPOOR_EDGE_FLIGHTS_H
 
 #include "credit.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct flight {
     uint64_t number; /* of the frame; growing */
-    uint64_t capture_ns, sent_ns;
+    uint64_t capture_ns, capture_unix_us, sent_ns;
+    uint32_t bytes;   /* of the packet */
+    bool decode_only; /* answered before */
 };
 
 /* All-zero is empty. */
 struct flights {
     struct flight ring[CREDITS_MAX]; /* a frame in flight has a credit */
     size_t first, count;
+    size_t bytes; /* of all of them */
 };
 
 void flights_add(struct flights *flights, const struct flight *flight);

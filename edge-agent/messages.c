@@ -19,7 +19,7 @@ static void send_control(struct uplink *uplink, const Runespoor__Header *header)
 }
 
 void messages_send_hello(struct uplink *uplink, const char *agent, const struct camera_config *config,
-                         const struct source_info *info, uint64_t nonce)
+                         const struct source_info *info, uint64_t nonce, bool late)
 {
     Runespoor__Hello hello = RUNESPOOR__HELLO__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
@@ -34,6 +34,8 @@ void messages_send_hello(struct uplink *uplink, const char *agent, const struct 
     hello.height = info->height;
     hello.nonce = nonce;
     hello.model = config->model;
+    hello.lossless = config->mode == MODE_LOSSLESS;
+    hello.late = late;
     header.kind_case = RUNESPOOR__HEADER__KIND_HELLO;
     header.hello = &hello;
     send_control(uplink, &header);
@@ -61,8 +63,9 @@ void messages_send_bye(struct uplink *uplink, uint64_t session, const char *reas
     send_control(uplink, &header);
 }
 
-int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence, bool receipt,
-                        struct encoded_frame *frame, size_t *wire_bytes, struct error *err)
+int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequence,
+                        const struct frame_marks *marks, struct encoded_frame *frame,
+                        size_t *wire_bytes, struct error *err)
 {
     Runespoor__Packet packet = RUNESPOOR__PACKET__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;
@@ -78,7 +81,8 @@ int messages_send_frame(struct uplink *uplink, uint64_t session, uint64_t sequen
     packet.camera_height = frame->camera_height;
     packet.encode_us = frame->encode_us;
     packet.sequence = sequence;
-    packet.receipt = receipt;
+    packet.receipt = marks->receipt;
+    packet.decode_only = marks->decode_only;
     header.kind_case = RUNESPOOR__HEADER__KIND_PACKET;
     header.packet = &packet;
     return uplink_send(uplink, &header, &frame->packet, wire_bytes, err);
@@ -106,8 +110,8 @@ size_t messages_send_probe_start(struct uplink *uplink, uint64_t session, uint64
 }
 
 int messages_send_slice(struct uplink *uplink, uint64_t session, uint64_t frame, uint32_t slice,
-                        const struct packet *packet, size_t first, size_t bytes, size_t *wire_bytes,
-                        struct error *err)
+                        const struct packet *packet, size_t first, size_t bytes,
+                        size_t *wire_bytes, struct error *err)
 {
     Runespoor__ProbeSlice message = RUNESPOOR__PROBE_SLICE__INIT;
     Runespoor__Header header = RUNESPOOR__HEADER__INIT;

@@ -2,60 +2,49 @@
 #include "sink.h"
 
 #include "base/log.h"
+#include "lines.h"
 #include "net/answer_json.h"
+#include "spool.h"
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define RETRY_MS 2000u
 
 struct sink {
     uv_loop_t *loop;
-    char *path;
-    uv_file file; /* -1: no file */
+    const char *path;
+    struct spool *spool; /* NULL: the file is ours */
+    struct lines *lines; /* NULL: no file */
+    sink_add_fn *add;    /* NULL: no other place */
+    void *add_arg;
+    uint64_t ticket; /* the last one that was given */
     struct text filling, writing;
     size_t written; /* of writing */
-    uv_fs_t request;
+    uv_work_t request;
+    int result; /* of the last one, with its error */
+    struct error error;
     uv_timer_t retry; /* active: the last write failed */
     bool busy, failing, closing;
-    struct metric_counter *lines, *dropped, *errors;
+    struct metric_counter *made, *dropped, *errors;
 };
 
 static void write_more(struct sink *sink);
 
-static int open_file(struct sink *sink, struct error *err)
-{
-    int result = answer_lines_repair(sink->path, err);
-    if (result != 0)
-        return error_wrap(err, "answers.path");
-    /* Without waiting: a FIFO without a reader would hold up the start for ever. */
-    sink->file = open(sink->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (sink->file < 0)
-        return error_set_errno(err, errno, "answers.path", "cannot write %s", sink->path);
-    int flags = fcntl(sink->file, F_GETFL);
-    fcntl(sink->file, F_SETFL, flags & ~O_NONBLOCK); /* the pool's threads may wait */
-    return 0;
-}
-
-int sink_open(struct sink **out, uv_loop_t *loop, const char *path, struct metrics *metrics,
-              struct error *err)
+int sink_open(struct sink **out, uv_loop_t *loop, const struct sink_config *config,
+              struct spool *spool, struct metrics *metrics, struct error *err)
 {
     struct sink *sink = calloc(1, sizeof *sink);
-    if (!sink || !(sink->path = strdup(path))) {
-        free(sink);
+    if (!sink)
         return error_set(err, ERROR_MEMORY, "answers", "no memory");
-    }
     sink->loop = loop;
-    sink->file = -1;
-    if (path[0] && open_file(sink, err) != 0) {
-        free(sink->path);
+    sink->path = config->path;
+    sink->spool = spool;
+    if (!spool && config->path[0] && lines_open(&sink->lines, config, NULL, err) != 0) {
         free(sink);
         return -(int)err->code;
     }
-    sink->lines = metrics_counter(metrics, "edge_answer_lines_total", "Answer lines made", NULL, 0);
+    sink->made = metrics_counter(metrics, "edge_answer_lines_total", "Answer lines made", NULL, 0);
     sink->dropped =
         metrics_counter(metrics, "edge_answer_lines_dropped_total",
                         "Answer lines lost because the disk was too slow or full", NULL, 0);
@@ -70,7 +59,11 @@ int sink_open(struct sink **out, uv_loop_t *loop, const char *path, struct metri
 
 void sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us)
 {
-    if (sink->file < 0)
+    if (sink->add)
+        sink->add(sink->add_arg, answer, age_us, 0);
+    if (sink->spool)
+        spool_add_line(sink->spool, answer, age_us);
+    if (!sink->lines)
         return;
     if (sink->filling.size > SINK_WAITING_BYTES_MAX) {
         metric_counter_add(sink->dropped, 1);
@@ -84,20 +77,44 @@ void sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_
         metric_counter_add(sink->dropped, 1);
         return;
     }
-    metric_counter_add(sink->lines, 1);
+    metric_counter_add(sink->made, 1);
     if (!sink->busy && !sink->failing)
         write_more(sink);
+}
+
+void sink_register(struct sink *sink, sink_add_fn *add, void *arg)
+{
+    assert(!sink->add);
+    sink->add = add;
+    sink->add_arg = arg;
+}
+
+void sink_on_published(struct sink *sink, uint64_t ticket)
+{
+    if (sink->spool)
+        spool_release(sink->spool, ticket);
+}
+
+int sink_add_lossless(struct sink *sink, struct spool_stream *stream,
+                      const Runespoor__Answer *answer, uint64_t age_us, bool final, struct error *err)
+{
+    uint64_t ticket = 0;
+    if (sink->add) {
+        ticket = ++sink->ticket;
+        if (sink->add(sink->add_arg, answer, age_us, ticket) != 0)
+            return error_set(err, ERROR_AGAIN, "answers", "no room at the other place");
+    }
+    return spool_put_answer(stream, answer, age_us, final, ticket, err);
 }
 
 static void on_retry_closed(uv_handle_t *handle)
 {
     struct sink *sink = handle->data;
-    if (sink->file >= 0 && close(sink->file) != 0)
-        log_error("sink", "closing failed", LOG_STR("path", sink->path),
-                  LOG_STR("cause", strerror(errno)));
+    struct error err;
+    if (lines_close(&sink->lines, &err) != 0)
+        log_error("sink", "closing failed", LOG_CAUSE(&err));
     text_finish(&sink->filling);
     text_finish(&sink->writing);
-    free(sink->path);
     free(sink);
 }
 
@@ -138,24 +155,36 @@ static void on_retry(uv_timer_t *timer)
     write_more(timer->data);
 }
 
-static void on_written(uv_fs_t *request)
+/* In a thread of libuv's pool. What waits begins with a line unless some of it is written. */
+static void write_waiting(uv_work_t *request)
 {
     struct sink *sink = request->data;
-    ssize_t result = request->result;
-    uv_fs_req_cleanup(request);
+    size_t written = 0;
+    sink->result = 0;
+    if (sink->written == 0 && lines_are_full(sink->lines))
+        sink->result = lines_rotate(sink->lines, &sink->error);
+    if (sink->result == 0)
+        sink->result = lines_write(sink->lines, sink->writing.data + sink->written,
+                                   sink->writing.size - sink->written, &written, &sink->error);
+    sink->written += written; /* a short write goes on behind it: no torn line */
+}
+
+static void on_written(uv_work_t *request, int status)
+{
+    struct sink *sink = request->data;
+    (void)status; /* nobody cancels it */
     sink->busy = false;
-    if (result >= 0) {
+    if (sink->result == 0) {
         if (sink->failing)
             log_info("sink", "answers are written again", LOG_STR("path", sink->path));
         sink->failing = false;
-        sink->written += (size_t)result; /* a short write goes on behind it: no torn line */
         write_more(sink);
         return;
     }
     metric_counter_add(sink->errors, 1);
     if (!sink->failing)
         log_error("sink", "cannot write answers, trying again", LOG_STR("path", sink->path),
-                  LOG_STR("cause", uv_strerror((int)result)), LOG_U64("every_ms", RETRY_MS));
+                  LOG_CAUSE(&sink->error), LOG_U64("every_ms", RETRY_MS));
     sink->failing = true;
     if (sink->closing) { /* nobody will try again */
         give_up(sink);
@@ -179,10 +208,8 @@ static void write_more(struct sink *sink)
             uv_close((uv_handle_t *)&sink->retry, on_retry_closed);
         return;
     }
-    uv_buf_t rest = uv_buf_init(sink->writing.data + sink->written,
-                                (unsigned)(sink->writing.size - sink->written));
-    int result = uv_fs_write(sink->loop, &sink->request, sink->file, &rest, 1, -1, on_written);
-    assert(result == 0); /* one buffer needs no memory, and nothing else can fail here */
+    int result = uv_queue_work(sink->loop, &sink->request, write_waiting, on_written);
+    assert(result == 0); /* there is something to do, and nothing else can fail here */
     (void)result;
     sink->busy = true;
 }

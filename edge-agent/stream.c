@@ -3,17 +3,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "flights.h"
-#include "messages.h"
+#include "lossless.h"
+#include "session.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HELLO_RETRY_MS 1000u
-/* A session whose answers stay away for so long will not bring its credits back: another is asked
- * for. Far above any age that a frame could have. */
-#define ANSWER_MAX_MS 30000u
 
 struct stream {
     struct stream_context context;
@@ -22,27 +16,24 @@ struct stream {
     struct credit credit;
     struct camera *camera;
     struct probe_stream *probe; /* owned by the context's probes */
+    struct lossless *lossless;  /* NULL: a live stream */
     uv_async_t wake;
-    uv_timer_t hello_timer, report_timer;
-    unsigned open_handles;
+    unsigned open_parts; /* that close from the loop */
 
-    uint64_t nonce;   /* of the Hellos under way */
-    uint64_t session; /* 0: none */
-    uint32_t epoch;   /* of the session's credits */
-    uint64_t sequence;
-    bool gap; /* a frame was lost on this side: nothing but a keyframe may follow */
-    char refused[WIRE_TEXT_BYTES_MAX + 1]; /* the last reason, so that each is logged once */
-    struct flights flights;
+    struct session session;
+    uint32_t epoch; /* of the session's credits */
+    bool gap;       /* a frame was lost on this side: nothing but a keyframe may follow */
 
     bool stopping, ended, finished;
     struct error end;
 };
 
+static const struct session_events session_events;
 static void on_wake(uv_async_t *handle);
-static void on_hello_timer(uv_timer_t *timer);
-static void on_report_timer(uv_timer_t *timer);
-static void begin_hello(struct stream *stream);
-static void end_session(struct stream *stream, enum drop_reason reason, const char *bye);
+static void begin_session(struct stream *stream, uint32_t wait_ms);
+static void end_session(struct stream *stream, enum drop_reason reason, const char *bye, bool link);
+static void restart_session(struct stream *stream, const char *cause, const char *bye,
+                            uint32_t wait_ms);
 static void look_whether_finished(struct stream *stream);
 
 static void wake_loop(void *arg)
@@ -50,16 +41,59 @@ static void wake_loop(void *arg)
     uv_async_send(&((struct stream *)arg)->wake);
 }
 
-static void init_handles(struct stream *stream)
+static void init_parts(struct stream *stream)
 {
-    uv_loop_t *loop = stream->context.loop;
-    int result = uv_async_init(loop, &stream->wake, on_wake);
+    const struct session_spec session = {
+        .loop = stream->context.loop,
+        .uplink = stream->context.uplink,
+        .agent_name = stream->context.agent_name,
+        .config = stream->config,
+        .camera = stream->camera,
+        .figures = &stream->figures,
+        .events = &session_events,
+        .arg = stream,
+    };
+    struct source_info info;
+    int result = uv_async_init(stream->context.loop, &stream->wake, on_wake);
     assert(result == 0); /* the loop has its descriptor for this already */
     (void)result;
-    uv_timer_init(loop, &stream->hello_timer);
-    uv_timer_init(loop, &stream->report_timer);
-    stream->wake.data = stream->hello_timer.data = stream->report_timer.data = stream;
-    stream->open_handles = 3;
+    stream->wake.data = stream;
+    session_init(&stream->session, &session);
+    stream->open_parts = 2;
+    camera_get_info(stream->camera, &info);
+    stream->probe = probes_add_stream(stream->context.probes, stream->config->name, &info);
+}
+
+static void on_lossless_restart(void *arg, const char *cause, uint32_t wait_ms)
+{
+    restart_session(arg, cause, cause, wait_ms);
+}
+
+static void on_lossless_changed(void *arg)
+{
+    look_whether_finished(arg);
+}
+
+static int open_lossless(struct stream *stream, struct error *err)
+{
+    if (stream->config->mode != MODE_LOSSLESS)
+        return 0;
+    const struct lossless_spec spec = {
+        .session = stream->session.spec,
+        .spool = stream->context.spool,
+        .sink = stream->context.sink,
+        .camera = stream->camera,
+        .credit = &stream->credit,
+        .probes = stream->context.probes,
+        .probe = stream->probe,
+        .live = &stream->session,
+        .restart = on_lossless_restart,
+        .changed = on_lossless_changed,
+        .arg = stream,
+    };
+    int result = lossless_open(&stream->lossless, &spec, err);
+    stream->open_parts += result == 0;
+    return result;
 }
 
 int stream_open(struct stream **out, const struct stream_context *context,
@@ -81,12 +115,11 @@ int stream_open(struct stream **out, const struct stream_context *context,
         free(stream);
         return result;
     }
-    init_handles(stream);
-    struct source_info info;
-    camera_get_info(stream->camera, &info);
-    stream->probe = probes_add_stream(context->probes, config->name, &info);
+    init_parts(stream);
     *out = stream;
-    result = camera_start(stream->camera, err);
+    result = open_lossless(stream, err);
+    if (result == 0)
+        result = camera_start(stream->camera, err);
     if (result != 0)
         stream_close(out);
     return result;
@@ -113,26 +146,31 @@ bool stream_ready(const struct stream *stream, char *reason, size_t reason_bytes
 {
     if (stream->ended && stream->end.code == ERROR_NONE)
         return true;
-    if (stream->session != 0 && !stream->ended)
+    if (stream->session.id != 0 && !stream->ended)
         return camera_is_up(stream->camera, reason, reason_bytes);
     const char *cause = uplink_cause(stream->context.uplink);
     if (stream->ended)
         snprintf(reason, reason_bytes, "%s", stream->end.text);
     else
         snprintf(reason, reason_bytes, "stream %s has no session: %s", stream->config->name,
-                 cause                ? cause
-                 : stream->refused[0] ? stream->refused
-                                      : "the server has not answered yet");
+                 cause                        ? cause
+                 : stream->session.refused[0] ? stream->session.refused
+                                              : "the server has not answered yet");
     return false;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_part_closed(void *arg)
 {
-    struct stream *stream = handle->data;
-    if (--stream->open_handles > 0)
+    struct stream *stream = arg;
+    if (--stream->open_parts > 0)
         return;
     credit_finish(&stream->credit);
     free(stream);
+}
+
+static void on_wake_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
 }
 
 void stream_close(struct stream **stream_ptr)
@@ -142,128 +180,97 @@ void stream_close(struct stream **stream_ptr)
         return;
     *stream_ptr = NULL;
     stream_stop(stream);
+    if (stream->lossless)
+        lossless_close(&stream->lossless, on_part_closed, stream);
     camera_close(&stream->camera);
-    end_session(stream, DROP_STOPPED, "the agent stops");
-    uv_close((uv_handle_t *)&stream->wake, on_handle_closed);
-    uv_close((uv_handle_t *)&stream->hello_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&stream->report_timer, on_handle_closed);
+    end_session(stream, DROP_STOPPED, "the agent stops", false);
+    session_close(&stream->session, on_part_closed, stream);
+    uv_close((uv_handle_t *)&stream->wake, on_wake_closed);
 }
 
 /* ---- the session ---- */
 
-static void send_hello(struct stream *stream)
+static void begin_session(struct stream *stream, uint32_t wait_ms)
 {
-    struct source_info info;
-    camera_get_info(stream->camera, &info);
-    messages_send_hello(stream->context.uplink, stream->context.agent_name, stream->config, &info,
-                        stream->nonce);
-    /* Lost or unanswered: asked again until there is a session. */
-    uv_timer_start(&stream->hello_timer, on_hello_timer, HELLO_RETRY_MS, 0);
+    if (!stream->finished && (stream->lossless || (!stream->ended && !stream->stopping)))
+        session_begin(&stream->session, wait_ms);
 }
 
-static void on_hello_timer(uv_timer_t *timer)
+/* Forgets the session, if there is one; what is in flight is dropped, or, in a lossless stream, sent
+ * again. bye: the reason told to the server; NULL: the server knows, or cannot hear it. link: that is
+ * gone. */
+static void end_session(struct stream *stream, enum drop_reason reason, const char *bye, bool link)
 {
-    send_hello(timer->data);
-}
-
-/* The nonce stays the same while a Hello is said again, so that on a slow link the reply to an
- * earlier one counts. */
-static void begin_hello(struct stream *stream)
-{
-    if (stream->ended || stream->stopping)
-        return;
-    stream->nonce = random_entropy();
-    send_hello(stream);
-}
-
-/* Forgets the session, if there is one; what is in flight is dropped. bye: the reason told to the
- * server; NULL: the server knows, or cannot hear it. */
-static void end_session(struct stream *stream, enum drop_reason reason, const char *bye)
-{
-    uv_timer_stop(&stream->hello_timer);
-    uv_timer_stop(&stream->report_timer);
-    if (stream->session != 0 && bye)
-        messages_send_bye(stream->context.uplink, stream->session, bye);
-    if (stream->session != 0) {
+    if (stream->session.id != 0)
         probe_stream_end(stream->probe);
-        uplink_end_session(stream->context.uplink);
-    }
-    credit_end(&stream->credit);
-    stream->session = 0;
+    size_t lost = session_end(&stream->session, bye);
     stream->epoch = 0;
-    figures_count_drops(&stream->figures, reason, flights_clear(&stream->flights));
     metric_gauge_set(stream->figures.in_flight, 0);
     if (!stream->finished)
         figures_set_state(&stream->figures, STREAM_WAITING);
+    if (stream->lossless) {
+        lossless_end(stream->lossless, link);
+    } else if (stream->config->mode == MODE_LIVE) {
+        credit_end(&stream->credit);
+        figures_count_drops(&stream->figures, reason, lost);
+    }
 }
 
-static void restart_session(struct stream *stream, const char *cause, const char *bye)
+static void restart_session(struct stream *stream, const char *cause, const char *bye,
+                            uint32_t wait_ms)
 {
     log_warn("stream", "session ended", LOG_STR("stream", stream->config->name),
              LOG_STR("cause", cause));
-    end_session(stream, DROP_LINK_LOST, bye);
+    end_session(stream, DROP_LINK_LOST, bye, false);
     on_wake(&stream->wake); /* what was encoded for it goes back before the next one starts */
-    begin_hello(stream);
+    begin_session(stream, wait_ms);
     look_whether_finished(stream);
 }
 
 void stream_on_up(struct stream *stream)
 {
-    begin_hello(stream);
+    begin_session(stream, 0);
 }
 
 void stream_on_down(struct stream *stream)
 {
-    end_session(stream, DROP_LINK_LOST, NULL);
+    end_session(stream, DROP_LINK_LOST, NULL, true);
     on_wake(&stream->wake);
     look_whether_finished(stream);
 }
 
-static void on_welcome(struct stream *stream, const Runespoor__Welcome *welcome)
+static void on_begun(void *arg, struct session *session, const Runespoor__Welcome *welcome)
 {
-    /* A second one answers a Hello said twice; a late one finds nobody who waits for it. */
-    if (welcome->nonce != stream->nonce || !uv_is_active((uv_handle_t *)&stream->hello_timer))
-        return;
-    uv_timer_stop(&stream->hello_timer);
-    stream->session = welcome->session;
-    stream->sequence = 0;
+    struct stream *stream = arg;
     stream->gap = false;
-    stream->refused[0] = '\0';
-    uplink_begin_session(stream->context.uplink, welcome->report_ms);
-    uv_timer_start(&stream->report_timer, on_report_timer, welcome->report_ms, welcome->report_ms);
-    stream->epoch = credit_start(&stream->credit, welcome->credits);
     camera_keep_pictures(stream->camera,
-                         probe_stream_begin(stream->probe, welcome->session, welcome->probes));
+                         probe_stream_begin(stream->probe, session->id, welcome->probes));
     figures_set_state(&stream->figures, STREAM_STREAMING);
     struct source_info info;
     camera_get_info(stream->camera, &info);
     log_info("stream", "streaming", LOG_STR("stream", stream->config->name),
              LOG_STR("source", info.description[0] ? info.description : "not seen yet"),
              LOG_U64("credits", welcome->credits));
+    if (stream->lossless)
+        lossless_begin(stream->lossless, welcome);
+    else
+        stream->epoch = credit_start(&stream->credit, welcome->credits);
 }
 
-static void on_refuse(struct stream *stream, const Runespoor__Refuse *refuse)
+static void on_broken(void *arg, struct session *session, const char *cause, bool server_knows)
 {
-    if (refuse->nonce != stream->nonce || !uv_is_active((uv_handle_t *)&stream->hello_timer))
-        return;
-    if (strcmp(stream->refused, refuse->reason) != 0) {
-        log_warn("stream", "refused by the server", LOG_STR("stream", stream->config->name),
-                 LOG_STR("cause", refuse->reason), LOG_STR("code", refuse->code));
-        snprintf(stream->refused, sizeof stream->refused, "%s", refuse->reason);
-    }
-    if (strcmp(refuse->code, WIRE_CODE_LEAVING) == 0)
-        uplink_leave(stream->context.uplink);
-    uv_timer_start(&stream->hello_timer, on_hello_timer,
-                   refuse->retry_ms > 0 ? refuse->retry_ms : HELLO_RETRY_MS, 0);
+    (void)session;
+    restart_session(arg, cause, server_knows ? NULL : cause, 0);
 }
 
 /* Once the source has ended and the last frame is answered, the server need not keep the seat. */
 static void look_whether_finished(struct stream *stream)
 {
-    if (!stream->ended || stream->finished || flights_oldest(&stream->flights))
+    if (!stream->ended || stream->finished || flights_oldest(&stream->session.flights) ||
+        (stream->lossless && !lossless_is_empty(stream->lossless)))
         return;
     stream->finished = true;
-    end_session(stream, DROP_STOPPED, "the source has ended");
+    end_session(stream, DROP_STOPPED, "the source has ended", false);
     figures_set_state(&stream->figures,
                       stream->end.code == ERROR_NONE ? STREAM_ENDED : STREAM_FAILED);
     stream->context.finished(stream->context.arg, &stream->end);
@@ -275,15 +282,10 @@ static void look_whether_finished(struct stream *stream)
 static int send_frame(struct stream *stream, struct encoded_frame *frame, struct error *err)
 {
     size_t wire_bytes;
-    int result = messages_send_frame(stream->context.uplink, stream->session, stream->sequence,
-                                     probes_wait(stream->context.probes), frame, &wire_bytes, err);
+    const struct frame_marks marks = { .receipt = probes_wait(stream->context.probes) };
+    int result = session_send(&stream->session, frame, &marks, &wire_bytes, err);
     if (result != 0)
         return result;
-    stream->sequence++;
-    flights_add(&stream->flights,
-                &(struct flight){ frame->number, frame->capture_ns, clock_now_ns() });
-    metric_counter_add(stream->figures.sent, 1);
-    metric_counter_add(stream->figures.sent_bytes, wire_bytes);
     probe_stream_on_sent(stream->probe, frame, wire_bytes);
     return 0;
 }
@@ -315,10 +317,13 @@ static void on_wake(uv_async_t *handle)
     /* Looked at before the queue: what the thread encoded last is then surely in it. */
     bool ended = camera_ended(stream->camera, &stream->end);
     for (struct encoded_frame *frame; (frame = camera_take(stream->camera));) {
-        handle_frame(stream, frame);
+        if (stream->lossless)
+            lossless_put(stream->lossless, frame);
+        else
+            handle_frame(stream, frame);
         camera_return(stream->camera, frame);
     }
-    metric_gauge_set(stream->figures.in_flight, (double)stream->flights.count);
+    metric_gauge_set(stream->figures.in_flight, (double)stream->session.flights.count);
     metric_gauge_set(stream->figures.outbox, (double)camera_waiting(stream->camera));
     if (!ended || stream->ended)
         return;
@@ -331,20 +336,20 @@ static void on_wake(uv_async_t *handle)
 
 /* ---- messages in ---- */
 
-static void on_answer(struct stream *stream, const Runespoor__Answer *answer)
+static void on_answer(void *arg, struct session *session, const Runespoor__Answer *answer,
+                      const struct flight *flight, size_t passed)
 {
+    struct stream *stream = arg;
     struct figures *figures = &stream->figures;
-    struct flight flight;
-    size_t taken = flights_take(&stream->flights, answer->frame, &flight);
-    if (taken == 0) {
-        metric_counter_add(figures->strays, 1);
+    metric_gauge_set(figures->in_flight, (double)session->flights.count);
+    if (stream->lossless) {
+        lossless_on_answer(stream->lossless, session, answer, flight, passed);
         return;
     }
-    uint64_t age_us = (clock_now_ns() - flight.capture_ns) / 1000;
-    figures_count_drops(figures, DROP_UNANSWERED, taken - 1);
-    for (size_t i = 0; i < taken; i++)
+    uint64_t age_us = (clock_now_ns() - flight->capture_ns) / 1000;
+    figures_count_drops(figures, DROP_UNANSWERED, passed);
+    for (size_t i = 0; i <= passed; i++)
         credit_give(&stream->credit, stream->epoch);
-    metric_gauge_set(figures->in_flight, (double)stream->flights.count);
 
     bool analysed = answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK;
     probe_stream_on_answer(stream->probe, answer->frame, analysed ? (double)answer->uncertainty : -1);
@@ -360,83 +365,54 @@ static void on_answer(struct stream *stream, const Runespoor__Answer *answer)
     look_whether_finished(stream);
 }
 
-static void on_order(struct stream *stream, const Runespoor__Order *order)
+static void on_order(void *arg, const Runespoor__Order *order)
 {
+    struct stream *stream = arg;
     if (!order->keyframe)
         return;
     metric_counter_add(stream->figures.keyframes_asked, 1);
     camera_ask_keyframe(stream->camera);
 }
 
-/* The server stops: nothing more is sent, what is in flight is answered before its last word. */
-static void leave(struct stream *stream)
+static void on_report(void *arg, const Runespoor__ServerReport *report)
 {
-    credit_end(&stream->credit);
-    stream->epoch = 0;
-    uplink_leave(stream->context.uplink);
-}
-
-static void on_server_report(struct stream *stream, const Runespoor__ServerReport *report)
-{
+    struct stream *stream = arg;
     metric_gauge_set(stream->figures.server_decode_queue, report->decode_queue);
     metric_gauge_set(stream->figures.server_device_queue, report->device_queue);
     if (report->tail)
         figures_set_tail(&stream->figures, report->tail);
 }
 
-/* What belongs to a session. */
-static bool on_session_message(struct stream *stream, const Runespoor__Header *header)
+static void on_receipt(void *arg, const Runespoor__Receipt *receipt)
 {
-    bool answer = header->kind_case == RUNESPOOR__HEADER__KIND_ANSWER;
-    bool order = header->kind_case == RUNESPOOR__HEADER__KIND_ORDER;
-    bool report = header->kind_case == RUNESPOOR__HEADER__KIND_SERVER_REPORT;
-    bool receipt = header->kind_case == RUNESPOOR__HEADER__KIND_RECEIPT;
-    bool bye = header->kind_case == RUNESPOOR__HEADER__KIND_BYE;
-    uint64_t session = answer    ? header->answer->session
-                       : order   ? header->order->session
-                       : report  ? header->server_report->session
-                       : receipt ? header->receipt->session
-                       : bye     ? header->bye->session
-                                 : 0;
-    if (session == 0 || session != stream->session)
-        return false;
-    if (answer)
-        on_answer(stream, header->answer);
-    else if (order)
-        on_order(stream, header->order);
-    else if (report)
-        on_server_report(stream, header->server_report);
-    else if (receipt)
-        probe_stream_on_receipt(stream->probe, header->receipt);
-    else if (header->bye->leaving)
-        leave(stream);
-    else
-        restart_session(stream, header->bye->reason, NULL);
-    return true;
+    struct stream *stream = arg;
+    probe_stream_on_receipt(stream->probe, receipt);
 }
+
+/* Nothing more is sent in this session. */
+static void on_leaving(void *arg, struct session *session)
+{
+    struct stream *stream = arg;
+    if (stream->lossless) {
+        lossless_on_leaving(stream->lossless, session);
+    } else {
+        credit_end(&stream->credit);
+        stream->epoch = 0;
+    }
+}
+
+static const struct session_events session_events = { on_begun,  on_broken,  on_answer, on_order,
+                                                      on_report, on_receipt, on_leaving };
 
 bool stream_on_message(struct stream *stream, const Runespoor__Header *header)
 {
     const char *name = stream->config->name;
-    bool welcome = header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME;
-    bool refuse = header->kind_case == RUNESPOOR__HEADER__KIND_REFUSE;
-    if (!welcome && !refuse)
-        return on_session_message(stream, header);
-    if (strcmp(welcome ? header->welcome->stream : header->refuse->stream, name) != 0)
-        return false;
-    if (welcome)
-        on_welcome(stream, header->welcome);
-    else
-        on_refuse(stream, header->refuse);
-    return true;
-}
-
-static void on_report_timer(uv_timer_t *timer)
-{
-    struct stream *stream = timer->data;
-    const struct flight *oldest = flights_oldest(&stream->flights);
-    if (oldest && clock_now_ns() - oldest->sent_ns > ANSWER_MAX_MS * CLOCK_NS_PER_MS)
-        restart_session(stream, "answers stay away", "answers stay away");
-    else
-        messages_send_report(stream->context.uplink, stream->session, &stream->figures);
+    if (session_on_message(&stream->session, header) ||
+        (stream->lossless && lossless_on_message(stream->lossless, header)))
+        return true;
+    /* Of a session that is over. */
+    return (header->kind_case == RUNESPOOR__HEADER__KIND_WELCOME &&
+            strcmp(header->welcome->stream, name) == 0) ||
+           (header->kind_case == RUNESPOOR__HEADER__KIND_REFUSE &&
+            strcmp(header->refuse->stream, name) == 0);
 }

@@ -7,6 +7,7 @@
 #include "camera.h"
 #include "probes.h"
 #include "sink.h"
+#include "spool.h"
 #include "uplink.h"
 
 struct stream;
@@ -19,6 +20,7 @@ struct stream_context {
     struct uplink *uplink;
     struct probes *probes;
     struct sink *sink;
+    struct spool *spool; /* NULL: no stream is lossless */
     /* Once for each stream: its source has ended and nothing is in flight. end says why (code NONE:
      * regularly). Must not close the stream. */
     void (*finished)(void *arg, const struct error *end);

@@ -3,7 +3,7 @@ CC = gcc
 VERSION = 0.1.0
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-LIBRARIES = libuv libzmq libprotobuf-c yaml-0.1 json-c expat libavformat libavcodec libavutil libswscale \
+LIBRARIES = libuv sqlite3 libzmq libprotobuf-c yaml-0.1 json-c expat libavformat libavcodec libavutil libswscale \
 	libmicrohttpd libsystemd
 
 CPPFLAGS += -D_GNU_SOURCE -Icommon -Ikernels -I$(B)/gen $(PKG_CFLAGS)

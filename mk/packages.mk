@@ -1,6 +1,6 @@
 # Debian 12 packages; why each is here: docs/dependencies.md.
 
-PACKAGES_BUILD = gcc libc6-dev pkg-config libuv1-dev libzmq3-dev libprotobuf-c-dev \
+PACKAGES_BUILD = gcc libc6-dev libsqlite3-dev pkg-config libuv1-dev libzmq3-dev libprotobuf-c-dev \
 	protobuf-c-compiler libonnx-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev \
 	libdnnl-dev libyaml-dev libjson-c-dev libexpat1-dev libmicrohttpd-dev libsystemd-dev
 PACKAGES_TEST = libcmocka-dev

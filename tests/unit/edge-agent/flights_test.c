@@ -9,7 +9,7 @@
 
 static void add(struct flights *flights, uint64_t number)
 {
-    flights_add(flights, &(struct flight){ number, number * 10, number * 100 });
+    flights_add(flights, &(struct flight){ .number = number, .capture_ns = number * 10, .sent_ns = number * 100 });
 }
 
 static void answers_find_their_frame(void **state)

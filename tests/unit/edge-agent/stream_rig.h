@@ -19,6 +19,7 @@ static struct loop_bench bench;
 struct frame {
     uint64_t number, sequence;
     bool keyframe, idr, answered;
+    bool late, decode_only; /* of lossless streams */
     uint32_t width, height, bytes;
     uint32_t camera_width, camera_height;
 };
@@ -38,6 +39,12 @@ static struct {
     /* how it is answered */
     bool answer_at_once;
     uint64_t session;
+    /* lossless streams: the backlog's session, and what keeps them on the disk */
+    unsigned late_hellos;
+    uint64_t late_nonce, late_session;
+    char late_bye_reason[64];
+    struct decoder *late_decoder;
+    struct spool *spool;
     /* probes: what was announced, and what has come of the present one */
     Runespoor__ProbeOrder order;
     float uncertainty; /* of answers */
@@ -45,8 +52,8 @@ static struct {
     uint64_t probe_frame;
     double probability;
     char rung[80];
-    unsigned slices;  /* of the present one */
-    bool slice_waits; /* for its receipt */
+    unsigned slices;       /* of the present one */
+    bool slice_waits;      /* for its receipt */
     uint64_t slice_behind; /* the last frame that was sent before it */
     uint8_t probe[1u << 20];
     size_t probe_bytes, probe_all;
@@ -76,7 +83,8 @@ static inline void on_frame(const Runespoor__Packet *message, const struct packe
     size_t size;
     const uint8_t *bytes = packet_data(packet, &size);
     assert_true(rig.frame_count < FRAMES_MAX);
-    assert_int_equal(message->session, rig.session);
+    bool late = rig.late_session != 0 && message->session == rig.late_session;
+    assert_true(late || message->session == rig.session);
     if (rig.config.source.kind == SOURCE_TEST) {
         assert_int_equal(message->camera_width, 160);
         assert_int_equal(message->camera_height, 128);
@@ -87,6 +95,8 @@ static inline void on_frame(const Runespoor__Packet *message, const struct packe
                              .sequence = message->sequence,
                              .keyframe = message->keyframe,
                              .idr = has_idr(bytes, size),
+                             .late = late,
+                             .decode_only = message->decode_only,
                              .width = message->width,
                              .height = message->height,
                              .bytes = (uint32_t)size,
@@ -96,7 +106,8 @@ static inline void on_frame(const Runespoor__Packet *message, const struct packe
     struct picture *picture = NULL;
     struct picture_view view;
     struct error err;
-    if (decoder_decode(rig.decoder, bytes, size, message->keyframe, &picture, &err) != 0) {
+    if (decoder_decode(late ? rig.late_decoder : rig.decoder, bytes, size, message->keyframe,
+                       &picture, &err) != 0) {
         rig.undecodable++;
         return;
     }
@@ -130,6 +141,12 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
         fail_msg("%s", wrong.text);
     switch (parsed->kind_case) {
     case RUNESPOOR__HEADER__KIND_HELLO:
+        assert_int_equal(parsed->hello->lossless, rig.config.mode == MODE_LOSSLESS);
+        if (parsed->hello->late) {
+            rig.late_nonce = parsed->hello->nonce;
+            rig.late_hellos++;
+            break;
+        }
         rig.nonce = parsed->hello->nonce;
         rig.nonces[rig.hellos++ % 8] = rig.nonce;
         assert_string_equal(parsed->hello->stream, "gate");
@@ -140,10 +157,15 @@ int uplink_send(struct uplink *uplink, const Runespoor__Header *header, struct p
         *wire_bytes = wire_packed_size(header) + size;
         break;
     case RUNESPOOR__HEADER__KIND_AGENT_REPORT:
-        assert_int_equal(parsed->agent_report->session, rig.session);
+        assert_true(parsed->agent_report->session == rig.session ||
+                    parsed->agent_report->session == rig.late_session);
         rig.reports++;
         break;
     case RUNESPOOR__HEADER__KIND_BYE:
+        if (rig.late_session != 0 && parsed->bye->session == rig.late_session) {
+            snprintf(rig.late_bye_reason, sizeof rig.late_bye_reason, "%s", parsed->bye->reason);
+            break;
+        }
         assert_int_equal(parsed->bye->session, rig.session);
         snprintf(rig.bye_reason, sizeof rig.bye_reason, "%s", parsed->bye->reason);
         rig.byes++;
@@ -344,6 +366,7 @@ static inline void on_finished(void *arg, const struct error *end)
 
 static inline int setup(void **state)
 {
+    static const struct sink_config no_file = { .path = (char *)"" };
     const struct decoder_config decoder = {
         .codec = VIDEO_H264, .width_max = 640, .height_max = 640, .pictures = 2
     };
@@ -360,7 +383,7 @@ static inline int setup(void **state)
         .encode_threads = 1,
     };
     assert_int_equal(decoder_open(&rig.decoder, &decoder, NULL), 0);
-    assert_int_equal(sink_open(&rig.sink, &bench.loop, "", bench.metrics, NULL), 0);
+    assert_int_equal(sink_open(&rig.sink, &bench.loop, &no_file, NULL, bench.metrics, NULL), 0);
     return 0;
 }
 
@@ -375,6 +398,7 @@ static inline void stream_begin(void)
         .metrics = bench.metrics,
         .probes = rig.probes,
         .sink = rig.sink,
+        .spool = rig.spool,
         .finished = on_finished,
     };
     if (stream_open(&rig.stream, &context, &rig.config, &err) != 0)
