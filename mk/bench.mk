@@ -103,3 +103,13 @@ $(B)/test/pipeline/accuracy_test: $(B)/obj/tests/pipeline/person_score.o
 bench-bare: ## both README commands in a bare Debian 12 (root, network, debootstrap)
 	@mk/deps.sh debootstrap
 	@B=$(B) tests/bench/bare.sh
+
+$(B)/test/bench/faults_bench: $(B)/obj/tests/bench/faults_bench.o $(B)/obj/tests/pipeline/fault_run.o \
+		$(B)/obj/tests/pipeline/harness.o $(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+.PHONY: bench-faults
+bench-faults: deps-test ## both daemons killed at 200 seeded points: each frame has one answer, none is missing
+	@$(MAKE) --no-print-directory all $(B)/test/bench/faults_bench $(B)/test/pipeline/fault_kill.so
+	@B=$(B) $(B)/test/bench/faults_bench

@@ -60,6 +60,17 @@ $(B)/test/pipeline/probe_test $(B)/test/pipeline/probe_fault_test: $(B)/obj/test
 $(B)/test/pipeline/keys_test: $(B)/obj/tests/pipeline/bad_peers.o
 $(B)/test/pipeline/probe_link_test: $(B)/obj/tests/pipeline/probe_link.o $(B)/obj/tests/pipeline/probe_line.o
 
+# Runs of both daemons in which one is killed, at a call too; a sanitizer wants to be loaded first, so there by
+# time alone.
+$(B)/test/pipeline/lossless_test: $(B)/obj/tests/pipeline/fault_run.o
+ifeq ($(SANITIZE),)
+$(B)/test/pipeline/lossless_test: | $(B)/test/pipeline/fault_kill.so
+endif
+$(B)/test/pipeline/fault_kill.so: tests/pipeline/fault_kill.c $(B)/flags
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(B)/obj/tests/pipeline/fault_kill.d -o $@ $<
+
 # Stands in for a GPU's back end.
 $(B)/test/pipeline/gpu_test $(B)/test/pipeline/train_test: | $(B)/test/pipeline/kernels-cuda.so
 $(B)/test/pipeline/kernels-cuda.so: tests/pipeline/gpu_double.c $(B)/flags
