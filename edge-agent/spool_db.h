@@ -18,8 +18,8 @@ struct spool_db;
 /* A frame as it lies in the spool. */
 struct spool_frame {
     struct encoded_frame frame; /* owns its packet; without picture, epoch and most of the rung */
-    uint64_t group; /* number of its keyframe */
-    bool answered;  /* before: it is there for those behind it */
+    uint64_t group;             /* number of its keyframe */
+    bool answered;              /* before: it is there for those behind it */
 };
 
 /* Opens, or makes, and checks the whole of it; what is damaged is refused in words and not touched.
