@@ -16,6 +16,7 @@ include mk/lab.mk
 include mk/cuda.mk
 include mk/gpu.mk
 include mk/test.mk
+include mk/sim.mk
 include mk/lint.mk
 include mk/sanitize.mk
 include mk/demo.mk

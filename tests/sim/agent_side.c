@@ -1,0 +1,70 @@
+/* agent_side: edge-agent in the simulation. Linked with its own code alone, so that names that both daemons
+ * have stay apart (mk/sim.mk). */
+#include "sim.h"
+
+#include "agent.h"
+#include "credit.h"
+#include <stdio.h>
+#include <string.h>
+
+#define CREDITS_LIST_MAX 64u
+
+int __wrap_credit_init(struct credit *credit);
+void __wrap_credit_finish(struct credit *credit);
+int __real_credit_init(struct credit *credit);
+void __real_credit_finish(struct credit *credit);
+
+static struct agent_config agent_config;
+static struct config *loaded;
+static struct credit *credits[CREDITS_LIST_MAX];
+
+void agent_side_free(void)
+{
+    config_free(&loaded);
+}
+
+void agent_side_configure(const char *const *sets, size_t count)
+{
+    struct error err;
+    agent_side_free();
+    if (agent_config_load(&agent_config, &loaded, NULL, sets, count, &err) != 0)
+        sim_fail("agent's configuration: %s", err.text);
+}
+
+void agent_side_run(void *arg)
+{
+    struct process *process = arg;
+    const struct agent_run_options options = { .summary_path = "/dev/null" };
+    struct error err = { .code = ERROR_NONE };
+    process->result = agent_run(&agent_config, &options, &err);
+    snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
+    process->ended = true;
+}
+
+int __wrap_credit_init(struct credit *credit)
+{
+    size_t i = 0;
+    while (i < CREDITS_LIST_MAX && credits[i])
+        i++;
+    SIM_CHECK(i < CREDITS_LIST_MAX, "too many streams");
+    int result = __real_credit_init(credit);
+    if (result == 0)
+        credits[i] = credit;
+    return result;
+}
+
+void __wrap_credit_finish(struct credit *credit)
+{
+    for (size_t i = 0; i < CREDITS_LIST_MAX; i++)
+        if (credits[i] == credit)
+            credits[i] = NULL;
+    __real_credit_finish(credit);
+}
+
+void agent_side_check(void)
+{
+    for (size_t i = 0; i < CREDITS_LIST_MAX; i++)
+        if (credits[i])
+            SIM_CHECK(credits[i]->left <= credits[i]->granted && credits[i]->granted <= CREDITS_MAX,
+                      "%u credits are left of %u", credits[i]->left, credits[i]->granted);
+}

@@ -1,0 +1,487 @@
+/* history: what happens to the two daemons, by a seed, and whether all that must hold does.
+ *
+ * First faults of every kind, then calm. In the calm every stream has to flow again within CALM_NS, whatever
+ * was before, and what is asked to end has to end. At every moment, and at the end, the books must balance:
+ * agent_side.c, server_side.c and media.c say sim_fail where they do not. */
+#include "sim.h"
+
+#include "base/random.h"
+#include "net/keys.h"
+#include "net/metrics.h"
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROCESSES_MAX 64u
+#define FAULTS_MAX 12u
+#define GAP_MS_MAX 1500u /* between faults */
+#define CALM_NS (60 * SIM_S)
+#define STOP_NS (15 * SIM_S)
+#define FLOW_ANSWERS 3.0
+#define SETS_MAX 64u
+
+struct history {
+    bool memory;        /* memory fails, and everything may end by that */
+    size_t streams;
+    bool endless;       /* no source ends */
+    struct process processes[PROCESSES_MAX];
+    struct fiber *fibers[PROCESSES_MAX];
+    size_t process_count;
+    struct process *agent, *server; /* NULL: none runs */
+};
+
+static struct history now;
+static char keys[128]; /* their folder */
+
+int __wrap_metrics_create(struct metrics **metrics, struct error *err);
+void __wrap_metrics_destroy(struct metrics **metrics);
+int __real_metrics_create(struct metrics **metrics, struct error *err);
+void __real_metrics_destroy(struct metrics **metrics);
+
+/* ---- what the registry says ---- */
+
+struct sum {
+    const char *family, *value;
+    double sum;
+};
+
+static void add_series(void *arg, const char *name, char kind, const struct metric_label *labels,
+                       size_t label_count, const void *handle)
+{
+    struct sum *sum = arg;
+    bool wanted = !sum->value;
+    for (size_t i = 0; i < label_count; i++)
+        wanted = wanted || strcmp(labels[i].value, sum->value) == 0;
+    if (!wanted || strcmp(name, sum->family) != 0 || kind == 'h')
+        return;
+    sum->sum += kind == 'c' ? (double)metric_counter_get(handle) : metric_gauge_get(handle);
+}
+
+double history_metric(const struct process *process, const char *family, const char *value)
+{
+    struct sum sum = { .family = family, .value = value };
+    metrics_visit(process->metrics, add_series, &sum);
+    return sum.sum;
+}
+
+/* Each frame that came from a source was, in the end, one of these. */
+static void check_frames(const struct process *agent)
+{
+    double captured = history_metric(agent, "edge_frames_captured_total", NULL);
+    double answered = history_metric(agent, "edge_frames_answered_total", NULL);
+    double capped = history_metric(agent, "edge_frames_capped_total", NULL);
+    double dropped = history_metric(agent, "edge_frames_dropped_total", NULL);
+    SIM_CHECK(captured == answered + capped + dropped,
+              "%s: %.0f frames were captured, %.0f answered, %.0f capped, %.0f dropped", agent->name,
+              captured, answered, capped, dropped);
+}
+
+static void check_server(const struct process *server)
+{
+    double received = history_metric(server, "server_frames_received_total", NULL);
+    double answered = history_metric(server, "server_frames_answered_total", NULL);
+    SIM_CHECK(received == answered, "%s: %.0f frames were received, %.0f answered", server->name,
+              received, answered);
+}
+
+int __wrap_metrics_create(struct metrics **metrics, struct error *err)
+{
+    int result = __real_metrics_create(metrics, err);
+    if (result == 0)
+        fiber_process()->metrics = *metrics;
+    return result;
+}
+
+void __wrap_metrics_destroy(struct metrics **metrics)
+{
+    struct process *process = fiber_process();
+    if (process->metrics && !now.memory) {
+        if (process->agent)
+            check_frames(process);
+        else
+            check_server(process);
+    }
+    process->metrics = NULL;
+    __real_metrics_destroy(metrics);
+}
+
+/* ---- the daemons ---- */
+
+static struct process *start(bool agent)
+{
+    SIM_CHECK(now.process_count < PROCESSES_MAX, "more than %u daemons", PROCESSES_MAX);
+    size_t at = now.process_count++;
+    struct process *process = &now.processes[at];
+    *process = (struct process){ .agent = agent };
+    snprintf(process->name, sizeof process->name, "%s-%zu", agent ? "agent" : "server", at);
+    sim_note("start %s", process->name);
+    now.fibers[at] =
+        fiber_start(process, process->name, agent ? agent_side_run : server_side_run, process);
+    return process;
+}
+
+static void start_agent(void)
+{
+    now.agent = start(true);
+}
+
+static void start_server(void)
+{
+    now.server = start(false);
+}
+
+static void ask_to_end(struct process *process)
+{
+    if (!process)
+        return;
+    sim_note("ask %s to end", process->name);
+    loop_signal(process, SIGTERM);
+}
+
+/* As SIGKILL does. What follows only frees its memory. */
+static void shoot(struct process *process)
+{
+    if (!process)
+        return;
+    sim_note("kill %s", process->name);
+    process->dead = true;
+    net_kill(process);
+    loop_signal(process, SIGTERM);
+}
+
+/* A dead one goes through its end until nothing is left of it; an agent wants to be told twice. */
+static void bury(void)
+{
+    for (size_t i = 0; i < now.process_count; i++)
+        if (now.processes[i].dead && !now.processes[i].ended && now.processes[i].agent)
+            loop_signal(&now.processes[i], SIGTERM);
+}
+
+static bool has_ended(const struct process *process)
+{
+    return !process || process->ended;
+}
+
+static bool all_have_ended(void)
+{
+    for (size_t i = 0; i < now.process_count; i++)
+        if (!now.processes[i].ended)
+            return false;
+    return true;
+}
+
+/* Time passes, looked at step by step. */
+static void pass(uint64_t ns)
+{
+    uint64_t until_ns = fiber_now_ns() + ns;
+    while (fiber_now_ns() < until_ns) {
+        uint64_t step_ns = sim_between(1, 20) * SIM_MS, left_ns = until_ns - fiber_now_ns();
+        fiber_sleep(step_ns < left_ns ? step_ns : left_ns);
+        agent_side_check();
+        bury();
+    }
+}
+
+/* ---- faults ---- */
+
+static void restart(struct process **process, bool kill)
+{
+    if (kill)
+        shoot(*process);
+    else
+        ask_to_end(*process);
+    struct process *old = *process;
+    *process = NULL;
+    if (!kill) /* a service manager waits for the end */
+        for (uint64_t until_ns = fiber_now_ns() + STOP_NS; !has_ended(old); pass(10 * SIM_MS))
+            SIM_CHECK(fiber_now_ns() < until_ns, "%s does not end", old->name);
+    pass(sim_between(0, 500) * SIM_MS);
+}
+
+static void flap(void)
+{
+    for (uint64_t i = sim_between(2, 6); i > 0; i--) {
+        net_cut();
+        pass(sim_between(1, 120) * SIM_MS);
+    }
+}
+
+static void change_link(void)
+{
+    static const uint32_t rates[] = { 0, 20000, 62500, 250000, 1000000 };
+    net.bytes_per_s = rates[sim_random() % (sizeof rates / sizeof *rates)];
+    net.delay_us = (uint32_t)sim_between(50, 400000);
+    net.jitter_us = (uint32_t)sim_between(0, 100000);
+    sim_note("net: %u bytes/s, %u us, %u us jitter", net.bytes_per_s, net.delay_us, net.jitter_us);
+}
+
+static void cause_trouble(void)
+{
+    media.encoder_fails = !now.endless && sim_chance(0.2) ? 0.002 : 0; /* a camera ends by that */
+    media.packet_corrupt = sim_chance(0.5) ? 0.05 : 0;
+    media.encode_us_max = (uint32_t)sim_between(0, 40000);
+    media.decode_us_max = (uint32_t)sim_between(0, 40000);
+    media.stall_ms_max = sim_chance(0.3) ? 800 : 0;
+    pool_faults.service_us_max = (uint32_t)sim_between(1000, 200000);
+    pool_faults.fails = sim_chance(0.3) ? 0.05 : 0;
+    pool_faults.crashes = sim_chance(0.3) ? 0.05 : 0;
+}
+
+static void do_harm(void)
+{
+    switch (sim_random() % 10) {
+    case 0:
+        net_cut();
+        break;
+    case 1:
+        net_silence(sim_between(10, sim_chance(0.3) ? 15000 : 3000) * SIM_MS);
+        break;
+    case 2:
+        flap();
+        break;
+    case 3:
+        net.handshake_fails = sim_chance(0.5) ? 0.5 : 0;
+        net_cut();
+        break;
+    case 4:
+        net.unreachable = !net.unreachable;
+        net_cut();
+        break;
+    case 5:
+        restart(&now.server, true);
+        start_server();
+        break;
+    case 6:
+        restart(&now.server, false);
+        start_server();
+        break;
+    case 7:
+        restart(&now.agent, sim_chance(0.7));
+        start_agent();
+        break;
+    case 8:
+        change_link();
+        break;
+    default:
+        cause_trouble();
+        break;
+    }
+}
+
+static void calm_down(void)
+{
+    net.delay_us = 2000;
+    net.jitter_us = 1000;
+    net.bytes_per_s = 0;
+    net.handshake_fails = 0;
+    net.unreachable = false;
+    media = (struct media_faults){ .encode_us_max = 2000, .decode_us_max = 2000 };
+    pool_faults = (struct pool_faults){ .service_us_max = 5000 };
+    sim_note("calm");
+}
+
+/* ---- the judgement ---- */
+
+static double answered(size_t stream)
+{
+    char name[32];
+    snprintf(name, sizeof name, "cam-%zu", stream);
+    return now.agent->metrics
+               ? history_metric(now.agent, "edge_frames_answered_total", name)
+               : 0;
+}
+
+/* An agent whose sources have ended or failed ends by itself. */
+static bool must_flow(void)
+{
+    return now.agent && !now.agent->ended && now.endless;
+}
+
+static bool all_flow(const double *before)
+{
+    for (size_t i = 0; i < now.streams; i++)
+        if (answered(i) < before[i] + FLOW_ANSWERS)
+            return false;
+    return true;
+}
+
+static void wait_for_flow(void)
+{
+    double before[SIM_STREAMS_MAX];
+    uint64_t until_ns = fiber_now_ns() + CALM_NS;
+    for (size_t i = 0; i < now.streams; i++)
+        before[i] = answered(i);
+    while (must_flow() && !all_flow(before)) {
+        for (size_t i = 0; i < now.streams; i++)
+            SIM_CHECK(fiber_now_ns() < until_ns || answered(i) >= before[i] + FLOW_ANSWERS,
+                      "stream %zu does not flow %llu s after the last fault", i, CALM_NS / SIM_S);
+        pass(50 * SIM_MS);
+    }
+    if (!must_flow() || !now.server->metrics)
+        return;
+    double sessions = history_metric(now.server, "server_streams", NULL);
+    SIM_CHECK(sessions == (double)now.streams, "%.0f sessions for %zu streams", sessions, now.streams);
+}
+
+static void end_all(void)
+{
+    uint64_t until_ns = fiber_now_ns() + STOP_NS;
+    ask_to_end(now.agent);
+    while (!has_ended(now.agent)) {
+        SIM_CHECK(fiber_now_ns() < until_ns, "%s does not end", now.agent->name);
+        pass(20 * SIM_MS);
+    }
+    pass(sim_between(0, 300) * SIM_MS);
+    until_ns = fiber_now_ns() + STOP_NS;
+    ask_to_end(now.server);
+    while (!all_have_ended()) {
+        for (size_t i = 0; i < now.process_count; i++)
+            SIM_CHECK(fiber_now_ns() < until_ns || now.processes[i].ended, "%s does not end",
+                      now.processes[i].name);
+        pass(20 * SIM_MS);
+    }
+    for (size_t i = 0; i < now.process_count; i++) {
+        while (!fiber_has_ended(now.fibers[i])) /* its last turn */
+            fiber_yield();
+        SIM_CHECK(now.memory || now.processes[i].dead || now.processes[i].agent ||
+                      now.processes[i].result == 0,
+                  "%s failed: %s", now.processes[i].name, now.processes[i].why);
+        SIM_CHECK(now.processes[i].threads == 0, "%s leaves a thread behind", now.processes[i].name);
+        fiber_release(now.fibers[i]);
+    }
+    server_side_reset();
+    SIM_CHECK(net_socket_count() == 0, "a socket is left behind");
+}
+
+/* ---- the history ---- */
+
+struct sets {
+    char text[SETS_MAX][160];
+    const char *list[SETS_MAX];
+    size_t count;
+};
+
+static void set(struct sets *sets, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void set(struct sets *sets, const char *format, ...)
+{
+    va_list args;
+    SIM_CHECK(sets->count < SETS_MAX, "more than %u settings", SETS_MAX);
+    va_start(args, format);
+    vsnprintf(sets->text[sets->count], sizeof sets->text[0], format, args);
+    va_end(args);
+    sets->list[sets->count] = sets->text[sets->count];
+    sets->count++;
+}
+
+static void configure_agent(void)
+{
+    struct sets sets = { .count = 0 };
+    set(&sets, "name=box");
+    set(&sets, "server.address=tcp://192.0.2.9:5570");
+    set(&sets, "server.key=%s/server.pub", keys);
+    set(&sets, "server.backoff_cap_ms=4000");
+    set(&sets, "keys.folder=%s", keys);
+    set(&sets, "keys.name=edge");
+    set(&sets, "probes.share=0");
+    for (size_t i = 0; i < now.streams; i++) {
+        set(&sets, "cameras.%zu.name=cam-%zu", i, i);
+        set(&sets, "cameras.%zu.source.kind=test", i);
+        set(&sets, "cameras.%zu.source.fps=%llu", i, (unsigned long long)sim_between(5, 30));
+        if (sim_chance(0.25))
+            set(&sets, "cameras.%zu.pace=fast", i);
+    }
+    agent_side_configure(sets.list, sets.count);
+}
+
+static void configure_server(void)
+{
+    struct sets sets = { .count = 0 };
+    set(&sets, "listen.address=tcp://192.0.2.9:5570");
+    set(&sets, "keys.folder=%s", keys);
+    set(&sets, "keys.allow=%s/allow", keys);
+    set(&sets, "probes.order=none");
+    set(&sets, "decode.threads=2");
+    set(&sets, "limits.streams=8");
+    set(&sets, "credits=%llu", (unsigned long long)sim_between(1, 8));
+    set(&sets, "pool.queue_per_stream=%llu", (unsigned long long)sim_between(1, 4));
+    set(&sets, "report_ms=%llu", (unsigned long long)(sim_chance(0.5) ? 1000 : 300));
+    server_side_configure(sets.list, sets.count);
+}
+
+void history_open(const char *folder)
+{
+    struct key_pair server, edge;
+    static const char *const streams[] = { "*" };
+    struct error err;
+    char allow[160];
+    snprintf(keys, sizeof keys, "%s", folder);
+    snprintf(allow, sizeof allow, "%s/allow", folder);
+    if (keys_create(folder, "server", &server, &err) != 0 ||
+        keys_create(folder, "edge", &edge, &err) != 0 ||
+        keys_allow(allow, "box", edge.public_text, streams, 1, &err) != 0)
+        sim_fail("keys: %s", err.text);
+}
+
+static void begin(void)
+{
+    memset(&now, 0, sizeof now);
+    fiber_init();
+    net_init();
+    memory_fail_at(0);
+}
+
+static void direct(void *arg)
+{
+    (void)arg;
+    change_link();
+    cause_trouble();
+    start_server();
+    start_agent();
+    for (uint64_t i = sim_between(0, FAULTS_MAX); i > 0; i--) {
+        pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
+        do_harm();
+    }
+    pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
+    calm_down();
+    wait_for_flow();
+    end_all();
+}
+
+void history_run(void)
+{
+    begin();
+    now.streams = sim_between(1, 3);
+    now.endless = sim_chance(0.8);
+    media_frames_max = now.endless ? 0 : (uint32_t)sim_between(1, 60);
+    configure_agent();
+    configure_server();
+    fiber_run_all(direct, NULL);
+}
+
+/* ---- a short one, with memory that fails ---- */
+
+static void direct_short(void *arg)
+{
+    (void)arg;
+    calm_down();
+    start_server();
+    start_agent();
+    pass(SIM_S);
+    end_all();
+}
+
+uint64_t history_run_short(uint64_t failing)
+{
+    begin();
+    now.memory = true;
+    now.streams = 2;
+    now.endless = true;
+    media_frames_max = 0;
+    configure_agent();
+    configure_server();
+    memory_fail_at(failing);
+    fiber_run_all(direct_short, NULL);
+    return memory_count();
+}

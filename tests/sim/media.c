@@ -1,0 +1,278 @@
+/* media: cameras, encoders and decoders in place of those of media/. A packet says which frame it is of and
+ * what it was predicted from, so the decoder knows what a real one only suffers from: a hole. */
+#include "sim.h"
+
+#include "media/decode.h"
+#include "media/encode_rung.h"
+#include "media/packet.h"
+#include "media/source.h"
+#include <libavcodec/packet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 64u
+#define HEIGHT 48u
+#define MAGIC 0x53494d50u
+#define KEYFRAME_BYTES_MAX 30000u
+#define FRAME_BYTES_MAX 4000u
+
+struct media_faults media;
+uint32_t media_frames_max;
+
+/* What a packet begins with; the rest is filling. */
+struct content {
+    uint32_t magic;
+    bool keyframe, corrupt;
+    uint64_t encoder, number, index; /* index: of the packet since its keyframe */
+    uint64_t keyframe_number;        /* of the frame that it all was predicted from */
+};
+
+
+/* ---- cameras ---- */
+
+struct source {
+    uint32_t fps, length;
+    uint64_t next;
+    struct picture *picture; /* the same for all */
+};
+
+int source_open(struct source **out, const struct source_config *config, struct error *err)
+{
+    struct source *source = calloc(1, sizeof *source);
+    if (!source)
+        return error_set(err, ERROR_MEMORY, "source", "no memory");
+    source->fps = config->fps;
+    source->length = media_frames_max;
+    if (picture_create(&source->picture, WIDTH, HEIGHT, err) != 0) {
+        free(source);
+        return -(int)err->code;
+    }
+    *out = source;
+    return 0;
+}
+
+void source_get_info(const struct source *source, struct source_info *info)
+{
+    *info = (struct source_info){ .width = WIDTH, .height = HEIGHT, .fps = source->fps };
+    memcpy(info->description, "simulated", sizeof "simulated");
+}
+
+int source_next(struct source *source, struct picture **picture, uint64_t *time_ns, struct error *err)
+{
+    if (source->length > 0 && source->next == source->length)
+        return error_set(err, ERROR_END, "source", "the end");
+    if (media.stall_ms_max > 0 && sim_chance(0.01))
+        fiber_sleep(sim_between(1, media.stall_ms_max) * SIM_MS);
+    *time_ns = source->next++ * SIM_S / source->fps;
+    *picture = picture_ref(source->picture);
+    return 0;
+}
+
+uint64_t source_skipped(const struct source *source)
+{
+    (void)source;
+    return 0;
+}
+
+void source_close(struct source **source)
+{
+    if (!*source)
+        return;
+    picture_unref(&(*source)->picture);
+    free(*source);
+    *source = NULL;
+}
+
+/* ---- encoders ---- */
+
+struct rung_encoder {
+    struct rung rung;
+    double fps;
+    bool runs;
+    uint64_t id, index, keyframe_number;
+};
+
+int rung_encoder_create(struct rung_encoder **out, const struct rung_encoder_config *config,
+                        const struct rung *rung, struct error *err)
+{
+    struct rung_encoder *encoder = calloc(1, sizeof *encoder);
+    if (!encoder)
+        return error_set(err, ERROR_MEMORY, "encoder", "no memory");
+    encoder->fps = config->camera_fps;
+    encoder->rung = *rung;
+    rung_resolve(&encoder->rung, config->camera_width, config->camera_height);
+    *out = encoder;
+    return 0;
+}
+
+bool rung_encoder_set_rung(struct rung_encoder *encoder, const struct rung *rung)
+{
+    (void)rung; /* the size stays, and nothing else is seen here */
+    return encoder->runs;
+}
+
+const struct rung *rung_encoder_rung(const struct rung_encoder *encoder)
+{
+    return &encoder->rung;
+}
+
+double rung_encoder_fps(const struct rung_encoder *encoder)
+{
+    return encoder->fps;
+}
+
+int rung_encoder_start(struct rung_encoder *encoder, struct error *err)
+{
+    (void)err;
+    encoder->runs = true;
+    encoder->id = sim_random();
+    encoder->index = 0;
+    return 0;
+}
+
+bool rung_encoder_runs(const struct rung_encoder *encoder)
+{
+    return encoder->runs;
+}
+
+void rung_encoder_stop(struct rung_encoder *encoder)
+{
+    encoder->runs = false;
+}
+
+static int make_packet(struct packet **packet, const struct content *content, size_t bytes,
+                       struct error *err)
+{
+    int result = packet_create(packet, err);
+    if (result != 0)
+        return result;
+    struct AVPacket *av = packet_av(*packet);
+    av->size = (int)bytes;
+    if (packet_lend_memory(*packet, av) != 0) {
+        packet_unref(packet);
+        return error_set(err, ERROR_MEMORY, "encoder", "no memory for a packet");
+    }
+    memcpy(av->data, content, sizeof *content);
+    av->flags = content->keyframe ? AV_PKT_FLAG_KEY : 0;
+    return 0;
+}
+
+int rung_encoder_encode(struct rung_encoder *encoder, struct picture *picture, uint64_t number,
+                        bool force_idr, struct packet **packet, struct error *err)
+{
+    (void)picture;
+    if (media.encode_us_max > 0)
+        fiber_sleep(sim_between(0, media.encode_us_max) * 1000);
+    if (sim_chance(media.encoder_fails))
+        return error_set(err, ERROR_IO, "encoder", "failed by chance");
+    bool keyframe = force_idr || encoder->index == 0 || sim_chance(0.02);
+    encoder->index = keyframe ? 0 : encoder->index;
+    if (keyframe)
+        encoder->keyframe_number = number;
+    struct content content = { .magic = MAGIC,
+                               .keyframe = keyframe,
+                               .corrupt = sim_chance(media.packet_corrupt),
+                               .encoder = encoder->id,
+                               .number = number,
+                               .index = encoder->index++,
+                               .keyframe_number = encoder->keyframe_number };
+    size_t bytes = sizeof content + sim_between(0, keyframe ? KEYFRAME_BYTES_MAX : FRAME_BYTES_MAX);
+    return make_packet(packet, &content, bytes, err);
+}
+
+void rung_encoder_destroy(struct rung_encoder **encoder)
+{
+    free(*encoder);
+    *encoder = NULL;
+}
+
+/* ---- decoders ---- */
+
+struct decoder {
+    struct picture *picture; /* the same for all */
+    bool started, wants_keyframe;
+    struct content last;
+};
+
+int decoder_open(struct decoder **out, const struct decoder_config *config, struct error *err)
+{
+    (void)config;
+    struct decoder *decoder = calloc(1, sizeof *decoder);
+    if (!decoder)
+        return error_set(err, ERROR_MEMORY, "decoder", "no memory");
+    if (picture_create(&decoder->picture, WIDTH, HEIGHT, err) != 0) {
+        free(decoder);
+        return -(int)err->code;
+    }
+    decoder->wants_keyframe = true;
+    *out = decoder;
+    return 0;
+}
+
+/* What is predicted from something else than was decoded before would be a wrong picture in the best case. */
+static void check_prediction(const struct decoder *decoder, const struct content *content)
+{
+    const struct content *last = &decoder->last;
+    SIM_CHECK(decoder->started, "the decoder begins with frame %llu, which is no keyframe",
+              (unsigned long long)content->number);
+    SIM_CHECK(content->encoder == last->encoder && content->keyframe_number == last->keyframe_number &&
+                  content->index == last->index + 1,
+              "the decoder gets frame %llu (%llu behind keyframe %llu) after frame %llu (%llu behind %llu)",
+              (unsigned long long)content->number, (unsigned long long)content->index,
+              (unsigned long long)content->keyframe_number, (unsigned long long)last->number,
+              (unsigned long long)last->index, (unsigned long long)last->keyframe_number);
+}
+
+int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
+                   struct picture **picture, struct error *err)
+{
+    struct content content;
+    if (media.decode_us_max > 0)
+        fiber_sleep(sim_between(0, media.decode_us_max) * 1000);
+    SIM_CHECK(size >= sizeof content, "a packet of %zu bytes", size);
+    memcpy(&content, bytes, sizeof content);
+    SIM_CHECK(content.magic == MAGIC && content.keyframe == keyframe,
+              "a packet's content is not what was sent");
+    if (decoder->wants_keyframe && !keyframe)
+        return error_set(err, ERROR_AGAIN, "decoder", "a keyframe is waited for");
+    if (!keyframe)
+        check_prediction(decoder, &content);
+    decoder->started = true;
+    decoder->wants_keyframe = content.corrupt;
+    decoder->last = content;
+    if (content.corrupt)
+        return error_set(err, ERROR_FORMAT, "decoder", "corrupt by chance");
+    *picture = picture_ref(decoder->picture);
+    return 0;
+}
+
+void decoder_skip_to_keyframe(struct decoder *decoder)
+{
+    decoder->wants_keyframe = true;
+}
+
+bool decoder_wants_keyframe(const struct decoder *decoder)
+{
+    return decoder->wants_keyframe;
+}
+
+uint64_t decoder_pool_empty_count(const struct decoder *decoder)
+{
+    (void)decoder;
+    return 0;
+}
+
+struct picture_pool *decoder_pool(const struct decoder *decoder)
+{
+    (void)decoder;
+    return NULL;
+}
+
+void decoder_close(struct decoder **decoder)
+{
+    if (!*decoder)
+        return;
+    picture_unref(&(*decoder)->picture);
+    free(*decoder);
+    *decoder = NULL;
+}

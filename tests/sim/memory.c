@@ -1,0 +1,67 @@
+/* memory: counts the allocations of the daemons (their own code's and libuv's, and messages of libzmq's), and
+ * lets one fail. What the stand-ins need they take elsewhere. */
+#include "sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *block, size_t bytes);
+char *__wrap_strdup(const char *text);
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *block, size_t bytes);
+char *__real_strdup(const char *text);
+
+static uint64_t counted, failing;
+
+void memory_fail_at(uint64_t n)
+{
+    counted = 0;
+    failing = n;
+}
+
+uint64_t memory_count(void)
+{
+    return counted;
+}
+
+static bool refuses(void)
+{
+    const struct process *process = fiber_process();
+    if (!process || process->dead || ++counted != failing)
+        return false;
+    sim_note("memory: allocation %llu of %s fails", (unsigned long long)failing, process->name);
+    errno = ENOMEM;
+    return true;
+}
+
+void *sim_alloc(size_t bytes)
+{
+    void *block = __real_calloc(1, bytes);
+    SIM_CHECK(block, "no memory for the simulation");
+    return block;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    return refuses() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return refuses() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *block, size_t bytes)
+{
+    return refuses() ? NULL : __real_realloc(block, bytes);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return refuses() ? NULL : __real_strdup(text);
+}
