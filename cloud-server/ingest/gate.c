@@ -59,13 +59,13 @@ static int bind_socket(struct gate *gate, uv_loop_t *loop, void *zmq_context, st
     if (!raw)
         return error_set(err, ERROR_IO, "gate", "no socket: %s", zmq_strerror(zmq_errno()));
     int rc = set_options(gate, raw, err);
-    if (rc < 0) {
+    if (rc == 0)
+        rc = zmq_socket_attach(&gate->socket, loop, raw, on_message, gate, err);
+    if (rc < 0) { /* else gate_close detaches it */
         zmq_close(raw);
         return rc;
     }
-    rc = zmq_socket_attach(&gate->socket, loop, raw, on_message, gate, err);
-    if (rc == 0)
-        rc = guard_watch(gate->guard, gate->socket, zmq_context, err);
+    rc = guard_watch(gate->guard, gate->socket, zmq_context, err);
     if (rc == 0 && zmq_bind(raw, gate->config->listen.address) < 0)
         rc = error_set(err, ERROR_IO, "listen.address", "cannot listen on %s: %s",
                        gate->config->listen.address, zmq_strerror(zmq_errno()));
