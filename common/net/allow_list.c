@@ -61,7 +61,7 @@ static int scan(const char *path, struct folder *folder);
 static int scan_entry(DIR *handle, const char *name, struct folder *folder, size_t *capacity);
 static bool folder_is_same(const struct folder *a, const struct folder *b);
 static void take_over(struct allow_list *list, struct folder *fresh);
-static struct agent *read_agent(const char *folder, const struct allow_file *file);
+static struct agent *read_agent(const char *folder, struct allow_file *file);
 static struct agent *make_agent(const char *name, const struct allow_text *text, struct error *err);
 static void make_order(struct allow_list *list, struct key_entry *order);
 static int compare_files(const void *a, const void *b);
@@ -244,7 +244,7 @@ static void take_over(struct allow_list *list, struct folder *fresh)
 }
 
 /* NULL, with the reason in the log, for a file that is wrong. */
-static struct agent *read_agent(const char *folder, const struct allow_file *file)
+static struct agent *read_agent(const char *folder, struct allow_file *file)
 {
     char name[NAME_MAX + 1];
     size_t size = strlen(file->name) - strlen(SUFFIX);
@@ -256,9 +256,12 @@ static struct agent *read_agent(const char *folder, const struct allow_file *fil
     struct error err;
     if (allow_file_read(&config, &text, folder, name, &err) == 0)
         agent = make_agent(name, &text, &err);
-    if (!agent)
+    if (!agent) {
         log_error("keys", "a file of allowed keys is left out", LOG_STR("file", file->name),
                   LOG_CAUSE(&err));
+        if (err.code == ERROR_MEMORY)
+            file->inode = 0; /* not the file's fault: the next look takes it for another one */
+    }
     config_free(&config);
     return agent;
 }
