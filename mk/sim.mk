@@ -9,7 +9,6 @@ SIM_HISTORIES ?= 10000
 
 SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop net media memory history)
 
-# What takes memory in the daemons' own code.
 SIM_MESSAGES = zmq_msg_init_size zmq_msg_init_data
 SIM_WRAPS = clock_nanosleep write random_entropy metrics_create metrics_destroy \
 	malloc calloc realloc strdup \
@@ -23,11 +22,11 @@ $(B)/obj/tests/sim/agent_side.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o: CPPFLAGS += -Icloud-server
 
 $(B)/obj/tests/sim/edge-agent.o: $(B)/obj/tests/sim/agent_side.o $(B)/lib/edge-agent.a
-	@$(CC) -r -nostdlib $(call sim_wraps,credit_init credit_finish) -o $@ $^
+	@$(CC) -r -nostdlib $(call sim_wraps,$(SIM_MESSAGES) credit_init credit_finish sink_add_answer) -o $@ $^
 	@objcopy --wildcard --keep-global-symbol='agent_side_*' $@
 
 $(B)/obj/tests/sim/cloud-server.o: $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o $(B)/lib/cloud-server.a
-	@$(CC) -r -nostdlib $(SIM_LINK) $(call sim_wraps,session_receive gate_send gate_on_session_closed) -o $@ $^
+	@$(CC) -r -nostdlib $(SIM_LINK) $(call sim_wraps,$(SIM_MESSAGES) session_receive gate_send gate_on_session_closed) -o $@ $^
 	@objcopy --wildcard --keep-global-symbol='server_side_*' --keep-global-symbol='pool_faults' $@
 
 $(SIM) $(SIM_TESTS): $(B)/test/sim/%: $(B)/obj/tests/sim/%.o $(SIM_OBJECTS) \
@@ -38,6 +37,7 @@ $(SIM) $(SIM_TESTS): $(B)/test/sim/%: $(B)/obj/tests/sim/%.o $(SIM_OBJECTS) \
 	@$(CC) $(LDFLAGS) $(SIM_LINK) $(call sim_wraps,$(SIM_WRAPS)) -o $@ $^ $(LDLIBS) -ldl -lcmocka
 
 .PHONY: sim
-sim: $(SIM) ## 10,000 seeded histories of faults over both daemons, and every allocation failing
+sim: $(SIM) ## 10,000 seeded histories of faults over both daemons, and every allocation and write failing
 	@$(SIM) --histories $(SIM_HISTORIES)
 	@$(SIM) --allocations
+	@$(SIM) --writes

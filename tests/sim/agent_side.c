@@ -4,11 +4,14 @@
 
 #include "agent.h"
 #include "credit.h"
+#include "sink.h"
 #include <stdio.h>
 #include <string.h>
 
 #define CREDITS_LIST_MAX 64u
 
+void __wrap_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us);
+void __real_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us);
 int __wrap_credit_init(struct credit *credit);
 void __wrap_credit_finish(struct credit *credit);
 int __real_credit_init(struct credit *credit);
@@ -17,6 +20,7 @@ void __real_credit_finish(struct credit *credit);
 static struct agent_config agent_config;
 static struct config *loaded;
 static struct credit *credits[CREDITS_LIST_MAX];
+static uint64_t answered[SIM_STREAMS_MAX];
 
 void agent_side_free(void)
 {
@@ -39,6 +43,25 @@ void agent_side_run(void *arg)
     process->result = agent_run(&agent_config, &options, &err);
     snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
     process->ended = true;
+}
+
+void agent_side_reset(void)
+{
+    memset(answered, 0, sizeof answered);
+}
+
+uint64_t agent_side_answered(size_t stream)
+{
+    return answered[stream];
+}
+
+void __wrap_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us)
+{
+    unsigned stream = 0;
+    SIM_CHECK(sscanf(answer->stream, "cam-%u", &stream) == 1 && stream < SIM_STREAMS_MAX,
+              "an answer to stream %s", answer->stream);
+    answered[stream] += answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK;
+    __real_sink_add_answer(sink, answer, age_us);
 }
 
 int __wrap_credit_init(struct credit *credit)

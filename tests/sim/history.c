@@ -13,18 +13,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PROCESSES_MAX 64u
 #define FAULTS_MAX 12u
 #define GAP_MS_MAX 1500u /* between faults */
 #define CALM_NS (60 * SIM_S)
 #define STOP_NS (15 * SIM_S)
-#define FLOW_ANSWERS 3.0
+#define FLOW_ANSWERS 3u
 #define SETS_MAX 64u
 
 struct history {
-    bool memory;        /* memory fails, and everything may end by that */
+    bool memory;        /* memory fails: everything may end by that, and nobody counts right */
+    bool lines;         /* answers go to a file */
+    uint64_t lines_least, lines_most; /* that may be in it by now */
     size_t streams;
+    bool left_out[SIM_STREAMS_MAX];
     bool endless;       /* no source ends */
     struct process processes[PROCESSES_MAX];
     struct fiber *fibers[PROCESSES_MAX];
@@ -33,7 +37,7 @@ struct history {
 };
 
 static struct history now;
-static char keys[128]; /* their folder */
+static char folder[128]; /* with the keys, and the answers */
 
 int __wrap_metrics_create(struct metrics **metrics, struct error *err);
 void __wrap_metrics_destroy(struct metrics **metrics);
@@ -67,7 +71,7 @@ double history_metric(const struct process *process, const char *family, const c
 }
 
 /* Each frame that came from a source was, in the end, one of these. */
-static void check_frames(const struct process *agent)
+static void check_agent(const struct process *agent)
 {
     double captured = history_metric(agent, "edge_frames_captured_total", NULL);
     double answered = history_metric(agent, "edge_frames_answered_total", NULL);
@@ -76,6 +80,38 @@ static void check_frames(const struct process *agent)
     SIM_CHECK(captured == answered + capped + dropped,
               "%s: %.0f frames were captured, %.0f answered, %.0f capped, %.0f dropped", agent->name,
               captured, answered, capped, dropped);
+    double lines = history_metric(agent, "edge_answer_lines_total", NULL);
+    double lost = history_metric(agent, "edge_answer_lines_dropped_total", NULL);
+    now.lines_most += (uint64_t)lines;
+    now.lines_least += agent->dead ? 0 : (uint64_t)(lines - lost);
+}
+
+/* Each process of the simulation has its own. */
+static void write_answers_path(char *path, size_t path_bytes)
+{
+    snprintf(path, path_bytes, "%s/answers-%d", folder, (int)getpid());
+}
+
+/* Whole lines, and as many as the agents say. */
+static void check_lines(void)
+{
+    char path[160], *line = NULL;
+    size_t room = 0;
+    uint64_t count = 0;
+    write_answers_path(path, sizeof path);
+    FILE *file = fopen(path, "r");
+    SIM_CHECK(file, "there is no file of answers");
+    for (ssize_t size; (size = getline(&line, &room, file)) > 0; count++) {
+        bool whole = size > 2 && line[0] == '{' && line[size - 2] == '}' && line[size - 1] == '\n';
+        /* The last agent may have been killed in the middle of a line. */
+        SIM_CHECK(whole || (feof(file) && now.lines_least < now.lines_most), "a torn line: %s", line);
+    }
+    free(line);
+    fclose(file);
+    SIM_CHECK(now.memory || (count >= now.lines_least && count <= now.lines_most),
+              "%llu answers are in the file, %llu to %llu were written", (unsigned long long)count,
+              (unsigned long long)now.lines_least, (unsigned long long)now.lines_most);
+    unlink(path);
 }
 
 static void check_server(const struct process *server)
@@ -99,7 +135,7 @@ void __wrap_metrics_destroy(struct metrics **metrics)
     struct process *process = fiber_process();
     if (process->metrics && !now.memory) {
         if (process->agent)
-            check_frames(process);
+            check_agent(process);
         else
             check_server(process);
     }
@@ -227,6 +263,8 @@ static void cause_trouble(void)
     pool_faults.service_us_max = (uint32_t)sim_between(1000, 200000);
     pool_faults.fails = sim_chance(0.3) ? 0.05 : 0;
     pool_faults.crashes = sim_chance(0.3) ? 0.05 : 0;
+    disk.fails = sim_chance(0.3) ? 0.1 : 0;
+    disk.is_short = sim_chance(0.5) ? 0.2 : 0;
 }
 
 static void do_harm(void)
@@ -279,47 +317,49 @@ static void calm_down(void)
     net.unreachable = false;
     media = (struct media_faults){ .encode_us_max = 2000, .decode_us_max = 2000 };
     pool_faults = (struct pool_faults){ .service_us_max = 5000 };
+    disk.fails = disk.is_short = 0;
     sim_note("calm");
 }
 
 /* ---- the judgement ---- */
 
-static double answered(size_t stream)
+/* A daemon may have ended: by the end of its sources, or because it got no memory. */
+static bool can_flow(void)
 {
-    char name[32];
-    snprintf(name, sizeof name, "cam-%zu", stream);
-    return now.agent->metrics
-               ? history_metric(now.agent, "edge_frames_answered_total", name)
-               : 0;
+    return !now.agent->ended && !now.server->ended && now.endless;
 }
 
-/* An agent whose sources have ended or failed ends by itself. */
-static bool must_flow(void)
+static bool flows(size_t stream, uint64_t before)
 {
-    return now.agent && !now.agent->ended && now.endless;
+    return agent_side_answered(stream) >= before + FLOW_ANSWERS || now.left_out[stream];
 }
 
-static bool all_flow(const double *before)
+/* A camera that could not be opened, which only happens for want of memory. */
+void history_on_line(const char *line, size_t bytes)
 {
-    for (size_t i = 0; i < now.streams; i++)
-        if (answered(i) < before[i] + FLOW_ANSWERS)
-            return false;
-    return true;
+    const char *camera = memmem(line, bytes, "camera left out", 15);
+    unsigned stream;
+    if (!camera)
+        return;
+    SIM_CHECK(now.memory, "a camera is left out");
+    camera = memmem(line, bytes, "cam-", 4);
+    SIM_CHECK(camera && sscanf(camera, "cam-%u", &stream) == 1 && stream < SIM_STREAMS_MAX,
+              "it is not said which camera is left out");
+    now.left_out[stream] = true;
 }
 
 static void wait_for_flow(void)
 {
-    double before[SIM_STREAMS_MAX];
-    uint64_t until_ns = fiber_now_ns() + CALM_NS;
+    uint64_t before[SIM_STREAMS_MAX], until_ns = fiber_now_ns() + CALM_NS;
     for (size_t i = 0; i < now.streams; i++)
-        before[i] = answered(i);
-    while (must_flow() && !all_flow(before)) {
-        for (size_t i = 0; i < now.streams; i++)
-            SIM_CHECK(fiber_now_ns() < until_ns || answered(i) >= before[i] + FLOW_ANSWERS,
-                      "stream %zu does not flow %llu s after the last fault", i, CALM_NS / SIM_S);
-        pass(50 * SIM_MS);
-    }
-    if (!must_flow() || !now.server->metrics)
+        before[i] = agent_side_answered(i);
+    for (size_t i = 0; i < now.streams; i++)
+        while (can_flow() && !flows(i, before[i])) {
+            SIM_CHECK(fiber_now_ns() < until_ns, "stream %zu does not flow %llu s after the last fault",
+                      i, CALM_NS / SIM_S);
+            pass(50 * SIM_MS);
+        }
+    if (!can_flow() || now.memory)
         return;
     double sessions = history_metric(now.server, "server_streams", NULL);
     SIM_CHECK(sessions == (double)now.streams, "%.0f sessions for %zu streams", sessions, now.streams);
@@ -353,6 +393,8 @@ static void end_all(void)
     }
     server_side_reset();
     SIM_CHECK(net_socket_count() == 0, "a socket is left behind");
+    if (now.lines && now.lines_most > 0)
+        check_lines();
 }
 
 /* ---- the history ---- */
@@ -380,11 +422,16 @@ static void configure_agent(void)
     struct sets sets = { .count = 0 };
     set(&sets, "name=box");
     set(&sets, "server.address=tcp://192.0.2.9:5570");
-    set(&sets, "server.key=%s/server.pub", keys);
+    set(&sets, "server.key=%s/server.pub", folder);
     set(&sets, "server.backoff_cap_ms=4000");
-    set(&sets, "keys.folder=%s", keys);
+    set(&sets, "keys.folder=%s", folder);
     set(&sets, "keys.name=edge");
     set(&sets, "probes.share=0");
+    if (now.lines) {
+        char path[160];
+        write_answers_path(path, sizeof path);
+        set(&sets, "answers.path=%s", path);
+    }
     for (size_t i = 0; i < now.streams; i++) {
         set(&sets, "cameras.%zu.name=cam-%zu", i, i);
         set(&sets, "cameras.%zu.source.kind=test", i);
@@ -399,8 +446,8 @@ static void configure_server(void)
 {
     struct sets sets = { .count = 0 };
     set(&sets, "listen.address=tcp://192.0.2.9:5570");
-    set(&sets, "keys.folder=%s", keys);
-    set(&sets, "keys.allow=%s/allow", keys);
+    set(&sets, "keys.folder=%s", folder);
+    set(&sets, "keys.allow=%s/allow", folder);
     set(&sets, "probes.order=none");
     set(&sets, "decode.threads=2");
     set(&sets, "limits.streams=8");
@@ -410,16 +457,16 @@ static void configure_server(void)
     server_side_configure(sets.list, sets.count);
 }
 
-void history_open(const char *folder)
+void history_open(const char *path)
 {
     struct key_pair server, edge;
     static const char *const streams[] = { "*" };
     struct error err;
     char allow[160];
-    snprintf(keys, sizeof keys, "%s", folder);
-    snprintf(allow, sizeof allow, "%s/allow", folder);
-    if (keys_create(folder, "server", &server, &err) != 0 ||
-        keys_create(folder, "edge", &edge, &err) != 0 ||
+    snprintf(folder, sizeof folder, "%s", path);
+    snprintf(allow, sizeof allow, "%s/allow", path);
+    if (keys_create(path, "server", &server, &err) != 0 ||
+        keys_create(path, "edge", &edge, &err) != 0 ||
         keys_allow(allow, "box", edge.public_text, streams, 1, &err) != 0)
         sim_fail("keys: %s", err.text);
 }
@@ -430,6 +477,8 @@ static void begin(void)
     fiber_init();
     net_init();
     memory_fail_at(0);
+    agent_side_reset();
+    memset(&disk, 0, sizeof disk);
 }
 
 static void direct(void *arg)
@@ -453,6 +502,7 @@ void history_run(void)
 {
     begin();
     now.streams = sim_between(1, 3);
+    now.lines = sim_chance(0.5);
     now.endless = sim_chance(0.8);
     media_frames_max = now.endless ? 0 : (uint32_t)sim_between(1, 60);
     configure_agent();
@@ -460,7 +510,7 @@ void history_run(void)
     fiber_run_all(direct, NULL);
 }
 
-/* ---- a short one, with memory that fails ---- */
+/* ---- a short one, in which something of the daemons' own fails ---- */
 
 static void direct_short(void *arg)
 {
@@ -468,20 +518,25 @@ static void direct_short(void *arg)
     calm_down();
     start_server();
     start_agent();
-    pass(SIM_S);
+    pass(400 * SIM_MS);
+    net_cut();
+    pass(600 * SIM_MS);
+    wait_for_flow();
     end_all();
 }
 
-uint64_t history_run_short(uint64_t failing)
+uint64_t history_run_short(enum failing what, uint64_t n)
 {
     begin();
-    now.memory = true;
+    now.memory = what == FAILING_ALLOCATION;
     now.streams = 2;
+    now.lines = true;
     now.endless = true;
     media_frames_max = 0;
     configure_agent();
     configure_server();
-    memory_fail_at(failing);
+    memory_fail_at(what == FAILING_ALLOCATION ? n : 0);
+    disk.failing = what == FAILING_WRITE ? n : 0;
     fiber_run_all(direct_short, NULL);
-    return memory_count();
+    return what == FAILING_ALLOCATION ? memory_count() : disk.writes;
 }

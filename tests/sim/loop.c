@@ -33,6 +33,8 @@ static struct loop {
     struct file_write *writes;
 } loops[LOOPS_MAX];
 
+struct disk_faults disk;
+
 int __wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *until,
                            struct timespec *rest);
 
@@ -126,9 +128,13 @@ int uv_fs_write(uv_loop_t *uv, uv_fs_t *request, uv_file file, const uv_buf_t bu
     struct file_write *entry = sim_alloc(sizeof *entry);
     struct loop *loop = add_loop(uv);
     SIM_CHECK(entry && count == 1 && offset == -1, "this write is not foreseen");
-    size_t bytes = sim_chance(0.05) ? (size_t)sim_between(1, buffers[0].len) : buffers[0].len;
-    request->result =
-        sim_chance(0.02) ? UV_ENOSPC : loop->process->dead ? (ssize_t)bytes : write(file, buffers[0].base, bytes);
+    size_t bytes = sim_chance(disk.is_short) ? (size_t)sim_between(1, buffers[0].len) : buffers[0].len;
+    bool fails = ++disk.writes == disk.failing || sim_chance(disk.fails);
+    if (fails)
+        sim_note("disk: a write of %s fails", loop->process->name);
+    request->result = fails                 ? UV_ENOSPC
+                      : loop->process->dead ? (ssize_t)bytes /* nobody will read it */
+                                            : write(file, buffers[0].base, bytes);
     request->loop = uv;
     request->cb = callback;
     uv->active_reqs.count++; /* keeps the loop alive, as the library does */
@@ -138,6 +144,7 @@ int uv_fs_write(uv_loop_t *uv, uv_fs_t *request, uv_file file, const uv_buf_t bu
     while (*end)
         end = &(*end)->next;
     *end = entry;
+    loop->news = true;
     return 0;
 }
 

@@ -1,16 +1,20 @@
-/* memory: counts the allocations of the daemons (their own code's and libuv's, and messages of libzmq's), and
- * lets one fail. What the stand-ins need they take elsewhere. */
+/* memory: counts the allocations of the daemons (their own code's, and messages of libzmq's), and lets one
+ * fail. Not libuv's: that ends the process by itself when it cannot watch one more descriptor. What the
+ * stand-ins need they take elsewhere. */
 #include "sim.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
+#include <zmq.h>
 
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *block, size_t bytes);
 char *__wrap_strdup(const char *text);
+int __wrap_zmq_msg_init_size(zmq_msg_t *message, size_t bytes);
+int __wrap_zmq_msg_init_data(zmq_msg_t *message, void *data, size_t bytes, zmq_free_fn *release,
+                             void *hint);
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *block, size_t bytes);
@@ -64,4 +68,14 @@ void *__wrap_realloc(void *block, size_t bytes)
 char *__wrap_strdup(const char *text)
 {
     return refuses() ? NULL : __real_strdup(text);
+}
+
+int __wrap_zmq_msg_init_size(zmq_msg_t *message, size_t bytes)
+{
+    return refuses() ? -1 : zmq_msg_init_size(message, bytes);
+}
+
+int __wrap_zmq_msg_init_data(zmq_msg_t *message, void *data, size_t bytes, zmq_free_fn *release, void *hint)
+{
+    return refuses() ? -1 : zmq_msg_init_data(message, data, bytes, release, hint);
 }

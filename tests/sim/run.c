@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -28,7 +29,9 @@ struct board {
 
 static struct random_state chance;
 static uint64_t number, events;
-static bool memory, trace;
+static enum sim_kind kind;
+static bool trace;
+static const char *const kind_words[] = { "seed", "allocation", "write" };
 static char lines[LINES_KEPT][LINE_BYTES];
 static uint64_t line_count;
 
@@ -98,6 +101,7 @@ ssize_t __wrap_write(int file, const void *bytes, size_t size)
     const struct process *process = fiber_process();
     const char *line = bytes, *from = memmem(line, size, "level=", 6);
     from = from ? from : line;
+    history_on_line(from, size - (size_t)(from - line));
     sim_note("%s: %.*s", process ? process->name : "-", (int)(size - (size_t)(from - line) - 1), from);
     return (ssize_t)size;
 }
@@ -108,7 +112,7 @@ static void tell(const char *what)
     if (!trace)
         for (uint64_t i = first; i < line_count; i++)
             fprintf(stderr, "    %s\n", lines[i % LINES_KEPT]);
-    fprintf(stderr, "%s=%llu: %s\n", memory ? "allocation" : "seed", (unsigned long long)number, what);
+    fprintf(stderr, "%s=%llu: %s\n", kind_words[kind], (unsigned long long)number, what);
 }
 
 void sim_fail(const char *format, ...)
@@ -134,12 +138,12 @@ static void run_one(uint64_t which)
 {
     number = which;
     line_count = 0;
-    random_seed(&chance, memory ? 1 : which);
+    random_seed(&chance, kind == SIM_HISTORIES ? which : 1);
     alarm(HANG_S);
-    if (memory)
-        history_run_short(which);
-    else
+    if (kind == SIM_HISTORIES)
         history_run();
+    else
+        history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, which);
     alarm(0);
 }
 
@@ -152,18 +156,17 @@ static void make_folder(char folder[32])
     history_open(folder);
 }
 
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
 static void remove_folder(const char *folder)
 {
-    static const char *const names[] = { "server.pub", "server.key", "edge.pub", "edge.key",
-                                         "allow/box.yaml" };
-    char path[96];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    snprintf(path, sizeof path, "%s/allow", folder);
-    rmdir(path);
-    rmdir(folder);
+    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void work(const struct sim_job *job, struct board *board, unsigned own)
@@ -215,7 +218,7 @@ struct sim_sum sim_run(const struct sim_job *job)
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         sim_fail("no memory");
-    memory = job->memory;
+    kind = job->kind;
     make_folder(folder);
     for (; running < count; running++)
         workers[running] = start_worker(job, board, running);
@@ -235,7 +238,7 @@ struct sim_sum sim_run(const struct sim_job *job)
             continue;
         }
         failed++;
-        fprintf(stderr, "sim: failed: --%s %llu (%s %d)\n", memory ? "allocation" : "seed",
+        fprintf(stderr, "sim: failed: --%s %llu (%s %d)\n", kind_words[kind],
                 (unsigned long long)board->at[own], WIFSIGNALED(status) ? "signal" : "status",
                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         workers[own] = start_worker(job, board, own);
@@ -246,27 +249,22 @@ struct sim_sum sim_run(const struct sim_job *job)
     return sum;
 }
 
-void sim_replay(uint64_t which, bool of_memory)
+void sim_replay(enum sim_kind of_kind, uint64_t which)
 {
-    char folder[32];
-    memory = of_memory;
+    struct sim_job job = { .kind = of_kind, .first = which, .count = 1, .step = 1, .processes = 1 };
     trace = true;
-    make_folder(folder);
-    signal(SIGABRT, on_abort);
-    run_one(which);
-    sim_note("it held, %llu events", (unsigned long long)events);
-    agent_side_free();
-    server_side_free();
-    remove_folder(folder);
+    struct sim_sum sum = sim_run(&job);
+    fprintf(stderr, "sim: %s, events=%llu\n", sum.failed == 0 ? "it held" : "it failed",
+            (unsigned long long)sum.events);
 }
 
-uint64_t sim_count_allocations(void)
+uint64_t sim_count(enum sim_kind of_kind)
 {
     char folder[32];
-    memory = true;
+    kind = of_kind;
     make_folder(folder);
     random_seed(&chance, 1);
-    uint64_t count = history_run_short(0);
+    uint64_t count = history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, 0);
     agent_side_free();
     server_side_free();
     remove_folder(folder);

@@ -1,8 +1,8 @@
 /* sim: the program behind `make sim`.
  *
  *   sim [--histories N] [--first SEED] [--jobs N]     many histories
- *   sim --allocations [--jobs N]                      each allocation of a short one fails in turn
- *   sim --seed N | --allocation N                     one of them again, with its trace */
+ *   sim --allocations | --writes [--jobs N]           each of a short one fails, one after the other
+ *   sim --seed N | --allocation N | --write N         one of them again, with its trace */
 #include "sim.h"
 
 #include <getopt.h>
@@ -12,8 +12,8 @@
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: sim [--histories N] [--first SEED] [--jobs N] | --allocations | "
-                    "--seed N | --allocation N\n");
+    fprintf(stderr, "usage: sim [--histories N] [--first SEED] [--jobs N] | --allocations | --writes | "
+                    "--seed N | --allocation N | --write N\n");
     exit(EXIT_FAILURE);
 }
 
@@ -22,7 +22,8 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         { "histories", required_argument, NULL, 'n' }, { "first", required_argument, NULL, 'f' },
         { "jobs", required_argument, NULL, 'j' },      { "allocations", no_argument, NULL, 'A' },
-        { "seed", required_argument, NULL, 's' },      { "allocation", required_argument, NULL, 'a' },
+        { "writes", no_argument, NULL, 'W' },          { "seed", required_argument, NULL, 's' },
+        { "allocation", required_argument, NULL, 'a' }, { "write", required_argument, NULL, 'w' },
         { NULL, 0, NULL, 0 },
     };
     struct sim_job job = { .first = 1, .count = 10000, .step = 1, .progress = true };
@@ -41,12 +42,17 @@ int main(int argc, char **argv)
             job.processes = (unsigned)value;
             break;
         case 'A':
-            job.memory = true;
-            job.count = sim_count_allocations();
+        case 'W':
+            job.kind = option == 'A' ? SIM_ALLOCATIONS : SIM_WRITES;
+            job.count = sim_count(job.kind);
             break;
         case 's':
         case 'a':
-            sim_replay(value, option == 'a');
+        case 'w':
+            sim_replay(option == 's'   ? SIM_HISTORIES
+                       : option == 'a' ? SIM_ALLOCATIONS
+                                       : SIM_WRITES,
+                       value);
             return EXIT_SUCCESS;
         default:
             usage();
@@ -55,7 +61,8 @@ int main(int argc, char **argv)
     if (optind < argc || job.processes == 0)
         usage();
     struct sim_sum sum = sim_run(&job);
-    printf("sim: %s=%llu failed=%llu events=%llu\n", job.memory ? "allocations" : "histories",
+    static const char *const words[] = { "histories", "allocations", "writes" };
+    printf("sim: %s=%llu failed=%llu events=%llu\n", words[job.kind],
            (unsigned long long)sum.histories, (unsigned long long)sum.failed,
            (unsigned long long)sum.events);
     return sum.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

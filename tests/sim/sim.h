@@ -86,6 +86,13 @@ void fiber_wake_one(const void *channel);
 
 /* ---- loop.c ---- */
 
+struct disk_faults {
+    double fails, is_short;
+    uint64_t failing; /* this write, counted from begin */
+    uint64_t writes;  /* so far */
+};
+extern struct disk_faults disk;
+
 /* A signal for a daemon's loop; or news for it from the network. */
 void loop_signal(struct process *process, int number);
 void loop_wake(const void *loop);
@@ -141,6 +148,9 @@ void agent_side_configure(const char *const *sets, size_t count);
 void server_side_configure(const char *const *sets, size_t count);
 void agent_side_free(void);
 void server_side_free(void);
+/* Answers to analysed frames of stream cam-N that an agent has taken in so far, dead or not. */
+uint64_t agent_side_answered(size_t stream);
+void agent_side_reset(void);
 /* Holds at every moment: no credit more than granted, and none below zero. */
 void agent_side_check(void);
 /* What the server took in and has not answered. */
@@ -153,9 +163,12 @@ void server_side_reset(void);
 void history_open(const char *folder);
 /* Lets the history of the generator's seed happen; comes back when all of it held. */
 void history_run(void);
-/* A short history without faults of the world, in which the n-th allocation of the daemons fails (0: none).
- * Gives how many there were. */
-uint64_t history_run_short(uint64_t failing);
+/* A short history, in which the n-th allocation of the daemons, or their n-th write, fails (0: none). Gives
+ * how many there were. */
+enum failing { FAILING_ALLOCATION, FAILING_WRITE };
+uint64_t history_run_short(enum failing what, uint64_t n);
+/* A line of a daemon's log. */
+void history_on_line(const char *line, size_t bytes);
 /* Of a counter or gauge family of the registry, added up over series with this label value (NULL: all). */
 double history_metric(const struct process *process, const char *family, const char *value);
 
@@ -169,9 +182,10 @@ uint64_t memory_count(void);
 
 /* ---- run.c: many histories ---- */
 
+enum sim_kind { SIM_HISTORIES, SIM_ALLOCATIONS, SIM_WRITES };
 struct sim_job {
-    uint64_t first, count, step; /* seeds, or numbers of the allocation that fails */
-    bool memory;                 /* the latter */
+    enum sim_kind kind;
+    uint64_t first, count, step; /* seeds, or numbers of what fails */
     unsigned processes;
     bool progress;
 };
@@ -181,8 +195,8 @@ struct sim_sum {
 /* Runs them in processes of their own, so that one that crashes is one that failed. */
 struct sim_sum sim_run(const struct sim_job *job);
 /* One, in this process, with its trace on standard error. */
-void sim_replay(uint64_t number, bool memory);
-/* Allocations of the short history. */
-uint64_t sim_count_allocations(void);
+void sim_replay(enum sim_kind kind, uint64_t number);
+/* How many allocations, or writes, the short history has. */
+uint64_t sim_count(enum sim_kind kind);
 
 #endif
