@@ -7,10 +7,10 @@ SIM = $(B)/test/sim/sim
 SIM_TESTS = $(B)/test/sim/sim_test
 SIM_HISTORIES ?= 10000
 
-SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop net media memory history)
+SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop disk net media memory history)
 
 SIM_MESSAGES = zmq_msg_init_size zmq_msg_init_data
-SIM_WRAPS = clock_nanosleep write random_entropy metrics_create metrics_destroy \
+SIM_WRAPS = clock_nanosleep write fdatasync ftruncate rename random_entropy metrics_create metrics_destroy \
 	malloc calloc realloc strdup \
 	$(addprefix pthread_,mutex_lock mutex_unlock cond_wait cond_timedwait cond_signal cond_broadcast \
 	create join timedjoin_np)

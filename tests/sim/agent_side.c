@@ -6,6 +6,7 @@
 #include "credit.h"
 #include "sink.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CREDITS_LIST_MAX 64u
@@ -17,31 +18,32 @@ void __wrap_credit_finish(struct credit *credit);
 int __real_credit_init(struct credit *credit);
 void __real_credit_finish(struct credit *credit);
 
-static struct agent_config agent_config;
-static struct config *loaded;
+struct own_config {
+    struct agent_config config;
+    struct config *loaded;
+};
+
 static struct credit *credits[CREDITS_LIST_MAX];
 static uint64_t answered[SIM_STREAMS_MAX];
 
-void agent_side_free(void)
-{
-    config_free(&loaded);
-}
-
-void agent_side_configure(const char *const *sets, size_t count)
+void agent_side_configure(struct process *process, const char *const *sets, size_t count)
 {
     struct error err;
-    agent_side_free();
-    if (agent_config_load(&agent_config, &loaded, NULL, sets, count, &err) != 0)
+    struct own_config *own = process->config = sim_alloc(sizeof *own);
+    if (agent_config_load(&own->config, &own->loaded, NULL, sets, count, &err) != 0)
         sim_fail("agent's configuration: %s", err.text);
 }
 
 void agent_side_run(void *arg)
 {
     struct process *process = arg;
+    struct own_config *own = process->config;
     const struct agent_run_options options = { .summary_path = "/dev/null" };
     struct error err = { .code = ERROR_NONE };
-    process->result = agent_run(&agent_config, &options, &err);
+    process->result = agent_run(&own->config, &options, &err);
     snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
+    config_free(&own->loaded);
+    free(own);
     process->ended = true;
 }
 

@@ -29,6 +29,9 @@ struct history {
     uint64_t lines_least, lines_most; /* that may be in it by now */
     size_t streams;
     bool left_out[SIM_STREAMS_MAX];
+    /* the configurations */
+    uint32_t fps[SIM_STREAMS_MAX], credits, queue, report_ms;
+    bool fast[SIM_STREAMS_MAX];
     bool endless;       /* no source ends */
     struct process processes[PROCESSES_MAX];
     struct fiber *fibers[PROCESSES_MAX];
@@ -143,6 +146,66 @@ void __wrap_metrics_destroy(struct metrics **metrics)
     __real_metrics_destroy(metrics);
 }
 
+/* ---- what they are told ---- */
+
+struct sets {
+    char text[SETS_MAX][160];
+    const char *list[SETS_MAX];
+    size_t count;
+};
+
+static void set(struct sets *sets, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void set(struct sets *sets, const char *format, ...)
+{
+    va_list args;
+    SIM_CHECK(sets->count < SETS_MAX, "more than %u settings", SETS_MAX);
+    va_start(args, format);
+    vsnprintf(sets->text[sets->count], sizeof sets->text[0], format, args);
+    va_end(args);
+    sets->list[sets->count] = sets->text[sets->count];
+    sets->count++;
+}
+
+static void configure_agent(struct process *process)
+{
+    struct sets sets = { .count = 0 };
+    set(&sets, "name=box");
+    set(&sets, "server.address=tcp://192.0.2.9:5570");
+    set(&sets, "server.key=%s/server.pub", folder);
+    set(&sets, "server.backoff_cap_ms=4000");
+    set(&sets, "keys.folder=%s", folder);
+    set(&sets, "keys.name=edge");
+    set(&sets, "probes.share=0");
+    if (now.lines) {
+        char path[160];
+        write_answers_path(path, sizeof path);
+        set(&sets, "answers.path=%s", path);
+    }
+    for (size_t i = 0; i < now.streams; i++) {
+        set(&sets, "cameras.%zu.name=cam-%zu", i, i);
+        set(&sets, "cameras.%zu.source.kind=test", i);
+        set(&sets, "cameras.%zu.source.fps=%u", i, now.fps[i]);
+        if (now.fast[i])
+            set(&sets, "cameras.%zu.pace=fast", i);
+    }
+    agent_side_configure(process, sets.list, sets.count);
+}
+
+static void configure_server(struct process *process)
+{
+    struct sets sets = { .count = 0 };
+    set(&sets, "listen.address=tcp://192.0.2.9:5570");
+    set(&sets, "keys.folder=%s", folder);
+    set(&sets, "keys.allow=%s/allow", folder);
+    set(&sets, "probes.order=none");
+    set(&sets, "decode.threads=2");
+    set(&sets, "limits.streams=8");
+    set(&sets, "credits=%u", now.credits);
+    set(&sets, "pool.queue_per_stream=%u", now.queue);
+    set(&sets, "report_ms=%u", now.report_ms);
+    server_side_configure(process, sets.list, sets.count);
+}
+
 /* ---- the daemons ---- */
 
 static struct process *start(bool agent)
@@ -153,6 +216,10 @@ static struct process *start(bool agent)
     *process = (struct process){ .agent = agent };
     snprintf(process->name, sizeof process->name, "%s-%zu", agent ? "agent" : "server", at);
     sim_note("start %s", process->name);
+    if (agent)
+        configure_agent(process);
+    else
+        configure_server(process);
     now.fibers[at] =
         fiber_start(process, process->name, agent ? agent_side_run : server_side_run, process);
     return process;
@@ -250,6 +317,7 @@ static void change_link(void)
     net.bytes_per_s = rates[sim_random() % (sizeof rates / sizeof *rates)];
     net.delay_us = (uint32_t)sim_between(50, 400000);
     net.jitter_us = (uint32_t)sim_between(0, 100000);
+    net.send_queue = sim_chance(0.3) ? (int)sim_between(1, 4) : 0;
     sim_note("net: %u bytes/s, %u us, %u us jitter", net.bytes_per_s, net.delay_us, net.jitter_us);
 }
 
@@ -313,6 +381,7 @@ static void calm_down(void)
     net.delay_us = 2000;
     net.jitter_us = 1000;
     net.bytes_per_s = 0;
+    net.send_queue = 0;
     net.handshake_fails = 0;
     net.unreachable = false;
     media = (struct media_faults){ .encode_us_max = 2000, .decode_us_max = 2000 };
@@ -399,64 +468,6 @@ static void end_all(void)
 
 /* ---- the history ---- */
 
-struct sets {
-    char text[SETS_MAX][160];
-    const char *list[SETS_MAX];
-    size_t count;
-};
-
-static void set(struct sets *sets, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void set(struct sets *sets, const char *format, ...)
-{
-    va_list args;
-    SIM_CHECK(sets->count < SETS_MAX, "more than %u settings", SETS_MAX);
-    va_start(args, format);
-    vsnprintf(sets->text[sets->count], sizeof sets->text[0], format, args);
-    va_end(args);
-    sets->list[sets->count] = sets->text[sets->count];
-    sets->count++;
-}
-
-static void configure_agent(void)
-{
-    struct sets sets = { .count = 0 };
-    set(&sets, "name=box");
-    set(&sets, "server.address=tcp://192.0.2.9:5570");
-    set(&sets, "server.key=%s/server.pub", folder);
-    set(&sets, "server.backoff_cap_ms=4000");
-    set(&sets, "keys.folder=%s", folder);
-    set(&sets, "keys.name=edge");
-    set(&sets, "probes.share=0");
-    if (now.lines) {
-        char path[160];
-        write_answers_path(path, sizeof path);
-        set(&sets, "answers.path=%s", path);
-    }
-    for (size_t i = 0; i < now.streams; i++) {
-        set(&sets, "cameras.%zu.name=cam-%zu", i, i);
-        set(&sets, "cameras.%zu.source.kind=test", i);
-        set(&sets, "cameras.%zu.source.fps=%llu", i, (unsigned long long)sim_between(5, 30));
-        if (sim_chance(0.25))
-            set(&sets, "cameras.%zu.pace=fast", i);
-    }
-    agent_side_configure(sets.list, sets.count);
-}
-
-static void configure_server(void)
-{
-    struct sets sets = { .count = 0 };
-    set(&sets, "listen.address=tcp://192.0.2.9:5570");
-    set(&sets, "keys.folder=%s", folder);
-    set(&sets, "keys.allow=%s/allow", folder);
-    set(&sets, "probes.order=none");
-    set(&sets, "decode.threads=2");
-    set(&sets, "limits.streams=8");
-    set(&sets, "credits=%llu", (unsigned long long)sim_between(1, 8));
-    set(&sets, "pool.queue_per_stream=%llu", (unsigned long long)sim_between(1, 4));
-    set(&sets, "report_ms=%llu", (unsigned long long)(sim_chance(0.5) ? 1000 : 300));
-    server_side_configure(sets.list, sets.count);
-}
-
 void history_open(const char *path)
 {
     struct key_pair server, edge;
@@ -479,6 +490,13 @@ static void begin(void)
     memory_fail_at(0);
     agent_side_reset();
     memset(&disk, 0, sizeof disk);
+    now.credits = (uint32_t)sim_between(1, 8);
+    now.queue = (uint32_t)sim_between(1, 4);
+    now.report_ms = sim_chance(0.5) ? 1000 : 300;
+    for (size_t i = 0; i < SIM_STREAMS_MAX; i++) {
+        now.fps[i] = (uint32_t)sim_between(5, 30);
+        now.fast[i] = sim_chance(0.25);
+    }
 }
 
 static void direct(void *arg)
@@ -505,8 +523,6 @@ void history_run(void)
     now.lines = sim_chance(0.5);
     now.endless = sim_chance(0.8);
     media_frames_max = now.endless ? 0 : (uint32_t)sim_between(1, 60);
-    configure_agent();
-    configure_server();
     fiber_run_all(direct, NULL);
 }
 
@@ -530,11 +546,14 @@ uint64_t history_run_short(enum failing what, uint64_t n)
     begin();
     now.memory = what == FAILING_ALLOCATION;
     now.streams = 2;
+    now.fps[0] = now.fps[1] = 10;
+    now.fast[0] = now.fast[1] = false;
+    now.credits = 4;
+    now.queue = 2;
+    now.report_ms = 500;
     now.lines = true;
     now.endless = true;
     media_frames_max = 0;
-    configure_agent();
-    configure_server();
     memory_fail_at(what == FAILING_ALLOCATION ? n : 0);
     disk.failing = what == FAILING_WRITE ? n : 0;
     fiber_run_all(direct_short, NULL);

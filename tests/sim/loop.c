@@ -15,10 +15,13 @@
 #define SIGNALS_MAX 4u
 #define LOOPS_MAX 8u
 
-struct file_write {
-    uv_fs_t *request;
+struct task {
+    uv_fs_t *write; /* or work */
+    uv_fs_cb written;
+    uv_work_t *work;
+    uv_after_work_cb worked;
     uint64_t due_ns;
-    struct file_write *next;
+    struct task *next;
 };
 
 static struct loop {
@@ -30,10 +33,8 @@ static struct loop {
         uv_signal_cb callback;
         int number;
     } signals[SIGNALS_MAX];
-    struct file_write *writes;
+    struct task *tasks;
 } loops[LOOPS_MAX];
-
-struct disk_faults disk;
 
 int __wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *until,
                            struct timespec *rest);
@@ -120,31 +121,29 @@ static void take_signal(struct loop *loop)
     }
 }
 
-/* ---- the disk: writes take a while, and some fail or are short ---- */
+/* ---- what libuv's pool of threads does: at once, but it takes a while until the loop hears of it ---- */
+
+static void put_task(uv_loop_t *uv, const struct task *task)
+{
+    struct task *entry = sim_alloc(sizeof *entry);
+    struct loop *loop = add_loop(uv);
+    *entry = *task;
+    entry->due_ns = fiber_now_ns() + sim_between(10, 20000) * 1000;
+    struct task **end = &loop->tasks;
+    while (*end)
+        end = &(*end)->next;
+    *end = entry;
+    uv->active_reqs.count++; /* keeps the loop alive, as the library does */
+    loop->news = true;
+}
 
 int uv_fs_write(uv_loop_t *uv, uv_fs_t *request, uv_file file, const uv_buf_t buffers[],
                 unsigned count, int64_t offset, uv_fs_cb callback)
 {
-    struct file_write *entry = sim_alloc(sizeof *entry);
-    struct loop *loop = add_loop(uv);
-    SIM_CHECK(entry && count == 1 && offset == -1, "this write is not foreseen");
-    size_t bytes = sim_chance(disk.is_short) ? (size_t)sim_between(1, buffers[0].len) : buffers[0].len;
-    bool fails = ++disk.writes == disk.failing || sim_chance(disk.fails);
-    if (fails)
-        sim_note("disk: a write of %s fails", loop->process->name);
-    request->result = fails                 ? UV_ENOSPC
-                      : loop->process->dead ? (ssize_t)bytes /* nobody will read it */
-                                            : write(file, buffers[0].base, bytes);
-    request->loop = uv;
-    request->cb = callback;
-    uv->active_reqs.count++; /* keeps the loop alive, as the library does */
-    *entry = (struct file_write){ .request = request,
-                                  .due_ns = fiber_now_ns() + sim_between(10, 20000) * 1000 };
-    struct file_write **end = &loop->writes;
-    while (*end)
-        end = &(*end)->next;
-    *end = entry;
-    loop->news = true;
+    SIM_CHECK(count == 1 && offset == -1, "this write is not foreseen");
+    ssize_t result = write(file, buffers[0].base, buffers[0].len);
+    request->result = result < 0 ? -errno : result;
+    put_task(uv, &(struct task){ .write = request, .written = callback });
     return 0;
 }
 
@@ -153,17 +152,26 @@ void uv_fs_req_cleanup(uv_fs_t *request)
     (void)request;
 }
 
-static uint64_t take_writes(struct loop *loop)
+int uv_queue_work(uv_loop_t *uv, uv_work_t *request, uv_work_cb work, uv_after_work_cb after)
 {
-    while (loop->writes && loop->writes->due_ns <= fiber_now_ns()) {
-        struct file_write *done = loop->writes;
-        loop->writes = done->next;
-        uv_fs_t *request = done->request;
-        free(done);
+    work(request);
+    put_task(uv, &(struct task){ .work = request, .worked = after });
+    return 0;
+}
+
+static uint64_t take_tasks(struct loop *loop)
+{
+    while (loop->tasks && loop->tasks->due_ns <= fiber_now_ns()) {
+        struct task task = *loop->tasks;
+        free(loop->tasks);
+        loop->tasks = task.next;
         loop->uv->active_reqs.count--;
-        request->cb(request);
+        if (task.write)
+            task.written(task.write);
+        else
+            task.worked(task.work, 0);
     }
-    return loop->writes ? loop->writes->due_ns : SIM_NEVER;
+    return loop->tasks ? loop->tasks->due_ns : SIM_NEVER;
 }
 
 /* ---- turning ---- */
@@ -202,10 +210,10 @@ int uv_run(uv_loop_t *uv, uv_run_mode mode)
     for (;;) {
         loop->news = false;
         take_signal(loop);
-        uint64_t next_ns = net_turn(uv), write_ns = take_writes(loop);
-        if (!look(uv) && !loop->writes)
+        uint64_t next_ns = net_turn(uv), task_ns = take_tasks(loop);
+        if (!look(uv) && !loop->tasks)
             break;
-        next_ns = next_ns < write_ns ? next_ns : write_ns;
+        next_ns = next_ns < task_ns ? next_ns : task_ns;
         uint64_t wake_ns = timer_ns(uv);
         wake_ns = wake_ns < next_ns ? wake_ns : next_ns;
         if (!loop->news)

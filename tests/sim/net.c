@@ -548,7 +548,7 @@ int zmq_socket_send(struct zmq_socket *socket, zmq_msg_t *parts, size_t count, s
         result = 0;
     else if (!connection)
         result = refuse(direction == 0 ? EAGAIN : EHOSTUNREACH, err);
-    else if (connection->queued[direction] >= raw->send_queue)
+    else if (connection->queued[direction] >= (net.send_queue ? net.send_queue : raw->send_queue))
         result = refuse(EAGAIN, err);
     else
         put_message(connection, direction, parts + direction, count - (size_t)direction);

@@ -36,8 +36,6 @@ static char lines[LINES_KEPT][LINE_BYTES];
 static uint64_t line_count;
 
 uint64_t __wrap_random_entropy(void);
-ssize_t __wrap_write(int file, const void *bytes, size_t size);
-ssize_t __real_write(int file, const void *bytes, size_t size);
 
 /* ---- chance ---- */
 
@@ -93,13 +91,10 @@ void sim_note(const char *format, ...)
         fprintf(stderr, "%s\n", line);
 }
 
-/* The daemons' log goes to the trace; the rest to where it is meant for. */
-ssize_t __wrap_write(int file, const void *bytes, size_t size)
+ssize_t sim_log(const char *line, size_t size)
 {
-    if (file != STDERR_FILENO)
-        return __real_write(file, bytes, size);
     const struct process *process = fiber_process();
-    const char *line = bytes, *from = memmem(line, size, "level=", 6);
+    const char *from = memmem(line, size, "level=", 6);
     from = from ? from : line;
     history_on_line(from, size - (size_t)(from - line));
     sim_note("%s: %.*s", process ? process->name : "-", (int)(size - (size_t)(from - line) - 1), from);
@@ -180,8 +175,6 @@ static void work(const struct sim_job *job, struct board *board, unsigned own)
         atomic_fetch_add(&board->events, events);
         atomic_fetch_add(&board->done, 1);
     }
-    agent_side_free();
-    server_side_free();
     exit(EXIT_SUCCESS); /* the sanitizer looks for leaks */
 }
 
@@ -265,8 +258,6 @@ uint64_t sim_count(enum sim_kind of_kind)
     make_folder(folder);
     random_seed(&chance, 1);
     uint64_t count = history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, 0);
-    agent_side_free();
-    server_side_free();
     remove_folder(folder);
     return count;
 }

@@ -30,30 +30,30 @@ void __real_gate_send(struct gate *gate, const struct identity *to, const Runesp
 void __wrap_gate_on_session_closed(void *seat);
 void __real_gate_on_session_closed(void *seat);
 
-static struct server_config server_config;
-static struct config *loaded;
+struct own_config {
+    struct server_config config;
+    struct config *loaded;
+};
+
 static struct ledger ledgers[LEDGERS_MAX];
 
-void server_side_free(void)
-{
-    config_free(&loaded);
-}
-
-void server_side_configure(const char *const *sets, size_t count)
+void server_side_configure(struct process *process, const char *const *sets, size_t count)
 {
     struct error err;
-    server_side_free();
-    memset(&server_config, 0, sizeof server_config);
-    if (server_config_load(&loaded, &server_config, NULL, sets, count, &err) != 0)
+    struct own_config *own = process->config = sim_alloc(sizeof *own);
+    if (server_config_load(&own->loaded, &own->config, NULL, sets, count, &err) != 0)
         sim_fail("server's configuration: %s", err.text);
 }
 
 void server_side_run(void *arg)
 {
     struct process *process = arg;
+    struct own_config *own = process->config;
     struct error err = { .code = ERROR_NONE };
-    process->result = server_run(&server_config, &err);
+    process->result = server_run(&own->config, &err);
     snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
+    config_free(&own->loaded);
+    free(own);
     process->ended = true;
 }
 

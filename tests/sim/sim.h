@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SIM_MS 1000000ull /* ns */
 #define SIM_S 1000000000ull
@@ -30,7 +31,8 @@ bool sim_chance(double probability);
 
 /* A line of the trace: kept for the case that the history fails, printed with --trace. */
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void sim_keep_line(const char *line, size_t bytes);
+/* The same for a line of a daemon's log. Gives size. */
+ssize_t sim_log(const char *line, size_t size);
 /* Something that must hold does not: says so with the seed and the last lines of the trace, and ends. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define SIM_CHECK(condition, ...) \
@@ -57,6 +59,7 @@ struct process {
     struct metrics *metrics; /* while it has them */
     const void *loop;
     unsigned threads;
+    void *config; /* its side's */
 };
 
 /* ---- fiber.c ---- */
@@ -86,16 +89,18 @@ void fiber_wake_one(const void *channel);
 
 /* ---- loop.c ---- */
 
-struct disk_faults {
-    double fails, is_short;
-    uint64_t failing; /* this write, counted from begin */
-    uint64_t writes;  /* so far */
-};
-extern struct disk_faults disk;
-
 /* A signal for a daemon's loop; or news for it from the network. */
 void loop_signal(struct process *process, int number);
 void loop_wake(const void *loop);
+
+/* ---- disk.c ---- */
+
+struct disk_faults {
+    double fails, is_short;
+    uint64_t failing; /* this call, counted from the begin of the history; 0: none */
+    uint64_t writes;  /* calls so far */
+};
+extern struct disk_faults disk;
 
 /* ---- net.c ---- */
 
@@ -105,6 +110,7 @@ struct net_faults {
     double handshake_fails;      /* probability */
     uint64_t silent_until_ns;    /* nothing arrives before */
     bool unreachable;            /* no new connection comes about */
+    int send_queue;              /* messages that a socket takes before they are gone; 0: as it is set */
 };
 extern struct net_faults net;
 
@@ -140,14 +146,12 @@ extern struct pool_faults pool_faults;
 
 /* ---- agent_side.c, server_side.c ---- */
 
-/* The run of a daemon, with the configuration read last: arg is its struct process. */
+/* Reads a configuration from `sets`, which must be right, for the run of a daemon. */
+void agent_side_configure(struct process *process, const char *const *sets, size_t count);
+void server_side_configure(struct process *process, const char *const *sets, size_t count);
+/* The run: arg is its struct process. The configuration goes with it. */
 void agent_side_run(void *process);
 void server_side_run(void *process);
-/* Reads a configuration from `sets`, which must be right; the one before goes. */
-void agent_side_configure(const char *const *sets, size_t count);
-void server_side_configure(const char *const *sets, size_t count);
-void agent_side_free(void);
-void server_side_free(void);
 /* Answers to analysed frames of stream cam-N that an agent has taken in so far, dead or not. */
 uint64_t agent_side_answered(size_t stream);
 void agent_side_reset(void);
