@@ -9,7 +9,7 @@
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
-#define START_SWITCH(save, to) \
+#define START_SWITCH(save, to)                                                   \
     __sanitizer_start_switch_fiber(save, (to)->stack ? (to)->stack : main_stack, \
                                    (to)->stack ? STACK_BYTES : main_stack_bytes)
 #define FINISH_SWITCH(save) __sanitizer_finish_switch_fiber(save, &from_stack, &from_bytes)
@@ -98,7 +98,8 @@ static void fiber_main(void)
     switch_to(&scheduler);
 }
 
-struct fiber *fiber_start(struct process *process, const char *name, void (*entry)(void *arg), void *arg)
+struct fiber *fiber_start(struct process *process, const char *name, void (*entry)(void *arg),
+                          void *arg)
 {
     struct fiber *fiber = NULL;
     for (size_t i = 0; i < FIBERS_MAX && !fiber; i++)

@@ -24,15 +24,15 @@
 #define SETS_MAX 64u
 
 struct history {
-    bool memory;        /* memory fails: everything may end by that, and nobody counts right */
-    bool lines;         /* answers go to a file */
+    bool memory; /* memory fails: everything may end by that, and nobody counts right */
+    bool lines;  /* answers go to a file */
     uint64_t lines_least, lines_most; /* that may be in it by now */
     size_t streams;
     bool left_out[SIM_STREAMS_MAX];
     /* the configurations */
     uint32_t fps[SIM_STREAMS_MAX], credits, queue, report_ms;
-    bool fast[SIM_STREAMS_MAX];
-    bool endless;       /* no source ends */
+    bool fast[SIM_STREAMS_MAX], live[SIM_STREAMS_MAX];
+    bool endless; /* no source ends */
     struct process processes[PROCESSES_MAX];
     struct fiber *fibers[PROCESSES_MAX];
     size_t process_count;
@@ -81,8 +81,8 @@ static void check_agent(const struct process *agent)
     double capped = history_metric(agent, "edge_frames_capped_total", NULL);
     double dropped = history_metric(agent, "edge_frames_dropped_total", NULL);
     SIM_CHECK(captured == answered + capped + dropped,
-              "%s: %.0f frames were captured, %.0f answered, %.0f capped, %.0f dropped", agent->name,
-              captured, answered, capped, dropped);
+              "%s: %.0f frames were captured, %.0f answered, %.0f capped, %.0f dropped",
+              agent->name, captured, answered, capped, dropped);
     double lines = history_metric(agent, "edge_answer_lines_total", NULL);
     double lost = history_metric(agent, "edge_answer_lines_dropped_total", NULL);
     now.lines_most += (uint64_t)lines;
@@ -183,9 +183,11 @@ static void configure_agent(struct process *process)
     }
     for (size_t i = 0; i < now.streams; i++) {
         set(&sets, "cameras.%zu.name=cam-%zu", i, i);
-        set(&sets, "cameras.%zu.source.kind=test", i);
+        if (now.live[i])
+            set(&sets, "cameras.%zu.source.url=rtsp://192.0.2.20/%zu", i, i);
+        set(&sets, "cameras.%zu.source.kind=%s", i, now.live[i] ? "rtsp" : "test");
         set(&sets, "cameras.%zu.source.fps=%u", i, now.fps[i]);
-        if (now.fast[i])
+        if (now.fast[i] && !now.live[i])
             set(&sets, "cameras.%zu.pace=fast", i);
     }
     agent_side_configure(process, sets.list, sets.count);
@@ -324,6 +326,7 @@ static void change_link(void)
 static void cause_trouble(void)
 {
     media.encoder_fails = !now.endless && sim_chance(0.2) ? 0.002 : 0; /* a camera ends by that */
+    media.live_fails = sim_chance(0.3) ? 0.03 : 0;
     media.packet_corrupt = sim_chance(0.5) ? 0.05 : 0;
     media.encode_us_max = (uint32_t)sim_between(0, 40000);
     media.decode_us_max = (uint32_t)sim_between(0, 40000);
@@ -424,14 +427,15 @@ static void wait_for_flow(void)
         before[i] = agent_side_answered(i);
     for (size_t i = 0; i < now.streams; i++)
         while (can_flow() && !flows(i, before[i])) {
-            SIM_CHECK(fiber_now_ns() < until_ns, "stream %zu does not flow %llu s after the last fault",
-                      i, CALM_NS / SIM_S);
+            SIM_CHECK(fiber_now_ns() < until_ns,
+                      "stream %zu does not flow %llu s after the last fault", i, CALM_NS / SIM_S);
             pass(50 * SIM_MS);
         }
     if (!can_flow() || now.memory)
         return;
     double sessions = history_metric(now.server, "server_streams", NULL);
-    SIM_CHECK(sessions == (double)now.streams, "%.0f sessions for %zu streams", sessions, now.streams);
+    SIM_CHECK(sessions == (double)now.streams, "%.0f sessions for %zu streams", sessions,
+              now.streams);
 }
 
 static void end_all(void)
@@ -496,6 +500,7 @@ static void begin(void)
     for (size_t i = 0; i < SIM_STREAMS_MAX; i++) {
         now.fps[i] = (uint32_t)sim_between(5, 30);
         now.fast[i] = sim_chance(0.25);
+        now.live[i] = sim_chance(0.4);
     }
 }
 
@@ -548,6 +553,8 @@ uint64_t history_run_short(enum failing what, uint64_t n)
     now.streams = 2;
     now.fps[0] = now.fps[1] = 10;
     now.fast[0] = now.fast[1] = false;
+    now.live[0] = true;
+    now.live[1] = false;
     now.credits = 4;
     now.queue = 2;
     now.report_ms = 500;

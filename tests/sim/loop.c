@@ -47,7 +47,8 @@ int clock_gettime(clockid_t id, struct timespec *now)
     return 0;
 }
 
-int __wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *until, struct timespec *rest)
+int __wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *until,
+                           struct timespec *rest)
 {
     (void)id;
     (void)flags; /* TIMER_ABSTIME is what the product uses */
@@ -113,7 +114,8 @@ static void take_signal(struct loop *loop)
     if (number == 0)
         return;
     for (size_t i = 0; i < SIGNALS_MAX; i++) {
-        if (loop->signals[i].number != number || uv_is_closing((uv_handle_t *)loop->signals[i].handle))
+        if (loop->signals[i].number != number ||
+            uv_is_closing((uv_handle_t *)loop->signals[i].handle))
             continue;
         loop->process->signal = 0;
         loop->signals[i].callback(loop->signals[i].handle, number);

@@ -12,6 +12,7 @@
 
 #define WIDTH 64u
 #define HEIGHT 48u
+#define LIVE_FPS 10u
 #define MAGIC 0x53494d50u
 #define KEYFRAME_BYTES_MAX 30000u
 #define FRAME_BYTES_MAX 4000u
@@ -27,12 +28,12 @@ struct content {
     uint64_t keyframe_number;        /* of the frame that it all was predicted from */
 };
 
-
-/* ---- cameras ---- */
+/* ---- cameras: recordings that end, and live ones that come and go ---- */
 
 struct source {
-    uint32_t fps, length;
-    uint64_t next;
+    const struct source_config *config;
+    struct source_watch *watch; /* of a live one */
+    uint64_t next, opened_ns;
     struct picture *picture; /* the same for all */
 };
 
@@ -41,8 +42,8 @@ int source_open(struct source **out, const struct source_config *config, struct 
     struct source *source = calloc(1, sizeof *source);
     if (!source)
         return error_set(err, ERROR_MEMORY, "source", "no memory");
-    source->fps = config->fps;
-    source->length = media_frames_max;
+    source->config = config;
+    source->opened_ns = fiber_now_ns();
     if (picture_create(&source->picture, WIDTH, HEIGHT, err) != 0) {
         free(source);
         return -(int)err->code;
@@ -51,19 +52,47 @@ int source_open(struct source **out, const struct source_config *config, struct 
     return 0;
 }
 
+static int fail_live(struct source_watch *watch, struct error *err)
+{
+    watch->cause = (enum source_cause)(sim_random() % SOURCE_CAUSE_COUNT);
+    return error_set(err, ERROR_IO, "source", "%s by chance", source_cause_words[watch->cause]);
+}
+
+int source_open_live(struct source **out, const struct source_config *config,
+                     struct source_watch *watch, struct error *err)
+{
+    fiber_sleep(sim_between(0, media.live_fails > 0 ? 1000 : 100) * SIM_MS);
+    watch->cause = SOURCE_CAUSE_LOCAL;
+    if (sim_chance(20 * media.live_fails))
+        return fail_live(watch, err);
+    int result = source_open(out, config, err);
+    if (result == 0)
+        (*out)->watch = watch;
+    return result;
+}
+
 void source_get_info(const struct source *source, struct source_info *info)
 {
-    *info = (struct source_info){ .width = WIDTH, .height = HEIGHT, .fps = source->fps };
+    *info = (struct source_info){ .width = WIDTH,
+                                  .height = HEIGHT,
+                                  .display_width = WIDTH,
+                                  .display_height = HEIGHT,
+                                  .fps = source->watch ? LIVE_FPS : source->config->fps };
     memcpy(info->description, "simulated", sizeof "simulated");
 }
 
 int source_next(struct source *source, struct picture **picture, uint64_t *time_ns, struct error *err)
 {
-    if (source->length > 0 && source->next == source->length)
+    if (!source->watch && media_frames_max > 0 && source->next == media_frames_max)
         return error_set(err, ERROR_END, "source", "the end");
     if (media.stall_ms_max > 0 && sim_chance(0.01))
         fiber_sleep(sim_between(1, media.stall_ms_max) * SIM_MS);
-    *time_ns = source->next++ * SIM_S / source->fps;
+    if (source->watch && sim_chance(media.live_fails))
+        return fail_live(source->watch, err);
+    uint32_t fps = source->watch ? LIVE_FPS : source->config->fps;
+    *time_ns = source->next++ * SIM_S / fps;
+    if (source->watch && source->opened_ns + *time_ns > fiber_now_ns())
+        fiber_sleep(source->opened_ns + *time_ns - fiber_now_ns());
     *picture = picture_ref(source->picture);
     return 0;
 }
@@ -217,7 +246,8 @@ static void check_prediction(const struct decoder *decoder, const struct content
               (unsigned long long)content->number);
     SIM_CHECK(content->encoder == last->encoder && content->keyframe_number == last->keyframe_number &&
                   content->index == last->index + 1,
-              "the decoder gets frame %llu (%llu behind keyframe %llu) after frame %llu (%llu behind %llu)",
+              "the decoder gets frame %llu (%llu behind keyframe %llu) after frame %llu (%llu "
+              "behind %llu)",
               (unsigned long long)content->number, (unsigned long long)content->index,
               (unsigned long long)content->keyframe_number, (unsigned long long)last->number,
               (unsigned long long)last->index, (unsigned long long)last->keyframe_number);

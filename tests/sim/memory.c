@@ -75,7 +75,8 @@ int __wrap_zmq_msg_init_size(zmq_msg_t *message, size_t bytes)
     return refuses() ? -1 : zmq_msg_init_size(message, bytes);
 }
 
-int __wrap_zmq_msg_init_data(zmq_msg_t *message, void *data, size_t bytes, zmq_free_fn *release, void *hint)
+int __wrap_zmq_msg_init_data(zmq_msg_t *message, void *data, size_t bytes, zmq_free_fn *release,
+                             void *hint)
 {
     return refuses() ? -1 : zmq_msg_init_data(message, data, bytes, release, hint);
 }

@@ -25,6 +25,7 @@ struct raw {
     struct zmq_socket *attached;
     char address[256];
     bool bound;
+    char domain[64];
     char public_text[KEY_BYTES], server_text[KEY_BYTES];
     int send_queue, linger_ms;
     struct raw *next;
@@ -285,7 +286,8 @@ static void close_end(struct connection *connection, const struct raw *end, bool
         uint64_t linger_ns = fiber_now_ns() + (gone ? 0 : (uint64_t)end->linger_ms * SIM_MS) +
                              net.delay_us * 1000ull + net.jitter_us * 1000ull;
         if (due_ns > linger_ns && connection->silent_until_ns <= fiber_now_ns())
-            due_ns = linger_ns; /* the rest is not waited for; it comes behind the end and is not read */
+            due_ns =
+                linger_ns; /* the rest is not waited for; it comes behind the end and is not read */
         insert(other->attached, make_item(ITEM_END, connection, due_ns));
     }
 }
@@ -344,11 +346,11 @@ static void on_attempt(struct zmq_socket *socket)
     insert(server->attached, make_item(ITEM_HANDSHAKE, connection, arrival_ns(connection, 0, 500)));
 }
 
-static bool is_let_in(const struct process *process, const char *public_text)
+static bool is_let_in(const struct process *process, const char *domain, const char *public_text)
 {
     for (struct zap_handler *handler = handlers; handler; handler = handler->next)
         if (handler->process == process)
-            return handler->decide(public_text, "192.0.2.1", handler->arg);
+            return handler->decide(domain, public_text, "192.0.2.1", handler->arg);
     sim_fail("a server without a ZAP handler lets everybody in");
 }
 
@@ -359,7 +361,7 @@ static void on_handshake(struct zmq_socket *socket, struct connection *connectio
         return;
     bool broken = sim_chance(net.handshake_fails) ||
                   strcmp(connection->client->server_text, server->public_text) != 0;
-    bool welcome = !broken && is_let_in(server->process, connection->public_text);
+    bool welcome = !broken && is_let_in(server->process, server->domain, connection->public_text);
     uint64_t due_ns = arrival_ns(connection, 1, 500);
     if (welcome) {
         connection->server = server;
@@ -367,9 +369,10 @@ static void on_handshake(struct zmq_socket *socket, struct connection *connectio
         return;
     }
     if (broken && socket->event)
-        socket->event(socket, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, 0, server->address,
-                      socket->event_arg);
-    put_event(connection, broken ? ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL : ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+        socket->event(socket, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+                      ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC, server->address, socket->event_arg);
+    put_event(connection,
+              broken ? ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL : ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
               broken ? 0 : 400, due_ns);
     connection->client = NULL;
 }
@@ -512,8 +515,7 @@ static struct connection *find_way(const struct raw *raw, const zmq_msg_t *parts
     for (struct connection *c = connections; c; c = c->next) {
         if (*direction == 0 && c->client == raw)
             return c;
-        if (*direction == 1 && c->server == raw &&
-            zmq_msg_size(&parts[0]) == sizeof c->identity &&
+        if (*direction == 1 && c->server == raw && zmq_msg_size(&parts[0]) == sizeof c->identity &&
             memcmp(zmq_msg_data((zmq_msg_t *)&parts[0]), c->identity, sizeof c->identity) == 0)
             return c;
     }
@@ -640,10 +642,9 @@ void *zmq_socket(void *context, int type)
         errno = ENOMEM;
         return NULL;
     }
-    *raw = (struct raw){ .type = type,
-                         .process = fiber_process(),
-                         .send_queue = SEND_QUEUE,
-                         .next = raws };
+    *raw = (struct raw){
+        .type = type, .process = fiber_process(), .send_queue = SEND_QUEUE, .next = raws
+    };
     raws = raw;
     return raw;
 }
@@ -676,6 +677,8 @@ int zmq_setsockopt(void *socket, int option, const void *value, size_t bytes)
         memcpy(&raw->send_queue, value, sizeof raw->send_queue);
     else if (option == ZMQ_LINGER)
         memcpy(&raw->linger_ms, value, sizeof raw->linger_ms);
+    else if (option == ZMQ_ZAP_DOMAIN && bytes < sizeof raw->domain)
+        memcpy(raw->domain, value, bytes);
     else if (option == ZMQ_CURVE_SECRETKEY && raw->type == ZMQ_ROUTER) {
         if (memcmp(secret, value, KEY_BYTES) != 0) {
             copy_key(secret, value, bytes);

@@ -177,7 +177,8 @@ static void finish(struct pool_stream *stream, struct job *job, enum job_status 
     const struct job_result result = { .status = status,
                                        .reason = status == JOB_DONE ? "" : "by chance",
                                        .analysis = status == JOB_DONE ? &analysis : NULL,
-                                       .wait_us = (uint32_t)((clock_now_ns() - job->submitted_ns) / 1000),
+                                       .wait_us =
+                                           (uint32_t)((clock_now_ns() - job->submitted_ns) / 1000),
                                        .restored = "",
                                        .fallback = "" };
     struct picture *picture = job->picture;
@@ -209,7 +210,8 @@ static void give_work(struct pool *pool)
         worker->busy = true;
         worker->stream = stream;
         worker->job = take_oldest(stream);
-        uv_timer_start(&worker->timer, on_timer, sim_between(0, pool_faults.service_us_max) / 1000, 0);
+        uv_timer_start(&worker->timer, on_timer, sim_between(0, pool_faults.service_us_max) / 1000,
+                       0);
     }
 }
 

@@ -97,7 +97,8 @@ ssize_t sim_log(const char *line, size_t size)
     const char *from = memmem(line, size, "level=", 6);
     from = from ? from : line;
     history_on_line(from, size - (size_t)(from - line));
-    sim_note("%s: %.*s", process ? process->name : "-", (int)(size - (size_t)(from - line) - 1), from);
+    sim_note("%s: %.*s", process ? process->name : "-", (int)(size - (size_t)(from - line) - 1),
+             from);
     return (ssize_t)size;
 }
 
@@ -207,8 +208,8 @@ struct sim_sum sim_run(const struct sim_job *job)
     pid_t workers[PROCESSES_MAX];
     uint64_t failed = 0;
     unsigned running = 0, count = job->processes < PROCESSES_MAX ? job->processes : PROCESSES_MAX;
-    struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct board *board =
+        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         sim_fail("no memory");
     kind = job->kind;

@@ -12,18 +12,23 @@
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: sim [--histories N] [--first SEED] [--jobs N] | --allocations | --writes | "
-                    "--seed N | --allocation N | --write N\n");
+    fprintf(stderr,
+            "usage: sim [--histories N] [--first SEED] [--jobs N] | --allocations | --writes | "
+            "--seed N | --allocation N | --write N\n");
     exit(EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "histories", required_argument, NULL, 'n' }, { "first", required_argument, NULL, 'f' },
-        { "jobs", required_argument, NULL, 'j' },      { "allocations", no_argument, NULL, 'A' },
-        { "writes", no_argument, NULL, 'W' },          { "seed", required_argument, NULL, 's' },
-        { "allocation", required_argument, NULL, 'a' }, { "write", required_argument, NULL, 'w' },
+        { "histories", required_argument, NULL, 'n' },
+        { "first", required_argument, NULL, 'f' },
+        { "jobs", required_argument, NULL, 'j' },
+        { "allocations", no_argument, NULL, 'A' },
+        { "writes", no_argument, NULL, 'W' },
+        { "seed", required_argument, NULL, 's' },
+        { "allocation", required_argument, NULL, 'a' },
+        { "write", required_argument, NULL, 'w' },
         { NULL, 0, NULL, 0 },
     };
     struct sim_job job = { .first = 1, .count = 10000, .step = 1, .progress = true };

@@ -35,10 +35,10 @@ void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 ssize_t sim_log(const char *line, size_t size);
 /* Something that must hold does not: says so with the seed and the last lines of the trace, and ends. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-#define SIM_CHECK(condition, ...) \
-    do {                          \
-        if (!(condition))         \
-            sim_fail(__VA_ARGS__);\
+#define SIM_CHECK(condition, ...)  \
+    do {                           \
+        if (!(condition))          \
+            sim_fail(__VA_ARGS__); \
     } while (0)
 /* Counted for the last line. */
 void sim_count_event(void);
@@ -53,9 +53,9 @@ struct process {
     char name[16];
     bool agent;
     bool dead, ended;
-    int result;         /* of its run, once ended */
-    char why[512];      /* the error's text */
-    int signal;         /* for its loop, 0: none */
+    int result;              /* of its run, once ended */
+    char why[512];           /* the error's text */
+    int signal;              /* for its loop, 0: none */
     struct metrics *metrics; /* while it has them */
     const void *loop;
     unsigned threads;
@@ -106,11 +106,11 @@ extern struct disk_faults disk;
 
 struct net_faults {
     uint32_t delay_us, jitter_us;
-    uint32_t bytes_per_s;        /* of each direction; 0: no limit */
-    double handshake_fails;      /* probability */
-    uint64_t silent_until_ns;    /* nothing arrives before */
-    bool unreachable;            /* no new connection comes about */
-    int send_queue;              /* messages that a socket takes before they are gone; 0: as it is set */
+    uint32_t bytes_per_s;     /* of each direction; 0: no limit */
+    double handshake_fails;   /* probability */
+    uint64_t silent_until_ns; /* nothing arrives before */
+    bool unreachable;         /* no new connection comes about */
+    int send_queue; /* messages that a socket takes before they are gone; 0: as it is set */
 };
 extern struct net_faults net;
 
@@ -129,11 +129,12 @@ size_t net_socket_count(void);
 
 struct media_faults {
     double encoder_fails, packet_corrupt;
+    double live_fails; /* a live camera, at a picture; 20 times that when it is opened */
     uint32_t encode_us_max, decode_us_max;
     uint32_t stall_ms_max; /* of a camera, now and then */
 };
 extern struct media_faults media;
-/* Frames of a source; 0: for ever. By its number in source.path. */
+/* Frames of a recording; 0: for ever. */
 extern uint32_t media_frames_max;
 
 /* ---- pool.c ---- */

@@ -16,7 +16,8 @@ static void check(struct sim_job job)
 {
 #ifdef __SANITIZE_THREAD__
     (void)job;
-    print_message("SKIP REASON: one thread has no races, and ThreadSanitizer cannot follow fibers\n");
+    print_message(
+        "SKIP REASON: one thread has no races, and ThreadSanitizer cannot follow fibers\n");
     skip();
 #else
     job.processes = 2;
@@ -35,7 +36,8 @@ static void test_histories_hold(void **state)
 static void test_any_write_may_fail(void **state)
 {
     (void)state;
-    check((struct sim_job){ .kind = SIM_WRITES, .first = 1, .step = 1, .count = sim_count(SIM_WRITES) });
+    check((struct sim_job){
+        .kind = SIM_WRITES, .first = 1, .step = 1, .count = sim_count(SIM_WRITES) });
 }
 
 static void test_any_allocation_may_fail(void **state)

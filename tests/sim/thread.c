@@ -127,8 +127,8 @@ static int join(struct thread *thread, uint64_t until_ns)
     return 0;
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*entry)(void *),
-                          void *arg)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*entry)(void *), void *arg)
 {
     struct thread *fresh;
     (void)attributes;
