@@ -7,8 +7,8 @@ set -u
 file=$1
 out=$LINT_OUT/$(echo "$file" | tr / _).tidy
 case $file in
-edge-agent/* | tests/unit/edge-agent/*) folder=-Iedge-agent ;;
-cloud-server/* | tests/unit/cloud-server/* | tests/fuzz/labels_fuzz.c | tests/fuzz/arm_fuzz.c | tests/fuzz/probe_fuzz.c)
+edge-agent/* | tests/unit/edge-agent/* | tests/sim/agent_side.c) folder=-Iedge-agent ;;
+cloud-server/* | tests/unit/cloud-server/* | tests/sim/server_side.c | tests/sim/pool.c | tests/fuzz/labels_fuzz.c | tests/fuzz/arm_fuzz.c | tests/fuzz/probe_fuzz.c)
     folder="-Icloud-server -Itests"
     ;;
 tests/bench/*) folder="-Itests/pipeline -Icloud-server -Iedge-agent" ;;

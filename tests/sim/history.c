@@ -422,7 +422,7 @@ void history_on_line(const char *line, size_t bytes)
 
 static void wait_for_flow(void)
 {
-    uint64_t before[SIM_STREAMS_MAX], until_ns = fiber_now_ns() + CALM_NS;
+    uint64_t before[SIM_STREAMS_MAX] = { 0 }, until_ns = fiber_now_ns() + CALM_NS;
     for (size_t i = 0; i < now.streams; i++)
         before[i] = agent_side_answered(i);
     for (size_t i = 0; i < now.streams; i++)

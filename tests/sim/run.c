@@ -205,7 +205,7 @@ static void show_progress(const struct sim_job *job, const struct board *board, 
 struct sim_sum sim_run(const struct sim_job *job)
 {
     char folder[32];
-    pid_t workers[PROCESSES_MAX];
+    pid_t workers[PROCESSES_MAX] = { 0 };
     uint64_t failed = 0;
     unsigned running = 0, count = job->processes < PROCESSES_MAX ? job->processes : PROCESSES_MAX;
     struct board *board =
