@@ -38,8 +38,8 @@
 #include "tensor/tensor.h"
 
 #define HEAD_OUTPUTS_MAX 8u
-#define HEAD_REDUCED_MAX (2 * HEAD_OUTPUTS_MAX) /* outputs that head_graph_append leaves */
-#define HEAD_BINARY_PLANES 2                    /* of an output that is one class's alone */
+#define HEAD_REDUCED_MAX 16u /* two for each: outputs that head_graph_append leaves */
+#define HEAD_BINARY_PLANES 2 /* of an output that is one class's alone */
 
 /* Candidates below the threshold, down to this part of it, count as nearly found. */
 #define HEAD_NEAR_SHARE 0.2f

@@ -76,7 +76,7 @@ static int append_areas(struct compose *c, int raw, size_t number, bool binary)
     const struct shape shape = c->graph->values[raw].shape;
     const int64_t names[] = { PIXELS_NO_LABEL, (int64_t)number };
     const struct attribute of_map[] = { COMPOSE_INTS("names", names, HEAD_BINARY_PLANES), { 0 } };
-    int labels, grid;
+    int labels = -1, grid = -1;
     int rc = add_node(c, "label_map", &raw, 1, 1, binary ? of_map : NULL, &labels);
     if (rc)
         return rc;

@@ -26,7 +26,8 @@
 #define WORKER_JOBS 2u
 #define WORKER_JOBS_OVERLAPPING 3u
 #define WORKER_JOBS_MAX WORKER_JOBS_OVERLAPPING
-#define WORKER_PICTURES_MAX (WORKER_JOBS_MAX * POOL_BATCH_MAX)
+#define WORKER_PICTURES_MAX 48u
+_Static_assert(WORKER_PICTURES_MAX == WORKER_JOBS_MAX * POOL_BATCH_MAX, "as many in each job");
 
 /* Picture pools that a worker has mapped at once. A stream has one, and a second one for a moment
  * when its picture size changes. */

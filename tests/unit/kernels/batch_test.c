@@ -85,8 +85,10 @@ static double compare(const struct graph *one, const struct graph *several)
     size_t count = (size_t)shape_elements(&plan_input(plans[0], 0)->shape);
     float *all = plan_input(plans[1], 0)->data;
     srand(5);
-    for (size_t i = 0; i < PICTURES * count; i++)
-        all[i] = (float)rand() / (float)RAND_MAX * (float)(1 + i / count);
+    for (size_t i = 0; i < PICTURES * count; i++) {
+        size_t picture = i / count; /* later ones are brighter */
+        all[i] = (float)rand() / (float)RAND_MAX * (float)(1 + picture);
+    }
     must(plan_run(plans[1], &err), &err);
     for (size_t p = 0; p < PICTURES; p++) {
         memcpy(plan_input(plans[0], 0)->data, all + p * count, count * sizeof *all);
