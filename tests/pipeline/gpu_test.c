@@ -11,6 +11,9 @@
 
 #define FRAMES 60
 
+/* The double computes on one processor: trying batches takes it long. (cuda_worker_test.c is about them.) */
+#define ONE "pool.devices.0.batch=1"
+
 /* With a GPU's worker and, where wanted, one of the processors; pages at *port. */
 static void start(struct process *server, const struct scratch *scratch, bool with_cpu, uint16_t *port)
 {
@@ -18,7 +21,7 @@ static void start(struct process *server, const struct scratch *scratch, bool wi
     *port = port_find();
     snprintf(address, sizeof address, "http.address=127.0.0.1:%u", *port);
     server_start_as(server, scratch, gpu_program(scratch),
-                    (const char *const[]){ address, "pool.devices.0.kind=cuda",
+                    (const char *const[]){ address, "pool.devices.0.kind=cuda", ONE,
                                            with_cpu ? "pool.devices.1.kind=cpu" : NULL, NULL });
 }
 
@@ -109,7 +112,7 @@ static void it_has_two_under_way(void **state)
     setenv("GPU_DOUBLE_TELLS_RUNS", "1", 1);
     server_start_as(
         &server, scratch, gpu_program(scratch),
-        (const char *const[]){ "pool.devices.0.kind=cuda", "pool.round_robin=true", NULL });
+        (const char *const[]){ "pool.devices.0.kind=cuda", ONE, "pool.round_robin=true", NULL });
     process_expect(&server, "msg=ready worker=cuda-0", 20000);
     stream_all(scratch);
     process_stop_well(&server);
