@@ -109,13 +109,14 @@ static int example(const struct cli_values *values)
 static int manual(const struct cli_values *values)
 {
     (void)values;
-    config_write_markdown(server_options, "cloud-server", "cloud-server check FILE", stdout);
+    config_write_markdown(server_options, "cloud-server", "cloud-server check FILE", true, stdout);
     fputc('\n', stdout);
-    config_write_markdown(card_options, "card.yaml", "cloud-server model check FOLDER", stdout);
+    config_write_markdown(card_options, "card.yaml", "cloud-server model check FOLDER", false,
+                          stdout);
     fputc('\n', stdout);
-    config_write_markdown(eval_options, "eval.yaml", "cloud-server eval -c FILE", stdout);
+    config_write_markdown(eval_options, "eval.yaml", "cloud-server eval -c FILE", false, stdout);
     fputc('\n', stdout);
-    config_write_markdown(train_options, "train.yaml", "cloud-server train -c FILE", stdout);
+    config_write_markdown(train_options, "train.yaml", "cloud-server train -c FILE", false, stdout);
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #include "pages.h"
 #include "sink.h"
 #include "spool.h"
-#include "stream.h"
+#include "streams.h"
 #include "table.h"
 #include "uplink.h"
 #include <assert.h>
@@ -23,7 +23,8 @@
 #define TICK_MS 1000u
 
 struct agent {
-    struct agent_config *config;
+    struct agent_settings *begun;    /* what holds of options that only a restart changes */
+    struct agent_settings *settings; /* the newest, for those that change */
     const struct agent_run_options *options;
     uv_loop_t loop;
     void *zmq_context;
@@ -33,15 +34,14 @@ struct agent {
     struct probes *probes;
     struct spool *spool; /* NULL: no camera is lossless */
     struct sink *sink;
-    struct stream *streams[AGENT_CAMERAS_MAX]; /* without those that could not be opened */
-    size_t stream_count, finished_count;
+    struct streams *streams;
     struct table *table;
     struct pages *pages;
     uv_signal_t terminate, interrupt, reload;
     uv_timer_t tick, drain;
     uint64_t begin_ns, end_ns; /* of streaming: first session to last answer */
     bool stopping, closed;
-    struct error failure; /* of the first source that failed */
+    struct error failure; /* of the first source that had failed at the end */
 };
 
 static int open_all(struct agent *agent, struct error *err);
@@ -58,12 +58,14 @@ static void give_up(int number)
     _exit(EXIT_FAILURE);
 }
 
-int agent_run(struct agent_config *config, const struct agent_run_options *options, struct error *err)
+int agent_run(struct agent_settings *settings, const struct agent_run_options *options,
+              struct error *err)
 {
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent)
         return error_set(err, ERROR_MEMORY, "agent", "no memory");
-    agent->config = config;
+    agent->begun = agent_settings_ref(settings);
+    agent->settings = agent_settings_ref(settings);
     agent->options = options;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGALRM, give_up);
@@ -94,6 +96,8 @@ out:
         table_destroy(&agent->table);
     metrics_destroy(&agent->metrics);
     keys_wipe(&agent->keys);
+    agent_settings_unref(&agent->settings);
+    agent_settings_unref(&agent->begun);
     free(agent);
     return result;
 }
@@ -116,17 +120,13 @@ static int write_summary(struct agent *agent, struct error *err)
 
 static void on_up(void *arg)
 {
-    struct agent *agent = arg;
-    for (size_t i = 0; i < agent->stream_count; i++)
-        stream_on_up(agent->streams[i]);
+    streams_on_up(((struct agent *)arg)->streams);
 }
 
 static void on_down(void *arg, const char *cause)
 {
-    struct agent *agent = arg;
     (void)cause; /* logged by the uplink */
-    for (size_t i = 0; i < agent->stream_count; i++)
-        stream_on_down(agent->streams[i]);
+    streams_on_down(((struct agent *)arg)->streams);
 }
 
 static void on_message(void *arg, const Runespoor__Header *header)
@@ -136,9 +136,7 @@ static void on_message(void *arg, const Runespoor__Header *header)
         agent->begin_ns = clock_now_ns();
         uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS); /* seconds count from here */
     }
-    for (size_t i = 0; i < agent->stream_count; i++)
-        if (stream_on_message(agent->streams[i], header))
-            return;
+    streams_on_message(agent->streams, header);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -153,10 +151,8 @@ static void stop(struct agent *agent, const char *why)
         return;
     agent->stopping = true;
     log_info("agent", "stopping", LOG_STR("why", why));
-    if (agent->finished_count < agent->stream_count)
-        uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
-    for (size_t i = 0; i < agent->stream_count; i++)
-        stream_stop(agent->streams[i]);
+    uv_timer_start(&agent->drain, on_drained, DRAIN_MS, 0);
+    streams_stop(agent->streams);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -166,47 +162,6 @@ static void on_signal(uv_signal_t *handle, int number)
         close_all(agent);
     else
         stop(agent, number == SIGINT ? "interrupted" : "asked to end");
-}
-
-static const struct camera_config *find_camera(const struct agent_config *config, const char *name)
-{
-    const struct camera_config *cameras = config->cameras.items;
-    for (size_t i = 0; i < config->cameras.count; i++)
-        if (strcmp(cameras[i].name, name) == 0)
-            return &cameras[i];
-    return NULL;
-}
-
-/* Gives running cameras their new rungs. What else has changed needs a restart, and that is said. */
-static void apply_config(struct agent *agent, const struct agent_config *fresh)
-{
-    size_t changed = 0;
-    for (size_t i = 0; i < agent->stream_count; i++) {
-        const struct camera_config *camera = find_camera(fresh, stream_name(agent->streams[i]));
-        if (camera && stream_set_rung(agent->streams[i], &camera->rung))
-            changed++;
-    }
-    log_info("agent", "configuration read again", LOG_U64("rungs_changed", changed));
-    for (const struct option_spec *option = agent_options; option->kind != OPTION_KIND_END; option++)
-        if (!option_equal(option, agent->config, fresh))
-            log_warn("agent", "changed, but only a restart makes it hold",
-                     LOG_STR("option", option->name));
-}
-
-static void on_reload(uv_signal_t *handle, int number)
-{
-    struct agent *agent = handle->data;
-    const struct agent_run_options *options = agent->options;
-    struct agent_config fresh;
-    struct config *config = NULL;
-    struct error err;
-    (void)number;
-    if (agent_config_load(&fresh, &config, options->config_path, options->sets, options->set_count,
-                          &err) != 0)
-        log_error("agent", "reload refused, nothing changed", LOG_CAUSE(&err));
-    else
-        apply_config(agent, &fresh);
-    config_free(&config);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -222,63 +177,103 @@ static void on_tick(uv_timer_t *timer)
 
 static bool is_ready(void *arg, char *reason, size_t reason_bytes)
 {
-    struct agent *agent = arg;
-    if (agent->failure.code != ERROR_NONE) {
-        snprintf(reason, reason_bytes, "%s", agent->failure.text);
-        return false;
-    }
-    for (size_t i = 0; i < agent->stream_count; i++)
-        if (!stream_ready(agent->streams[i], reason, reason_bytes))
-            return false;
-    return true;
+    return streams_ready(((struct agent *)arg)->streams, reason, reason_bytes);
 }
 
-static void note_failure(struct agent *agent, const struct error *failure)
-{
-    if (agent->failure.code == ERROR_NONE)
-        agent->failure = *failure;
-}
-
-static void on_stream_finished(void *arg, const struct error *end)
+static void on_ended(void *arg)
 {
     struct agent *agent = arg;
-    note_failure(agent, end);
-    if (++agent->finished_count < agent->stream_count)
-        return;
     agent->end_ns = clock_now_ns();
-    uv_timer_start(&agent->drain, on_drained, 0, 0); /* not from inside a stream */
+    close_all(agent);
+}
+
+/* ---- reading the configuration again ---- */
+
+static void tell_restart(void *arg, const char *key, enum option_reload reload)
+{
+    (void)arg;
+    if (reload == RELOAD_RESTART)
+        log_warn("agent", "changed, but only a restart makes it hold", LOG_STR("option", key));
+}
+
+/* All that can be refused for what only trying shows; *pages is what serves from now on. */
+static int try_settings(struct agent *agent, const struct agent_settings *fresh,
+                        struct pages **pages, struct error *err)
+{
+    const char *address = fresh->values.http.address;
+    *pages = agent->pages;
+    if (strcmp(address, agent->settings->values.http.address) == 0)
+        return 0;
+    *pages = NULL;
+    return address[0]
+               ? pages_open(pages, &agent->loop, address, agent->metrics, is_ready, agent, err)
+               : 0;
+}
+
+/* Nothing here can fail as a whole. */
+static void apply_settings(struct agent *agent, struct agent_settings *fresh, struct pages *pages)
+{
+    struct streams_changes changes;
+    log_configure(fresh->values.log, NULL); /* it was checked when it was loaded */
+    if (pages != agent->pages)
+        pages_close(&agent->pages);
+    agent->pages = pages;
+    probes_set_config(agent->probes, &fresh->values.probes);
+    streams_apply(agent->streams, fresh, &changes);
+    log_info("agent", "configuration read again", LOG_U64("cameras_started", changes.started),
+             LOG_U64("cameras_ended", changes.ended), LOG_U64("cameras_restarted", changes.restarted),
+             LOG_U64("rungs_changed", changes.rungs));
+    config_compare(agent_options, RELOAD_RESTART, &agent->begun->values, &fresh->values,
+                   tell_restart, agent);
+    agent_settings_unref(&agent->settings);
+    agent->settings = agent_settings_ref(fresh);
+}
+
+static void on_reload(uv_signal_t *handle, int number)
+{
+    struct agent *agent = handle->data;
+    const struct agent_run_options *options = agent->options;
+    struct agent_settings *fresh = NULL;
+    struct config *mistakes = NULL;
+    struct pages *pages = NULL;
+    struct error err;
+    (void)number;
+    if (agent->stopping)
+        return;
+    if (agent_settings_load(&fresh, &mistakes, options->config_path, options->sets,
+                            options->set_count, &err) != 0 ||
+        try_settings(agent, fresh, &pages, &err) != 0) {
+        log_error("agent", "reload refused, nothing changed", LOG_CAUSE(&err));
+        for (size_t i = 1; mistakes && i < config_problem_count(mistakes); i++)
+            log_error("agent", "and another mistake", LOG_STR("cause", config_problem(mistakes, i)));
+    } else {
+        apply_settings(agent, fresh, pages);
+    }
+    config_free(&mistakes);
+    agent_settings_unref(&fresh);
 }
 
 /* ---- opening and closing ---- */
 
-/* A camera that cannot be opened does not keep the others from streaming. */
 static int open_streams(struct agent *agent, struct error *err)
 {
     const struct stream_context context = {
         .loop = &agent->loop,
-        .agent_name = agent->config->name,
+        .agent_name = agent->begun->values.name,
         .metrics = agent->metrics,
         .uplink = agent->uplink,
         .probes = agent->probes,
         .sink = agent->sink,
         .spool = agent->spool,
-        .finished = on_stream_finished,
-        .arg = agent,
     };
-    const struct camera_config *cameras = agent->config->cameras.items;
-    for (size_t i = 0; i < agent->config->cameras.count; i++) {
-        struct error failure;
-        if (stream_open(&agent->streams[agent->stream_count], &context, &cameras[i], &failure) == 0) {
-            agent->stream_count++;
-            continue;
-        }
-        note_failure(agent, &failure);
-        if (agent->config->cameras.count > 1) /* else the exit says it */
-            log_error("agent", "camera left out", LOG_CAUSE(&failure));
-    }
-    if (agent->stream_count > 0)
+    struct streams_changes changes;
+    int result = streams_open(&agent->streams, &context, on_ended, agent, err);
+    if (result != 0)
+        return result;
+    streams_apply(agent->streams, agent->settings, &changes);
+    if (streams_count(agent->streams) > 0)
         return 0;
-    *err = agent->failure;
+    *err = *streams_failure(agent->streams);
     return -(int)err->code;
 }
 
@@ -313,7 +308,7 @@ static bool has_lossless(const struct agent_config *config)
 static int open_all(struct agent *agent, struct error *err)
 {
     static const struct uplink_events events = { on_up, on_down, on_message };
-    const struct agent_config *config = agent->config;
+    const struct agent_config *config = &agent->begun->values;
     init_handles(agent);
     int result = metrics_create(&agent->metrics, err);
     if (result == 0)
@@ -330,7 +325,7 @@ static int open_all(struct agent *agent, struct error *err)
         result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
                              &agent->keys, agent->metrics, &events, agent, err);
     if (result == 0)
-        result = probes_open(&agent->probes, &agent->loop, &config->probes, config->cameras.count,
+        result = probes_open(&agent->probes, &agent->loop, &config->probes, AGENT_CAMERAS_MAX,
                              agent->uplink, agent->metrics, err);
     if (result == 0)
         result = open_streams(agent, err);
@@ -351,10 +346,11 @@ static void close_all(struct agent *agent)
         alarm(CLOSE_S); /* else nobody waits for the end, and any signal kills from here on */
     if (agent->table && agent->begin_ns > 0)
         table_draw(agent->table, clock_now_ns());
-    for (size_t i = 0; i < agent->stream_count; i++)
-        stream_close(&agent->streams[i]);
-    agent->stream_count = 0;
     pages_close(&agent->pages);
+    const struct error *failure = agent->streams ? streams_failure(agent->streams) : NULL;
+    if (failure)
+        agent->failure = *failure;
+    streams_close(&agent->streams);
     probes_close(&agent->probes);
     uplink_close(&agent->uplink);
     sink_close(&agent->sink);

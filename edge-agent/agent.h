@@ -1,4 +1,4 @@
-/* agent: the whole of edge-agent put together on one libuv loop: uplink, streams, sink, table. */
+/* agent: the whole of edge-agent put together on one libuv loop: uplink, streams, sink, table, pages. */
 #ifndef RUNESPOOR_EDGE_AGENT_H
 #define RUNESPOOR_EDGE_AGENT_H
 
@@ -14,10 +14,12 @@ struct agent_run_options {
 };
 
 /* Runs until all sources have ended and every frame is answered, or a signal asks to end; prints the
- * summary line to standard output. SIGHUP reads the config again and applies changed rungs. A camera
- * that cannot be opened, or fails later, is an error at the end only, unless it is the only one.
+ * summary line to standard output. On SIGHUP it reads the configuration again: with a mistake nothing
+ * changes; otherwise what is different holds from then on, and the rest is not touched (the option tables
+ * tell what takes a restart, which is then logged by name). A camera that cannot be opened, or fails
+ * later, is an error at the end only, unless it is the only one. settings is kept with a use of its own.
  * Where something hangs after a signal to end, the process is ended from here. */
-int agent_run(struct agent_config *config, const struct agent_run_options *options,
+int agent_run(struct agent_settings *settings, const struct agent_run_options *options,
               struct error *err);
 
 #endif

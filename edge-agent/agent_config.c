@@ -1,15 +1,17 @@
 /* agent_config: see the header. The tables of sources and rungs live with their modules. */
 #include "agent_config.h"
 
+#include "base/log.h"
 #include "net/http.h"
 #include "net/wire.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const mode_words[] = { "live", "lossless", NULL };
 static const char *const pace_words[] = { "realtime", "fast", NULL };
 static const char *const spool_full_words[] = { "oldest", "refuse", NULL };
 
-static const struct option_spec camera_options[] = {
+const struct option_spec camera_options[] = {
     OPTION_STRING_REQUIRED(camera_config, name, "gate-1",
                            "name of the stream; the server has to allow it to this box's key"),
     OPTION_STRING(camera_config, model, "",
@@ -21,8 +23,8 @@ static const struct option_spec camera_options[] = {
     OPTION_ENUM(camera_config, pace, "realtime", pace_words,
                 "realtime plays a file at its own pace and drops what cannot be sent in time, "
                 "fast sends every frame as soon as the server takes it"),
-    OPTION_SECTION(camera_config, rung, rung_options,
-                   "what is sent: size, rate and quality; read again on SIGHUP"),
+    OPTION_SECTION(camera_config, rung, rung_options, "what is sent: size, rate and quality",
+                   .reload = RELOAD_LIVE),
     OPTION_U32(camera_config, encode_threads, "1", 1, 16, "", "threads of this camera's encoder"),
     OPTION_END,
 };
@@ -99,14 +101,19 @@ const struct option_spec agent_options[] = {
     OPTION_STRING(agent_config, name, "edge", "name of this box"),
     OPTION_SECTION(agent_config, server, server_link_options, "the link to cloud-server"),
     OPTION_SECTION(agent_config, keys, agent_keys_options, "this box's CURVE keys"),
-    OPTION_LIST(agent_config, cameras, camera_config, camera_options, 1, AGENT_CAMERAS_MAX,
-                "one entry per camera"),
+    OPTION_LIST(
+        agent_config, cameras, camera_config, camera_options, 1, AGENT_CAMERAS_MAX,
+        "one entry per camera; by their names they start, end and go on when this is read again",
+        .reload = RELOAD_PART),
     OPTION_SECTION(agent_config, probes, probes_options,
-                   "what is sent for measuring; docs/tail.md says what that gives"),
+                   "what is sent for measuring; docs/tail.md says what that gives",
+                   .reload = RELOAD_LIVE),
     OPTION_SECTION(agent_config, spool, spool_options, "where frames of lossless cameras wait"),
     OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
-    OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP"),
-    OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug"),
+    OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP",
+                   .reload = RELOAD_PART),
+    OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug",
+                  .reload = RELOAD_LIVE),
     OPTION_END,
 };
 
@@ -184,62 +191,46 @@ int agent_config_load(struct agent_config *agent, struct config **config, const 
     struct error http_error;
     if (agent->http.address[0] && http_check_address(agent->http.address, &http_error) != 0)
         config_add_problem(*config, "http.address", "%s", http_error.text);
+    struct error log_mistake;
+    if (log_check(agent->log, &log_mistake) != 0)
+        config_add_problem(*config, "log", "%s", log_mistake.text);
     if (config_problem_count(*config) > 0)
         return error_set(err, ERROR_CONFIG, path ? path : "config", "%s", config_problem(*config, 0));
     return 0;
 }
 
-/* ---- comparison ---- */
+/* ---- settings ---- */
 
-static bool strings_equal(const struct option_strings *a, const struct option_strings *b)
+int agent_settings_load(struct agent_settings **out, struct config **mistakes, const char *path,
+                        const char *const *sets, size_t set_count, struct error *err)
 {
-    size_t same = 0;
-    while (same < a->count && same < b->count && strcmp(a->items[same], b->items[same]) == 0)
-        same++;
-    return same == a->count && same == b->count;
-}
-
-static bool lists_equal(const struct option_spec *option, const struct option_list *a,
-                        const struct option_list *b)
-{
-    size_t same = 0, bytes = option->element_bytes;
-    while (same < a->count && same < b->count &&
-           options_equal(option->section, (const char *)a->items + same * bytes,
-                         (const char *)b->items + same * bytes))
-        same++;
-    return same == a->count && same == b->count;
-}
-
-bool option_equal(const struct option_spec *option, const void *a, const void *b)
-{
-    a = (const char *)a + option->offset;
-    b = (const char *)b + option->offset;
-    switch (option->kind) {
-    case OPTION_KIND_BOOL:
-        return *(const bool *)a == *(const bool *)b;
-    case OPTION_KIND_U32:
-        return *(const uint32_t *)a == *(const uint32_t *)b;
-    case OPTION_KIND_F64:
-        return *(const double *)a == *(const double *)b;
-    case OPTION_KIND_ENUM:
-        return *(const int *)a == *(const int *)b;
-    case OPTION_KIND_STRING:
-        return strcmp(*(char *const *)a, *(char *const *)b) == 0;
-    case OPTION_KIND_STRINGS:
-        return strings_equal(a, b);
-    case OPTION_KIND_SECTION:
-        return option->section == rung_options || options_equal(option->section, a, b);
-    case OPTION_KIND_LIST:
-        return lists_equal(option, a, b);
-    case OPTION_KIND_END:
-        break;
+    *mistakes = NULL;
+    struct agent_settings *settings = calloc(1, sizeof *settings);
+    if (!settings)
+        return error_set(err, ERROR_MEMORY, "config", "no memory");
+    settings->users = 1;
+    int result = agent_config_load(&settings->values, &settings->config, path, sets, set_count, err);
+    if (result != 0) {
+        *mistakes = settings->config;
+        free(settings);
+        return result;
     }
-    return true;
+    *out = settings;
+    return 0;
 }
 
-bool options_equal(const struct option_spec *table, const void *a, const void *b)
+struct agent_settings *agent_settings_ref(struct agent_settings *settings)
 {
-    while (table->kind != OPTION_KIND_END && option_equal(table, a, b))
-        table++;
-    return table->kind == OPTION_KIND_END;
+    settings->users++;
+    return settings;
+}
+
+void agent_settings_unref(struct agent_settings **unused)
+{
+    struct agent_settings *settings = *unused;
+    *unused = NULL;
+    if (!settings || --settings->users > 0)
+        return;
+    config_free(&settings->config);
+    free(settings);
 }

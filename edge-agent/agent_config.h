@@ -81,16 +81,25 @@ struct agent_config {
 };
 
 extern const struct option_spec agent_options[];
+extern const struct option_spec camera_options[]; /* of one of cameras */
 
 /* Reads path (NULL: defaults) and --set values, then checks what only the whole shows (names twice,
- * a file source without a path). On mistakes *config still holds all of them. */
+ * a file source without a path). On mistakes *config still holds all of them. Changes nothing else. */
 int agent_config_load(struct agent_config *agent, struct config **config, const char *path,
                       const char *const *sets, size_t set_count, struct error *err);
 
-/* Whether two structs described by a table have the same values. Rungs inside them are not looked at:
- * they alone change while the agent runs. */
-bool options_equal(const struct option_spec *table, const void *a, const void *b);
-/* The same for one option of the table. */
-bool option_equal(const struct option_spec *option, const void *a, const void *b);
+/* A configuration without mistakes, kept as long as anything borrows from it. Loop thread. */
+struct agent_settings {
+    struct agent_config values;
+    struct config *config;
+    size_t users;
+};
+/* agent_config_load, with one user. *mistakes has the loaded file where it has mistakes, to be freed by the
+ * caller; otherwise NULL. */
+int agent_settings_load(struct agent_settings **settings, struct config **mistakes, const char *path,
+                        const char *const *sets, size_t set_count, struct error *err);
+struct agent_settings *agent_settings_ref(struct agent_settings *settings);
+/* Sets NULL; takes NULL. The last one frees it. */
+void agent_settings_unref(struct agent_settings **settings);
 
 #endif

@@ -35,22 +35,23 @@ static int report_mistakes(const struct config *config, const struct error *err)
     return 1;
 }
 
-static int load(struct agent_config *agent, struct config **config, const struct cli_values *values,
-                const char *path)
+static int load(struct agent_settings **settings, const struct cli_values *values, const char *path)
 {
     size_t set_count;
     const char *const *sets = cli_flag_all(values, "set", &set_count);
+    struct config *mistakes;
     struct error err;
-    int result = agent_config_load(agent, config, path, sets, set_count, &err);
+    int result = agent_settings_load(settings, &mistakes, path, sets, set_count, &err);
+    int status = result == 0 ? 0 : report_mistakes(mistakes, &err);
+    config_free(&mistakes);
     if (result == 0)
-        result = log_configure(agent->log, &err);
-    return result == 0 ? 0 : report_mistakes(*config, &err);
+        log_configure((*settings)->values.log, &err); /* it was checked when it was loaded */
+    return status;
 }
 
 static int run(const struct cli_values *values)
 {
-    struct agent_config agent;
-    struct config *config = NULL;
+    struct agent_settings *settings = NULL;
     struct agent_run_options options = {
         .config_path = cli_flag(values, "config"),
         .live = cli_flag(values, "live") != NULL,
@@ -67,17 +68,17 @@ static int run(const struct cli_values *values)
         }
         options.seconds = (uint32_t)given;
     }
-    int status = load(&agent, &config, values, options.config_path);
+    int status = load(&settings, values, options.config_path);
     if (status == 0 && cli_flag(values, "print-config")) {
-        config_print(config, stdout);
+        config_print(settings->config, stdout);
     } else if (status == 0) {
         struct error err;
-        if (agent_run(&agent, &options, &err) != 0) {
+        if (agent_run(settings, &options, &err) != 0) {
             fprintf(stderr, "edge-agent: %s\n", err.text);
             status = 1;
         }
     }
-    config_free(&config);
+    agent_settings_unref(&settings);
     return status;
 }
 
@@ -89,32 +90,30 @@ static int check(const struct cli_values *values)
         fprintf(stderr, "edge-agent: check needs one FILE\n");
         return 2;
     }
-    struct agent_config agent;
-    struct config *config = NULL;
-    int status = load(&agent, &config, values, arguments[0]);
+    struct agent_settings *settings = NULL;
+    int status = load(&settings, values, arguments[0]);
     if (status == 0)
-        printf("%s: good, %zu camera(s)\n", arguments[0], agent.cameras.count);
-    config_free(&config);
+        printf("%s: good, %zu camera(s)\n", arguments[0], settings->values.cameras.count);
+    agent_settings_unref(&settings);
     return status;
 }
 
 static int inspect(const struct cli_values *values)
 {
-    struct agent_config agent;
-    struct config *config = NULL;
+    struct agent_settings *settings = NULL;
     size_t sets;
     cli_flag_all(values, "set", &sets);
     if (!cli_flag(values, "config") && sets == 0) { /* no cameras are known */
         inspect_encoders(stdout);
         return 0;
     }
-    int status = load(&agent, &config, values, cli_flag(values, "config"));
+    int status = load(&settings, values, cli_flag(values, "config"));
     if (status == 0) {
         inspect_encoders(stdout);
         printf("\n");
-        status = inspect_cameras(&agent, stdout) > 0;
+        status = inspect_cameras(&settings->values, stdout) > 0;
     }
-    config_free(&config);
+    agent_settings_unref(&settings);
     return status;
 }
 
@@ -128,14 +127,16 @@ static int example(const struct cli_values *values)
 static int manual(const struct cli_values *values)
 {
     (void)values;
-    config_write_markdown(agent_options, "edge-agent", "edge-agent check FILE", stdout);
+    config_write_markdown(agent_options, "edge-agent", "edge-agent check FILE", true, stdout);
     return 0;
 }
 
 static const struct cli_command commands[] = {
     { "run", "", "capture, compress and stream",
       "Streams every camera of the configuration until its source ends or a signal comes.\n"
-      "SIGTERM ends within seconds, SIGHUP reads the rungs again.\n\n"
+      "SIGTERM ends within seconds. SIGHUP reads the configuration again: cameras come and go, "
+      "the\n"
+      "others stream on (docs/operate.md).\n\n"
       "  edge-agent run -c edge-agent.yaml --live\n"
       "  edge-agent run -s cameras.0.name=gate -s cameras.0.source.path=clip.mp4\n",
       run_flags, run },

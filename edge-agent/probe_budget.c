@@ -37,6 +37,11 @@ void probe_budget_init(struct probe_budget *budget, const struct probe_budget_co
     random_seed(&budget->random, seed);
 }
 
+void probe_budget_set_config(struct probe_budget *budget, const struct probe_budget_config *config)
+{
+    budget->config = *config;
+}
+
 void probe_budget_on_frame(struct probe_budget *budget, double wire_bytes, double elapsed_s)
 {
     const struct probe_budget_config *config = &budget->config;

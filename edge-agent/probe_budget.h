@@ -38,6 +38,8 @@ struct probe_budget {
 /* probe_bytes: what a probe is expected to need as long as none is known. */
 void probe_budget_init(struct probe_budget *budget, const struct probe_budget_config *config,
                        double probe_bytes, uint64_t seed);
+/* From now on; what is saved stays. */
+void probe_budget_set_config(struct probe_budget *budget, const struct probe_budget_config *config);
 
 /* A frame of the stream went out, elapsed_s after the one before. */
 void probe_budget_on_frame(struct probe_budget *budget, double wire_bytes, double elapsed_s);

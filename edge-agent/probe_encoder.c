@@ -13,7 +13,6 @@
 #define ALONE_FPS 1.0
 
 struct probe_encoder {
-    double quality;
     struct queue *todo, *done; /* of struct probe_job */
     size_t jobs, jobs_max;     /* put and not yet taken back; the loop's */
     void (*wake)(void *arg);
@@ -32,13 +31,12 @@ static void drop_job(void *item)
     free(job);
 }
 
-int probe_encoder_open(struct probe_encoder **out, double quality, size_t jobs_max,
-                       void (*wake)(void *arg), void *arg, struct error *err)
+int probe_encoder_open(struct probe_encoder **out, size_t jobs_max, void (*wake)(void *arg),
+                       void *arg, struct error *err)
 {
     struct probe_encoder *encoder = calloc(1, sizeof *encoder);
     if (!encoder)
         return error_set(err, ERROR_MEMORY, "probes", "no memory for an encoder");
-    encoder->quality = quality;
     encoder->jobs_max = jobs_max;
     encoder->wake = wake;
     encoder->wake_arg = arg;
@@ -101,7 +99,7 @@ void probe_encoder_close(struct probe_encoder **closed)
 
 /* ---- the thread ---- */
 
-static int encode(const struct probe_encoder *encoder, struct probe_job *job)
+static int encode(struct probe_job *job)
 {
     struct rung_encoder_config config = {
         .camera_fps = ALONE_FPS,
@@ -111,7 +109,7 @@ static int encode(const struct probe_encoder *encoder, struct probe_job *job)
     const struct rung rung = { .codec = VIDEO_H264,
                                .encoder = ENCODER_SOFTWARE,
                                .mode = RATE_QUALITY,
-                               .quality = encoder->quality,
+                               .quality = job->quality,
                                .bitrate_kbps = CEILING_KBPS,
                                .vbv_ms = CEILING_MS,
                                .preset = RUNG_PRESET_MEDIUM,
@@ -132,7 +130,7 @@ static void run_thread(void *arg)
     void *item;
     while (queue_take(encoder->todo, &item, UINT32_MAX) == QUEUE_OK) {
         struct probe_job *job = item;
-        if (encode(encoder, job) < 0)
+        if (encode(job) < 0)
             packet_unref(&job->packet);
         picture_unref(&job->picture);
         enum queue_result put = queue_put(encoder->done, job, NULL);

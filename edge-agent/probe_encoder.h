@@ -11,6 +11,7 @@ struct probe_job {
     uint32_t epoch;          /* the caller's */
     struct picture *picture; /* owned; NULL when it comes back */
     uint64_t frame;
+    double quality;        /* CRF */
     struct packet *packet; /* owned; NULL when it failed, and err says why */
     struct error err;
 };
@@ -18,8 +19,8 @@ struct probe_job {
 struct probe_encoder;
 
 /* wake(arg) is called from the thread when a job is done. jobs_max: put and not yet taken back. */
-int probe_encoder_open(struct probe_encoder **encoder, double quality, size_t jobs_max,
-                       void (*wake)(void *arg), void *arg, struct error *err);
+int probe_encoder_open(struct probe_encoder **encoder, size_t jobs_max, void (*wake)(void *arg),
+                       void *arg, struct error *err);
 /* Takes the job and its picture over; frees both when there is no room (false). */
 bool probe_encoder_put(struct probe_encoder *encoder, const struct probe_job *job);
 /* The next job that is done, in order, its packet the caller's; false when there is none. */

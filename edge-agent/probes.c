@@ -39,7 +39,7 @@ struct kept_picture {
 
 struct probe_stream {
     struct probes *probes;
-    const char *name;
+    const char *name; /* NULL: the part is free */
     struct probe_budget budget;
     struct metric_counter *ended[PROBE_END_COUNT], *bytes;
     struct metric_gauge *state_gauge;
@@ -67,14 +67,14 @@ struct probes {
     uv_async_t wake;
     uv_timer_t pace;
     unsigned handles; /* of these two, not closed yet */
-    const struct probes_config *config;
+    struct probes_config config;
     struct uplink *uplink;
     struct metrics *metrics;
     struct probe_encoder *encoder;
     struct probe_stream *streams;
-    size_t stream_count, streams_max;
-    size_t next;    /* whose turn it is to send a slice */
-    size_t pending; /* streams with a probe */
+    size_t stream_count, streams_max; /* parts that were ever in use, and that there are */
+    size_t next;                      /* whose turn it is to send a slice */
+    size_t pending;                   /* streams with a probe */
 };
 
 static void on_encoded(uv_async_t *handle);
@@ -108,29 +108,27 @@ static void close_handles(struct probes *probes)
 }
 
 int probes_open(struct probes **out, uv_loop_t *loop, const struct probes_config *config,
-                size_t stream_count, struct uplink *uplink, struct metrics *metrics,
-                struct error *err)
+                size_t streams_max, struct uplink *uplink, struct metrics *metrics, struct error *err)
 {
     struct probes *probes = calloc(1, sizeof *probes);
-    struct probe_stream *streams = calloc(stream_count, sizeof *streams);
+    struct probe_stream *streams = calloc(streams_max, sizeof *streams);
     if (!probes || !streams) {
         free(probes);
         free(streams);
-        return error_set(err, ERROR_MEMORY, "probes", "no memory for %zu streams", stream_count);
+        return error_set(err, ERROR_MEMORY, "probes", "no memory for %zu streams", streams_max);
     }
-    probes->config = config;
+    probes->config = *config;
     probes->uplink = uplink;
     probes->metrics = metrics;
     probes->streams = streams;
-    probes->streams_max = stream_count;
+    probes->streams_max = streams_max;
     int result = uv_async_init(loop, &probes->wake, on_encoded);
     assert(result == 0); /* the loop has its descriptor for this already */
     (void)result;
     uv_timer_init(loop, &probes->pace);
     probes->wake.data = probes->pace.data = probes;
     /* One of a session that is over may still be encoded beside the present one's. */
-    int rc = probe_encoder_open(&probes->encoder, config->quality, 2 * stream_count, wake_loop,
-                                probes, err);
+    int rc = probe_encoder_open(&probes->encoder, 2 * streams_max, wake_loop, probes, err);
     if (rc < 0)
         close_handles(probes);
     else
@@ -169,31 +167,70 @@ static void init_metrics(struct probe_stream *stream, struct metrics *metrics)
         &label, 1);
 }
 
+/* Streams share the uplink evenly, so each that comes or goes changes the part of the others. */
+static void share_uplink(struct probes *probes)
+{
+    const struct probes_config *config = &probes->config;
+    size_t used = 0;
+    for (size_t i = 0; i < probes->stream_count; i++)
+        used += probes->streams[i].name != NULL;
+    for (size_t i = 0; i < probes->stream_count; i++)
+        probe_budget_set_config(
+            &probes->streams[i].budget,
+            &(struct probe_budget_config){
+                .share = config->share,
+                .unused_share = config->unused_share,
+                .uplink_kbps = (double)config->uplink_kbps / (double)(used ? used : 1),
+            });
+}
+
+void probes_set_config(struct probes *probes, const struct probes_config *config)
+{
+    probes->config = *config;
+    share_uplink(probes);
+}
+
+static struct probe_stream *find_free(struct probes *probes)
+{
+    size_t i = 0;
+    while (i < probes->stream_count && probes->streams[i].name)
+        i++;
+    assert(i < probes->streams_max);
+    if (i == probes->stream_count)
+        probes->stream_count++;
+    return &probes->streams[i];
+}
+
 struct probe_stream *probes_add_stream(struct probes *probes, const char *name,
                                        const struct source_info *camera)
 {
-    const struct probes_config *config = probes->config;
-    assert(probes->stream_count < probes->streams_max);
-    struct probe_stream *stream = &probes->streams[probes->stream_count++];
-    const struct probe_budget_config budget = {
-        .share = config->share,
-        .unused_share = config->unused_share,
-        .uplink_kbps = (double)config->uplink_kbps / (double)probes->streams_max,
-    };
+    struct probe_stream *stream = find_free(probes);
     double pixels = (double)camera->width * camera->height;
-    stream->probes = probes;
-    stream->name = name;
-    probe_budget_init(&stream->budget, &budget,
+    /* The epoch goes on: a picture of the part's last owner may still be with the encoder. */
+    *stream = (struct probe_stream){ .probes = probes, .name = name, .epoch = stream->epoch + 1 };
+    probe_budget_init(&stream->budget, &(struct probe_budget_config){ .share = 0 },
                       FIRST_BYTES_PER_PIXEL * (pixels > 0 ? pixels : FIRST_PIXELS), random_entropy());
+    share_uplink(probes);
     init_metrics(stream, probes->metrics);
     return stream;
+}
+
+void probes_remove_stream(struct probe_stream **removed)
+{
+    struct probe_stream *stream = *removed;
+    *removed = NULL;
+    if (!stream)
+        return;
+    probe_stream_end(stream);
+    stream->name = NULL;
+    share_uplink(stream->probes);
 }
 
 /* ---- what a stream says ---- */
 
 static bool wants_probes(const struct probe_stream *stream)
 {
-    const struct probes_config *config = stream->probes->config;
+    const struct probes_config *config = &stream->probes->config;
     return stream->session != 0 && stream->order != RUNESPOOR__PROBE_ORDER__PROBES_NONE &&
            (config->share > 0 || config->unused_share > 0);
 }
@@ -328,7 +365,11 @@ static void begin_probe(struct probe_stream *stream, uint64_t frame, struct pict
 {
     struct probes *probes = stream->probes;
     const struct probe_job job = {
-        .owner = stream, .epoch = stream->epoch, .frame = frame, .picture = *picture
+        .owner = stream,
+        .epoch = stream->epoch,
+        .frame = frame,
+        .quality = probes->config.quality,
+        .picture = *picture,
     };
     *picture = NULL;
     stream->frame = frame;

@@ -17,18 +17,23 @@
 struct probes;
 struct probe_stream; /* one stream's part; owned by probes */
 
-/* Starts the thread. config and uplink are borrowed until probes_close; uplink may be closed before. */
+/* Starts the thread. uplink is borrowed until probes_close, and may be closed before. streams_max: parts at a
+ * time. */
 int probes_open(struct probes **probes, uv_loop_t *loop, const struct probes_config *config,
-                size_t stream_count, struct uplink *uplink, struct metrics *metrics,
+                size_t streams_max, struct uplink *uplink, struct metrics *metrics,
                 struct error *err);
+/* Another configuration from now on; what is encoded stays as it is. */
+void probes_set_config(struct probes *probes, const struct probes_config *config);
 /* Ends the thread and drops what waits. Streams must not use their parts any more. The memory is freed by
  * the loop. Sets NULL; takes NULL. */
 void probes_close(struct probes **probes);
 
-/* A part for a stream whose camera gives pictures of about this size (0: not known yet); stream_count of them
- * at most. */
+/* A part for a stream whose camera gives pictures of about this size (0: not known yet); streams_max of them
+ * at most. name is borrowed until it is removed. */
 struct probe_stream *probes_add_stream(struct probes *probes, const char *name,
                                        const struct source_info *camera);
+/* Drops what waits. Sets NULL; takes NULL. */
+void probes_remove_stream(struct probe_stream **stream);
 
 /* A session has begun, and the server wants to see these frames; or it is over. begin: whether frames
  * have to come with their pictures. */

@@ -135,6 +135,11 @@ bool stream_set_rung(struct stream *stream, const struct rung *rung)
     return camera_set_rung(stream->camera, rung);
 }
 
+bool stream_source_ended(const struct stream *stream)
+{
+    return stream->ended;
+}
+
 void stream_stop(struct stream *stream)
 {
     stream->stopping = true;
@@ -184,6 +189,7 @@ void stream_close(struct stream **stream_ptr)
         lossless_close(&stream->lossless, on_part_closed, stream);
     camera_close(&stream->camera);
     end_session(stream, DROP_STOPPED, "the agent stops", false);
+    probes_remove_stream(&stream->probe);
     session_close(&stream->session, on_part_closed, stream);
     uv_close((uv_handle_t *)&stream->wake, on_wake_closed);
 }

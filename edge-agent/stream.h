@@ -43,6 +43,9 @@ const char *stream_name(const struct stream *stream);
 /* False when it is the rung that it has. */
 bool stream_set_rung(struct stream *stream, const struct rung *rung);
 
+/* Its thread is gone: stream_close will not wait for it. */
+bool stream_source_ended(const struct stream *stream);
+
 /* Ends the source; answers still in flight are waited for before it has finished. */
 void stream_stop(struct stream *stream);
 /* True while there is a session and the camera gives pictures, and after a regular end; otherwise reason says

@@ -203,8 +203,9 @@ static struct rates row_rates(const struct reading *now, const struct reading *t
     if (seconds <= 0)
         return (struct rates){ 0 };
     struct row before = { .stream = "" }; /* the stream may be younger than the window */
-    if (index < then->row_count)
-        before = then->rows[index];
+    for (size_t i = 0; i < then->row_count; i++) /* at another place where a camera has gone */
+        if (strcmp(then->rows[i].stream, row->stream) == 0)
+            before = then->rows[i];
     struct metric_snapshot age = row->age;
     metric_snapshot_subtract(&age, &before.age);
     return (struct rates){

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static const char name_letters[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 #define LEVEL_COUNT (sizeof level_words / sizeof *level_words)
 
-/* Set by log_configure before threads start, only read afterwards. */
+/* Set by log_configure, read by every thread. */
 struct level_spec {
     enum log_level level;
     size_t module_count;
@@ -35,6 +36,7 @@ struct level_spec {
     } modules[MODULES_MAX];
 };
 static struct level_spec levels = { .level = LOG_INFO };
+static pthread_rwlock_t levels_lock = PTHREAD_RWLOCK_INITIALIZER;
 
 struct line {
     size_t size;
@@ -89,26 +91,45 @@ void log_emit(enum log_level level, const char *module, const char *message, ...
 
 bool log_enabled(enum log_level level, const char *module)
 {
-    for (size_t i = 0; i < levels.module_count; i++)
+    pthread_rwlock_rdlock(&levels_lock);
+    enum log_level most = levels.level;
+    for (size_t i = levels.module_count; i-- > 0;)
         if (strcmp(levels.modules[i].name, module) == 0)
-            return level <= levels.modules[i].level;
-    return level <= levels.level;
+            most = levels.modules[i].level;
+    pthread_rwlock_unlock(&levels_lock);
+    return level <= most;
 }
 
-int log_configure(const char *spec, struct error *err)
+static int parse(struct level_spec *fresh, const char *spec, struct error *err)
 {
-    struct level_spec fresh = { .level = LOG_INFO };
+    *fresh = (struct level_spec){ .level = LOG_INFO };
     for (const char *item = spec;; item++) {
         size_t size = strcspn(item, ",");
-        int failed = parse_item(&fresh, item, size, err);
+        int failed = parse_item(fresh, item, size, err);
         if (failed)
             return failed;
         item += size;
         if (!*item)
-            break;
+            return 0;
     }
+}
+
+int log_configure(const char *spec, struct error *err)
+{
+    struct level_spec fresh;
+    int failed = parse(&fresh, spec, err);
+    if (failed)
+        return failed;
+    pthread_rwlock_wrlock(&levels_lock);
     levels = fresh;
+    pthread_rwlock_unlock(&levels_lock);
     return 0;
+}
+
+int log_check(const char *spec, struct error *err)
+{
+    struct level_spec ignored;
+    return parse(&ignored, spec, err);
 }
 
 static int parse_item(struct level_spec *spec, const char *item, size_t size, struct error *err)

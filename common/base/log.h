@@ -44,8 +44,10 @@ struct log_field {
 void log_emit(enum log_level level, const char *module, const char *message, ...);
 
 /* Level words: "error", "warn", "info", "debug". The spec is "info" or "info,uplink=debug,…".
- * Errors name the word that is wrong. Not while other threads log. */
+ * Errors name the word that is wrong, and change nothing. Holds at once, for all threads. */
 int log_configure(const char *spec, struct error *err);
+/* The same mistakes, without any effect. */
+int log_check(const char *spec, struct error *err);
 
 /* True when a line of this level and module would be written. */
 bool log_enabled(enum log_level level, const char *module);

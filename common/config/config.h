@@ -26,6 +26,14 @@ enum option_kind {
     OPTION_KIND_LIST,    /* struct option_list of element_bytes structs described by section */
 };
 
+/* What it takes that a changed value holds in a daemon that runs, when SIGHUP reads the file again. */
+enum option_reload {
+    RELOAD_AS_AROUND, /* as of the section or list around it; where none says anything: RESTART */
+    RELOAD_LIVE,      /* nothing: it holds at once */
+    RELOAD_PART,      /* what it belongs to (a camera, a page) starts again, the rest goes on */
+    RELOAD_RESTART,   /* the daemon has to be started again, and says so */
+};
+
 struct option_strings {
     char **items;
     size_t count;
@@ -50,55 +58,58 @@ struct option_spec {
     size_t element_bytes;
     const char *example; /* for the example file, where a key is required; NULL: made up */
     bool secret;         /* shown as *** in printouts and never repeated in messages */
+    enum option_reload reload;
     const char *help; /* one sentence, without a full stop */
 };
 
-#define OPTION_BOOL(type, field, def, text)                                               \
+/* The last argument of each is the help, which more fields may follow: "log level", .reload = RELOAD_LIVE. */
+
+#define OPTION_BOOL(type, field, def, ...)                                                \
     {                                                                                     \
         .name = #field, .kind = OPTION_KIND_BOOL, .offset = offsetof(struct type, field), \
-        .fallback = (def), .help = (text)                                                 \
+        .fallback = (def), .help = __VA_ARGS__                                            \
     }
-#define OPTION_U32(type, field, def, lo, hi, unit_, text)                                \
-    {                                                                                    \
-        .name = #field, .kind = OPTION_KIND_U32, .offset = offsetof(struct type, field), \
-        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = (text)     \
+#define OPTION_U32(type, field, def, lo, hi, unit_, ...)                                  \
+    {                                                                                     \
+        .name = #field, .kind = OPTION_KIND_U32, .offset = offsetof(struct type, field),  \
+        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = __VA_ARGS__ \
     }
-#define OPTION_F64(type, field, def, lo, hi, unit_, text)                                \
-    {                                                                                    \
-        .name = #field, .kind = OPTION_KIND_F64, .offset = offsetof(struct type, field), \
-        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = (text)     \
+#define OPTION_F64(type, field, def, lo, hi, unit_, ...)                                  \
+    {                                                                                     \
+        .name = #field, .kind = OPTION_KIND_F64, .offset = offsetof(struct type, field),  \
+        .fallback = (def), .min = (lo), .max = (hi), .unit = (unit_), .help = __VA_ARGS__ \
     }
-#define OPTION_STRING(type, field, def, text)                                               \
+#define OPTION_STRING(type, field, def, ...)                                                \
     {                                                                                       \
         .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
-        .fallback = (def), .max = CONFIG_STRING_BYTES_MAX, .help = (text)                   \
+        .fallback = (def), .max = CONFIG_STRING_BYTES_MAX, .help = __VA_ARGS__              \
     }
 /* A string that must be given; example is what the example file shows. */
-#define OPTION_STRING_REQUIRED(type, field, example_, text)                                 \
-    {                                                                                       \
-        .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field), \
-        .min = 1, .max = CONFIG_STRING_BYTES_MAX, .example = (example_), .help = (text)     \
+#define OPTION_STRING_REQUIRED(type, field, example_, ...)                                   \
+    {                                                                                        \
+        .name = #field, .kind = OPTION_KIND_STRING, .offset = offsetof(struct type, field),  \
+        .min = 1, .max = CONFIG_STRING_BYTES_MAX, .example = (example_), .help = __VA_ARGS__ \
     }
-#define OPTION_ENUM(type, field, def, words_, text)                                       \
+#define OPTION_ENUM(type, field, def, words_, ...)                                        \
     {                                                                                     \
         .name = #field, .kind = OPTION_KIND_ENUM, .offset = offsetof(struct type, field), \
-        .fallback = (def), .words = (words_), .help = (text)                              \
+        .fallback = (def), .words = (words_), .help = __VA_ARGS__                         \
     }
-#define OPTION_STRINGS(type, field, lo, hi, text)                                            \
+#define OPTION_STRINGS(type, field, lo, hi, ...)                                             \
     {                                                                                        \
         .name = #field, .kind = OPTION_KIND_STRINGS, .offset = offsetof(struct type, field), \
-        .fallback = "", .min = (lo), .max = (hi), .help = (text)                             \
+        .fallback = "", .min = (lo), .max = (hi), .help = __VA_ARGS__                        \
     }
-#define OPTION_SECTION(type, field, table, text)                                             \
+#define OPTION_SECTION(type, field, table, ...)                                              \
     {                                                                                        \
         .name = #field, .kind = OPTION_KIND_SECTION, .offset = offsetof(struct type, field), \
-        .fallback = "", .section = (table), .help = (text)                                   \
+        .fallback = "", .section = (table), .help = __VA_ARGS__                              \
     }
-#define OPTION_LIST(type, field, element, table, lo, hi, text)                                    \
+#define OPTION_LIST(type, field, element, table, lo, hi, ...)                                     \
     {                                                                                             \
         .name = #field, .kind = OPTION_KIND_LIST, .offset = offsetof(struct type, field),         \
         .fallback = "", .section = (table), .element_bytes = sizeof(struct element), .min = (lo), \
-        .max = (hi), .help = (text)                                                               \
+        .max = (hi), .help = __VA_ARGS__                                                          \
     }
 #define OPTION_END              \
     {                           \
@@ -140,10 +151,21 @@ void config_print(const struct config *config, FILE *out);
 
 void config_free(struct config **config);
 
+/* Calls differs for each value that is not the same in a and b, two structs that table describes: key as
+ * "a.b", a list as one value. around: what holds for options of the table that say nothing. Gives the
+ * most that any of them takes, RELOAD_AS_AROUND when a and b are the same. */
+typedef void config_difference_fn(void *arg, const char *key, enum option_reload reload);
+enum option_reload config_compare(const struct option_spec *table, enum option_reload around,
+                                  const void *a, const void *b, config_difference_fn *differs,
+                                  void *arg);
+/* Whether two structs that a table describes have the same values. */
+bool options_equal(const struct option_spec *table, const void *a, const void *b);
+
 /* The manual, from the table alone: a commented YAML example, and Markdown for docs/configure.md, whose
- * told_by is the command that names mistakes in such a file. */
+ * told_by is the command that names mistakes in such a file. reloads: a daemon reads such a file again
+ * on SIGHUP, so each key says what a change takes. */
 void config_write_example(const struct option_spec *root, FILE *out);
 void config_write_markdown(const struct option_spec *root, const char *title, const char *told_by,
-                           FILE *out);
+                           bool reloads, FILE *out);
 
 #endif

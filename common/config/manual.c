@@ -18,7 +18,7 @@ struct place {
 
 static void write_options(struct place *place, const struct option_spec *table);
 static void write_tables(const struct option_spec *table, const char *title, const char *help,
-                         struct key_path *path, FILE *out);
+                         enum option_reload around, struct key_path *path, FILE *out);
 
 void config_write_example(const struct option_spec *root, FILE *out)
 {
@@ -31,12 +31,12 @@ void config_write_example(const struct option_spec *root, FILE *out)
 }
 
 void config_write_markdown(const struct option_spec *root, const char *title, const char *told_by,
-                           FILE *out)
+                           bool reloads, FILE *out)
 {
     struct key_path path = { 0 };
     fprintf(out, "# %s\n\n", title);
     fprintf(out, "A key that is not listed here is a mistake, and `%s` says so.\n", told_by);
-    write_tables(root, "Top level", NULL, &path, out);
+    write_tables(root, "Top level", NULL, reloads ? RELOAD_RESTART : RELOAD_AS_AROUND, &path, out);
 }
 
 /* Help, unit, range and default above a key, broken at words. */
@@ -174,7 +174,17 @@ static void write_cell(const char *text, FILE *out)
         fprintf(out, "%s%c", *text == '|' ? "\\" : "", *text);
 }
 
-static void write_row(const struct option_spec *spec, FILE *out)
+/* What a change takes; the column is there only where around says anything. */
+static void write_reload(const struct option_spec *spec, enum option_reload around, FILE *out)
+{
+    static const char *const words[] = {
+        [RELOAD_LIVE] = "at once", [RELOAD_PART] = "part", [RELOAD_RESTART] = "restart"
+    };
+    if (around != RELOAD_AS_AROUND)
+        fprintf(out, "%s | ", words[option_reload_in(spec, around)]);
+}
+
+static void write_row(const struct option_spec *spec, enum option_reload around, FILE *out)
 {
     char allowed[CONFIG_ALLOWED_BYTES];
     struct option_spec bare = *spec;
@@ -192,14 +202,16 @@ static void write_row(const struct option_spec *spec, FILE *out)
     if (spec->kind != OPTION_KIND_STRING || spec->max != CONFIG_STRING_BYTES_MAX)
         write_cell(allowed, out);
     fprintf(out, " | %s | ", spec->unit ? spec->unit : "");
+    write_reload(spec, around, out);
     write_cell(spec->help, out);
     fprintf(out, "%s |\n", spec->secret ? " (secret: never printed)" : "");
 }
 
 /* A heading and table for these keys, then one for each section and list in them. */
 static void write_tables(const struct option_spec *table, const char *title, const char *help,
-                         struct key_path *path, FILE *out)
+                         enum option_reload around, struct key_path *path, FILE *out)
 {
+    bool reloads = around != RELOAD_AS_AROUND;
     bool leaves = false;
     fprintf(out, "\n## %s\n\n", title);
     if (help)
@@ -208,11 +220,12 @@ static void write_tables(const struct option_spec *table, const char *title, con
         if (option_nests(spec))
             continue;
         if (!leaves)
-            fputs("| key | default | allowed | unit | what it does |\n"
-                  "| --- | --- | --- | --- | --- |\n",
-                  out);
+            fprintf(out,
+                    "| key | default | allowed | unit |%s what it does |\n"
+                    "| --- | --- | --- | --- |%s --- |\n",
+                    reloads ? " a change |" : "", reloads ? " --- |" : "");
         leaves = true;
-        write_row(spec, out);
+        write_row(spec, around, out);
     }
     for (const struct option_spec *spec = table; spec->kind != OPTION_KIND_END; spec++) {
         if (!option_nests(spec))
@@ -223,7 +236,8 @@ static void write_tables(const struct option_spec *table, const char *title, con
         size_t before = path_push(path, name);
         describe(spec, about);
         snprintf(heading, sizeof heading, "`%s`", path->text);
-        write_tables(spec->section, heading, about, path, out);
+        write_tables(spec->section, heading, about,
+                     reloads ? option_reload_in(spec, around) : RELOAD_AS_AROUND, path, out);
         path_pop(path, before);
     }
 }

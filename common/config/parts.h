@@ -104,6 +104,13 @@ static inline bool option_nests(const struct option_spec *spec)
     return spec->kind == OPTION_KIND_SECTION || spec->kind == OPTION_KIND_LIST;
 }
 
+/* What a change of an option takes, where around holds for those that say nothing. */
+static inline enum option_reload option_reload_in(const struct option_spec *spec,
+                                                  enum option_reload around)
+{
+    return spec->reload != RELOAD_AS_AROUND ? spec->reload : around;
+}
+
 /* True when it is a mistake to leave the key out. */
 static inline bool option_is_required(const struct option_spec *spec)
 {

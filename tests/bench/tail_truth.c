@@ -17,6 +17,7 @@ struct prober {
     struct probe_encoder *encoder;
     struct decoder *decoder;
     uv_sem_t done;
+    double quality; /* CRF */
     bool has_sem;
 };
 
@@ -171,7 +172,8 @@ static int prober_open(struct prober *prober, double quality, const struct tail_
     if (uv_sem_init(&prober->done, 0) != 0)
         return error_set(err, ERROR_MEMORY, "tail", "no semaphore");
     prober->has_sem = true;
-    int rc = probe_encoder_open(&prober->encoder, quality, 1, post, &prober->done, err);
+    prober->quality = quality;
+    int rc = probe_encoder_open(&prober->encoder, 1, post, &prober->done, err);
     return rc < 0 ? rc : decoder_open(&prober->decoder, &decoder, err);
 }
 
@@ -186,7 +188,7 @@ static void prober_close(struct prober *prober)
 /* Encodes it, beside whatever else goes on; prober_take has to follow. */
 static int prober_put(struct prober *prober, struct picture *source, struct error *err)
 {
-    const struct probe_job job = { .picture = picture_ref(source) };
+    const struct probe_job job = { .picture = picture_ref(source), .quality = prober->quality };
     if (!probe_encoder_put(prober->encoder, &job))
         return error_set(err, ERROR_MEMORY, "tail", "the probe encoder takes no picture");
     return 0;

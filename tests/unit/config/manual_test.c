@@ -258,7 +258,7 @@ static void markdown_has_a_row_for_every_key(void **state)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    config_write_markdown(sample_options, "Configuring", "sample check FILE", out);
+    config_write_markdown(sample_options, "Configuring", "sample check FILE", false, out);
     assert_int_equal(fclose(out), 0);
     const char *head = "# Configuring\n\nA key that is not listed here is a mistake, and "
                        "`sample check FILE` says so.\n\n## Top level\n";

@@ -1,5 +1,5 @@
-/* agent_config: what only the whole shows is found, and two configurations are compared without their
- * rungs. */
+/* agent_config: what only the whole shows is found; what a change of each kind of option takes; settings
+ * live as long as their last user. */
 #include "agent_config.h"
 
 #include <setjmp.h>
@@ -37,6 +37,7 @@ static void mistakes_of_the_whole(void **state)
         { "server.address=192.0.2.7:5570", "tcp://" },
         { "server.address=tcp://192.0.2.7", "tcp://" },
         { "http.address=nowhere", "http.address" },
+        { "log=loud", "not a level" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -50,35 +51,105 @@ static void mistakes_of_the_whole(void **state)
     }
 }
 
-/* The option of the first difference, or NULL. */
-static const char *first_difference(const char *change)
+struct differences {
+    size_t count;
+    char key[64];
+    enum option_reload reload;
+};
+
+static void note(void *arg, const char *key, enum option_reload reload)
+{
+    struct differences *differences = arg;
+    differences->count++;
+    snprintf(differences->key, sizeof differences->key, "%s", key);
+    differences->reload = reload;
+}
+
+static void expect_difference(const char *change, const char *key, enum option_reload reload)
 {
     struct agent_config before, after;
     struct config *first = NULL, *second = NULL;
+    struct differences found = { .count = 0 };
     assert_int_equal(load(&before, &first, NULL), 0);
     assert_int_equal(load(&after, &second, change), 0);
-    const struct option_spec *option = agent_options;
-    while (option->kind != OPTION_KIND_END && option_equal(option, &before, &after))
-        option++;
-    assert_int_equal(options_equal(agent_options, &before, &after), option->kind == OPTION_KIND_END);
+    assert_int_equal(config_compare(agent_options, RELOAD_RESTART, &before, &after, note, &found),
+                     reload);
+    assert_int_equal(found.count, key ? 1 : 0);
+    if (key) {
+        assert_string_equal(found.key, key);
+        assert_int_equal(found.reload, reload);
+    }
     config_free(&first);
     config_free(&second);
-    return option->name;
 }
 
-static void differences(void **state)
+static void what_a_change_takes(void **state)
 {
     (void)state;
-    assert_null(first_difference(NULL));
-    assert_null(first_difference("cameras.1.rung.fps=5"));
-    assert_null(first_difference("cameras.0.rung.width=320"));
-    assert_string_equal(first_difference("name=box"), "name");
-    assert_string_equal(first_difference("server.connect_ms=1000"), "server");
-    assert_string_equal(first_difference("answers.path=x.jsonl"), "answers");
-    assert_string_equal(first_difference("cameras.1.pace=fast"), "cameras");
-    assert_string_equal(first_difference("cameras.0.source.fps=11"), "cameras");
-    assert_string_equal(first_difference("cameras.0.source.loop=true"), "cameras");
-    assert_string_equal(first_difference("cameras.2.name=door"), "cameras");
+    expect_difference(NULL, NULL, RELOAD_AS_AROUND);
+    expect_difference("log=debug", "log", RELOAD_LIVE);
+    expect_difference("probes.share=0.1", "probes.share", RELOAD_LIVE);
+    expect_difference("http.address=127.0.0.1:9000", "http.address", RELOAD_PART);
+    expect_difference("name=box", "name", RELOAD_RESTART);
+    expect_difference("server.connect_ms=1000", "server.connect_ms", RELOAD_RESTART);
+    expect_difference("keys.name=other", "keys.name", RELOAD_RESTART);
+    expect_difference("answers.path=x.jsonl", "answers.path", RELOAD_RESTART);
+    expect_difference("cameras.1.pace=fast", "cameras", RELOAD_PART);
+    expect_difference("cameras.2.name=door", "cameras", RELOAD_PART);
+}
+
+/* Of one camera: its rung is live, all else starts it again. */
+static void what_a_camera_takes(void **state)
+{
+    static const struct {
+        const char *change, *key;
+        enum option_reload reload;
+    } cases[] = {
+        { "cameras.0.rung.fps=5", "rung.fps", RELOAD_LIVE },
+        { "cameras.0.rung.width=320", "rung.width", RELOAD_LIVE },
+        { "cameras.0.source.fps=11", "source.fps", RELOAD_PART },
+        { "cameras.0.source.loop=true", "source.loop", RELOAD_PART },
+        { "cameras.0.model=none", "model", RELOAD_PART },
+        { "cameras.0.encode_threads=2", "encode_threads", RELOAD_PART },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct agent_config before, after;
+        struct config *first = NULL, *second = NULL;
+        struct differences found = { .count = 0 };
+        assert_int_equal(load(&before, &first, NULL), 0);
+        assert_int_equal(load(&after, &second, cases[i].change), 0);
+        assert_int_equal(config_compare(camera_options, RELOAD_PART, before.cameras.items,
+                                        after.cameras.items, note, &found),
+                         cases[i].reload);
+        assert_string_equal(found.key, cases[i].key);
+        config_free(&first);
+        config_free(&second);
+    }
+}
+
+static void settings_are_shared(void **state)
+{
+    static const char *const good[] = { "cameras.0.name=gate", "cameras.0.source.kind=test" };
+    static const char *const wrong[] = { "cameras.0.name=gate", "cameras.0.source.kind=film" };
+    struct agent_settings *settings = NULL, *again;
+    struct config *mistakes;
+    struct error err;
+    (void)state;
+    assert_int_equal(agent_settings_load(&settings, &mistakes, NULL, good, 2, &err), 0);
+    assert_null(mistakes);
+    again = agent_settings_ref(settings);
+    agent_settings_unref(&settings);
+    assert_null(settings);
+    const struct camera_config *cameras = again->values.cameras.items;
+    assert_string_equal(cameras[0].name, "gate");
+    agent_settings_unref(&again);
+    agent_settings_unref(&again); /* NULL */
+
+    assert_int_equal(agent_settings_load(&settings, &mistakes, NULL, wrong, 2, &err), -ERROR_CONFIG);
+    assert_null(settings);
+    assert_true(config_problem_count(mistakes) > 0);
+    config_free(&mistakes);
 }
 
 static void rungs_are_compared_by_themselves(void **state)
@@ -97,7 +168,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_of_the_whole),
-        cmocka_unit_test(differences),
+        cmocka_unit_test(what_a_change_takes),
+        cmocka_unit_test(what_a_camera_takes),
+        cmocka_unit_test(settings_are_shared),
         cmocka_unit_test(rungs_are_compared_by_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
