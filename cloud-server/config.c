@@ -66,7 +66,9 @@ static const struct option_spec window_options[] = {
 static const struct option_spec probes_options[] = {
     OPTION_ENUM(probes_config, order, "random", probe_orders,
                 "frames that agents send a second time at source quality, where they have bits for it: none, "
-                "all alike, or those with uncertain answers more often, weighted accordingly"),
+                "all alike, or those with uncertain answers more often, weighted accordingly; of streams "
+                "that begin from then on",
+                .reload = RELOAD_LIVE),
     OPTION_SECTION(probes_config, window, window_options,
                    "what accuracies are told of; each rung, restoration and model has a window of its own"),
     OPTION_END,
@@ -80,7 +82,9 @@ static const struct option_spec decode_options[] = {
 
 static const struct option_spec answers_options[] = {
     OPTION_STRING(answers_config, path, "",
-                  "file that every answer is appended to as one JSON line; empty for none"),
+                  "file that every answer is appended to as one JSON line; empty for none; made anew on SIGHUP "
+                  "when it was moved away",
+                  .reload = RELOAD_PART),
     OPTION_U32(answers_config, queue, "1024", 16, 65536, "answers",
                "answers that may wait for the disk; the oldest is dropped beyond"),
     OPTION_END,
@@ -95,14 +99,18 @@ static const struct option_spec record_options[] = {
 };
 
 static const struct option_spec limits_options[] = {
-    OPTION_U32(limits_config, width, "4096", 16, WIRE_SIDE_MAX, "px", "widest picture accepted"),
-    OPTION_U32(limits_config, height, "2304", 16, WIRE_SIDE_MAX, "px", "highest picture accepted"),
+    OPTION_U32(limits_config, width, "4096", 16, WIRE_SIDE_MAX, "px",
+               "widest picture accepted; of streams that begin from then on", .reload = RELOAD_LIVE),
+    OPTION_U32(limits_config, height, "2304", 16, WIRE_SIDE_MAX, "px",
+               "highest picture accepted; of streams that begin from then on", .reload = RELOAD_LIVE),
     OPTION_U32(limits_config, streams, "256", 1, POOL_STREAMS_MAX, "streams",
                "streams at the same time"),
     OPTION_U32(limits_config, streams_per_key, "64", 1, POOL_STREAMS_MAX, "streams",
-               "streams of one key at the same time"),
+               "streams of one key at the same time; those that are there stay",
+               .reload = RELOAD_LIVE),
     OPTION_U32(limits_config, bitrate_kbps, "200000", 8, 10000000, "kbit/s",
-               "bitrate of all streams of one key; packets above it are dropped"),
+               "bitrate of all streams of one key; packets above it are dropped",
+               .reload = RELOAD_LIVE),
     OPTION_U32(limits_config, message_bytes, "4194304", 4096, WIRE_PAYLOAD_BYTES_MAX, "bytes",
                "largest packet; has to hold the largest keyframe"),
     OPTION_END,
@@ -135,9 +143,12 @@ const struct option_spec server_options[] = {
                    "measuring, while streaming, what compression costs; docs/tail.md"),
     OPTION_SECTION(server_config, decode, decode_options, "decoding"),
     OPTION_SECTION(server_config, answers, answers_options, "answers on disk"),
-    OPTION_SECTION(server_config, record, record_options, "annotated video on disk"),
+    OPTION_SECTION(server_config, record, record_options,
+                   "annotated video on disk; a change holds for streams that begin from then on",
+                   .reload = RELOAD_PART),
     OPTION_SECTION(server_config, limits, limits_options, "limits that protect the server"),
-    OPTION_SECTION(server_config, http, http_options, "metrics and health"),
+    OPTION_SECTION(server_config, http, http_options, "metrics and health",
+                   .reload = RELOAD_PART),
     OPTION_SECTION(server_config, publish, publish_options, "answers for other programs"),
     OPTION_U32(server_config, credits, "4", 1, 256, "frames",
                "frames of one stream that may be on their way at the same time; more than "
@@ -146,7 +157,8 @@ const struct option_spec server_options[] = {
     OPTION_U32(server_config, report_ms, "1000", 100, 60000, "ms",
                "how often both sides report; after three silent periods a stream is ended"),
     OPTION_STRING(server_config, log, "info",
-                  "error, warn, info or debug, then changes per module: info,gate=debug"),
+                  "error, warn, info or debug, then changes per module: info,gate=debug",
+                  .reload = RELOAD_LIVE),
     OPTION_END,
 };
 
@@ -241,7 +253,7 @@ int server_config_load(struct config **loaded, struct server_config *config, con
     if (config->http.address[0] != '\0' && http_check_address(config->http.address, err) < 0)
         config_add_problem(*loaded, "http.address", "%s", err->text);
     check_models(*loaded, config);
-    if (log_configure(config->log, err) < 0)
+    if (log_check(config->log, err) < 0)
         config_add_problem(*loaded, "log", "%s", err->text);
     if (config_problem_count(*loaded) > 0)
         return error_set(err, ERROR_CONFIG, path ? path : "defaults", "%s",

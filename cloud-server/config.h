@@ -84,7 +84,7 @@ struct server_config {
 };
 extern const struct option_spec server_options[];
 
-/* config_load with the checks of this file; *loaded as config_load leaves it. Sets the log levels. */
+/* config_load with the checks of this file; *loaded as config_load leaves it. Changes nothing else. */
 int server_config_load(struct config **loaded, struct server_config *config, const char *path,
                        const char *const *sets, size_t set_count, struct error *err);
 

@@ -1,6 +1,7 @@
 /* cloud-server: decodes and analyses the streams of edge-agents, and answers every frame. */
 #include "analyse/card.h"
 #include "analyse/model.h"
+#include "base/log.h"
 #include "config.h"
 #include "config/cli.h"
 #include "control/tail_command.h"
@@ -41,8 +42,10 @@ static int load(struct server_config *config, struct config **loaded,
 
     *config = (struct server_config){ 0 };
     *loaded = NULL;
-    if (server_config_load(loaded, config, path, sets, set_count, &err) == 0)
+    if (server_config_load(loaded, config, path, sets, set_count, &err) == 0) {
+        log_configure(config->log, &err); /* it was checked when it was loaded */
         return 0;
+    }
     size_t count = *loaded ? config_problem_count(*loaded) : 0;
     if (count == 0)
         fprintf(stderr, "cloud-server: %s\n", err.text);
@@ -53,14 +56,16 @@ static int load(struct server_config *config, struct config **loaded,
 
 static int run(const struct cli_values *values)
 {
+    struct server_run_options options = { .config_path = cli_flag(values, "config") };
     struct server_config config;
     struct config *loaded;
     struct error err;
 
-    int status = load(&config, &loaded, values, cli_flag(values, "config"));
+    options.sets = cli_flag_all(values, "set", &options.set_count);
+    int status = load(&config, &loaded, values, options.config_path);
     if (status == 0 && cli_flag(values, "print-config")) {
         config_print(loaded, stdout);
-    } else if (status == 0 && server_run(&config, &err) < 0) {
+    } else if (status == 0 && server_run(&config, &options, &err) < 0) {
         fprintf(stderr, "cloud-server: %s\n", err.text);
         status = 1;
     }
@@ -122,7 +127,8 @@ static int manual(const struct cli_values *values)
 
 static const struct cli_command commands[] = {
     { "run", "", "decode, analyse and answer",
-      "Serves until SIGTERM or SIGINT; what is on its way is answered first.\n\n"
+      "Serves until SIGTERM or SIGINT; what is on its way is answered first. SIGHUP reads the\n"
+      "configuration again, as far as that drops no stream (docs/operate.md).\n\n"
       "  cloud-server run -c cloud-server.yaml\n"
       "  cloud-server run -s listen.address=tcp://0.0.0.0:5570 -s answers.path=answers.jsonl\n",
       run_flags, run },

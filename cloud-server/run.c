@@ -13,6 +13,8 @@ struct daemon {
     uv_timer_t watchdog;
     struct metrics *metrics;
     struct server *server; /* NULL from the stop on */
+    const struct server_run_options *options;
+    struct config *loaded; /* by the last SIGHUP; NULL: by none yet */
     struct error fatal;    /* why it stops, if not by a signal */
     bool stopping;
 };
@@ -51,13 +53,36 @@ static void on_signal(uv_signal_t *signal, int number)
     stop(daemon);
 }
 
-/* A terminal that goes away, or a habit from other daemons: no reason to drop every stream. */
+/* All mistakes, in the order of lines. */
+static void log_refused(const struct config *loaded, const struct error *err)
+{
+    log_error("server", "reload refused, nothing changed", LOG_CAUSE(err));
+    for (size_t i = 1; loaded && i < config_problem_count(loaded); i++)
+        log_error("server", "and another mistake", LOG_STR("cause", config_problem(loaded, i)));
+}
+
 static void on_hangup(uv_signal_t *signal, int number)
 {
-    (void)signal;
+    struct daemon *daemon = signal->loop->data;
+    const struct server_run_options *options = daemon->options;
+    struct server_config fresh = { 0 };
+    struct config *loaded = NULL;
+    struct error err;
+
     (void)number;
-    log_warn("server", "SIGHUP changes nothing: a new configuration takes a restart, and the allow "
-                       "folder is read by itself");
+    if (daemon->stopping)
+        return;
+    int rc = server_config_load(&loaded, &fresh, options->config_path, options->sets,
+                                options->set_count, &err);
+    if (rc == 0)
+        rc = server_reload(daemon->server, &fresh, &err);
+    if (rc < 0) {
+        log_refused(loaded, &err);
+        config_free(&loaded);
+        return;
+    }
+    config_free(&daemon->loaded);
+    daemon->loaded = loaded;
 }
 
 static void on_ready(void *arg)
@@ -147,9 +172,10 @@ static void log_end(const struct daemon *daemon)
              LOG_U64("hellos_refused", sum_family(daemon, "server_hellos_refused_total")));
 }
 
-int server_run(const struct server_config *config, struct error *err)
+int server_run(struct server_config *config, const struct server_run_options *options,
+               struct error *err)
 {
-    struct daemon daemon = { 0 };
+    struct daemon daemon = { .options = options };
     char program[4096];
 
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -182,5 +208,6 @@ int server_run(const struct server_config *config, struct error *err)
     }
     uv_loop_close(&daemon.loop);
     metrics_destroy(&daemon.metrics);
+    config_free(&daemon.loaded);
     return rc;
 }

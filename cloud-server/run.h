@@ -4,7 +4,15 @@
 
 #include "config.h"
 
-/* Serves until SIGTERM or SIGINT, then stops within 5 s; a second signal ends at once. */
-int server_run(const struct server_config *config, struct error *err);
+struct server_run_options {
+    const char *config_path; /* for SIGHUP; NULL: none */
+    const char *const *sets;
+    size_t set_count;
+};
+
+/* Serves until SIGTERM or SIGINT, then stops within 5 s; a second signal ends at once. SIGHUP reads the
+ * configuration again (server_reload); with a mistake in it nothing changes. config is borrowed. */
+int server_run(struct server_config *config, const struct server_run_options *options,
+               struct error *err);
 
 #endif

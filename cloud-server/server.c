@@ -1,28 +1,10 @@
 /* server: opening goes down the list of rooms, closing goes up; both lists are here and nowhere
  * else. Closing takes several turns of the loop, see the three steps at the end. */
-#include "server.h"
+#include "server_parts.h"
 #include "base/log.h"
 #include "control/tails.h"
-#include "ingest/gate.h"
-#include "report/pages.h"
 #include <stdlib.h>
 #include <zmq.h>
-
-struct server {
-    uv_timer_t timer; /* first, so that its close callback can free the server */
-    const struct server_config *config;
-    struct server_events events;
-    void *zmq_context;
-    struct guard *guard;
-    struct session_rooms rooms;
-    struct gate *gate;
-    struct pages *pages;
-    bool was_ready; /* events.ready has been called */
-    size_t workers_given_up;
-    bool told_none;          /* that no worker can serve, since one last could */
-    void (*done)(void *arg); /* NULL: opening has failed */
-    void *done_arg;
-};
 
 static void on_ready_without_pool(uv_timer_t *timer);
 static void on_pool_change(void *arg, const struct error *fatal);
@@ -53,14 +35,15 @@ static bool is_ready(void *arg, char *reason, size_t reason_bytes)
     return server_is_ready(arg, reason, reason_bytes);
 }
 
-static int open_pages(struct server *server, uv_loop_t *loop, struct error *err)
+int server_open_pages(struct server *server, const char *address, struct pages **pages,
+                      struct error *err)
 {
     const struct pages_source source = { .metrics = server->rooms.metrics,
                                          .gate = server->gate,
                                          .pool = &server->rooms.pool,
                                          .is_ready = is_ready,
                                          .arg = server };
-    return pages_open(&server->pages, loop, server->config->http.address, &source, err);
+    return pages_open(pages, server->timer.loop, address, &source, err);
 }
 
 /* The workers come last: whatever else is wrong is told before any is started. */
@@ -88,7 +71,7 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
     if (rc == 0)
         rc = gate_open(&server->gate, loop, server->zmq_context, rooms, server->guard, err);
     if (rc == 0 && config->http.address[0] != '\0')
-        rc = open_pages(server, loop, err);
+        rc = server_open_pages(server, config->http.address, &server->pages, err);
     if (rc == 0 && server_config_analyses(config)) {
         gate_hold(server->gate, "the workers are starting");
         rc = open_pool(server, loop, program, err);
@@ -96,7 +79,7 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
     return rc;
 }
 
-int server_open(struct server **out, uv_loop_t *loop, const struct server_config *config,
+int server_open(struct server **out, uv_loop_t *loop, struct server_config *config,
                 struct metrics *metrics, const char *program, const struct server_events *events,
                 struct error *err)
 {
@@ -104,6 +87,7 @@ int server_open(struct server **out, uv_loop_t *loop, const struct server_config
     if (!server)
         return error_set(err, ERROR_MEMORY, "server", "no room");
     server->config = config;
+    server->latest = *config;
     server->events = *events;
     server->rooms.config = config;
     server->rooms.metrics = metrics;

@@ -17,7 +17,7 @@ struct server_events {
 
 /* config, metrics and program (path of this binary, for the workers) are borrowed until done. After
  * a failure as well, run the loop until it is empty: it holds what is being closed. */
-int server_open(struct server **server, uv_loop_t *loop, const struct server_config *config,
+int server_open(struct server **server, uv_loop_t *loop, struct server_config *config,
                 struct metrics *metrics, const char *program, const struct server_events *events,
                 struct error *err);
 
@@ -31,6 +31,12 @@ size_t server_worker_count(const struct server_config *config);
 #define SERVER_REASON_BYTES 1024u /* enough for some workers' causes */
 /* True when streams are welcome; reason (for people) why not, or why only in part. */
 bool server_is_ready(const struct server *server, char *reason, size_t reason_bytes);
+
+/* Makes the values of fresh hold, which is loaded without mistakes, as far as that drops no stream: all
+ * of them or, after an error, none. Those that take a restart (the option table says which) are logged
+ * by name. What its pointers lead to is borrowed until the next one that succeeds, or until done.
+ * An answer file that was moved away is made anew in any case. */
+int server_reload(struct server *server, const struct server_config *fresh, struct error *err);
 
 /* Answers what is on its way (for at most SERVER_DRAIN_MS), says Bye, ends the workers, writes what
  * waits for the disk, and frees the server; then calls done(arg) from the loop. Takes at most 5 s. */

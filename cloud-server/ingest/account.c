@@ -40,6 +40,13 @@ int accounts_create(struct accounts **out, const struct limits_config *limits, s
     return 0;
 }
 
+void accounts_set_limits(struct accounts *accounts, const struct limits_config *limits)
+{
+    const uint32_t streams = accounts->limits.streams; /* that there is room for */
+    accounts->limits = *limits;
+    accounts->limits.streams = streams;
+}
+
 void accounts_destroy(struct accounts **accounts)
 {
     free(*accounts);
@@ -61,7 +68,7 @@ int account_join(struct accounts *accounts, const char *key, struct account **ou
             account = entry;
     }
     assert(account); /* as many entries as streams */
-    if (account->streams == limits->streams_per_key)
+    if (account->streams >= limits->streams_per_key)
         return error_set(err, ERROR_LIMIT, "key", "it has all the %u streams that one key may have",
                          limits->streams_per_key);
     if (account->streams == 0) {

@@ -12,6 +12,9 @@ int accounts_create(struct accounts **accounts, const struct limits_config *limi
 /* No stream may be left. Takes NULL. */
 void accounts_destroy(struct accounts **accounts);
 
+/* Other limits from now on, but for limits->streams. */
+void accounts_set_limits(struct accounts *accounts, const struct limits_config *limits);
+
 /* One more stream for this key; -ERROR_LIMIT when it has as many as it may. Its account lives until
  * its last stream has left. */
 int account_join(struct accounts *accounts, const char *key, struct account **account,

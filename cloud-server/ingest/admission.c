@@ -23,12 +23,10 @@ static bool find_codec(Runespoor__Codec wire, enum video_codec *codec)
     }
 }
 
-enum frame_fate admission_judge(struct admission *admission, const struct server_config *config,
-                                const Runespoor__Packet *packet, uint32_t in_flight, uint64_t *lost,
-                                enum video_codec *codec)
+enum frame_fate admission_judge(struct admission *admission, const struct limits_config *limits,
+                                uint32_t credits, const Runespoor__Packet *packet,
+                                uint32_t in_flight, uint64_t *lost, enum video_codec *codec)
 {
-    const struct limits_config *limits = &config->limits;
-
     *lost = 0;
     if (packet->sequence < admission->next_sequence || packet->frame < admission->next_number)
         return FATE_ORDER;
@@ -37,7 +35,7 @@ enum frame_fate admission_judge(struct admission *admission, const struct server
         admission->keyframe_needed = true;
     admission->next_sequence = packet->sequence + 1;
     admission->next_number = packet->frame + 1;
-    if (in_flight > config->credits)
+    if (in_flight > credits)
         return FATE_NO_CREDIT;
     if (!find_codec(packet->codec, codec))
         return FATE_CODEC;

@@ -13,11 +13,11 @@ struct admission {
 
 void admission_init(struct admission *admission);
 
-/* FATE_OK, or why it is not decoded. in_flight counts the packet's frame. *lost: packets before it that never
+/* FATE_OK, or why it is not decoded. limits and credits are the stream's. in_flight counts the packet's frame. *lost: packets before it that never
  * came. *codec is set where the packet's is known. */
-enum frame_fate admission_judge(struct admission *admission, const struct server_config *config,
-                                const Runespoor__Packet *packet, uint32_t in_flight, uint64_t *lost,
-                                enum video_codec *codec);
+enum frame_fate admission_judge(struct admission *admission, const struct limits_config *limits,
+                                uint32_t credits, const Runespoor__Packet *packet,
+                                uint32_t in_flight, uint64_t *lost, enum video_codec *codec);
 /* What became of it in the end: one that is left out leaves a hole. */
 void admission_settle(struct admission *admission, enum frame_fate fate);
 

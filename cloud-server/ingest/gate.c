@@ -123,6 +123,11 @@ void gate_hold(struct gate *gate, const char *reason)
     snprintf(gate->hold, sizeof gate->hold, "%s", reason ? reason : "");
 }
 
+void gate_limits_changed(struct gate *gate)
+{
+    accounts_set_limits(gate->accounts, &gate->config->limits);
+}
+
 void gate_visit(const struct gate *gate, gate_visit_fn *visit, void *arg)
 {
     for (size_t i = 0; i < gate->config->limits.streams; i++)

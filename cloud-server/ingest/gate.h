@@ -19,6 +19,9 @@ size_t gate_stream_count(const struct gate *gate);
 /* Hellos are refused with this reason (copied) and a request to come back soon; NULL: welcome. */
 void gate_hold(struct gate *gate, const char *reason);
 
+/* The limits in the config have changed: streams that are here keep their picture size, all else holds now. */
+void gate_limits_changed(struct gate *gate);
+
 typedef void gate_visit_fn(void *arg, const char *stream, const char *agent,
                            const struct session *session);
 void gate_visit(const struct gate *gate, gate_visit_fn *visit, void *arg);

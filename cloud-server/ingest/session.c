@@ -30,6 +30,7 @@ struct session {
     void *arg;
     size_t model;
     bool lossless, late;
+    struct limits_config limits; /* at its begin: the decoder was made for them */
 
     struct decode_lane *lane;     /* NULL from the end on */
     struct pool_stream *analysis; /* NULL: pictures are answered as they are */
@@ -152,6 +153,7 @@ int session_open(struct session **out, struct session_rooms *rooms, const struct
                                  .model = spec->model,
                                  .lossless = spec->lossless,
                                  .late = spec->late,
+                                 .limits = rooms->config->limits,
                                  .frames = frames };
     admission_init(&session->admission);
     assert(strlen(spec->stream) < sizeof session->stream);
@@ -278,8 +280,9 @@ int session_receive(struct session *session, const Runespoor__Packet *packet, zm
         send_receipt(session, packet->frame);
 
     uint64_t lost;
-    enum frame_fate fate = admission_judge(&session->admission, session->rooms->config, packet,
-                                           session->in_flight, &lost, &frame->job.codec);
+    enum frame_fate fate =
+        admission_judge(&session->admission, &session->limits, session->rooms->config->credits,
+                        packet, session->in_flight, &lost, &frame->job.codec);
     if (lost > 0)
         figures_on_loss(&session->figures, lost);
     if (fate == FATE_OK)

@@ -24,7 +24,7 @@
 #define TAIL_BYTES_MAX (1u << 20) /* longest line that is looked for when a torn tail is cut */
 
 struct answer_file {
-    const char *path;    /* the config's */
+    char *path;
     struct queue *lines; /* of struct text: loop -> thread */
     struct queue *spare; /* of struct text: thread -> loop */
     pthread_t thread;
@@ -65,7 +65,11 @@ int answer_file_open(struct answer_file **out, const struct answers_config *conf
     struct answer_file *file = calloc(1, sizeof *file);
     if (!file)
         return error_set(err, ERROR_MEMORY, "answers", "no room for the writer");
-    file->path = config->path;
+    file->path = strdup(config->path);
+    if (!file->path) {
+        free(file);
+        return error_set(err, ERROR_MEMORY, "answers", "no room for its path");
+    }
     backoff_init(&file->backoff, RETRY_FIRST_MS, RETRY_CAP_MS, random_entropy());
     open_metrics(file, metrics);
     file->fd = open(config->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
@@ -88,6 +92,7 @@ int answer_file_open(struct answer_file **out, const struct answers_config *conf
         queue_destroy(&file->spare, free_text);
         if (file->fd >= 0)
             close(file->fd);
+        free(file->path);
         free(file);
         return rc;
     }
@@ -155,7 +160,28 @@ void answer_file_close(struct answer_file **closed)
     if (close(file->fd) < 0)
         log_error("answers", "closing failed", LOG_STR("path", file->path),
                   LOG_STR("cause", strerror(errno)));
+    free(file->path);
     free(file);
+}
+
+static void close_writer(void *writer)
+{
+    struct answer_file *file = writer;
+    answer_file_close(&file);
+}
+
+void answer_file_close_later(struct answer_file **file, uv_loop_t *loop)
+{
+    if (*file)
+        writer_close_later(loop, close_writer, *file);
+    *file = NULL;
+}
+
+bool answer_file_is_at(const struct answer_file *file, const char *path)
+{
+    struct stat there, own;
+    return stat(path, &there) == 0 && fstat(file->fd, &own) == 0 && there.st_dev == own.st_dev &&
+           there.st_ino == own.st_ino;
 }
 
 /* What stands behind the last newline was cut short by a kill or a full disk. */

@@ -44,9 +44,10 @@ struct recording {
 };
 
 struct recorder {
-    const char *folder; /* the config's */
+    char *folder;
     uint32_t items_max;
-    uint32_t recording_count; /* the loop thread's */
+    uint32_t recording_count; /* the loop thread's, like the next */
+    uv_loop_t *retired;       /* set: closed from this loop with the last recording */
     struct metric_counter *written, *dropped_queue, *dropped_write;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -81,7 +82,11 @@ int recorder_open(struct recorder **out, const struct record_config *config,
     struct recorder *recorder = calloc(1, sizeof *recorder);
     if (!recorder)
         return error_set(err, ERROR_MEMORY, "record", "no room for the recorder");
-    recorder->folder = config->folder;
+    recorder->folder = strdup(config->folder);
+    if (!recorder->folder) {
+        free(recorder);
+        return error_set(err, ERROR_MEMORY, "record", "no room for its folder");
+    }
     recorder->items_max = config->queue;
     open_metrics(recorder, metrics);
     pthread_mutex_init(&recorder->lock, NULL);
@@ -90,6 +95,7 @@ int recorder_open(struct recorder **out, const struct record_config *config,
     if (rc != 0) {
         pthread_mutex_destroy(&recorder->lock);
         pthread_cond_destroy(&recorder->work);
+        free(recorder->folder);
         free(recorder);
         return error_set_errno(err, rc, "record", "cannot start the recorder");
     }
@@ -200,6 +206,28 @@ void recording_add(struct recording *recording, const struct frame *frame,
     pthread_cond_signal(&recorder->work);
 }
 
+static void close_writer(void *writer)
+{
+    struct recorder *recorder = writer;
+    recorder_close(&recorder);
+}
+
+static void close_retired(struct recorder *recorder)
+{
+    if (recorder->retired && recorder->recording_count == 0)
+        writer_close_later(recorder->retired, close_writer, recorder);
+}
+
+void recorder_retire(struct recorder **retired, uv_loop_t *loop)
+{
+    struct recorder *recorder = *retired;
+    *retired = NULL;
+    if (!recorder)
+        return;
+    recorder->retired = loop;
+    close_retired(recorder);
+}
+
 void recording_close(struct recording **recording)
 {
     if (!*recording)
@@ -211,6 +239,7 @@ void recording_close(struct recording **recording)
     pthread_mutex_unlock(&recorder->lock);
     pthread_cond_signal(&recorder->work);
     *recording = NULL;
+    close_retired(recorder);
 }
 
 void recorder_close(struct recorder **closed)
@@ -233,6 +262,7 @@ void recorder_close(struct recorder **closed)
     }
     pthread_mutex_destroy(&recorder->lock);
     pthread_cond_destroy(&recorder->work);
+    free(recorder->folder);
     free(recorder);
 }
 

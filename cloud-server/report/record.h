@@ -6,6 +6,7 @@
 #include "config.h"
 #include "ingest/answer.h"
 #include "net/metrics.h"
+#include <uv.h>
 
 /* Pictures of one stream that may wait; the decoder's pool keeps room for them. */
 #define RECORDING_PICTURES_MAX 4u
@@ -27,5 +28,8 @@ void recording_close(struct recording **recording);
 /* All recordings must be closed before. Finishes their files, and ends the thread; waits for at most
  * WRITER_FINISH_MS. Takes NULL. */
 void recorder_close(struct recorder **recorder);
+/* No new recordings; closed by another thread when the last one is, with the loop alive until then. Takes
+ * NULL. */
+void recorder_retire(struct recorder **recorder, uv_loop_t *loop);
 
 #endif

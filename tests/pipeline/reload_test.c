@@ -280,6 +280,177 @@ static void reloads_may_come_at_any_moment(void **state)
     process_stop_well(&server);
 }
 
+/* ---- cloud-server ---- */
+
+static void write_server(const struct scratch *scratch, uint16_t http, const char *more)
+{
+    FILE *file = fopen(scratch_path(scratch, "server.yaml"), "w");
+    assert_non_null(file);
+    fprintf(file,
+            "listen: { address: 'tcp://127.0.0.1:%u' }\n"
+            "keys: { folder: %s/keys, allow: %s/keys/allow }\n"
+            "http: { address: '127.0.0.1:%u' }\n"
+            "model: none\n"
+            "%s",
+            scratch->port, scratch->folder, scratch->folder, http, more);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void start_server(struct process *server, const struct scratch *scratch)
+{
+    process_start(server, scratch, "cloud-server",
+                  (const char *const[]){ program_path("cloud-server"), "run", "-c",
+                                         scratch_path(scratch, "server.yaml"), NULL });
+    process_expect(server, "msg=ready", WAIT_MS);
+}
+
+static const char reread[] = "module=server msg=\"configuration read again\"";
+
+/* Log level, limits, pages, a mistake, and what takes a restart, all beside one stream. */
+static void a_server_changes_beside_its_streams(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server, agent;
+    uint16_t http = port_find(), agent_http = port_find();
+    char top[64];
+    write_server(scratch, http, "");
+    start_server(&server, scratch);
+    snprintf(top, sizeof top, "http: { address: '127.0.0.1:%u' }\n", agent_http);
+    write_agent(scratch, top, CAMERA("gate", "", ""));
+    start_agent(&agent, scratch);
+    process_expect(&agent, "msg=streaming stream=gate", WAIT_MS);
+
+    write_server(scratch, http, "limits: { streams_per_key: 0 }\nlog: error\ncredit: 5\n");
+    reload(&server, "msg=\"reload refused, nothing changed\"");
+    process_expect(&server, "server.yaml:5: limits.streams_per_key", WAIT_MS);
+    process_expect(&server, "server.yaml:7: credit", WAIT_MS);
+
+    write_server(scratch, http, "limits: { streams_per_key: 1 }\ncredits: 9\n");
+    reload(&server, reread);
+    process_expect(&server, "msg=changed option=limits.streams_per_key", WAIT_MS);
+    process_expect(&server, "only a restart makes it hold\" option=credits", WAIT_MS);
+    write_agent(scratch, top, CAMERA("gate", "", "") CAMERA("yard", "", ""));
+    reload(&agent, "msg=\"configuration read again\"");
+    process_expect(&agent, "it has all the 1 streams that one key may have", WAIT_MS);
+
+    /* A smaller picture than the stream's: it stays, and one that begins is refused. */
+    write_server(scratch, http, "limits: { width: 160, height: 120 }\n");
+    reload(&server, reread);
+    process_expect(&agent, "larger than the server's limit of 160x120", WAIT_MS);
+    expect_answers(scratch, "gate", 5);
+    uint16_t other = port_find();
+    write_server(scratch, other, "log: error\n");
+    process_signal(&server, SIGHUP);
+    process_expect(&agent, "msg=streaming stream=yard", WAIT_MS);
+    page_expect(other, "/readyz", "200", "true");
+    assert_string_equal(page_get(http, "/readyz"), "");
+    expect_answers(scratch, "yard", 3);
+    assert_false(process_said(&server, "msg=\"stream started\" stream=yard")); /* it says errors alone */
+    expect_untouched(scratch, &server, &agent, agent_http, "gate");
+    process_stop_well(&agent);
+    process_stop_well(&server);
+}
+
+/* Each frame of the stream in the first file, and after its last those of the second, without a hole. */
+static void expect_continued(const char *first, const char *second)
+{
+    const char *const paths[] = { first, second };
+    long long next = -1;
+    for (size_t i = 0; i < 2; i++) {
+        char *line = NULL;
+        size_t capacity = 0, lines = 0;
+        FILE *file = fopen(paths[i], "r");
+        assert_non_null(file);
+        while (getline(&line, &capacity, file) > 0) {
+            struct json_object *answer = json_tokener_parse(line), *frame;
+            assert_true(json_object_object_get_ex(answer, "frame", &frame));
+            if (next >= 0)
+                assert_true(json_object_get_int64(frame) == next);
+            next = json_object_get_int64(frame) + 1;
+            lines++;
+            json_object_put(answer);
+        }
+        assert_true(lines > 0);
+        free(line);
+        fclose(file);
+    }
+}
+
+/* What log rotation does: move the file away, then SIGHUP. No answer is lost or written twice. fast: no
+ * frame is dropped by the agent, whatever the machine does beside, so numbers have no holes. */
+static void an_answer_file_is_rotated(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server, agent;
+    char answers[400], moved[512];
+    uint16_t http = port_find();
+    snprintf(answers, sizeof answers, "answers: { path: %s/server.jsonl }\n", scratch->folder);
+    write_server(scratch, http, answers);
+    start_server(&server, scratch);
+    write_agent(
+        scratch, "",
+        "  - { name: gate, source: { kind: test, width: 160, height: 120, fps: 25, seconds: 40 }, "
+        "pace: fast }\n");
+    start_agent(&agent, scratch);
+    process_expect(&agent, "msg=streaming stream=gate", WAIT_MS);
+    expect_answers(scratch, "gate", 50);
+    reload(&server, reread); /* nothing was moved: the same file goes on */
+    assert_false(process_said(&server, "msg=\"answer file opened anew\""));
+    snprintf(moved, sizeof moved, "%s", scratch_path(scratch, "server.jsonl.1"));
+    assert_int_equal(rename(scratch_path(scratch, "server.jsonl"), moved), 0);
+    reload(&server, reread);
+    process_expect(&server, "msg=\"answer file opened anew\"", WAIT_MS);
+    assert_int_equal(process_wait(&agent, WAIT_MS), 0);
+    process_stop_well(&server);
+    struct answer_counts all;
+    answers_count(scratch_path(scratch, "agent.jsonl"), "gate", &all);
+    assert_int_equal(all.lines, 1000);
+    expect_continued(moved, scratch_path(scratch, "server.jsonl"));
+}
+
+/* Recording begins and ends while streams go on, and so does an answer file; a folder that cannot be made
+ * changes nothing. */
+static void files_are_turned_on_and_off(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server, agent;
+    char more[1024];
+    uint16_t http = port_find();
+    write_server(scratch, http, "");
+    start_server(&server, scratch);
+    write_agent(scratch, "", CAMERA("gate", "", ""));
+    start_agent(&agent, scratch);
+    process_expect(&agent, "msg=streaming stream=gate", WAIT_MS);
+
+    snprintf(more, sizeof more, "answers: { path: %s/on.jsonl }\nrecord: { folder: /proc/none }\n",
+             scratch->folder);
+    write_server(scratch, http, more);
+    reload(&server, "msg=\"reload refused, nothing changed\"");
+    process_expect(&server, "record.folder: cannot make /proc/none", WAIT_MS);
+
+    snprintf(more, sizeof more, "answers: { path: %s/on.jsonl }\nrecord: { folder: %s/video }\n",
+             scratch->folder, scratch->folder);
+    write_server(scratch, http, more);
+    reload(&server, reread);
+    write_agent(scratch, "", CAMERA("gate", "", "") CAMERA("yard", "", ""));
+    reload(&agent, "msg=\"configuration read again\"");
+    metric_expect(http, "server_record_pictures_written_total", 5, WAIT_MS);
+    metric_expect(http, "server_answer_lines_written_total", 5, WAIT_MS);
+    write_server(scratch, http, "");
+    reload(&server, reread); /* yard is recorded to its end */
+    double lines = metric_now(http, "server_answer_lines_written_total");
+    double pictures = metric_now(http, "server_record_pictures_written_total");
+    metric_expect(http, "server_record_pictures_written_total", pictures + 3, WAIT_MS);
+    assert_true(metric_now(http, "server_answer_lines_written_total") <= lines + 2); /* on their way */
+    write_agent(scratch, "", CAMERA("gate", "", ""));
+    reload(&agent, "msg=\"configuration read again\"");
+    process_expect(&server, "msg=\"stream ended\" stream=yard", WAIT_MS);
+    expect_answers(scratch, "gate", 3);
+    assert_int_equal(process_count(&server, "msg=\"stream started\" stream=gate "), 1);
+    process_stop_well(&agent);
+    process_stop_well(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +459,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_broken_camera_is_left_out, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(reloads_may_come_at_any_moment, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_server_changes_beside_its_streams, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_answer_file_is_rotated, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(files_are_turned_on_and_off, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
 }
