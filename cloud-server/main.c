@@ -6,6 +6,7 @@
 #include "config/cli.h"
 #include "control/tail_command.h"
 #include "devices/worker.h"
+#include "doctor.h"
 #include "evaluate/eval.h"
 #include "keys.h"
 #include "learn/train_run.h"
@@ -24,6 +25,12 @@ static const struct cli_flag run_flags[] = {
     { "config", 'c', "FILE", false, "configuration (YAML); without it the defaults hold" },
     { "set", 's', "KEY=VALUE", true, "sets one value over the file: limits.streams=8" },
     { "print-config", 0, NULL, false, "print every value and where it came from, and exit" },
+    { NULL, 0, NULL, false, NULL },
+};
+
+static const struct cli_flag doctor_flags[] = {
+    { "config", 'c', "FILE", false, "configuration (YAML); without it the defaults hold" },
+    { "set", 's', "KEY=VALUE", true, "sets one value over the file: limits.streams=8" },
     { NULL, 0, NULL, false, NULL },
 };
 
@@ -91,6 +98,25 @@ static int check(const struct cli_values *values)
     return status;
 }
 
+static int doctor(const struct cli_values *values)
+{
+    struct server_config config;
+    struct config *loaded;
+    struct doctor doctor = { .out = stdout };
+    struct doctor_finding mistakes = { .verdict = DOCTOR_OK, .found = "no mistakes" };
+
+    int status = load(&config, &loaded, values, cli_flag(values, "config"));
+    if (status != 0) {
+        doctor_found(&mistakes, DOCTOR_FAIL, "has the mistakes above");
+        doctor_advise(&mistakes, "correct them; nothing else was tried");
+    }
+    doctor_tell(&doctor, "configuration", &mistakes);
+    if (status == 0)
+        doctor_check_server(&doctor, &config);
+    config_free(&loaded);
+    return doctor_end(&doctor);
+}
+
 static int worker(const struct cli_values *values)
 {
     const char *text = cli_flag(values, "fd");
@@ -133,6 +159,12 @@ static const struct cli_command commands[] = {
       "  cloud-server run -s listen.address=tcp://0.0.0.0:5570 -s answers.path=answers.jsonl\n",
       run_flags, run },
     { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
+    { "doctor", "", "try keys, models, devices, disk and addresses, and say what to do next",
+      "One line for each, OK, WARN or FAIL; the last one counts them. Ends with 1 when anything "
+      "has\n"
+      "failed. Nothing waits for ever: each has a deadline.\n\n"
+      "  cloud-server doctor -c cloud-server.yaml\n",
+      doctor_flags, doctor },
     { "keys", SERVER_KEYS_ARGUMENTS, "make, show or replace the server's key pair, let agents in",
       server_keys_more, server_keys_flags, server_keys_command },
     { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
@@ -167,7 +199,8 @@ static void calm_threads(char **argv)
 int main(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "model") == 0 ||
-                     strcmp(argv[1], "eval") == 0 || strcmp(argv[1], "train") == 0))
+                     strcmp(argv[1], "doctor") == 0 || strcmp(argv[1], "eval") == 0 ||
+                     strcmp(argv[1], "train") == 0))
         calm_threads(argv);
     return cli_main("cloud-server", "decodes and analyses video streams, and answers every frame",
                     commands, argc, argv);

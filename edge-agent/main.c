@@ -2,6 +2,7 @@
 #include "agent.h"
 #include "base/log.h"
 #include "config/cli.h"
+#include "doctor.h"
 #include "inspect.h"
 #include "keys.h"
 #include "net/keys_command.h"
@@ -117,6 +118,24 @@ static int inspect(const struct cli_values *values)
     return status;
 }
 
+static int doctor(const struct cli_values *values)
+{
+    struct agent_settings *settings = NULL;
+    struct doctor doctor = { .out = stdout };
+    struct doctor_finding config = { .verdict = DOCTOR_OK, .found = "no mistakes" };
+    if (load(&settings, values, cli_flag(values, "config")) != 0) {
+        doctor_found(&config, DOCTOR_FAIL, "has the mistakes above");
+        doctor_advise(&config, "correct them; nothing else was tried");
+    }
+    doctor_tell(&doctor, "configuration", &config);
+    if (settings) {
+        log_configure("error", NULL); /* what is to be said stands in the lines */
+        doctor_check_agent(&doctor, &settings->values);
+    }
+    agent_settings_unref(&settings);
+    return doctor_end(&doctor);
+}
+
 static int example(const struct cli_values *values)
 {
     (void)values;
@@ -143,6 +162,12 @@ static const struct cli_command commands[] = {
     { "check", "FILE", "name every mistake in a configuration", NULL, config_flags, check },
     { "inspect", "", "try each camera and encoder, and show how fast they are", NULL, config_flags,
       inspect },
+    { "doctor", "", "try camera, codec, keys, clock, disk and server, and say what to do next",
+      "One line for each, OK, WARN or FAIL; the last one counts them. Ends with 1 when anything "
+      "has\n"
+      "failed. Nothing waits for ever: each has a deadline.\n\n"
+      "  edge-agent doctor -c edge-agent.yaml\n",
+      config_flags, doctor },
     { "keys", AGENT_KEYS_ARGUMENTS, "make, show, replace or remove this box's key pair",
       agent_keys_more, keys_command_flags, agent_keys_command },
     { "example", "", "print an example configuration with every key explained", NULL, NULL, example },
