@@ -56,8 +56,11 @@ static void on_signal(uv_signal_t *signal, int number)
 /* All mistakes, in the order of lines. */
 static void log_refused(const struct config *loaded, const struct error *err)
 {
-    log_error("server", "reload refused, nothing changed", LOG_CAUSE(err));
-    for (size_t i = 1; loaded && i < config_problem_count(loaded); i++)
+    const size_t count = loaded ? config_problem_count(loaded) : 0;
+
+    log_error("server", "reload refused, nothing changed",
+              LOG_STR("cause", count > 0 ? config_problem(loaded, 0) : err->text));
+    for (size_t i = 1; i < count; i++)
         log_error("server", "and another mistake", LOG_STR("cause", config_problem(loaded, i)));
 }
 

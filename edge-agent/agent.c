@@ -229,6 +229,16 @@ static void apply_settings(struct agent *agent, struct agent_settings *fresh, st
     agent->settings = agent_settings_ref(fresh);
 }
 
+/* All mistakes, in the order of lines. */
+static void log_refused(const struct config *mistakes, const struct error *err)
+{
+    size_t count = mistakes ? config_problem_count(mistakes) : 0;
+    log_error("agent", "reload refused, nothing changed",
+              LOG_STR("cause", count > 0 ? config_problem(mistakes, 0) : err->text));
+    for (size_t i = 1; i < count; i++)
+        log_error("agent", "and another mistake", LOG_STR("cause", config_problem(mistakes, i)));
+}
+
 static void on_reload(uv_signal_t *handle, int number)
 {
     struct agent *agent = handle->data;
@@ -243,9 +253,7 @@ static void on_reload(uv_signal_t *handle, int number)
     if (agent_settings_load(&fresh, &mistakes, options->config_path, options->sets,
                             options->set_count, &err) != 0 ||
         try_settings(agent, fresh, &pages, &err) != 0) {
-        log_error("agent", "reload refused, nothing changed", LOG_CAUSE(&err));
-        for (size_t i = 1; mistakes && i < config_problem_count(mistakes); i++)
-            log_error("agent", "and another mistake", LOG_STR("cause", config_problem(mistakes, i)));
+        log_refused(mistakes, &err);
     } else {
         apply_settings(agent, fresh, pages);
     }

@@ -96,10 +96,12 @@ $(B)/bin/edge-agent: $(B)/obj/edge-agent/main.o $(call archives,edge-agent)
 $(B)/bin/cloud-server: $(B)/obj/cloud-server/main.o $(call archives,cloud-server)
 # Back ends that it opens at run time call its functions.
 $(B)/bin/cloud-server: private LDFLAGS += -rdynamic
+# There whole or not at all: another make, or a test, may run it meanwhile.
 $(B)/bin/%:
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -o $@.new $^ $(LDLIBS)
+	@mv $@.new $@
 
 # Everything is compiled again when the flags change.
 $(B)/flags: FORCE

@@ -25,12 +25,18 @@ Each daemon has one YAML file, given by `--config`. Every key has a working defa
 - Relative paths start in the folder that the program was started in.
 - Secrets are in files of their own (`keys`), never in these.
 
-On SIGHUP a running edge-agent reads its file again and gives each camera its new rung
-(`cameras[].rung`); everything else, and every key of cloud-server, takes a restart.
+On SIGHUP a running daemon reads its file again: all of it, or after a mistake nothing
+([operate.md](operate.md#reload)). The column *a change* tells what each key takes then:
+
+| a change | what a reload does |
+| --- | --- |
+| at once | the new value holds, nothing is interrupted |
+| part | what the key belongs to (a camera, a page, a file) starts again with it, the rest goes on |
+| restart | a warning names the key; the value holds when the daemon is started again |
 
 A model's card and what `cloud-server eval` and `cloud-server train` read (`deploy/eval.yaml`,
-`deploy/train.yaml`) are YAML of the same kind. `check FILE` and SIGHUP are not for them: those that read
-them name every mistake before they begin. eval and train know `--set`, too, and train `--print-config`.
+`deploy/train.yaml`) are YAML of the same kind, and those that read them name every mistake before they
+begin; nothing reads them again later. eval and train know `--set`, too, and train `--print-config`.
 HEAD
 
 # One page, so each program's title becomes a section of it.
