@@ -39,6 +39,36 @@ static void streams_are_counted_per_key(void **state)
     assert_null(accounts);
 }
 
+static void limits_change_under_streams(void **state)
+{
+    const struct limits_config lower = {
+        .streams = 9, .streams_per_key = 1, .bitrate_kbps = 8, .message_bytes = 5000
+    }; /* a bucket of 6000 */
+    struct accounts *accounts;
+    struct account *a, *b, *others[3];
+    struct error err;
+
+    (void)state;
+    assert_int_equal(accounts_create(&accounts, &limits, &err), 0);
+    assert_int_equal(account_join(accounts, "key", &a, &err), 0);
+    assert_int_equal(account_join(accounts, "key", &b, &err), 0);
+    accounts_set_limits(accounts, &lower);
+    assert_int_equal(account_join(accounts, "key", &b, &err), -ERROR_LIMIT); /* two stay, none comes */
+    account_leave(a);
+    assert_int_equal(account_join(accounts, "key", &b, &err), -ERROR_LIMIT);
+    account_leave(a);
+    assert_int_equal(account_join(accounts, "key", &a, &err), 0);
+    assert_false(account_pay(a, 6001, clock_now_ns()));
+    assert_true(account_pay(a, 5000, clock_now_ns()));
+    /* There is room for three still, whatever the new limits say. */
+    assert_int_equal(account_join(accounts, "key-1", &others[0], &err), 0);
+    assert_int_equal(account_join(accounts, "key-2", &others[1], &err), 0);
+    account_leave(others[0]);
+    account_leave(others[1]);
+    account_leave(a);
+    accounts_destroy(&accounts);
+}
+
 static void the_bucket_empties_and_fills(void **state)
 {
     struct accounts *accounts;
@@ -84,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_are_counted_per_key),
+        cmocka_unit_test(limits_change_under_streams),
         cmocka_unit_test(the_bucket_empties_and_fills),
         cmocka_unit_test(each_mistake_is_logged_once_in_a_while),
     };

@@ -2,6 +2,7 @@
 #include "config.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -158,6 +159,54 @@ static void contradictions_are_named(void **state)
     expect_problem((const char *[]){ "credits=0", NULL }, "credits", "1");
 }
 
+static void note(void *arg, const char *key, enum option_reload reload)
+{
+    snprintf(arg, 80, "%s %d", key, (int)reload);
+}
+
+static void what_a_change_takes(void **state)
+{
+    static const struct {
+        const char *set, *key;
+        enum option_reload reload;
+    } cases[] = {
+        { "log=debug", "log", RELOAD_LIVE },
+        { "limits.width=640", "limits.width", RELOAD_LIVE },
+        { "limits.height=480", "limits.height", RELOAD_LIVE },
+        { "limits.streams_per_key=2", "limits.streams_per_key", RELOAD_LIVE },
+        { "limits.bitrate_kbps=99", "limits.bitrate_kbps", RELOAD_LIVE },
+        { "limits.streams=2", "limits.streams", RELOAD_RESTART },
+        { "limits.message_bytes=9999", "limits.message_bytes", RELOAD_RESTART },
+        { "probes.order=none", "probes.order", RELOAD_LIVE },
+        { "probes.window.seconds=99", "probes.window.seconds", RELOAD_RESTART },
+        { "answers.path=x", "answers.path", RELOAD_PART },
+        { "answers.queue=99", "answers.queue", RELOAD_RESTART },
+        { "record.folder=x", "record.folder", RELOAD_PART },
+        { "record.queue=9", "record.queue", RELOAD_PART },
+        { "http.address=127.0.0.1:9", "http.address", RELOAD_PART },
+        { "keys.allow=x", "keys.allow", RELOAD_RESTART },
+        { "listen.address=tcp://127.0.0.1:9", "listen.address", RELOAD_RESTART },
+        { "credits=9", "credits", RELOAD_RESTART },
+        { "pool.hang_ms=999", "pool.hang_ms", RELOAD_RESTART },
+        { "model=none", "model", RELOAD_RESTART },
+    };
+    struct error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct server_config before = { .credits = 0 };
+        struct config *first = NULL;
+        char found[80] = "", expected[80];
+        assert_int_equal(server_config_load(&first, &before, NULL, NULL, 0, &err), 0);
+        assert_int_equal(load((const char *const[]){ cases[i].set, NULL }, &err), 0);
+        assert_int_equal(config_compare(server_options, RELOAD_RESTART, &before, &config, note, found),
+                         cases[i].reload);
+        snprintf(expected, sizeof expected, "%s %d", cases[i].key, (int)cases[i].reload);
+        assert_string_equal(found, expected);
+        config_free(&first);
+    }
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -173,6 +222,7 @@ int main(void)
         cmocka_unit_test(the_default_model_may_be_another_or_none),
         cmocka_unit_test(networks_are_those_of_the_card_unless_named),
         cmocka_unit_test(contradictions_are_named),
+        cmocka_unit_test(what_a_change_takes),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }

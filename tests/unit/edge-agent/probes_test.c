@@ -254,6 +254,43 @@ static void nothing_to_spend(void **state)
     assert_int_equal(rig.probe_starts, 0);
 }
 
+/* No share any more: what is under way goes, no frame is drawn. */
+static void the_share_changes_under_streams(void **state)
+{
+    const struct probes_config none = { .share = 0, .quality = 12 };
+    (void)state;
+    begin(RUNESPOOR__PROBE_ORDER__PROBES_RANDOM, 0.5);
+    wait_announced(1);
+    let_probe_through();
+    probes_set_config(rig.probes, &none);
+    unsigned starts = rig.probe_starts;
+    for (unsigned i = 0; i < 40; i++) {
+        wait_frames(rig.answer_next + 1);
+        answer_next();
+        if (rig.slice_waits)
+            send_receipt("");
+    }
+    assert_true(rig.probe_starts <= starts + 1); /* one may have been drawn before */
+}
+
+/* A picture is with the encoder when its stream goes and another takes the part: it is nobody's. */
+static void a_part_is_used_again(void **state)
+{
+    const struct source_info camera = { .width = 160, .height = 128, .fps = 25 };
+    (void)state;
+    begin(RUNESPOOR__PROBE_ORDER__PROBES_RANDOM, 0.5);
+    wait_announced(1);
+    stream_close(&rig.stream);
+    struct probe_stream *part = probes_add_stream(rig.probes, "yard", &camera);
+    assert_true(probe_stream_begin(part, 7, RUNESPOOR__PROBE_ORDER__PROBES_RANDOM));
+    for (unsigned i = 0; i < 50; i++)
+        loop_bench_turn(&bench, NULL, NULL, 1);
+    assert_false(probes_wait(rig.probes));
+    probes_remove_stream(&part);
+    assert_null(part);
+    probes_remove_stream(&part); /* NULL */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +303,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(uncertain_answers_are_likelier, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_to_spend, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_share_changes_under_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_part_is_used_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
