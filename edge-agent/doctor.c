@@ -187,23 +187,30 @@ static void try_pair(const void *arg, struct doctor_finding *finding)
 static void try_server_key(const void *arg, struct doctor_finding *finding)
 {
     const struct agent_config *config = arg;
-    char server[KEY_TEXT_BYTES];
-    struct key_pair own;
+    const struct server_config *others = config->server.others.items;
+    struct key_pair own = { .public_text = "" };
     struct error err;
-    if (keys_read_public(config->server.key, server, &err) != 0) {
-        doctor_found(finding, DOCTOR_FAIL, "%s", err.text);
-        doctor_advise(finding, "copy it from the server (cloud-server keys show) to %s",
-                      config->server.key);
-        return;
+    if (keys_read_pair(config->keys.folder, config->keys.name, &own, &err) == 0)
+        keys_wipe(&own);
+    for (size_t i = 0; i <= config->server.others.count; i++) {
+        const char *path = i == 0 ? config->server.key : others[i - 1].key;
+        char keys[KEYS_SERVER_MAX][KEY_TEXT_BYTES];
+        size_t count;
+        if (keys_read_list(path, keys, &count, &err) != 0) {
+            doctor_found(finding, DOCTOR_FAIL, "%s", err.text);
+            doctor_advise(finding, "copy it from the server (cloud-server keys show) to %s", path);
+            return;
+        }
+        for (size_t k = 0; k < count; k++)
+            if (strcmp(own.public_text, keys[k]) == 0) {
+                doctor_found(finding, DOCTOR_FAIL, "%s has this box's own public key", path);
+                doctor_advise(finding, "copy the server's there (cloud-server keys show)");
+                return;
+            }
+        if (i == 0)
+            doctor_found(finding, DOCTOR_OK, "public key %s%s", keys[0],
+                         count > 1 ? " and others" : "");
     }
-    doctor_found(finding, DOCTOR_OK, "public key %s", server);
-    if (keys_read_pair(config->keys.folder, config->keys.name, &own, &err) != 0)
-        return;
-    keys_wipe(&own);
-    if (strcmp(own.public_text, server) != 0)
-        return;
-    doctor_found(finding, DOCTOR_FAIL, "%s is this box's own public key", config->server.key);
-    doctor_advise(finding, "copy the server's there (cloud-server keys show)");
 }
 
 /* ---- all ---- */

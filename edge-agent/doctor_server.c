@@ -208,10 +208,9 @@ static void add_losses(void *arg, const char *name, char kind, const struct metr
 
 static void advise_link(const struct visit *visit, const char *cause)
 {
-    const struct agent_config *config = visit->config;
     if (strcmp(cause, "key_refused") == 0)
         doctor_advise(visit->finding, "on the server: cloud-server keys allow %s '%s' --stream %s",
-                      config->name, visit->keys.public_text, first_camera(visit)->name);
+                      visit->config->name, visit->keys.public_text, first_camera(visit)->name);
     else if (strcmp(cause, "timeout") == 0)
         doctor_advise(visit->finding, "something takes connections there and does not answer as "
                                       "cloud-server would: is server.address right?");
@@ -219,7 +218,7 @@ static void advise_link(const struct visit *visit, const char *cause)
         doctor_advise(visit->finding,
                       "server key probably wrong: compare %s with what 'cloud-server keys "
                       "show' prints on that host",
-                      config->server.key);
+                      visit->link.key);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -249,16 +248,13 @@ static void on_tick(uv_timer_t *timer)
 static int open_visit(struct visit *visit, void *context, struct error *err)
 {
     static const struct uplink_events events = { on_up, on_down, on_message };
-    const struct agent_config *config = visit->config;
-    char server_key[KEY_TEXT_BYTES];
-    int result = keys_read_pair(config->keys.folder, config->keys.name, &visit->keys, err);
-    if (result == 0)
-        result = keys_read_public(config->server.key, server_key, err);
+    const struct agent_keys_config *keys = &visit->config->keys;
+    int result = keys_read_pair(keys->folder, keys->name, &visit->keys, err);
     if (result == 0)
         result = metrics_create(&visit->metrics, err);
     if (result == 0)
         result = uplink_open(&visit->uplink, &visit->loop, &visit->link, context, &visit->keys,
-                             server_key, visit->metrics, &events, visit, err);
+                             visit->metrics, &events, visit, err);
     if (result != 0)
         return result;
     uv_timer_init(&visit->loop, &visit->tick);
@@ -269,6 +265,7 @@ static int open_visit(struct visit *visit, void *context, struct error *err)
 
 struct server_trial {
     const struct agent_config *config;
+    struct server_link_config link; /* to this server alone */
     uint32_t width, height;
 };
 
@@ -276,7 +273,7 @@ static void try_server(const void *arg, struct doctor_finding *finding)
 {
     const struct server_trial *trial = arg;
     struct visit visit = { .config = trial->config,
-                           .link = trial->config->server,
+                           .link = trial->link,
                            .info = { .width = trial->width, .height = trial->height },
                            .finding = finding,
                            .nonce = random_entropy(),
@@ -301,13 +298,31 @@ static void try_server(const void *arg, struct doctor_finding *finding)
     keys_wipe(&visit.keys);
 }
 
+/* number: 0 for the only one. */
+static void check_one(struct doctor *doctor, const struct server_trial *trial, size_t number)
+{
+    char name[32] = "server", address[48];
+    struct doctor_finding reached;
+    if (number > 0)
+        snprintf(name, sizeof name, "server %zu", number);
+    snprintf(address, sizeof address, "%s address", name);
+    doctor_check(doctor, address, REACH_MS, try_reach, &trial->link, &reached);
+    if (reached.verdict != DOCTOR_FAIL) /* else said already */
+        doctor_check(doctor, name, SERVER_MS, try_server, trial, NULL);
+}
+
 void doctor_check_server(struct doctor *doctor, const struct agent_config *config, uint32_t width,
                          uint32_t height)
 {
-    const struct server_trial trial = { config, width > 0 ? width : 16, height > 0 ? height : 16 };
-    struct doctor_finding reached;
-    doctor_check(doctor, "server address", REACH_MS, try_reach, &config->server, &reached);
-    if (reached.verdict == DOCTOR_FAIL)
-        return; /* said already */
-    doctor_check(doctor, "server", SERVER_MS, try_server, &trial, NULL);
+    const struct server_config *others = config->server.others.items;
+    const size_t count = config->server.others.count;
+    struct server_trial trial = { config, config->server, width > 0 ? width : 16,
+                                  height > 0 ? height : 16 };
+    trial.link.others = (struct option_list){ .count = 0 };
+    check_one(doctor, &trial, count > 0 ? 1 : 0);
+    for (size_t i = 0; i < count; i++) {
+        trial.link.address = others[i].address;
+        trial.link.key = others[i].key;
+        check_one(doctor, &trial, i + 2);
+    }
 }

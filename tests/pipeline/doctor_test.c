@@ -173,7 +173,7 @@ static void keys_of_an_agent(void **state)
     agent_fails(scratch, set_of(scratch, "server.key", "none.pub"), "server key",
                 "none.pub: no such file", "cloud-server keys show");
     agent_fails(scratch, set_of(scratch, "server.key", "keys/edge.pub"), "server key",
-                "this box's own public key", "copy the server's");
+                "this box's own public key", "copy the server's there");
     agent_fails(scratch, set_of(scratch, "server.key", "keys/stranger.pub"), "server", "",
                 "server key probably wrong");
     file_copy(scratch_path(scratch, "keys/stranger.pub"), scratch_path(scratch, "keys/edge.pub"));
