@@ -69,8 +69,7 @@ static int open_tools(struct codec_tools *tools, const struct codec_trial *trial
                                           .width = trial->width,
                                           .height = trial->height,
                                           .fps = trial->fps };
-    const struct rung_encoder_config encoder = { .codec = VIDEO_H264,
-                                                 .camera_width = trial->width,
+    const struct rung_encoder_config encoder = { .camera_width = trial->width,
                                                  .camera_height = trial->height,
                                                  .camera_fps = trial->fps,
                                                  .threads = camera->encode_threads };
@@ -82,9 +81,10 @@ static int open_tools(struct codec_tools *tools, const struct codec_trial *trial
     if (result != 0)
         return result;
     const struct rung *rung = rung_encoder_rung(tools->encoder);
-    const struct decoder_config decoder = {
-        .codec = VIDEO_H264, .width_max = rung->width, .height_max = rung->height, .pictures = 1
-    };
+    const struct decoder_config decoder = { .codec = (enum video_codec)rung->codec,
+                                            .width_max = rung->width,
+                                            .height_max = rung->height,
+                                            .pictures = 1 };
     return decoder_open(&tools->decoder, &decoder, err);
 }
 
@@ -119,8 +119,9 @@ static void judge_codec(const struct codec_tools *tools, struct doctor_finding *
     double ms = (double)tools->encode_ns / 1e6 / CODEC_FRAMES;
     bool slow = ms * fps > 1000 * BUSY_SHARE;
     doctor_found(finding, slow ? DOCTOR_WARN : DOCTOR_OK,
-                 "H.264 %ux%u: %.1f ms a frame, decoded again, %.0f kbit/s at %.0f fps", rung->width,
-                 rung->height, ms, (double)tools->bytes * 8 * fps / 1000 / CODEC_FRAMES, fps);
+                 "%s %ux%u: %.1f ms a frame, decoded again, %.0f kbit/s at %.0f fps",
+                 video_codec_words[rung->codec], rung->width, rung->height, ms,
+                 (double)tools->bytes * 8 * fps / 1000 / CODEC_FRAMES, fps);
     if (slow)
         doctor_advise(finding,
                       "a smaller rung (width, fps) or a faster preset: frames will be dropped");
