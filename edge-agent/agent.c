@@ -196,12 +196,24 @@ static void tell_restart(void *arg, const char *key, enum option_reload reload)
         log_warn("agent", "changed, but only a restart makes it hold", LOG_STR("option", key));
 }
 
+static bool has_lossless(const struct agent_config *config)
+{
+    const struct camera_config *cameras = config->cameras.items;
+    size_t i = 0;
+    while (i < config->cameras.count && cameras[i].mode != MODE_LOSSLESS)
+        i++;
+    return i < config->cameras.count;
+}
+
 /* All that can be refused for what only trying shows; *pages is what serves from now on. */
 static int try_settings(struct agent *agent, const struct agent_settings *fresh,
                         struct pages **pages, struct error *err)
 {
     const char *address = fresh->values.http.address;
     *pages = agent->pages;
+    if (has_lossless(&fresh->values) && !agent->spool)
+        return error_set(err, ERROR_CONFIG, "cameras",
+                         "the first lossless camera needs a restart, which opens the spool");
     if (strcmp(address, agent->settings->values.http.address) == 0)
         return 0;
     *pages = NULL;
@@ -302,15 +314,6 @@ static void start_handles(struct agent *agent)
     uv_signal_start(&agent->interrupt, on_signal, SIGINT);
     uv_signal_start(&agent->reload, on_reload, SIGHUP);
     uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS);
-}
-
-static bool has_lossless(const struct agent_config *config)
-{
-    const struct camera_config *cameras = config->cameras.items;
-    size_t i = 0;
-    while (i < config->cameras.count && cameras[i].mode != MODE_LOSSLESS)
-        i++;
-    return i < config->cameras.count;
 }
 
 static int open_all(struct agent *agent, struct error *err)

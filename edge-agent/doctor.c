@@ -239,5 +239,7 @@ void doctor_check_agent(struct doctor *doctor, const struct agent_config *config
     doctor_check(doctor, "server key", KEY_MS, try_server_key, config, NULL);
     doctor_check_clock(doctor);
     check_answers(doctor, &config->answers);
+    if (config->spool.path[0])
+        doctor_check_file(doctor, "disk spool", config->spool.path);
     doctor_check_server(doctor, config, first.numbers[0], first.numbers[1]);
 }

@@ -127,7 +127,7 @@ static void say_hello(struct visit *visit)
 {
     visit->hello_ns = clock_now_ns();
     messages_send_hello(visit->uplink, visit->config->name, first_camera(visit), &visit->info,
-                        visit->nonce);
+                        visit->nonce, false);
 }
 
 static void on_up(void *arg)

@@ -253,6 +253,45 @@ static void a_broken_camera_is_left_out(void **state)
     process_stop_well(&server);
 }
 
+/* Frames of a lossless camera that goes are answered, or wait in the spool; when it comes back its numbers go
+ * on, and none is there twice. The first lossless camera of all takes a restart. */
+static void a_lossless_camera_comes_back(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process server, agent;
+    struct answer_counts counts;
+    char top[400];
+    static const char lossless[] =
+        CAMERA("gate", "", "") "  - { name: tape, mode: lossless, source: { kind: test, width: "
+                               "160, height: 120, fps: 10 } }\n";
+    server_start(&server, scratch, no_analysis);
+    process_expect(&server, "msg=ready", WAIT_MS);
+    snprintf(top, sizeof top, "spool: { path: %s/spool.db }\n", scratch->folder);
+    write_agent(scratch, top, CAMERA("gate", "", ""));
+    start_agent(&agent, scratch);
+    process_expect(&agent, "msg=streaming stream=gate", WAIT_MS);
+    write_agent(scratch, top, lossless);
+    reload(&agent, "msg=\"reload refused, nothing changed\"");
+    process_expect(&agent, "the first lossless camera needs a restart", WAIT_MS);
+    process_stop_well(&agent);
+    unlink(scratch_path(scratch, "agent.jsonl")); /* live numbers begin anew */
+
+    start_agent(&agent, scratch);
+    process_expect(&agent, "msg=streaming stream=tape", WAIT_MS);
+    expect_answers(scratch, "tape", 10);
+    write_agent(scratch, top, CAMERA("gate", "", ""));
+    reload(&agent, "msg=\"configuration read again\"");
+    process_expect(&agent, "msg=\"camera removed\" stream=tape", WAIT_MS);
+    write_agent(scratch, top, lossless);
+    reload(&agent, "msg=\"configuration read again\"");
+    expect_answers(scratch, "tape", 10);
+    expect_answers(scratch, "gate", 3);
+    process_stop_well(&agent);
+    process_stop_well(&server);
+    answers_count(scratch_path(scratch, "agent.jsonl"), "tape", &counts); /* none twice, all in order */
+    assert_true(counts.lines >= 20);
+}
+
 /* Many in a row, some while cameras of the one before still leave; memory is what ASan looks at here. */
 static void reloads_may_come_at_any_moment(void **state)
 {
@@ -457,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cameras_come_and_go, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_mistake_changes_nothing, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_broken_camera_is_left_out, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_lossless_camera_comes_back, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(reloads_may_come_at_any_moment, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_server_changes_beside_its_streams, scratch_setup,
