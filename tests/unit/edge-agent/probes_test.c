@@ -158,7 +158,7 @@ static void slices_go_at_the_pace_of_what_is_saved(void **state)
     for (unsigned i = 0; i < 3; i++) {
         send_receipt("");
         assert_false(rig.slice_waits);
-        loop_bench_turn(&bench, slice_waits, NULL, 5000);
+        loop_bench_turn(&bench, slice_waits, NULL, 30000);
         assert_true(rig.slice_waits);
     }
 }
