@@ -14,7 +14,8 @@
 /* The double computes on one processor: trying batches takes it long. (cuda_worker_test.c is about them.) */
 #define ONE "pool.devices.0.batch=1"
 
-/* With a GPU's worker and, where wanted, one of the processors; pages at *port. */
+/* With a GPU's worker and, where wanted, one of the processors, in turn, so that either has its share however slow
+ * this machine is; pages at *port. */
 static void start(struct process *server, const struct scratch *scratch, bool with_cpu, uint16_t *port)
 {
     char address[64];
@@ -22,6 +23,7 @@ static void start(struct process *server, const struct scratch *scratch, bool wi
     snprintf(address, sizeof address, "http.address=127.0.0.1:%u", *port);
     server_start_as(server, scratch, gpu_program(scratch),
                     (const char *const[]){ address, "pool.devices.0.kind=cuda", ONE,
+                                           "pool.round_robin=true",
                                            with_cpu ? "pool.devices.1.kind=cpu" : NULL, NULL });
 }
 

@@ -181,7 +181,8 @@ static void a_wrong_server_key_is_named_on_both_sides(void **state)
     snprintf(expected, sizeof expected, "address=127.0.0.1 server_key=");
     process_expect(&server, expected, WAIT_MS);
     process_expect(&server, server_key, WAIT_MS);
-    assert_int_equal(process_count(&server, "another key for this server"), 1);
+    /* At most one line for a peer; one that was gone before it was looked at has no address. */
+    assert_int_equal(process_count(&server, expected), 1);
 
     /* The right key beside the wrong one, and the running agent comes up. */
     file_copy(scratch_path(scratch, "keys/server.pub"), scratch_path(scratch, "keys/other.pub"));
