@@ -17,6 +17,7 @@ include mk/cuda.mk
 include mk/gpu.mk
 include mk/test.mk
 include mk/sim.mk
+include mk/faults.mk
 include mk/lint.mk
 include mk/sanitize.mk
 include mk/demo.mk
