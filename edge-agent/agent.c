@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pages.h"
 #include "sink.h"
+#include "sink_mqtt.h"
 #include "spool.h"
 #include "streams.h"
 #include "table.h"
@@ -34,6 +35,7 @@ struct agent {
     struct probes *probes;
     struct spool *spool; /* NULL: no camera is lossless */
     struct sink *sink;
+    struct sink_mqtt *mqtt; /* NULL: none */
     struct streams *streams;
     struct table *table;
     struct pages *pages;
@@ -316,6 +318,27 @@ static void start_handles(struct agent *agent)
     uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+static int add_to_mqtt(void *arg, const Runespoor__Answer *answer, uint64_t age_us, uint64_t ticket)
+{
+    return sink_mqtt_add_answer(arg, answer, age_us, ticket);
+}
+
+static void on_published(void *arg, uint64_t ticket)
+{
+    struct agent *agent = arg;
+    sink_on_published(agent->sink, ticket);
+}
+
+static int open_mqtt(struct agent *agent, struct error *err)
+{
+    const struct agent_config *config = &agent->begun->values;
+    int result = sink_mqtt_open(&agent->mqtt, &agent->loop, &config->mqtt, config->name,
+                                agent->metrics, on_published, agent, err);
+    if (result == 0)
+        sink_register(agent->sink, add_to_mqtt, agent->mqtt);
+    return result;
+}
+
 static int open_all(struct agent *agent, struct error *err)
 {
     static const struct uplink_events events = { on_up, on_down, on_message };
@@ -332,6 +355,8 @@ static int open_all(struct agent *agent, struct error *err)
     if (result == 0)
         result = sink_open(&agent->sink, &agent->loop, &config->answers, agent->spool,
                            agent->metrics, err);
+    if (result == 0 && config->mqtt.address[0])
+        result = open_mqtt(agent, err);
     if (result == 0)
         result = uplink_open(&agent->uplink, &agent->loop, &config->server, agent->zmq_context,
                              &agent->keys, agent->metrics, &events, agent, err);
@@ -364,6 +389,7 @@ static void close_all(struct agent *agent)
     streams_close(&agent->streams);
     probes_close(&agent->probes);
     uplink_close(&agent->uplink);
+    sink_mqtt_close(&agent->mqtt);
     sink_close(&agent->sink);
     spool_close(&agent->spool);
     uv_close((uv_handle_t *)&agent->terminate, NULL);

@@ -110,6 +110,7 @@ const struct option_spec agent_options[] = {
                    .reload = RELOAD_LIVE),
     OPTION_SECTION(agent_config, spool, spool_options, "where frames of lossless cameras wait"),
     OPTION_SECTION(agent_config, answers, sink_options, "what happens to the answers"),
+    OPTION_SECTION(agent_config, mqtt, mqtt_options, "answers at an MQTT broker, too"),
     OPTION_SECTION(agent_config, http, http_options, "metrics and health over HTTP",
                    .reload = RELOAD_PART),
     OPTION_STRING(agent_config, log, "info", "log level, then levels by module: info,uplink=debug",
@@ -188,6 +189,7 @@ int agent_config_load(struct agent_config *agent, struct config **config, const 
         config_add_problem(*config, "name", "%s", name_error.text);
     check_server(&agent->server, *config);
     check_cameras(agent, *config);
+    mqtt_config_check(&agent->mqtt, *config);
     struct error http_error;
     if (agent->http.address[0] && http_check_address(agent->http.address, &http_error) != 0)
         config_add_problem(*config, "http.address", "%s", http_error.text);

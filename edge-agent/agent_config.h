@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "media/encode.h"
 #include "media/source.h"
+#include "mqtt_config.h"
 
 #define AGENT_CAMERAS_MAX 64
 #define AGENT_SERVERS_MAX 8 /* the first and the others */
@@ -76,6 +77,7 @@ struct agent_config {
     struct probes_config probes;
     struct spool_config spool;
     struct sink_config answers;
+    struct mqtt_config mqtt;
     struct http_config http;
     char *log;
 };

@@ -13,7 +13,7 @@ config_SRC = $(wildcard common/config/*.c)
 net_SRC = $(wildcard common/net/*.c) $(B)/gen/answer.pb-c.c $(B)/gen/stream.pb-c.c
 media_SRC = $(wildcard common/media/*.c)
 kernels_SRC = $(filter-out kernels/lab/% kernels/cuda/%,$(wildcard kernels/*.c kernels/*/*.c)) $(B)/gen/onnx.pb-c.c
-edge-agent_SRC = $(filter-out %/main.c,$(wildcard edge-agent/*.c))
+edge-agent_SRC = $(filter-out %/main.c $(WITHOUT),$(wildcard edge-agent/*.c))
 cloud-server_SRC = $(filter-out %/main.c,$(wildcard cloud-server/*.c cloud-server/*/*.c))
 
 # What a module stands on, in link order.

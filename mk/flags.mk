@@ -6,6 +6,11 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LIBRARIES = libuv sqlite3 libzmq libprotobuf-c yaml-0.1 json-c expat libavformat libavcodec libavutil libswscale \
 	libmicrohttpd libsystemd
 
+# What the build can do without. MQTT= builds without it where it is there, too.
+MQTT := $(shell pkg-config --exists libmosquitto && echo yes)
+LIBRARIES += $(if $(MQTT),libmosquitto)
+WITHOUT = $(addprefix edge-agent/sink_mqtt,$(if $(MQTT),_none.c,.c _link.c))
+
 CPPFLAGS += -D_GNU_SOURCE -Icommon -Ikernels -I$(B)/gen $(PKG_CFLAGS)
 # What the build cannot do without, and what one object asks for by its name (mk/build.mk).
 OWN_CFLAGS = -std=c11 -O2 -g -fno-omit-frame-pointer -pthread -Wall -Wextra -Werror -Wshadow \

@@ -2,8 +2,12 @@
 
 PACKAGES_BUILD = gcc libc6-dev libsqlite3-dev pkg-config libuv1-dev libzmq3-dev libprotobuf-c-dev \
 	protobuf-c-compiler libonnx-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev \
-	libdnnl-dev libyaml-dev libjson-c-dev libexpat1-dev libmicrohttpd-dev libsystemd-dev
-PACKAGES_TEST = libcmocka-dev
+	libdnnl-dev libyaml-dev libjson-c-dev libexpat1-dev libmicrohttpd-dev libsystemd-dev \
+	libmosquitto-dev
+PACKAGES_TEST = libcmocka-dev mosquitto mosquitto-clients iproute2 libgstrtspserver-1.0-dev \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+# Above that for make test-faults: H.265.
+PACKAGES_FAULTS = gstreamer1.0-plugins-bad
 PACKAGES_LINT = clang-tidy shellcheck
 PACKAGES_FUZZ = clang libclang-rt-14-dev
 

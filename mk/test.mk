@@ -46,6 +46,13 @@ $(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degra
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# It starts a broker.
+$(B)/test/unit/edge-agent/sink_mqtt_test: $(B)/obj/tests/unit/edge-agent/sink_mqtt_test.o \
+		$(B)/obj/tests/pipeline/harness.o $(call archives,edge-agent)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(B)/obj/tests/unit/edge-agent/sink_mqtt_test.o: CPPFLAGS += -Itests/pipeline
+
 $(B)/obj/tests/unit/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/tests/unit/cloud-server/%.o $(B)/obj/tests/fuzz/labels_fuzz.o $(B)/obj/tests/fuzz/arm_fuzz.o $(B)/obj/tests/fuzz/probe_fuzz.o: CPPFLAGS += -Icloud-server -Itests
 $(B)/obj/tests/pipeline/%.o: CPPFLAGS += -Itests/pipeline -Itests
