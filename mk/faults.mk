@@ -12,3 +12,20 @@ $(B)/test/faults/rtsp_server: $(B)/obj/tests/faults/rtsp_server.o
 $(B)/test/faults/bad_proxy: $(B)/obj/tests/faults/bad_proxy.o
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Tests that need more than some seconds each, so not part of `make test`.
+FAULT_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/faults/*_test.c))
+FAULT_PEERS = $(B)/test/faults/rtsp_server $(B)/test/faults/bad_proxy
+
+$(B)/obj/tests/faults/%.o: CPPFLAGS += -Itests/pipeline -Itests
+
+$(B)/test/faults/%_test: $(B)/obj/tests/faults/%_test.o $(B)/obj/tests/faults/net.o \
+		$(B)/obj/tests/pipeline/harness.o $(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+.PHONY: test-faults
+test-faults: deps-test ## both daemons with cameras and links that fail (root for links)
+	@mk/deps.sh $(PACKAGES_FAULTS)
+	@$(MAKE) --no-print-directory all $(FAULT_PEERS) $(FAULT_TESTS)
+	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(FAULT_TESTS)
