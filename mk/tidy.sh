@@ -7,13 +7,15 @@ set -u
 file=$1
 out=$LINT_OUT/$(echo "$file" | tr / _).tidy
 case $file in
-edge-agent/* | tests/unit/edge-agent/* | tests/sim/agent_side.c) folder=-Iedge-agent ;;
+edge-agent/* | tests/unit/edge-agent/* | tests/sim/agent_side.c) folder="-Iedge-agent -Itests/pipeline" ;;
 cloud-server/* | tests/unit/cloud-server/* | tests/sim/server_side.c | tests/sim/pool.c | tests/fuzz/labels_fuzz.c | tests/fuzz/arm_fuzz.c | tests/fuzz/probe_fuzz.c)
     folder="-Icloud-server -Itests"
     ;;
 tests/bench/*) folder="-Itests/pipeline -Icloud-server -Iedge-agent" ;;
 tests/demo/*) folder=-Icloud-server ;;
 tests/pipeline/*) folder="-Itests/pipeline -Itests" ;;
+tests/faults/rtsp_server.c) folder=$(pkg-config --cflags gstreamer-rtsp-server-1.0 | sed 's/-I/-isystem /g') ;;
+tests/faults/*) folder="-Itests/pipeline -Itests" ;;
 kernels/cuda/gpu.c | kernels/cuda/lib_*) # with CUDA's headers, or not at all
     cuda=${CUDA:-/usr/local/cuda}/include
     [ -e "$cuda/cudnn.h" ] || exit 0
