@@ -54,9 +54,10 @@ static const char *with_port(size_t slot, const char *begin, uint16_t port, cons
 static int start_all(void **state)
 {
     static const char *const size[] = { "--size", "320x240", NULL };
+    const char *slower = getenv("TEST_SLOWER");
     char to[16], password_file[400];
     (void)state;
-    rig.slower = getenv("TEST_SLOWER") ? strtod(getenv("TEST_SLOWER"), NULL) : 1;
+    rig.slower = slower ? strtod(slower, NULL) : 1;
     scratch_make(&rig.scratch);
     rig.http = port_find();
     tool_start(&rig.camera, &rig.scratch, "rtsp_server", "camera", size);

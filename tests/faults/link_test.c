@@ -16,7 +16,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define PORT 5570
 #define HTTP_PORT 9465
 #define WAIT_MS 30000u
 #define LINES_MAX 4096u
@@ -35,6 +34,9 @@ struct line {
     uint64_t frame;
     double captured_ms, age_ms; /* since 1970; from then to the answer */
 };
+
+static const char listen_at[] = "listen.address=tcp://" NET_SERVER ":5570";
+static const char server_at[] = "server.address=tcp://" NET_SERVER ":5570";
 
 static struct line lines[LINES_MAX];
 static size_t line_count;
@@ -63,16 +65,14 @@ static void start_both(const struct scratch *scratch, struct process *server, st
                        const char *bitrate)
 {
     net_enter(NET_SERVER_SIDE);
-    server_start(
-        server, scratch,
-        (const char *const[]){ "model=none", "listen.address=tcp://" NET_SERVER ":5570", NULL });
+    server_start(server, scratch, (const char *const[]){ "model=none", listen_at, NULL });
     process_expect(server, "msg=ready", WAIT_MS);
     net_enter(NET_AGENT);
     agent_start(agent, scratch, "agent",
-                (const char *const[]){ "server.address=tcp://" NET_SERVER ":5570",
-                                       "http.address=127.0.0.1:9465", "cameras.0.source.kind=test",
-                                       "cameras.0.source.width=640", "cameras.0.source.height=480",
-                                       "cameras.0.source.fps=15", bitrate, NULL });
+                (const char *const[]){ server_at, "http.address=127.0.0.1:9465",
+                                       "cameras.0.source.kind=test", "cameras.0.source.width=640",
+                                       "cameras.0.source.height=480", "cameras.0.source.fps=15",
+                                       bitrate, NULL });
     process_expect(agent, "msg=streaming", WAIT_MS);
 }
 

@@ -40,6 +40,7 @@ static struct {
     GstElement *pipeline; /* of the present media; NULL: nobody looks */
     GSocket *listener;    /* NULL: stopped */
     GSource *watch;       /* of the listener */
+    char codec[16];
     int width, height;
     gint hanging; /* read by streaming threads */
 } camera;
@@ -77,7 +78,8 @@ static char *describe_codec(const char *codec)
     return NULL;
 }
 
-static bool set_codec(const char *codec)
+/* For media made from now on. */
+static bool describe_media(const char *codec)
 {
     char *packets = describe_codec(codec);
     if (!packets)
@@ -90,7 +92,6 @@ static bool set_codec(const char *codec)
     gst_rtsp_media_factory_set_launch(camera.factory, launch);
     g_free(launch);
     g_free(packets);
-    options.codec = g_strdup(codec);
     return true;
 }
 
@@ -139,10 +140,7 @@ static bool set_size(const char *text)
         gst_caps_unref(caps);
         gst_object_unref(filter);
     }
-    char *codec = options.codec;
-    bool set = set_codec(codec);
-    g_free(codec);
-    return set;
+    return describe_media(camera.codec);
 }
 
 /* ---- clients ---- */
@@ -202,10 +200,9 @@ static bool obey(const char *line)
     if (strncmp(line, "size ", 5) == 0)
         return set_size(line + 5);
     if (strncmp(line, "codec ", 6) == 0) {
-        char *before = options.codec;
-        if (!set_codec(line + 6))
+        if (!describe_media(line + 6))
             return false;
-        g_free(before);
+        g_strlcpy(camera.codec, line + 6, sizeof camera.codec);
         kick();
     } else if (strcmp(line, "hang") == 0) {
         g_atomic_int_set(&camera.hanging, 1);
@@ -312,12 +309,11 @@ static bool open_camera(void)
                                                                  ? GST_RTSP_LOWER_TRANS_UDP
                                                                  : GST_RTSP_LOWER_TRANS_TCP);
     g_signal_connect(camera.factory, "media-configure", G_CALLBACK(on_media), NULL);
-    char *codec = options.codec;
-    if (!set_codec(codec ? codec : "h264")) {
-        fprintf(stderr, "rtsp_server: no codec %s\n", codec);
+    g_strlcpy(camera.codec, options.codec ? options.codec : "h264", sizeof camera.codec);
+    if (!describe_media(camera.codec)) {
+        fprintf(stderr, "rtsp_server: no codec %s\n", camera.codec);
         return false;
     }
-    g_free(codec);
     if (options.user)
         ask_for_login();
     GstRTSPMountPoints *mounts = gst_rtsp_server_get_mount_points(camera.server);
