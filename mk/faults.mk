@@ -33,3 +33,13 @@ test-faults: deps-test ## both daemons with cameras and links that fail (root fo
 	@mk/deps.sh $(PACKAGES_FAULTS)
 	@$(MAKE) --no-print-directory all $(FAULT_PEERS) $(FAULT_TESTS)
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(FAULT_TESTS)
+
+$(B)/test/faults/soak: $(B)/obj/tests/faults/soak.o $(B)/obj/tests/faults/tool.o \
+		$(B)/obj/tests/pipeline/harness.o $(B)/lib/net.a $(B)/lib/media.a $(B)/lib/config.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c -lcmocka
+
+.PHONY: soak
+soak: deps-test ## SOAK_MINUTES (30) of overload beside a dead camera: memory stays flat
+	@$(MAKE) --no-print-directory all $(FAULT_PEERS) $(B)/test/faults/soak
+	@B=$(B) $(B)/test/faults/soak
