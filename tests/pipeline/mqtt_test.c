@@ -227,7 +227,7 @@ static void a_broker_that_was_killed_is_back(void **state)
     assert_int_equal(process_count(&agent, "module=mqtt msg=\"link up\""), 2);
 
     process_stop_well(&agent);
-    assert_int_equal((int)summary_value(&agent, "frames"), (int)summary_value(&agent, "answered"));
+    assert_int_equal(process_count(&agent, "msg=streaming"), 1); /* all in one session */
     process_stop(&reader);
     process_stop_well(&server);
     process_stop(&broker);
