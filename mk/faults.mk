@@ -30,7 +30,6 @@ $(B)/test/faults/camera_test: | $(FAULT_PEERS)
 
 .PHONY: test-faults
 test-faults: deps-test ## both daemons with cameras and links that fail (root for links)
-	@mk/deps.sh $(PACKAGES_FAULTS)
 	@$(MAKE) --no-print-directory all $(FAULT_PEERS) $(FAULT_TESTS)
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(FAULT_TESTS)
 

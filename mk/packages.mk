@@ -6,8 +6,6 @@ PACKAGES_BUILD = gcc libc6-dev libsqlite3-dev pkg-config libuv1-dev libzmq3-dev 
 	libmosquitto-dev
 PACKAGES_TEST = libcmocka-dev mosquitto mosquitto-clients iproute2 libgstrtspserver-1.0-dev \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
-# Above that for make test-faults: H.265.
-PACKAGES_FAULTS = gstreamer1.0-plugins-bad
 PACKAGES_LINT = clang-tidy shellcheck
 PACKAGES_FUZZ = clang libclang-rt-14-dev
 

@@ -6,7 +6,8 @@
  *
  * Prints "ready PORT", then "ok LINE" for each line that has been done and "bad LINE" for others:
  *     size WxH   the stream goes on in another size, as after a click in the camera's web page
- *     codec C    h264, h265 or mjpeg; drops all clients, whoever comes next gets it
+ *     codec C    h264, mjpeg, or h265 (with gstreamer1.0-plugins-bad); drops all clients, whoever comes next
+ *                gets it
  *     hang       no more pictures; connections stay, and requests are still answered
  *     go         pictures again
  *     kick       closes all connections
