@@ -247,6 +247,74 @@ static void a_broker_that_was_killed_is_back(void **state)
     process_stop(&broker);
 }
 
+#define FRAMES_MAX 1000u
+
+/* How many frames there are answers to; fails where one is there twice and is to be there once. */
+static size_t count_frames(const struct scratch *scratch, const char *file, const char *start,
+                           bool once)
+{
+    static struct lines lines;
+    bool seen[FRAMES_MAX] = { false };
+    size_t count = 0;
+    read_lines(scratch_path(scratch, file), start, &lines);
+    for (size_t i = 0; i < lines.count; i++) {
+        const char *at = strstr(lines.line[i], "\"frame\":");
+        assert_non_null(at);
+        unsigned long frame = strtoul(at + strlen("\"frame\":"), NULL, 10);
+        assert_true(frame < FRAMES_MAX);
+        assert_false(once && seen[frame]);
+        count += !seen[frame];
+        seen[frame] = true;
+    }
+    free_lines(&lines);
+    return count;
+}
+
+/* Frames of a lossless stream wait in the spool until the broker has acknowledged their answers, so an agent
+ * that is killed meanwhile publishes them after its next start. */
+static void lossless_answers_wait_for_the_broker(void **state)
+{
+    struct scratch *scratch = *state;
+    struct process broker, reader, server, agent;
+    struct texts texts;
+    char spool[400];
+    uint16_t port = port_find(), http = port_find();
+    if (!can_run(scratch))
+        skip();
+    configure_broker(scratch, port);
+    name_options(&texts, scratch, port, http);
+    snprintf(spool, sizeof spool, "spool.path=%s", scratch_path(scratch, "spool.db"));
+    const char *const options[] = { MOVING(0),
+                                    "cameras.0.source.seconds=2",
+                                    "cameras.0.mode=lossless",
+                                    spool,
+                                    texts.address,
+                                    texts.password,
+                                    texts.http,
+                                    "mqtt.user=box",
+                                    "mqtt.backoff_cap_ms=500",
+                                    NULL };
+    server_start(&server, scratch, no_analysis);
+    agent_start(&agent, scratch, "agent", options);
+    metric_expect(http, "edge_frames_sent_total", 20, WAIT_MS);
+    assert_int_equal((int)metric_now(http, "edge_mqtt_published_total"), 0);
+    process_signal(&agent, SIGKILL);
+    assert_int_equal(process_wait(&agent, WAIT_MS), 128 + SIGKILL);
+    assert_int_equal(count_frames(scratch, "agent.jsonl", "", false), 0); /* nowhere yet */
+
+    broker_start(&broker, scratch);
+    reader_start(&reader, scratch, port, &broker);
+    agent_start(&agent, scratch, "agent", options);
+    metric_expect(http, "edge_mqtt_published_total", 20, WAIT_MS);
+    process_stop_well(&agent);
+    process_stop(&reader);
+    process_stop_well(&server);
+    process_stop(&broker);
+    size_t written = count_frames(scratch, "agent.jsonl", "", true);
+    assert_true(written >= 20);
+    assert_true(count_frames(scratch, "reader.log", "runespoor/cam/answers ", false) >= written);
+}
+
 static void a_wrong_password_is_told_and_mended(void **state)
 {
     struct scratch *scratch = *state;
@@ -354,6 +422,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_stream_has_its_topic, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_broker_that_was_killed_is_back, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(lossless_answers_wait_for_the_broker, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_wrong_password_is_told_and_mended, scratch_setup,
                                         scratch_teardown),
