@@ -410,10 +410,15 @@ static void note_answer(struct lossless *lossless, struct lane *lane,
         lane->again = true;
 }
 
+static struct lane *lane_of(struct lossless *lossless, const struct session *session)
+{
+    return session == lossless->live.session ? &lossless->live : &lossless->late;
+}
+
 void lossless_on_answer(struct lossless *lossless, struct session *session,
                         const Runespoor__Answer *answer, const struct flight *flight, size_t passed)
 {
-    struct lane *lane = session == lossless->live.session ? &lossless->live : &lossless->late;
+    struct lane *lane = lane_of(lossless, session);
     if (passed > 0)
         lane->again = true;
     if (!flight->decode_only)
@@ -427,8 +432,14 @@ void lossless_on_answer(struct lossless *lossless, struct session *session,
 
 void lossless_on_leaving(struct lossless *lossless, struct session *session)
 {
-    struct lane *lane = session == lossless->live.session ? &lossless->live : &lossless->late;
-    lane->credits = 0;
+    lane_of(lossless, session)->credits = 0;
+}
+
+/* After a full uplink, or a spool that could not be asked, there need be no answer or frame on its way
+ * that would set the lane going again. */
+void lossless_on_turned(struct lossless *lossless, struct session *session)
+{
+    pump(lossless, lane_of(lossless, session));
 }
 
 /* ---- the backlog's session ---- */
@@ -486,6 +497,12 @@ static void on_late_leaving(void *arg, struct session *session)
     lossless_on_leaving(arg, session);
 }
 
-static const struct session_events late_events = { on_late_begun,  on_late_broken, on_late_answer,
-                                                   on_late_order,  on_late_report, on_late_receipt,
-                                                   on_late_leaving };
+static void on_late_turned(void *arg, struct session *session)
+{
+    lossless_on_turned(arg, session);
+}
+
+static const struct session_events late_events = {
+    on_late_begun,  on_late_broken,  on_late_answer,  on_late_order,
+    on_late_report, on_late_receipt, on_late_leaving, on_late_turned,
+};

@@ -49,6 +49,8 @@ void lossless_on_answer(struct lossless *lossless, struct session *session,
                         const Runespoor__Answer *answer, const struct flight *flight, size_t passed);
 /* Nothing more is sent in this session. */
 void lossless_on_leaving(struct lossless *lossless, struct session *session);
+/* A report period has passed in this session. */
+void lossless_on_turned(struct lossless *lossless, struct session *session);
 /* True when the message was for the backlog's session. */
 bool lossless_on_message(struct lossless *lossless, const Runespoor__Header *header);
 

@@ -203,9 +203,12 @@ bool session_on_message(struct session *session, const Runespoor__Header *header
 static void on_report_timer(uv_timer_t *timer)
 {
     struct session *session = timer->data;
+    const struct session_spec *spec = &session->spec;
     const struct flight *oldest = flights_oldest(&session->flights);
-    if (oldest && clock_now_ns() - oldest->sent_ns > ANSWER_MAX_MS * CLOCK_NS_PER_MS)
-        session->spec.events->broken(session->spec.arg, session, "answers stay away", false);
-    else
-        messages_send_report(session->spec.uplink, session->id, session->spec.figures);
+    if (oldest && clock_now_ns() - oldest->sent_ns > ANSWER_MAX_MS * CLOCK_NS_PER_MS) {
+        spec->events->broken(spec->arg, session, "answers stay away", false);
+        return;
+    }
+    messages_send_report(spec->uplink, session->id, spec->figures);
+    spec->events->turned(spec->arg, session);
 }

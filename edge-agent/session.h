@@ -20,6 +20,8 @@ struct session_events {
     void (*received)(void *arg, const Runespoor__Receipt *receipt);
     /* The server stops: what is in flight is answered before its last word, nothing more is taken. */
     void (*leaving)(void *arg, struct session *session);
+    /* Once in each of its report periods: what could not be sent may be tried again. */
+    void (*turned)(void *arg, struct session *session);
 };
 
 /* All borrowed for the session's life. */

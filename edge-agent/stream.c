@@ -407,8 +407,15 @@ static void on_leaving(void *arg, struct session *session)
     }
 }
 
-static const struct session_events session_events = { on_begun,  on_broken,  on_answer, on_order,
-                                                      on_report, on_receipt, on_leaving };
+static void on_turned(void *arg, struct session *session)
+{
+    struct stream *stream = arg;
+    if (stream->lossless)
+        lossless_on_turned(stream->lossless, session);
+}
+
+static const struct session_events session_events = { on_begun,  on_broken,  on_answer,  on_order,
+                                                      on_report, on_receipt, on_leaving, on_turned };
 
 bool stream_on_message(struct stream *stream, const Runespoor__Header *header)
 {

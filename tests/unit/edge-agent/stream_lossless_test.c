@@ -3,6 +3,8 @@
  * backlog, answers that say nothing about the frame, frames that no server can answer. */
 #include "stream_rig.h"
 
+#include "lossless.h"
+
 #define GROUP_S 1 /* seconds between IDRs */
 
 static struct spool_config spool_config;
@@ -353,6 +355,26 @@ static void another_place_has_it_first(void **state)
     assert_int_equal(expect_each_once(25, "\"ok\""), 25);
 }
 
+/* The uplink's queue is full until the source has nothing more to tell, and no answer is on its way:
+ * nothing but time can set the stream going again. */
+static void a_full_uplink_is_tried_again(void **state)
+{
+    uint64_t all = LOSSLESS_CAPTURE_MAX;
+    (void)state;
+    rig.config.source.seconds = 2;
+    rig.full = true;
+    stream_begin();
+    link_up();
+    welcome(4);
+    loop_bench_turn(&bench, has_spooled, &all, WAIT_MS);
+    loop_bench_turn(&bench, NULL, NULL, 100); /* what is under way in the spool comes to its end */
+    assert_int_equal(rig.frame_count, 0);
+    rig.full = false;
+    answer_to_the_end();
+    assert_int_equal(expect_each_once(50, "\"ok\""), 50);
+    assert_int_equal(rig.hellos, 1); /* in the same session */
+}
+
 #define LOSSLESS(name) cmocka_unit_test_setup_teardown(name, setup_lossless, teardown_lossless)
 
 int main(void)
@@ -361,6 +383,7 @@ int main(void)
         LOSSLESS(every_frame_has_its_line),          LOSSLESS(a_broken_link_is_gone_on_behind),
         LOSSLESS(a_long_outage_leaves_a_backlog),    LOSSLESS(a_frame_in_vain_is_asked_for_again),
         LOSSLESS(a_stopping_server_answers_nothing), LOSSLESS(another_place_has_it_first),
+        LOSSLESS(a_full_uplink_is_tried_again),
     };
     return cmocka_run_group_tests_name("stream, lossless", tests, NULL, NULL);
 }
