@@ -22,7 +22,8 @@ $(B)/obj/tests/sim/agent_side.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o: CPPFLAGS += -Icloud-server
 
 $(B)/obj/tests/sim/edge-agent.o: $(B)/obj/tests/sim/agent_side.o $(B)/lib/edge-agent.a
-	@$(CC) -r -nostdlib $(call sim_wraps,$(SIM_MESSAGES) credit_init credit_finish sink_add_answer) -o $@ $^
+	@$(CC) -r -nostdlib $(call sim_wraps,$(SIM_MESSAGES) credit_init credit_finish sink_add_answer \
+		$(addprefix spool_db_,find_stream put answer commit roll_back)) -o $@ $^
 	@objcopy --wildcard --keep-global-symbol='agent_side_*' $@
 
 $(B)/obj/tests/sim/cloud-server.o: $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o $(B)/lib/cloud-server.a

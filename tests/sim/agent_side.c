@@ -5,14 +5,32 @@
 #include "agent.h"
 #include "credit.h"
 #include "sink.h"
+#include "spool.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CREDITS_LIST_MAX 64u
+#define PENDING_MAX 4096u
 
 void __wrap_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us);
 void __real_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us);
+int __wrap_spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number,
+                           bool *found, struct error *err);
+int __real_spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number,
+                           bool *found, struct error *err);
+int __wrap_spool_db_find_stream(struct spool_db *db, const char *name, struct spool_place *place,
+                                struct error *err);
+int __real_spool_db_find_stream(struct spool_db *db, const char *name, struct spool_place *place,
+                                struct error *err);
+int __wrap_spool_db_put(struct spool_db *db, struct spool_place *place,
+                        const struct spool_frame *stored, struct error *err);
+int __real_spool_db_put(struct spool_db *db, struct spool_place *place,
+                        const struct spool_frame *stored, struct error *err);
+int __wrap_spool_db_commit(struct spool_db *db, struct error *err);
+int __real_spool_db_commit(struct spool_db *db, struct error *err);
+void __wrap_spool_db_roll_back(struct spool_db *db);
+void __real_spool_db_roll_back(struct spool_db *db);
 int __wrap_credit_init(struct credit *credit);
 void __wrap_credit_finish(struct credit *credit);
 int __real_credit_init(struct credit *credit);
@@ -25,6 +43,14 @@ struct own_config {
 
 static struct credit *credits[CREDITS_LIST_MAX];
 static uint64_t answered[SIM_STREAMS_MAX];
+/* Frames of lossless streams that the spool has taken, by number; and those of the present transaction. */
+static bool stored[SIM_STREAMS_MAX][SIM_FRAMES_MAX];
+static int64_t spool_ids[SIM_STREAMS_MAX];
+static struct {
+    size_t stream;
+    uint64_t number;
+} pending[PENDING_MAX];
+static size_t pending_count;
 
 void agent_side_configure(struct process *process, const char *const *sets, size_t count)
 {
@@ -50,6 +76,14 @@ void agent_side_run(void *arg)
 void agent_side_reset(void)
 {
     memset(answered, 0, sizeof answered);
+    memset(stored, 0, sizeof stored);
+    memset(spool_ids, 0, sizeof spool_ids);
+    pending_count = 0;
+}
+
+bool agent_side_stored(size_t stream, uint64_t number)
+{
+    return number < SIM_FRAMES_MAX && stored[stream][number];
 }
 
 uint64_t agent_side_answered(size_t stream)
@@ -57,13 +91,81 @@ uint64_t agent_side_answered(size_t stream)
     return answered[stream];
 }
 
-void __wrap_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us)
+static size_t find_stream(const char *name)
 {
     unsigned stream = 0;
-    SIM_CHECK(sscanf(answer->stream, "cam-%u", &stream) == 1 && stream < SIM_STREAMS_MAX,
-              "an answer to stream %s", answer->stream);
-    answered[stream] += answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK;
+    SIM_CHECK(sscanf(name, "cam-%u", &stream) == 1 && stream < SIM_STREAMS_MAX, "a stream named %s",
+              name);
+    return stream;
+}
+
+void __wrap_sink_add_answer(struct sink *sink, const Runespoor__Answer *answer, uint64_t age_us)
+{
+    answered[find_stream(answer->stream)] += answer->status == RUNESPOOR__ANSWER_STATUS__ANSWER_OK;
     __real_sink_add_answer(sink, answer, age_us);
+}
+
+int __wrap_spool_db_find_stream(struct spool_db *db, const char *name, struct spool_place *place,
+                                struct error *err)
+{
+    int result = __real_spool_db_find_stream(db, name, place, err);
+    if (result == 0)
+        spool_ids[find_stream(name)] = place->id;
+    return result;
+}
+
+static size_t find_place(const struct spool_place *place)
+{
+    size_t stream = 0;
+    while (stream < SIM_STREAMS_MAX && spool_ids[stream] != place->id)
+        stream++;
+    SIM_CHECK(stream < SIM_STREAMS_MAX, "the spool has a stream that nobody asked for");
+    return stream;
+}
+
+/* A frame that no server can make anything of has its line, too, after some tries. */
+int __wrap_spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number,
+                           bool *found, struct error *err)
+{
+    int result = __real_spool_db_answer(db, place, number, found, err);
+    answered[find_place(place)] += result == 0 && *found;
+    return result;
+}
+
+int __wrap_spool_db_put(struct spool_db *db, struct spool_place *place,
+                        const struct spool_frame *frame, struct error *err)
+{
+    int result = __real_spool_db_put(db, place, frame, err);
+    size_t stream = find_place(place);
+    SIM_CHECK(frame->frame.number < SIM_FRAMES_MAX && pending_count < PENDING_MAX,
+              "the simulation has no room for this frame");
+    if (result == 0 && !fiber_process()->dead) {
+        pending[pending_count].stream = stream;
+        pending[pending_count++].number = frame->frame.number;
+    }
+    return result;
+}
+
+int __wrap_spool_db_commit(struct spool_db *db, struct error *err)
+{
+    int result = __real_spool_db_commit(db, err);
+    if (fiber_process()->dead)
+        return result;
+    for (size_t i = 0; result == 0 && i < pending_count; i++) {
+        bool *frame = &stored[pending[i].stream][pending[i].number];
+        SIM_CHECK(!*frame, "frame %llu of cam-%zu is stored twice",
+                  (unsigned long long)pending[i].number, pending[i].stream);
+        *frame = true;
+    }
+    pending_count = result == 0 ? 0 : pending_count;
+    return result;
+}
+
+void __wrap_spool_db_roll_back(struct spool_db *db)
+{
+    if (!fiber_process()->dead)
+        pending_count = 0;
+    __real_spool_db_roll_back(db);
 }
 
 int __wrap_credit_init(struct credit *credit)

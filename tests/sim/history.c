@@ -9,6 +9,7 @@
 #include "net/keys.h"
 #include "net/metrics.h"
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define STOP_NS (15 * SIM_S)
 #define FLOW_ANSWERS 3u
 #define SETS_MAX 64u
+#define SPOOL_QUERY \
+    "SELECT s.name, f.number FROM frame f JOIN stream s ON s.id = f.stream WHERE f.answered = 0"
 
 struct history {
     bool memory; /* memory fails: everything may end by that, and nobody counts right */
@@ -31,8 +34,9 @@ struct history {
     bool left_out[SIM_STREAMS_MAX];
     /* the configurations */
     uint32_t fps[SIM_STREAMS_MAX], credits, queue, report_ms;
-    bool fast[SIM_STREAMS_MAX], live[SIM_STREAMS_MAX];
-    bool endless; /* no source ends */
+    bool fast[SIM_STREAMS_MAX], live[SIM_STREAMS_MAX], lossless[SIM_STREAMS_MAX];
+    unsigned lives; /* of the spool: each killed agent leaves its own behind */
+    bool endless;   /* no source ends */
     struct process processes[PROCESSES_MAX];
     struct fiber *fibers[PROCESSES_MAX];
     size_t process_count;
@@ -40,6 +44,8 @@ struct history {
 };
 
 static struct history now;
+
+static bool has_lossless(void);
 static char folder[128]; /* with the keys, and the answers */
 
 int __wrap_metrics_create(struct metrics **metrics, struct error *err);
@@ -80,7 +86,7 @@ static void check_agent(const struct process *agent)
     double answered = history_metric(agent, "edge_frames_answered_total", NULL);
     double capped = history_metric(agent, "edge_frames_capped_total", NULL);
     double dropped = history_metric(agent, "edge_frames_dropped_total", NULL);
-    SIM_CHECK(captured == answered + capped + dropped,
+    SIM_CHECK(has_lossless() || captured == answered + capped + dropped,
               "%s: %.0f frames were captured, %.0f answered, %.0f capped, %.0f dropped",
               agent->name, captured, answered, capped, dropped);
     double lines = history_metric(agent, "edge_answer_lines_total", NULL);
@@ -93,6 +99,110 @@ static void check_agent(const struct process *agent)
 static void write_answers_path(char *path, size_t path_bytes)
 {
     snprintf(path, path_bytes, "%s/answers-%d", folder, (int)getpid());
+}
+
+static void write_spool_path(char *path, size_t path_bytes, unsigned life)
+{
+    snprintf(path, path_bytes, "%s/spool-%d-%u", folder, (int)getpid(), life);
+}
+
+static void remove_files(void)
+{
+    static const char *const parts[] = { "", "-wal", "-shm" };
+    char path[160], part[170];
+    for (unsigned life = 0; life <= FAULTS_MAX; life++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            write_spool_path(path, sizeof path, life);
+            snprintf(part, sizeof part, "%s%s", path, parts[i]);
+            unlink(part);
+        }
+    write_answers_path(path, sizeof path);
+    unlink(path);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    static char bytes[1u << 16];
+    FILE *in = fopen(from, "r"), *out = in ? fopen(to, "w") : NULL;
+    if (!in)
+        return;
+    SIM_CHECK(out, "no copy %s", to);
+    for (size_t size; (size = fread(bytes, 1, sizeof bytes, in)) > 0;)
+        SIM_CHECK(fwrite(bytes, 1, size, out) == size, "no room for a copy");
+    fclose(in);
+    SIM_CHECK(fclose(out) == 0, "no room for a copy");
+}
+
+/* The disk as it is now is what the next agent finds; what a killed one does to its own is not seen. */
+static void leave_spool(void)
+{
+    static const char *const parts[] = { "", "-wal" };
+    char path[160], from[170], to[170];
+    write_spool_path(path, sizeof path, now.lives);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(from, sizeof from, "%s%s", path, parts[i]);
+        write_spool_path(path, sizeof path, now.lives + 1);
+        snprintf(to, sizeof to, "%s%s", path, parts[i]);
+        write_spool_path(path, sizeof path, now.lives);
+        copy_file(from, to);
+    }
+    now.lives++;
+}
+
+/* Frames that wait for their answers in the last agent's spool. */
+static void read_spool(bool waiting[SIM_STREAMS_MAX][SIM_FRAMES_MAX])
+{
+    char path[160];
+    sqlite3 *db;
+    sqlite3_stmt *rows;
+    write_spool_path(path, sizeof path, now.lives);
+    SIM_CHECK(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+                  sqlite3_prepare_v2(db, SPOOL_QUERY, -1, &rows, NULL) == SQLITE_OK,
+              "the spool cannot be read: %s", sqlite3_errmsg(db));
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        unsigned stream = 0;
+        sscanf((const char *)sqlite3_column_text(rows, 0), "cam-%u", &stream);
+        waiting[stream % SIM_STREAMS_MAX][sqlite3_column_int64(rows, 1) % SIM_FRAMES_MAX] = true;
+    }
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+}
+
+/* Each frame that ever was in the spool is in the file once, or waits in the spool. */
+static void check_once(void)
+{
+    static bool waiting[SIM_STREAMS_MAX][SIM_FRAMES_MAX], written[SIM_STREAMS_MAX][SIM_FRAMES_MAX];
+    char path[160], *line = NULL;
+    size_t room = 0;
+    memset(waiting, 0, sizeof waiting);
+    memset(written, 0, sizeof written);
+    read_spool(waiting);
+    write_answers_path(path, sizeof path);
+    FILE *file = fopen(path, "r");
+    SIM_CHECK(file, "there is no file of answers");
+    while (getline(&line, &room, file) > 0) {
+        const char *stream_at = strstr(line, "\"stream\":\"cam-"),
+                   *frame_at = strstr(line, "\"frame\":");
+        SIM_CHECK(stream_at && frame_at, "not an answer: %s", line);
+        size_t stream = strtoul(stream_at + 14, NULL, 10), number = strtoul(frame_at + 8, NULL, 10);
+        SIM_CHECK(stream < now.streams && number < SIM_FRAMES_MAX, "not an answer: %s", line);
+        if (!now.lossless[stream])
+            continue;
+        SIM_CHECK(!written[stream][number], "frame %zu of cam-%zu is in the file twice", number,
+                  stream);
+        written[stream][number] = true;
+    }
+    free(line);
+    fclose(file);
+    for (size_t stream = 0; stream < now.streams; stream++)
+        for (size_t number = 0; now.lossless[stream] && number < SIM_FRAMES_MAX; number++)
+            SIM_CHECK(agent_side_stored(stream, number) ==
+                              (written[stream][number] || waiting[stream][number]) &&
+                          !(written[stream][number] && waiting[stream][number]),
+                      "frame %zu of cam-%zu: %s, %s, %s", number, stream,
+                      agent_side_stored(stream, number) ? "was stored" : "was never stored",
+                      written[stream][number] ? "is in the file" : "is not in the file",
+                      waiting[stream][number] ? "waits in the spool" : "does not wait in the spool");
 }
 
 /* Whole lines, and as many as the agents say. */
@@ -111,7 +221,7 @@ static void check_lines(void)
     }
     free(line);
     fclose(file);
-    SIM_CHECK(now.memory || (count >= now.lines_least && count <= now.lines_most),
+    SIM_CHECK(now.memory || has_lossless() || (count >= now.lines_least && count <= now.lines_most),
               "%llu answers are in the file, %llu to %llu were written", (unsigned long long)count,
               (unsigned long long)now.lines_least, (unsigned long long)now.lines_most);
     unlink(path);
@@ -148,6 +258,14 @@ void __wrap_metrics_destroy(struct metrics **metrics)
 
 /* ---- what they are told ---- */
 
+static bool has_lossless(void)
+{
+    for (size_t i = 0; i < now.streams; i++)
+        if (now.lossless[i])
+            return true;
+    return false;
+}
+
 struct sets {
     char text[SETS_MAX][160];
     const char *list[SETS_MAX];
@@ -181,8 +299,15 @@ static void configure_agent(struct process *process)
         write_answers_path(path, sizeof path);
         set(&sets, "answers.path=%s", path);
     }
+    if (has_lossless()) {
+        char path[160];
+        write_spool_path(path, sizeof path, now.lives);
+        set(&sets, "spool.path=%s", path);
+    }
     for (size_t i = 0; i < now.streams; i++) {
         set(&sets, "cameras.%zu.name=cam-%zu", i, i);
+        if (now.lossless[i])
+            set(&sets, "cameras.%zu.mode=lossless", i);
         if (now.live[i])
             set(&sets, "cameras.%zu.source.url=rtsp://192.0.2.20/%zu", i, i);
         set(&sets, "cameras.%zu.source.kind=%s", i, now.live[i] ? "rtsp" : "test");
@@ -251,6 +376,8 @@ static void shoot(struct process *process)
     if (!process)
         return;
     sim_note("kill %s", process->name);
+    if (process->agent && has_lossless())
+        leave_spool();
     process->dead = true;
     net_kill(process);
     loop_signal(process, SIGTERM);
@@ -434,8 +561,10 @@ static void wait_for_flow(void)
     if (!can_flow() || now.memory)
         return;
     double sessions = history_metric(now.server, "server_streams", NULL);
-    SIM_CHECK(sessions == (double)now.streams, "%.0f sessions for %zu streams", sessions,
-              now.streams);
+    /* A lossless stream may have a second one for its backlog, or begin another just now. */
+    SIM_CHECK(sessions == (double)now.streams ||
+                  (has_lossless() && sessions <= 2.0 * (double)now.streams),
+              "%.0f sessions for %zu streams", sessions, now.streams);
 }
 
 static void end_all(void)
@@ -466,6 +595,8 @@ static void end_all(void)
     }
     server_side_reset();
     SIM_CHECK(net_socket_count() == 0, "a socket is left behind");
+    if (has_lossless())
+        check_once();
     if (now.lines && now.lines_most > 0)
         check_lines();
 }
@@ -492,6 +623,7 @@ static void begin(void)
     fiber_init();
     net_init();
     memory_fail_at(0);
+    remove_files();
     agent_side_reset();
     memset(&disk, 0, sizeof disk);
     now.credits = (uint32_t)sim_between(1, 8);
@@ -526,6 +658,10 @@ void history_run(void)
     begin();
     now.streams = sim_between(1, 3);
     now.lines = sim_chance(0.5);
+    for (size_t i = 0; i < now.streams; i++) {
+        now.lossless[i] = sim_chance(0.3);
+        now.lines = now.lines || now.lossless[i];
+    }
     now.endless = sim_chance(0.8);
     media_frames_max = now.endless ? 0 : (uint32_t)sim_between(1, 60);
     fiber_run_all(direct, NULL);

@@ -156,6 +156,12 @@ int pool_idle_open(struct pool *pool, struct pool_stream **stream, const char *n
     return pool_stream_open(pool, stream, name, model, done, arg, err);
 }
 
+int pool_late_open(struct pool *pool, struct pool_stream **stream, const char *name, size_t model,
+                   pool_done_fn *done, void *arg, struct error *err)
+{
+    return pool_stream_open(pool, stream, name, model, done, arg, err);
+}
+
 size_t pool_stream_depth(const struct pool_stream *stream)
 {
     return stream->count;

@@ -21,6 +21,7 @@
 #define SIM_NEVER UINT64_MAX
 #define SIM_START_NS (1000 * SIM_S)
 #define SIM_STREAMS_MAX 4u
+#define SIM_FRAMES_MAX 65536u /* of a stream */
 
 /* ---- run.c: chance, the trace, the verdict ---- */
 
@@ -153,9 +154,12 @@ void server_side_configure(struct process *process, const char *const *sets, siz
 /* The run: arg is its struct process. The configuration goes with it. */
 void agent_side_run(void *process);
 void server_side_run(void *process);
-/* Answers to analysed frames of stream cam-N that an agent has taken in so far, dead or not. */
+/* Answers of stream cam-N that an agent has taken in so far, dead or not: to analysed frames; of a
+ * lossless stream, those that are a frame's last. */
 uint64_t agent_side_answered(size_t stream);
 void agent_side_reset(void);
+/* Whether the spool has committed this frame, some time. */
+bool agent_side_stored(size_t stream, uint64_t number);
 /* Holds at every moment: no credit more than granted, and none below zero. */
 void agent_side_check(void);
 /* What the server took in and has not answered. */
