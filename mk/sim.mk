@@ -7,7 +7,7 @@ SIM = $(B)/test/sim/sim
 SIM_TESTS = $(B)/test/sim/sim_test
 SIM_HISTORIES ?= 10000
 
-SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop disk net media memory history)
+SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop disk net media memory history hour)
 
 SIM_MESSAGES = zmq_msg_init_size zmq_msg_init_data
 SIM_WRAPS = clock_nanosleep write fdatasync ftruncate rename random_entropy metrics_create metrics_destroy \

@@ -405,7 +405,7 @@ static bool all_have_ended(void)
 }
 
 /* Time passes, looked at step by step. */
-static void pass(uint64_t ns)
+void history_pass(uint64_t ns)
 {
     uint64_t until_ns = fiber_now_ns() + ns;
     while (fiber_now_ns() < until_ns) {
@@ -427,16 +427,16 @@ static void restart(struct process **process, bool kill)
     struct process *old = *process;
     *process = NULL;
     if (!kill) /* a service manager waits for the end */
-        for (uint64_t until_ns = fiber_now_ns() + STOP_NS; !has_ended(old); pass(10 * SIM_MS))
+        for (uint64_t until_ns = fiber_now_ns() + STOP_NS; !has_ended(old); history_pass(10 * SIM_MS))
             SIM_CHECK(fiber_now_ns() < until_ns, "%s does not end", old->name);
-    pass(sim_between(0, 500) * SIM_MS);
+    history_pass(sim_between(0, 500) * SIM_MS);
 }
 
 static void flap(void)
 {
     for (uint64_t i = sim_between(2, 6); i > 0; i--) {
         net_cut();
-        pass(sim_between(1, 120) * SIM_MS);
+        history_pass(sim_between(1, 120) * SIM_MS);
     }
 }
 
@@ -556,7 +556,7 @@ static void wait_for_flow(void)
         while (can_flow() && !flows(i, before[i])) {
             SIM_CHECK(fiber_now_ns() < until_ns,
                       "stream %zu does not flow %llu s after the last fault", i, CALM_NS / SIM_S);
-            pass(50 * SIM_MS);
+            history_pass(50 * SIM_MS);
         }
     if (!can_flow() || now.memory)
         return;
@@ -573,16 +573,16 @@ static void end_all(void)
     ask_to_end(now.agent);
     while (!has_ended(now.agent)) {
         SIM_CHECK(fiber_now_ns() < until_ns, "%s does not end", now.agent->name);
-        pass(20 * SIM_MS);
+        history_pass(20 * SIM_MS);
     }
-    pass(sim_between(0, 300) * SIM_MS);
+    history_pass(sim_between(0, 300) * SIM_MS);
     until_ns = fiber_now_ns() + STOP_NS;
     ask_to_end(now.server);
     while (!all_have_ended()) {
         for (size_t i = 0; i < now.process_count; i++)
             SIM_CHECK(fiber_now_ns() < until_ns || now.processes[i].ended, "%s does not end",
                       now.processes[i].name);
-        pass(20 * SIM_MS);
+        history_pass(20 * SIM_MS);
     }
     for (size_t i = 0; i < now.process_count; i++) {
         while (!fiber_has_ended(now.fibers[i])) /* its last turn */
@@ -644,10 +644,10 @@ static void direct(void *arg)
     start_server();
     start_agent();
     for (uint64_t i = sim_between(0, FAULTS_MAX); i > 0; i--) {
-        pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
+        history_pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
         do_harm();
     }
-    pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
+    history_pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
     calm_down();
     wait_for_flow();
     end_all();
@@ -667,6 +667,33 @@ void history_run(void)
     fiber_run_all(direct, NULL);
 }
 
+/* ---- one without faults of its own ---- */
+
+static void (*calm_body)(struct process *agent, struct process *server);
+
+static void direct_calm(void *arg)
+{
+    (void)arg;
+    calm_down();
+    start_server();
+    start_agent();
+    wait_for_flow();
+    calm_body(now.agent, now.server);
+    wait_for_flow();
+    end_all();
+}
+
+void history_run_calm(size_t cameras, void (*body)(struct process *agent, struct process *server))
+{
+    begin();
+    now.streams = cameras;
+    for (size_t i = 0; i < cameras; i++)
+        now.live[i] = true;
+    now.endless = true;
+    calm_body = body;
+    fiber_run_all(direct_calm, NULL);
+}
+
 /* ---- a short one, in which something of the daemons' own fails ---- */
 
 static void direct_short(void *arg)
@@ -675,9 +702,9 @@ static void direct_short(void *arg)
     calm_down();
     start_server();
     start_agent();
-    pass(400 * SIM_MS);
+    history_pass(400 * SIM_MS);
     net_cut();
-    pass(600 * SIM_MS);
+    history_pass(600 * SIM_MS);
     wait_for_flow();
     end_all();
 }

@@ -58,11 +58,27 @@ static int fail_live(struct source_watch *watch, struct error *err)
     return error_set(err, ERROR_IO, "source", "%s by chance", source_cause_words[watch->cause]);
 }
 
+/* The stream's number is what the address ends with. */
+static bool is_away(const struct source_config *config)
+{
+    const char *number = strrchr(config->url, '/') + 1;
+    return media.away >> strtoul(number, NULL, 10) & 1;
+}
+
+static int hang(uint32_t ms, struct source_watch *watch, enum source_cause cause, struct error *err)
+{
+    fiber_sleep(ms * SIM_MS);
+    watch->cause = cause;
+    return error_set(err, ERROR_TIMEOUT, "source", "no picture for %u ms", ms);
+}
+
 int source_open_live(struct source **out, const struct source_config *config,
                      struct source_watch *watch, struct error *err)
 {
     fiber_sleep(sim_between(0, media.live_fails > 0 ? 1000 : 100) * SIM_MS);
     watch->cause = SOURCE_CAUSE_LOCAL;
+    if (is_away(config))
+        return hang(config->first_frame_ms, watch, SOURCE_CAUSE_FIRST_FRAME, err);
     if (sim_chance(20 * media.live_fails))
         return fail_live(watch, err);
     int result = source_open(out, config, err);
@@ -85,6 +101,8 @@ int source_next(struct source *source, struct picture **picture, uint64_t *time_
 {
     if (!source->watch && media_frames_max > 0 && source->next == media_frames_max)
         return error_set(err, ERROR_END, "source", "the end");
+    if (source->watch && is_away(source->config))
+        return hang(source->config->stall_ms, source->watch, SOURCE_CAUSE_STALL, err);
     if (media.stall_ms_max > 0 && sim_chance(0.01))
         fiber_sleep(sim_between(1, media.stall_ms_max) * SIM_MS);
     if (source->watch && sim_chance(media.live_fails))

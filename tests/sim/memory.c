@@ -4,10 +4,12 @@
 #include "sim.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
+size_t __sanitizer_get_current_allocated_bytes(void); /* GCC brings no header for it */
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *block, size_t bytes);
@@ -31,6 +33,16 @@ void memory_fail_at(uint64_t n)
 uint64_t memory_count(void)
 {
     return counted;
+}
+
+size_t memory_in_use(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return __sanitizer_get_current_allocated_bytes();
+#else
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+#endif
 }
 
 static bool refuses(void)

@@ -31,7 +31,7 @@ static struct random_state chance;
 static uint64_t number, events;
 static enum sim_kind kind;
 static bool trace;
-static const char *const kind_words[] = { "seed", "allocation", "write" };
+static const char *const kind_words[] = { "seed", "allocation", "write", "hour" };
 static char lines[LINES_KEPT][LINE_BYTES];
 static uint64_t line_count;
 
@@ -134,10 +134,13 @@ static void run_one(uint64_t which)
 {
     number = which;
     line_count = 0;
-    random_seed(&chance, kind == SIM_HISTORIES ? which : 1);
+    bool seeded = kind == SIM_HISTORIES || kind == SIM_HOURS;
+    random_seed(&chance, seeded ? which : 1);
     alarm(HANG_S);
     if (kind == SIM_HISTORIES)
         history_run();
+    else if (kind == SIM_HOURS)
+        hour_run();
     else
         history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, which);
     alarm(0);

@@ -2,7 +2,8 @@
  *
  *   sim [--histories N] [--first SEED] [--jobs N]     many histories
  *   sim --allocations | --writes [--jobs N]           each of a short one fails, one after the other
- *   sim --seed N | --allocation N | --write N         one of them again, with its trace */
+ *   sim --seed N | --allocation N | --write N         one of them again, with its trace
+ *   sim --hour SEED                                   a camera away for an hour, with its trace */
 #include "sim.h"
 
 #include <getopt.h>
@@ -14,22 +15,18 @@ static void usage(void)
 {
     fprintf(stderr,
             "usage: sim [--histories N] [--first SEED] [--jobs N] | --allocations | --writes | "
-            "--seed N | --allocation N | --write N\n");
+            "--seed N | --allocation N | --write N | --hour SEED\n");
     exit(EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "histories", required_argument, NULL, 'n' },
-        { "first", required_argument, NULL, 'f' },
-        { "jobs", required_argument, NULL, 'j' },
-        { "allocations", no_argument, NULL, 'A' },
-        { "writes", no_argument, NULL, 'W' },
-        { "seed", required_argument, NULL, 's' },
-        { "allocation", required_argument, NULL, 'a' },
-        { "write", required_argument, NULL, 'w' },
-        { NULL, 0, NULL, 0 },
+        { "histories", required_argument, NULL, 'n' },  { "first", required_argument, NULL, 'f' },
+        { "jobs", required_argument, NULL, 'j' },       { "allocations", no_argument, NULL, 'A' },
+        { "writes", no_argument, NULL, 'W' },           { "seed", required_argument, NULL, 's' },
+        { "allocation", required_argument, NULL, 'a' }, { "write", required_argument, NULL, 'w' },
+        { "hour", required_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
     };
     struct sim_job job = { .first = 1, .count = 10000, .step = 1, .progress = true };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -54,9 +51,11 @@ int main(int argc, char **argv)
         case 's':
         case 'a':
         case 'w':
+        case 'h':
             sim_replay(option == 's'   ? SIM_HISTORIES
                        : option == 'a' ? SIM_ALLOCATIONS
-                                       : SIM_WRITES,
+                       : option == 'w' ? SIM_WRITES
+                                       : SIM_HOURS,
                        value);
             return EXIT_SUCCESS;
         default:

@@ -133,6 +133,7 @@ struct media_faults {
     double live_fails; /* a live camera, at a picture; 20 times that when it is opened */
     uint32_t encode_us_max, decode_us_max;
     uint32_t stall_ms_max; /* of a camera, now and then */
+    uint32_t away;         /* live cameras that are not there: a bit for each stream's number */
 };
 extern struct media_faults media;
 /* Frames of a recording; 0: for ever. */
@@ -176,10 +177,20 @@ void history_run(void);
  * how many there were. */
 enum failing { FAILING_ALLOCATION, FAILING_WRITE };
 uint64_t history_run_short(enum failing what, uint64_t n);
+/* One with that many live cameras and no faults; body is called when all flow, and they have to flow
+ * again after it. */
+void history_run_calm(size_t cameras, void (*body)(struct process *agent, struct process *server));
+/* Lets time pass; for the director alone. */
+void history_pass(uint64_t ns);
 /* A line of a daemon's log. */
 void history_on_line(const char *line, size_t bytes);
 /* Of a counter or gauge family of the registry, added up over series with this label value (NULL: all). */
 double history_metric(const struct process *process, const char *family, const char *value);
+
+/* ---- hour.c ---- */
+
+/* A camera that stays away for an hour of the simulation's time. */
+void hour_run(void);
 
 /* ---- memory.c ---- */
 
@@ -188,10 +199,12 @@ void *sim_alloc(size_t bytes);
 /* The n-th allocation of the daemons from now on fails; 0: none. */
 void memory_fail_at(uint64_t n);
 uint64_t memory_count(void);
+/* Bytes that are allocated, by whomever. */
+size_t memory_in_use(void);
 
 /* ---- run.c: many histories ---- */
 
-enum sim_kind { SIM_HISTORIES, SIM_ALLOCATIONS, SIM_WRITES };
+enum sim_kind { SIM_HISTORIES, SIM_ALLOCATIONS, SIM_WRITES, SIM_HOURS };
 struct sim_job {
     enum sim_kind kind;
     uint64_t first, count, step; /* seeds, or numbers of what fails */

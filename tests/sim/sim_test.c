@@ -1,5 +1,5 @@
 /* sim_test: a share of what `make sim` does, for every run of the tests: seeded histories, every write of a
- * short one failing, and every fifth of its allocations. */
+ * short one failing, and every fifth of its allocations; and an hour in which a camera is away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,12 +50,19 @@ static void test_any_allocation_may_fail(void **state)
                             .count = count / ALLOCATIONS_STEP });
 }
 
+static void test_a_dead_camera_leaves_the_others_untouched(void **state)
+{
+    (void)state;
+    check((struct sim_job){ .kind = SIM_HOURS, .first = 1, .step = 1, .count = 1 });
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories_hold),
         cmocka_unit_test(test_any_write_may_fail),
         cmocka_unit_test(test_any_allocation_may_fail),
+        cmocka_unit_test(test_a_dead_camera_leaves_the_others_untouched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
