@@ -53,6 +53,17 @@ int compose_node(struct compose *c, const char *op, const int *inputs, int input
     return value;
 }
 
+void compose_node_of(struct compose *c, const char *op, const int *inputs, int input_count,
+                     const struct attribute *attributes, int *outputs, int output_count)
+{
+    const struct node node = { .name = (char *)c->name };
+    struct gradient g = open_rule(c, &node);
+    for (int i = 0; i < output_count; i++)
+        outputs[i] = 0; /* none is left out */
+    gradient_node(&g, op, inputs, input_count, attributes, outputs, output_count);
+    c->rc = gradient_end(&g);
+}
+
 int compose_op(struct compose *c, const char *op, int a, int b)
 {
     return compose_node(c, op, (int[]){ a, b }, b < 0 ? 1 : 2, NULL);

@@ -57,6 +57,9 @@ void compose_output(struct compose *c, int value, const char *name);
 /* Adds a node of one output, and gives the value. attributes may be NULL. */
 int compose_node(struct compose *c, const char *op, const int *inputs, int input_count,
                  const struct attribute *attributes);
+/* The same with several outputs. */
+void compose_node_of(struct compose *c, const char *op, const int *inputs, int input_count,
+                     const struct attribute *attributes, int *outputs, int output_count);
 /* The short form: no attributes. b -1: an op of one input. */
 int compose_op(struct compose *c, const char *op, int a, int b);
 /* Puts in a copy of another graph as graph_embed does. outputs: one for each of part's. */
