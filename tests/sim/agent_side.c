@@ -36,11 +36,6 @@ void __wrap_credit_finish(struct credit *credit);
 int __real_credit_init(struct credit *credit);
 void __real_credit_finish(struct credit *credit);
 
-struct own_config {
-    struct agent_config config;
-    struct config *loaded;
-};
-
 static struct credit *credits[CREDITS_LIST_MAX];
 static uint64_t answered[SIM_STREAMS_MAX];
 /* Frames of lossless streams that the spool has taken, by number; and those of the present transaction. */
@@ -55,21 +50,22 @@ static size_t pending_count;
 void agent_side_configure(struct process *process, const char *const *sets, size_t count)
 {
     struct error err;
-    struct own_config *own = process->config = sim_alloc(sizeof *own);
-    if (agent_config_load(&own->config, &own->loaded, NULL, sets, count, &err) != 0)
+    struct agent_settings *settings = NULL;
+    struct config *mistakes = NULL;
+    if (agent_settings_load(&settings, &mistakes, NULL, sets, count, &err) != 0)
         sim_fail("agent's configuration: %s", err.text);
+    process->config = settings;
 }
 
 void agent_side_run(void *arg)
 {
     struct process *process = arg;
-    struct own_config *own = process->config;
+    struct agent_settings *settings = process->config;
     const struct agent_run_options options = { .summary_path = "/dev/null" };
     struct error err = { .code = ERROR_NONE };
-    process->result = agent_run(&own->config, &options, &err);
+    process->result = agent_run(settings, &options, &err);
     snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
-    config_free(&own->loaded);
-    free(own);
+    agent_settings_unref(&settings);
     process->ended = true;
 }
 

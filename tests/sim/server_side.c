@@ -49,8 +49,9 @@ void server_side_run(void *arg)
 {
     struct process *process = arg;
     struct own_config *own = process->config;
+    static const struct server_run_options no_options;
     struct error err = { .code = ERROR_NONE };
-    process->result = server_run(&own->config, &err);
+    process->result = server_run(&own->config, &no_options, &err);
     snprintf(process->why, sizeof process->why, "%s", process->result == 0 ? "" : err.text);
     config_free(&own->loaded);
     free(own);
