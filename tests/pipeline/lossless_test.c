@@ -1,5 +1,5 @@
 /* lossless: a lossless stream as an operator meets it: daemons killed in the middle, an outage with its
- * backlog, a source that resumes, a file that rotates; nothing is missing and nothing twice. */
+ * backlog, a source that resumes, a server that changes its key; nothing is missing and nothing twice. */
 #include "fault_run.h"
 
 #include "base/clock.h"
@@ -127,6 +127,53 @@ static void a_stopped_agent_resumes(void **state)
     process_stop_well(&server);
 }
 
+static void run_keys(const struct scratch *scratch, const char *option)
+{
+    char folder[400];
+    struct process keys;
+    snprintf(folder, sizeof folder, "%s", scratch_path(scratch, "keys"));
+    process_start(&keys, scratch, "keys",
+                  (const char *const[]){ program_path("cloud-server"), "keys", "rotate", "--folder",
+                                         folder, option, NULL });
+    assert_int_equal(process_wait(&keys, 15000), 0);
+}
+
+static void append(const char *from, const char *to)
+{
+    char command[900];
+    snprintf(command, sizeof command, "cat '%s' >>'%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* The agent has both keys of the server, which changes to the new one while frames are on their way. */
+static void a_new_server_key_loses_nothing(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct process server, agent;
+    char spool[400], key[400];
+    snprintf(spool, sizeof spool, "spool.path=%s", scratch_path(scratch, "spool.db"));
+    snprintf(key, sizeof key, "server.key=%s", scratch_path(scratch, "box.pub"));
+    run_keys(scratch, NULL);
+    append(scratch_path(scratch, "keys/server.pub"), scratch_path(scratch, "box.pub"));
+    append(scratch_path(scratch, "keys/server-next.pub"), scratch_path(scratch, "box.pub"));
+    start_server(&server, scratch);
+    agent_start(&agent, scratch, "agent",
+                (const char *const[]){ spool, key, "cameras.0.mode=lossless", "cameras.0.pace=fast",
+                                       "cameras.0.source.kind=test", "cameras.0.source.width=160",
+                                       "cameras.0.source.height=128", "cameras.0.source.fps=25",
+                                       "cameras.0.source.seconds=60", "server.backoff_first_ms=50",
+                                       "server.backoff_cap_ms=300", NULL });
+    wait_lines(scratch, "\"status\":\"ok\"", 100);
+    run_keys(scratch, "--switch");
+    process_stop_well(&server);
+    start_server(&server, scratch);
+    assert_int_equal(process_wait(&agent, 120000), 0);
+    process_stop_well(&server);
+    assert_true(process_count(&agent, "msg=streaming") >= 2);
+    expect_all(scratch, 1500);
+    assert_int_equal((int)summary_value(&agent, "answered"), 1500);
+}
+
 static void a_damaged_spool_stops_the_start(void **state)
 {
     const struct scratch *scratch = *state;
@@ -147,9 +194,8 @@ static void a_damaged_spool_stops_the_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(kills_lose_and_repeat_nothing),
-        TEST(an_outage_leaves_a_backlog_that_is_answered),
-        TEST(a_stopped_agent_resumes),
+        TEST(kills_lose_and_repeat_nothing),   TEST(an_outage_leaves_a_backlog_that_is_answered),
+        TEST(a_stopped_agent_resumes),         TEST(a_new_server_key_loses_nothing),
         TEST(a_damaged_spool_stops_the_start),
     };
     return cmocka_run_group_tests_name("lossless", tests, NULL, NULL);
