@@ -247,13 +247,14 @@ struct sim_sum sim_run(const struct sim_job *job)
     return sum;
 }
 
-void sim_replay(enum sim_kind of_kind, uint64_t which)
+bool sim_replay(enum sim_kind of_kind, uint64_t which)
 {
     struct sim_job job = { .kind = of_kind, .first = which, .count = 1, .step = 1, .processes = 1 };
     trace = true;
     struct sim_sum sum = sim_run(&job);
     fprintf(stderr, "sim: %s, events=%llu\n", sum.failed == 0 ? "it held" : "it failed",
             (unsigned long long)sum.events);
+    return sum.failed == 0;
 }
 
 uint64_t sim_count(enum sim_kind of_kind)

@@ -52,12 +52,13 @@ int main(int argc, char **argv)
         case 'a':
         case 'w':
         case 'h':
-            sim_replay(option == 's'   ? SIM_HISTORIES
-                       : option == 'a' ? SIM_ALLOCATIONS
-                       : option == 'w' ? SIM_WRITES
-                                       : SIM_HOURS,
-                       value);
-            return EXIT_SUCCESS;
+            return sim_replay(option == 's'   ? SIM_HISTORIES
+                              : option == 'a' ? SIM_ALLOCATIONS
+                              : option == 'w' ? SIM_WRITES
+                                              : SIM_HOURS,
+                              value)
+                       ? EXIT_SUCCESS
+                       : EXIT_FAILURE;
         default:
             usage();
         }

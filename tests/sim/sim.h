@@ -217,7 +217,7 @@ struct sim_sum {
 /* Runs them in processes of their own, so that one that crashes is one that failed. */
 struct sim_sum sim_run(const struct sim_job *job);
 /* One, in this process, with its trace on standard error. */
-void sim_replay(enum sim_kind kind, uint64_t number);
+bool sim_replay(enum sim_kind kind, uint64_t number);
 /* How many allocations, or writes, the short history has. */
 uint64_t sim_count(enum sim_kind kind);
 
