@@ -15,8 +15,8 @@ include mk/build.mk
 include mk/lab.mk
 include mk/cuda.mk
 include mk/gpu.mk
-include mk/test.mk
 include mk/sim.mk
+include mk/test.mk
 include mk/faults.mk
 include mk/lint.mk
 include mk/sanitize.mk

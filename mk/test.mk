@@ -8,8 +8,9 @@ FUZZ_REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(B)/test/fuzz/%_replay,$(wildcard
 ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(SIM_TESTS) $(PIPELINE_TESTS) $(B)/test/faults/camera_test
 
 .PHONY: test test-unit test-pipeline
+# Builds with all processors, unless told how many.
 test: deps-test ## build and pass all tests
-	@$(MAKE) --no-print-directory all cuda test-programs
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all cuda test-programs
 	@TEST_DATA=$(TEST_DATA) B=$(B) tests/run $(ALL_TESTS)
 
 test-unit: $(UNIT_TESTS) ## unit tests only

@@ -81,14 +81,14 @@ int orders_receive(int fd, union order *order, int *passed, struct error *err)
     /* CMSG_SPACE would have room for a second descriptor, which would then stay open. */
     *passed = -1;
     ssize_t got;
-    do
+    do /* that a side has left without reading all is told once, before what it said last */
         got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0 && errno == EAGAIN)
         return error_set(err, ERROR_AGAIN, "orders", "nothing there yet");
-    if (got < 0 && errno != ECONNRESET)
+    if (got < 0)
         return error_set_errno(err, errno, "orders", "cannot receive");
-    if (got <= 0)
+    if (got == 0)
         return error_set(err, ERROR_END, "orders", "the other side has gone");
     int descriptor = take_descriptor(&message);
     int failed;

@@ -143,6 +143,22 @@ static void test_full_socket(void **state)
     assert_true(count > 100); /* child.c counts on room for many */
 }
 
+/* Who ends with orders unread is still heard to the end. */
+static void test_last_words(void **state)
+{
+    (void)state;
+    struct error err;
+    sent.refused = (struct reply_refused){ .model = 1, .code = ERROR_DEVICE, .text = "no driver" };
+    assert_int_equal(orders_send(ends[0], REPLY_REFUSED, &sent, -1, &err), 0);
+    sent.forget = (struct order_forget){ .slot = 1, .id = 7 };
+    assert_int_equal(orders_send(ends[1], ORDER_FORGET, &sent, -1, &err), 0);
+    close(ends[0]);
+    assert_int_equal(receive(), 0);
+    assert_string_equal(got.refused.text, "no driver");
+    assert_int_equal(receive(), -ERROR_END);
+    ends[0] = dup(ends[1]); /* for close_pair */
+}
+
 static void test_sizes_versions_kinds(void **state)
 {
     (void)state;
@@ -449,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_full_socket, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_last_words, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_sizes_versions_kinds, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_models, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_fields, open_pair, close_pair),
