@@ -109,8 +109,8 @@ static void make_metrics(struct uplink *uplink, struct metrics *metrics)
 }
 
 /* The header as the first part of a message. */
-static int pack_header(struct uplink *uplink, const Runespoor__Header *header,
-                       zmq_msg_t *part, struct error *err)
+static int pack_header(struct uplink *uplink, const Runespoor__Header *header, zmq_msg_t *part,
+                       struct error *err)
 {
     size_t bytes = wire_packed_size(header);
     if (uplink->state != LINK_UP)
@@ -371,7 +371,8 @@ static int set_options(struct uplink *uplink, void *raw, const char *server_key)
 {
     const int no_reconnect = -1, linger = LINGER_MS, send_queue = 2 * (int)CREDITS_MAX,
               receive_queue = RECEIVE_QUEUE, immediate = 1, heartbeat = HEARTBEAT_MS,
-              heartbeat_timeout = HEARTBEAT_TIMEOUT_MS, handshake = (int)uplink->config->connect_ms;
+              heartbeat_timeout = HEARTBEAT_TIMEOUT_MS,
+              handshake = 2 * (int)uplink->config->connect_ms; /* ours comes first */
     const int64_t message_max = WIRE_HEADER_BYTES_MAX;
     const struct {
         int option;
