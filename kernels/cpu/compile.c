@@ -213,9 +213,31 @@ static int make_node(struct build *build, const struct node *node, struct error 
     return rc;
 }
 
+/* Types that no maker knows. (bf16 and the like in a graph are what a file says: what a plan stores
+ * narrow of its own accord is still f32 here.) */
+static bool rare_type(const struct graph *graph, int value)
+{
+    static const unsigned known = 1u << TENSOR_F32 | 1u << TENSOR_I64 | 1u << TENSOR_I32 |
+                                  1u << TENSOR_I8 | 1u << TENSOR_U8 | 1u << TENSOR_BOOL;
+    return value >= 0 && !(known & 1u << graph->values[value].type);
+}
+
+static bool has_rare_type(const struct graph *graph, const struct node *node)
+{
+    for (int i = 0; i < node->input_count; i++)
+        if (rare_type(graph, node->inputs[i]))
+            return true;
+    for (int i = 0; i < node->output_count; i++)
+        if (rare_type(graph, node->outputs[i]))
+            return true;
+    return false;
+}
+
 /* NULL when only the reference kernel will do, as for tensors without elements. */
 static build_fn *find_maker(const struct graph *graph, const struct node *node)
 {
+    if (has_rare_type(graph, node))
+        return NULL;
     if (node->outputs[0] < 0 || shape_elements(&graph->values[node->outputs[0]].shape) == 0 ||
         (node->input_count > 0 && node->inputs[0] >= 0 &&
          shape_elements(&graph->values[node->inputs[0]].shape) == 0))

@@ -182,6 +182,28 @@ static bool multiplies(const struct node *node)
     return false;
 }
 
+/* bf16 and the like in a graph are what a file says: what a plan stores narrow of its own accord is still
+ * f32 here. */
+static int check_type(struct cuda_build *build, int value, struct error *err)
+{
+    static const unsigned known = 1u << TENSOR_F32 | 1u << TENSOR_I64 | 1u << TENSOR_I32 |
+                                  1u << TENSOR_I8 | 1u << TENSOR_U8 | 1u << TENSOR_BOOL;
+    if (value < 0 || known & 1u << cuda_info(build, value)->type)
+        return 0;
+    return error_set(err, ERROR_UNSUPPORTED, "cuda", "%s of '%s' computes with %s, which a GPU does not here",
+                     build->op, build->name, tensor_type_word(cuda_info(build, value)->type));
+}
+
+static int check_types(struct cuda_build *build, const struct node *node, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < node->input_count; i++)
+        rc = check_type(build, node->inputs[i], err);
+    for (int i = 0; !rc && i < node->output_count; i++)
+        rc = check_type(build, node->outputs[i], err);
+    return rc;
+}
+
 static int make_node(struct cuda_build *build, const struct node *node, struct error *err)
 {
     int output = -1;
@@ -190,11 +212,14 @@ static int make_node(struct cuda_build *build, const struct node *node, struct e
     build->op = node->op->name;
     build->name = node->name;
     build->shape = output < 0 ? (struct shape){ 0 } : cuda_info(build, output)->shape;
+    int rc = check_types(build, node, err);
+    if (rc)
+        return rc;
     const struct node *reader = cuda_tail_reader(build, node);
     cuda_maker *make = reader && cuda_is_map(build, reader) ? cuda_make_tail_later
                        : conv_is_left(build, node)          ? conv_make_later
                                                             : find_maker(node);
-    int rc = make(build, node, err);
+    rc = make(build, node, err);
     for (int k = 0; k < node->input_count; k++)
         if (node->inputs[k] >= 0)
             build->values[node->inputs[k]].reads_left--;

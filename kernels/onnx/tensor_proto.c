@@ -13,6 +13,7 @@ static int read_shape(const Onnx__TensorProto *proto, struct shape *shape, struc
 static size_t typed_count(const Onnx__TensorProto *proto, enum tensor_type type);
 static int copy_typed(const Onnx__TensorProto *proto, struct tensor *tensor, struct error *err);
 static int copy_from_i32(const Onnx__TensorProto *proto, struct tensor *tensor, struct error *err);
+static int copy_from_u64(const Onnx__TensorProto *proto, struct tensor *tensor, struct error *err);
 
 int onnx_read_tensor(const Onnx__TensorProto *proto, struct tensor *tensor, struct error *err)
 {
@@ -91,6 +92,9 @@ static size_t typed_count(const Onnx__TensorProto *proto, enum tensor_type type)
         return proto->n_double_data;
     case TENSOR_I64:
         return proto->n_int64_data;
+    case TENSOR_U64:
+    case TENSOR_U32:
+        return proto->n_uint64_data;
     default:
         return proto->n_int32_data;
     }
@@ -109,6 +113,11 @@ static int copy_typed(const Onnx__TensorProto *proto, struct tensor *tensor, str
     case TENSOR_I64:
         from = proto->int64_data;
         break;
+    case TENSOR_U64:
+        from = proto->uint64_data;
+        break;
+    case TENSOR_U32:
+        return copy_from_u64(proto, tensor, err);
     default:
         return copy_from_i32(proto, tensor, err);
     }
@@ -131,6 +140,11 @@ static int copy_from_i32(const Onnx__TensorProto *proto, struct tensor *tensor, 
             high = INT8_MAX;
             ((int8_t *)tensor->data)[i] = (int8_t)number;
             break;
+        case TENSOR_I16:
+            low = INT16_MIN;
+            high = INT16_MAX;
+            ((int16_t *)tensor->data)[i] = (int16_t)number;
+            break;
         case TENSOR_U8:
         case TENSOR_BOOL:
             high = UINT8_MAX;
@@ -143,6 +157,18 @@ static int copy_from_i32(const Onnx__TensorProto *proto, struct tensor *tensor, 
         if (number < low || number > high)
             return error_set(err, ERROR_FORMAT, "tensor", "%d is no %s", number,
                              tensor_type_word(tensor->type));
+    }
+    return 0;
+}
+
+static int copy_from_u64(const Onnx__TensorProto *proto, struct tensor *tensor, struct error *err)
+{
+    for (size_t i = 0; i < proto->n_uint64_data; i++) {
+        if (proto->uint64_data[i] > UINT32_MAX)
+            return error_set(err, ERROR_FORMAT, "tensor", "%llu is no %s",
+                             (unsigned long long)proto->uint64_data[i],
+                             tensor_type_word(tensor->type));
+        ((uint32_t *)tensor->data)[i] = (uint32_t)proto->uint64_data[i];
     }
     return 0;
 }

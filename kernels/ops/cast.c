@@ -20,9 +20,10 @@ const struct op_family cast_family = OP_FAMILY(rows);
 enum tensor_type type_of_onnx(int64_t number)
 {
     static const enum tensor_type types[] = {
-        [1] = TENSOR_REAL, [2] = TENSOR_U8,   [3] = TENSOR_I8,
-        [6] = TENSOR_I32,  [7] = TENSOR_I64,  [9] = TENSOR_BOOL,
-        [10] = TENSOR_F16, [11] = TENSOR_F64, [16] = TENSOR_BF16,
+        [1] = TENSOR_REAL, [2] = TENSOR_U8,   [3] = TENSOR_I8,   [4] = TENSOR_U16,
+        [5] = TENSOR_I16,  [6] = TENSOR_I32,  [7] = TENSOR_I64,  [9] = TENSOR_BOOL,
+        [10] = TENSOR_F16, [11] = TENSOR_F64, [12] = TENSOR_U32, [13] = TENSOR_U64,
+        [16] = TENSOR_BF16,
     };
     if (number < 0 || (size_t)number >= sizeof types / sizeof *types)
         return TENSOR_NONE;

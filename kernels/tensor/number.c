@@ -10,17 +10,32 @@ static double clamp(double x, double low, double high);
 
 bool tensor_type_is_whole(enum tensor_type type)
 {
-    return type == TENSOR_I64 || type == TENSOR_I32 || type == TENSOR_I8 || type == TENSOR_U8 ||
-           type == TENSOR_BOOL;
+    switch (type) {
+    case TENSOR_NONE:
+    case TENSOR_F32:
+    case TENSOR_F64:
+    case TENSOR_F16:
+    case TENSOR_BF16:
+        return false;
+    default:
+        return true;
+    }
 }
 
 int64_t number_load_whole(const struct tensor *tensor, int64_t index)
 {
     switch (tensor->type) {
     case TENSOR_I64:
+    case TENSOR_U64:
         return ((const int64_t *)tensor->data)[index];
     case TENSOR_I32:
         return ((const int32_t *)tensor->data)[index];
+    case TENSOR_U32:
+        return ((const uint32_t *)tensor->data)[index];
+    case TENSOR_I16:
+        return ((const int16_t *)tensor->data)[index];
+    case TENSOR_U16:
+        return ((const uint16_t *)tensor->data)[index];
     case TENSOR_I8:
         return ((const int8_t *)tensor->data)[index];
     default:
@@ -33,10 +48,16 @@ void number_store_whole(struct tensor *tensor, int64_t index, int64_t number)
 {
     switch (tensor->type) {
     case TENSOR_I64:
+    case TENSOR_U64:
         ((int64_t *)tensor->data)[index] = number;
         break;
     case TENSOR_I32:
-        ((int32_t *)tensor->data)[index] = (int32_t)number;
+    case TENSOR_U32:
+        ((uint32_t *)tensor->data)[index] = (uint32_t)number;
+        break;
+    case TENSOR_I16:
+    case TENSOR_U16:
+        ((uint16_t *)tensor->data)[index] = (uint16_t)number;
         break;
     case TENSOR_BOOL:
         ((uint8_t *)tensor->data)[index] = number != 0;
@@ -59,6 +80,8 @@ double number_load(const struct tensor *tensor, int64_t index)
         return (double)float_from_half(((const uint16_t *)tensor->data)[index]);
     case TENSOR_BF16:
         return (double)float_from_bfloat(((const uint16_t *)tensor->data)[index]);
+    case TENSOR_U64:
+        return (double)((const uint64_t *)tensor->data)[index];
     default:
         return (double)number_load_whole(tensor, index);
     }
@@ -82,8 +105,20 @@ void number_store(struct tensor *tensor, int64_t index, double number)
     case TENSOR_I64: /* the largest double below 2^63 */
         ((int64_t *)tensor->data)[index] = (int64_t)clamp(number, -0x1p63, 0x1.fffffffffffffp62);
         break;
+    case TENSOR_U64:
+        ((uint64_t *)tensor->data)[index] = (uint64_t)clamp(number, 0, 0x1.fffffffffffffp63);
+        break;
     case TENSOR_I32:
         ((int32_t *)tensor->data)[index] = (int32_t)clamp(number, INT32_MIN, INT32_MAX);
+        break;
+    case TENSOR_U32:
+        ((uint32_t *)tensor->data)[index] = (uint32_t)clamp(number, 0, UINT32_MAX);
+        break;
+    case TENSOR_I16:
+        ((int16_t *)tensor->data)[index] = (int16_t)clamp(number, INT16_MIN, INT16_MAX);
+        break;
+    case TENSOR_U16:
+        ((uint16_t *)tensor->data)[index] = (uint16_t)clamp(number, 0, UINT16_MAX);
         break;
     case TENSOR_I8:
         ((int8_t *)tensor->data)[index] = (int8_t)clamp(number, INT8_MIN, INT8_MAX);

@@ -6,7 +6,8 @@
 
 bool tensor_type_is_whole(enum tensor_type type); /* integers and bool */
 
-/* Whole types through int64_t (a store keeps the low bits; bool is "not 0"). */
+/* Whole types through int64_t (a store keeps the low bits; bool is "not 0"). What a u64 holds above INT64_MAX
+ * is a negative number here. */
 int64_t number_load_whole(const struct tensor *tensor, int64_t index);
 void number_store_whole(struct tensor *tensor, int64_t index, int64_t number);
 /* Any type through double. A store rounds to the nearest float, and for whole types cuts towards

@@ -15,7 +15,8 @@ static const struct {
     [TENSOR_NONE] = { "none", 0 }, [TENSOR_F32] = { "f32", 4 },   [TENSOR_F64] = { "f64", 8 },
     [TENSOR_F16] = { "f16", 2 },   [TENSOR_BF16] = { "bf16", 2 }, [TENSOR_I64] = { "i64", 8 },
     [TENSOR_I32] = { "i32", 4 },   [TENSOR_I8] = { "i8", 1 },     [TENSOR_U8] = { "u8", 1 },
-    [TENSOR_BOOL] = { "bool", 1 },
+    [TENSOR_I16] = { "i16", 2 },   [TENSOR_U16] = { "u16", 2 },   [TENSOR_U32] = { "u32", 4 },
+    [TENSOR_U64] = { "u64", 8 },   [TENSOR_BOOL] = { "bool", 1 },
 };
 
 size_t tensor_type_bytes(enum tensor_type type)

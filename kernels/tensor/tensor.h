@@ -20,6 +20,10 @@ enum tensor_type {
     TENSOR_I32,
     TENSOR_I8,
     TENSOR_U8,
+    TENSOR_I16,
+    TENSOR_U16,
+    TENSOR_U32,
+    TENSOR_U64,
     TENSOR_BOOL,
 };
 

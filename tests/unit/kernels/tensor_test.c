@@ -104,7 +104,7 @@ static void test_numbers(void **state)
             number_store_whole(&tensor, 2, 1);
             assert_int_equal(number_load_whole(&tensor, 2), 1);
             number_store(&tensor, 2, 1e300); /* stays within the type */
-            assert_true(number_load_whole(&tensor, 2) > 0);
+            assert_true(number_load(&tensor, 2) > 0);
         }
         tensor_free(&tensor);
     }
