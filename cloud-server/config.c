@@ -4,6 +4,7 @@
 #include "analyse/card.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "media/decode.h"
 #include "net/http.h"
 #include "net/wire.h"
 #include <stdio.h>
@@ -74,9 +75,19 @@ static const struct option_spec probes_options[] = {
     OPTION_END,
 };
 
+/* Those of decoder_kind_words that hold no picture back. */
+static const char *const decoder_words[] = { [DECODER_SOFTWARE] = "software",
+                                             [DECODER_AUTO] = "auto",
+                                             [DECODER_NVDEC] = "nvdec",
+                                             [DECODER_VAAPI] = "vaapi",
+                                             NULL };
+
 static const struct option_spec decode_options[] = {
     OPTION_U32(decode_config, threads, "0", 0, 256, "threads",
                "decoding threads, each works for any stream; 0 is one per processor, at most 16"),
+    OPTION_ENUM(decode_config, decoder, "software", decoder_words,
+                "what decodes: software, which tells of damage best; nvdec or vaapi on this machine's GPU; "
+                "auto: the first of the two that decodes test pictures, else software"),
     OPTION_END,
 };
 

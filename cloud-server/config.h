@@ -38,6 +38,7 @@ struct probes_config {
 
 struct decode_config {
     uint32_t threads; /* 0: one per processor, at most DECODE_THREADS_AUTO_MAX */
+    int decoder;      /* enum decoder_kind */
 };
 
 struct answers_config {

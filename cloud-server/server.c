@@ -1,10 +1,14 @@
 /* server: opening goes down the list of rooms, closing goes up; both lists are here and nowhere
  * else. Closing takes several turns of the loop, see the three steps at the end. */
 #include "server_parts.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/tails.h"
+#include "ingest/decoders.h"
 #include <stdlib.h>
 #include <zmq.h>
+
+#define FAREWELL_LOOK_MS 10u
 
 static void on_ready_without_pool(uv_timer_t *timer);
 static void on_pool_change(void *arg, const struct error *fatal);
@@ -57,8 +61,11 @@ static int open_rooms(struct server *server, uv_loop_t *loop, const char *progra
         return error_set(err, ERROR_MEMORY, "server", "no ZeroMQ context");
     int rc =
         guard_open(&server->guard, loop, server->zmq_context, &config->keys, rooms->metrics, err);
+    struct decode_pool_config decode = { .threads = config->decode.threads };
     if (rc == 0)
-        rc = decode_pool_open(&rooms->decode, loop, config->decode.threads, err);
+        decoders_choose((enum decoder_kind)config->decode.decoder, rooms->metrics, decode.kinds);
+    if (rc == 0)
+        rc = decode_pool_open(&rooms->decode, loop, &decode, err);
     if (rc == 0 && server_config_analyses(config))
         rc = tails_open(&rooms->tails, config->limits.streams, &config->probes.window, err);
     if (rc == 0 && config->answers.path[0] != '\0')
@@ -197,16 +204,22 @@ static void on_drain_timeout(uv_timer_t *timer)
     gate_cut_short(server->gate);
 }
 
-static void on_drained_later(uv_timer_t *timer)
+static void on_farewell(uv_timer_t *timer)
 {
-    close_rooms((struct server *)timer);
+    struct server *server = (struct server *)timer;
+
+    if (gate_connection_count(server->gate) > 0 && clock_now_ns() < server->farewell_until_ns)
+        return;
+    uv_timer_stop(timer);
+    close_rooms(server);
 }
 
 /* Called by the last session, which still needs its rooms until it returns. */
 static void on_drained(void *arg)
 {
     struct server *server = arg;
-    uv_timer_start(&server->timer, on_drained_later, 0, 0);
+    server->farewell_until_ns = clock_now_ns() + SERVER_FAREWELL_MS * CLOCK_NS_PER_MS;
+    uv_timer_start(&server->timer, on_farewell, 0, FAREWELL_LOOK_MS);
 }
 
 static void on_server_closed(uv_handle_t *handle)

@@ -41,6 +41,9 @@ int server_reload(struct server *server, const struct server_config *fresh, stru
 /* Answers what is on its way (for at most SERVER_DRAIN_MS), says Bye, ends the workers, writes what
  * waits for the disk, and frees the server; then calls done(arg) from the loop. Takes at most 5 s. */
 #define SERVER_DRAIN_MS 2000u
+/* Agents leave by themselves once they have read their Bye. What libzmq has read for an agent and the agent not, it
+ * throws away when the connection ends: so the sockets stay open until all have left, or for so long. */
+#define SERVER_FAREWELL_MS 1000u
 #define SERVER_GRACE_MS 1000u
 void server_stop(struct server **server, void (*done)(void *arg), void *arg);
 

@@ -17,6 +17,7 @@ struct server {
     struct session_rooms rooms;
     struct gate *gate;
     struct pages *pages;
+    uint64_t farewell_until_ns; /* stopping: agents may take so long to leave */
     bool was_ready; /* events.ready has been called */
     size_t workers_given_up;
     bool told_none;          /* that no worker can serve, since one last could */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "decoder_report.h"
 #include "encoder_report.h"
 #include "media/encode_rung.h"
 #include "pace.h"
@@ -421,6 +422,7 @@ static int play(struct camera *camera, enum source_cause *cause, struct error *e
             *cause = camera->link ? camera_link_cause(camera->link) : SOURCE_CAUSE_LOCAL;
             break;
         }
+        decoder_report(camera->figures, source_decoder(camera->source));
         result = follow_shape(camera, time_ns, err);
         *cause = result == -ERROR_LIMIT ? SOURCE_CAUSE_FORMAT : SOURCE_CAUSE_LOCAL;
         if (result == 0 && camera->left_out > 0)

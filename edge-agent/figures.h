@@ -3,6 +3,7 @@
 #ifndef RUNESPOOR_EDGE_FIGURES_H
 #define RUNESPOOR_EDGE_FIGURES_H
 
+#include "media/decode.h"
 #include "net/metrics.h"
 #include "net/wire.h"
 #include <stdbool.h>
@@ -39,7 +40,11 @@ struct figures {
     struct metric_counter *damaged, *sent, *sent_bytes, *objects, *keyframes_asked, *strays;
     struct metric_gauge *state, *in_flight, *outbox, *server_decode_queue, *server_device_queue;
     struct metric_histogram *encode_time, *age;
-    struct metric_gauge *encoder; /* of the encoder in use; NULL before the first. The camera thread's */
+    /* The camera thread's: */
+    struct metric_gauge *encoder; /* of the encoder in use; NULL before the first */
+    struct metric_gauge *decoder; /* as well; of this kind and codec */
+    enum decoder_kind decoder_kind;
+    const char *decoder_codec; /* static */
     struct {
         char name[WIRE_LABEL_BYTES_MAX + 1];
         struct metric_counter *objects; /* NULL: free */

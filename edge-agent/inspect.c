@@ -1,8 +1,10 @@
 /* inspect: see the header. */
 #include "inspect.h"
 
+#include "media/decode_trial.h"
 #include "media/encode_rung.h"
 #include "media/encode_trial.h"
+#include "media/hardware.h"
 #include "media/scale.h"
 #include "pace.h"
 #include <string.h>
@@ -61,15 +63,14 @@ static const char *verdict(double encode_ms, double fps)
 /* ---- the box ---- */
 
 /* The meaning alone where it is known, otherwise all that was said. */
-static const char *why_not(struct error *err)
+static const char *why_not(struct error *err, const char *place)
 {
-    static const char place[] = "encoder: ";
-    encoder_explain_failure(err);
-    if (strncmp(err->text, place, sizeof place - 1) == 0)
-        return err->text + sizeof place - 1;
-    char *said = strstr(err->text, ": encoder: cannot open");
-    if (said)
-        *said = '\0';
+    hardware_explain_failure(err);
+    if (strncmp(err->text, place, strlen(place)) == 0)
+        return err->text + strlen(place);
+    char *said = strstr(err->text, place);
+    if (said && said - err->text > 2 && strncmp(said + strlen(place), "cannot", 6) == 0)
+        said[-2] = '\0';
     return err->text;
 }
 
@@ -87,7 +88,7 @@ static void print_encoder(const struct rung *rung, const struct pictures *pictur
             encoder_device_name((enum encoder_kind)rung->encoder));
     fflush(out); /* the trial takes a while */
     if (encode_trial_run(&trial, &config, pictures->items, pictures->count, &err) != 0) {
-        fprintf(out, "%8s %11s %11s %8s %-18s %s\n", "-", "-", "-", "-", "-", why_not(&err));
+        fprintf(out, "%8s %11s %11s %8s %-18s %s\n", "-", "-", "-", "-", "-", why_not(&err, "encoder: "));
         return;
     }
     double encode_ms = (double)trial.encode_ns / 1e6 / trial.pictures;
@@ -126,6 +127,32 @@ void inspect_encoders(FILE *out)
     }
     drop_pictures(&pictures);
     source_close(&source);
+}
+
+static void print_decoder(enum video_codec codec, enum decoder_kind kind, FILE *out)
+{
+    struct decode_trial trial;
+    struct error err;
+    fprintf(out, "%-5s %-9s %-11s ", video_codec_words[codec], decoder_kind_words[kind],
+            decoder_device_name(kind));
+    fflush(out);
+    if (decode_trial_run(&trial, codec, kind, &err) != 0) {
+        fprintf(out, "%8s %11s  %s\n", "-", "-", why_not(&err, "decoder: "));
+        return;
+    }
+    double decode_ms = (double)trial.decode_ns / 1e6 / trial.pictures;
+    fprintf(out, "%8.1f %8.2f ms  fine\n", 1000 / decode_ms, decode_ms);
+}
+
+void inspect_decoders(FILE *out)
+{
+    fprintf(out, "decoders of this box, for the video of cameras, tried with test pictures\n");
+    fprintf(out, "%-5s %-9s %-11s %8s %11s  %s\n", "codec", "decoder", "device", "fps", "decode",
+            "verdict");
+    for (enum video_codec codec = 0; codec < VIDEO_CODEC_COUNT; codec++)
+        for (enum decoder_kind kind = 0; kind < DECODER_KIND_COUNT; kind++)
+            if (kind != DECODER_AUTO)
+                print_decoder(codec, kind, out);
 }
 
 /* ---- cameras ---- */

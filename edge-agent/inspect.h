@@ -9,6 +9,8 @@
 
 /* Prints a table of this box's encoders, tried with test pictures. */
 void inspect_encoders(FILE *out);
+/* The same of its decoders. */
+void inspect_decoders(FILE *out);
 /* Prints a table of the cameras. Gives the number of those that do not work. */
 size_t inspect_cameras(const struct agent_config *config, FILE *out);
 

@@ -106,11 +106,15 @@ static int inspect(const struct cli_values *values)
     cli_flag_all(values, "set", &sets);
     if (!cli_flag(values, "config") && sets == 0) { /* no cameras are known */
         inspect_encoders(stdout);
+        printf("\n");
+        inspect_decoders(stdout);
         return 0;
     }
     int status = load(&settings, values, cli_flag(values, "config"));
     if (status == 0) {
         inspect_encoders(stdout);
+        printf("\n");
+        inspect_decoders(stdout);
         printf("\n");
         status = inspect_cameras(&settings->values, stdout) > 0;
     }

@@ -40,6 +40,7 @@ struct decode_pool {
     struct lane_list ready, closed; /* under lock */
     struct job_list finished;       /* under lock */
     bool stopping;                  /* under lock */
+    enum decoder_kind kinds[VIDEO_CODEC_COUNT]; /* constant */
     size_t lane_count;              /* loop thread */
     uint32_t thread_count;
     pthread_t threads[];
@@ -99,8 +100,10 @@ static void lane_list_remove(struct lane_list *list, struct decode_lane *lane)
     }
 }
 
-int decode_pool_open(struct decode_pool **out, uv_loop_t *loop, uint32_t threads, struct error *err)
+int decode_pool_open(struct decode_pool **out, uv_loop_t *loop,
+                     const struct decode_pool_config *config, struct error *err)
 {
+    uint32_t threads = config->threads;
     if (threads == 0) {
         threads = uv_available_parallelism();
         if (threads > DECODE_THREADS_AUTO_MAX)
@@ -109,6 +112,7 @@ int decode_pool_open(struct decode_pool **out, uv_loop_t *loop, uint32_t threads
     struct decode_pool *pool = calloc(1, sizeof *pool + threads * sizeof pool->threads[0]);
     if (!pool)
         return error_set(err, ERROR_MEMORY, "decode", "no room for %u threads", threads);
+    memcpy(pool->kinds, config->kinds, sizeof pool->kinds);
     int rc = uv_async_init(loop, &pool->wake, on_wake);
     if (rc < 0) {
         free(pool);
@@ -159,6 +163,7 @@ void decode_lane_submit(struct decode_lane *lane, struct decode_job *job)
     job->lane = lane;
     job->result = -ERROR_END;
     job->picture = NULL;
+    job->left = DECODER_SOFTWARE;
     pthread_mutex_lock(&pool->lock);
     assert(!lane->closing);
     bool idle = !lane->running && lane->waiting.count == 0;
@@ -214,6 +219,7 @@ static int open_decoder(struct decode_lane *lane, enum video_codec codec, struct
     lane->codec = codec;
     return decoder_open(&lane->decoder,
                         &(struct decoder_config){ .codec = codec,
+                                                  .kind = lane->pool->kinds[codec],
                                                   .width_max = lane->config.width_max,
                                                   .height_max = lane->config.height_max,
                                                   .pictures = lane->config.pictures },
@@ -224,10 +230,13 @@ static void decode_one(struct decode_lane *lane, struct decode_job *job)
 {
     job->started_ns = clock_now_ns();
     job->result = open_decoder(lane, job->codec, &job->error);
-    if (job->result == 0)
+    if (job->result == 0) {
+        const enum decoder_kind kind = decoder_kind(lane->decoder);
         job->result =
             decoder_decode(lane->decoder, zmq_msg_data(&job->payload), zmq_msg_size(&job->payload),
                            job->keyframe, &job->picture, &job->error);
+        job->left = decoder_kind(lane->decoder) == kind ? DECODER_SOFTWARE : kind;
+    }
     zmq_msg_close(&job->payload);
     job->ended_ns = clock_now_ns();
 }

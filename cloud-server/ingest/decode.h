@@ -29,6 +29,7 @@ struct decode_job {
     struct picture *picture; /* the caller's from done on; NULL unless result is 0 */
     uint64_t started_ns, ended_ns;
     struct error error;
+    enum decoder_kind left; /* hardware that software took the place of after this packet; else software */
     struct decode_lane *lane;
     struct decode_job *next;
 };
@@ -40,9 +41,13 @@ struct decode_lane_config {
 
 typedef void decode_done_fn(void *arg, struct decode_job *job);
 
-/* threads 0: one per processor, at most DECODE_THREADS_AUTO_MAX. */
-int decode_pool_open(struct decode_pool **pool, uv_loop_t *loop, uint32_t threads,
-                     struct error *err);
+struct decode_pool_config {
+    uint32_t threads; /* 0: one per processor, at most DECODE_THREADS_AUTO_MAX */
+    enum decoder_kind kinds[VIDEO_CODEC_COUNT]; /* what decodes a codec: ingest/decoders.h */
+};
+
+int decode_pool_open(struct decode_pool **pool, uv_loop_t *loop,
+                     const struct decode_pool_config *config, struct error *err);
 /* All lanes must have been closed before. Waits for the threads, which are then idle; the memory is
  * freed by the loop later. */
 void decode_pool_close(struct decode_pool **pool);

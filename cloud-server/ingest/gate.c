@@ -118,6 +118,11 @@ size_t gate_stream_count(const struct gate *gate)
     return gate->seat_count;
 }
 
+size_t gate_connection_count(const struct gate *gate)
+{
+    return guard_connected(gate->guard, gate->socket);
+}
+
 void gate_hold(struct gate *gate, const char *reason)
 {
     snprintf(gate->hold, sizeof gate->hold, "%s", reason ? reason : "");

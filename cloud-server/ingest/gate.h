@@ -15,6 +15,8 @@ int gate_open(struct gate **gate, uv_loop_t *loop, void *zmq_context, struct ses
 /* As bound, with the port that a wildcard has become. */
 const char *gate_address(const struct gate *gate);
 size_t gate_stream_count(const struct gate *gate);
+/* Agents, and whatever else holds a connection. */
+size_t gate_connection_count(const struct gate *gate);
 
 /* Hellos are refused with this reason (copied) and a request to come back soon; NULL: welcome. */
 void gate_hold(struct gate *gate, const char *reason);

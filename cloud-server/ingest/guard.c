@@ -78,6 +78,11 @@ int guard_watch(struct guard *guard, struct zmq_socket *socket, void *zmq_contex
     return handshakes_watch(guard->handshakes, socket, zmq_context, err);
 }
 
+size_t guard_connected(const struct guard *guard, const struct zmq_socket *socket)
+{
+    return handshakes_connected(guard->handshakes, socket);
+}
+
 bool guard_refresh(struct guard *guard)
 {
     const uint64_t begin_ns = clock_now_ns();

@@ -25,6 +25,8 @@ const char *guard_public_key(const struct guard *guard);
 int guard_secure(const struct guard *guard, void *raw, enum guard_door door, struct error *err);
 /* Counts and names the handshakes that fail there; before it is bound. Close the socket first. */
 int guard_watch(struct guard *guard, struct zmq_socket *socket, void *zmq_context, struct error *err);
+/* Connections there that are past their handshake. */
+size_t guard_connected(const struct guard *guard, const struct zmq_socket *socket);
 
 /* True when the list has changed. */
 bool guard_refresh(struct guard *guard);

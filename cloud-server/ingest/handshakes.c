@@ -30,7 +30,9 @@ struct pending {
 
 struct watch {
     struct handshakes *handshakes;
+    const struct zmq_socket *socket;
     enum handshake_result failed; /* of the connection whose DISCONNECTED comes next */
+    size_t connected;
 };
 
 struct handshakes {
@@ -81,7 +83,16 @@ int handshakes_watch(struct handshakes *handshakes, struct zmq_socket *socket, v
     assert(handshakes->watch_count < HANDSHAKES_SOCKETS_MAX);
     struct watch *watch = &handshakes->watches[handshakes->watch_count++];
     watch->handshakes = handshakes;
+    watch->socket = socket;
     return zmq_socket_watch_events(socket, zmq_context, on_event, watch, err);
+}
+
+size_t handshakes_connected(const struct handshakes *handshakes, const struct zmq_socket *socket)
+{
+    for (size_t i = 0; i < handshakes->watch_count; i++)
+        if (handshakes->watches[i].socket == socket)
+            return handshakes->watches[i].connected;
+    return 0;
 }
 
 void handshakes_decided(struct handshakes *handshakes, enum handshake_result result,
@@ -144,10 +155,12 @@ static struct pending *find(struct handshakes *handshakes, int descriptor)
 }
 
 /* Which one it was, the event does not tell: the oldest from the address that was let in last. */
-static void succeed(struct handshakes *handshakes)
+static void succeed(struct watch *watch)
 {
+    struct handshakes *handshakes = watch->handshakes;
     struct pending *oldest = NULL;
 
+    watch->connected++;
     for (size_t i = 0; i < PENDING_MAX; i++) {
         struct pending *pending = &handshakes->pending[i];
         if (pending->descriptor >= 0 && strcmp(pending->address, handshakes->allowed_address) == 0 &&
@@ -169,6 +182,8 @@ static void end(struct watch *watch, int descriptor)
         pending->descriptor = -1;
     if (result == HANDSHAKE_NONE && pending)
         result = HANDSHAKE_MALFORMED;
+    if (result == HANDSHAKE_NONE && watch->connected > 0)
+        watch->connected--;
     if (result == HANDSHAKE_NONE || result == HANDSHAKE_UNKNOWN_KEY)
         return; /* the end of a regular connection; or the guard has counted it */
     metric_counter_add(handshakes->results[result], 1);
@@ -187,7 +202,7 @@ static void on_event(struct zmq_socket *socket, uint16_t event, uint32_t value, 
         begin(watch->handshakes, (int)value);
         break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        succeed(watch->handshakes);
+        succeed(watch);
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         watch->failed = HANDSHAKE_UNKNOWN_KEY;

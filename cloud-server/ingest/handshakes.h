@@ -28,6 +28,8 @@ int handshakes_open(struct handshakes **handshakes, const char *public_text,
 #define HANDSHAKES_SOCKETS_MAX 2u
 int handshakes_watch(struct handshakes *handshakes, struct zmq_socket *socket, void *zmq_context,
                      struct error *err);
+/* Connections of a watched socket that are past their handshake. */
+size_t handshakes_connected(const struct handshakes *handshakes, const struct zmq_socket *socket);
 /* The guard's decision on a key. */
 void handshakes_decided(struct handshakes *handshakes, enum handshake_result result,
                         const char *public_text, const char *address);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "devices/sequence.h"
 #include "ingest/admission.h"
+#include "ingest/decoders.h"
 #include "ingest/probe.h"
 #include "net/wire.h"
 #include <assert.h>
@@ -360,6 +361,8 @@ static void on_decoded(void *arg, struct decode_job *job)
         frame->width = view.width;
         frame->height = view.height;
     }
+    if (job->left != DECODER_SOFTWARE)
+        decoders_note_fallback(session->figures.metrics, session->figures.stream, job->left);
     if (job->result != -ERROR_END)
         figures_on_decoded(&session->figures, frame);
     if (job->result < 0) {

@@ -6,6 +6,7 @@
  * a size before it asks anything; AV1's in dav1d, which is told how many pixels there may be. Native
  * decoders are asked again where they want memory for a picture. */
 #include "media/decode.h"
+#include "media/decode_device.h"
 #include "media/decode_unit.h"
 #include "media/ffmpeg.h"
 
@@ -31,6 +32,8 @@ const char *const video_codec_words[] = {
 
 struct decoder {
     struct decoder_config config;
+    struct decode_device *device; /* NULL: software */
+    uint32_t hardware_failures;   /* in a row */
     AVCodecContext *codec;        /* NULL after damage, until the next keyframe */
     AVCodecParserContext *parser; /* H.265; lives and dies with codec */
     AVPacket *packet; /* owns the padded buffer that packets are copied to; pts numbers them */
@@ -72,7 +75,8 @@ static void stop_codec(struct decoder *decoder)
 static int start_codec(struct decoder *decoder, struct error *err)
 {
     const enum video_codec which = decoder->config.codec;
-    const AVCodec *library = find_codec(which);
+    const AVCodec *library =
+        decoder->device ? decode_device_library(decoder->device) : find_codec(which);
     if (!library)
         return error_set(
             err, ERROR_UNSUPPORTED, "decoder",
@@ -95,7 +99,12 @@ static int start_codec(struct decoder *decoder, struct error *err)
     codec->flags |= AV_CODEC_FLAG_LOW_DELAY;
     codec->err_recognition =
         AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_AGGRESSIVE | AV_EF_EXPLODE;
-    if (which == VIDEO_AV1) {
+    int failed = decoder->device ? decode_device_attach(decoder->device, codec, err) : 0;
+    if (failed) {
+        stop_codec(decoder);
+        return failed;
+    }
+    if (which == VIDEO_AV1 && !decoder->device) {
         codec->max_pixels = (int64_t)decoder->config.width_max * decoder->config.height_max;
         codec->strict_std_compliance = FF_COMPLIANCE_STRICT;
     }
@@ -105,6 +114,17 @@ static int start_codec(struct decoder *decoder, struct error *err)
         return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "decoder", "cannot open %s", library->name);
     }
     return 0;
+}
+
+static int open_device(struct decoder *decoder, struct error *err)
+{
+    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = { [VIDEO_H264] = AV_CODEC_ID_H264,
+                                                           [VIDEO_H265] = AV_CODEC_ID_HEVC,
+                                                           [VIDEO_AV1] = AV_CODEC_ID_AV1 };
+    const struct decoder_config *config = &decoder->config;
+    if (config->kind == DECODER_SOFTWARE)
+        return 0;
+    return decode_device_open(&decoder->device, ids[config->codec], config->kind, err);
 }
 
 int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err)
@@ -123,7 +143,9 @@ int decoder_open(struct decoder **decoder, const struct decoder_config *config, 
         return error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
     }
     fresh->packet->pts = 0;
-    int failed = start_codec(fresh, err);
+    int failed = open_device(fresh, err);
+    if (!failed)
+        failed = start_codec(fresh, err);
     if (failed) {
         decoder_close(&fresh);
         return failed;
@@ -166,12 +188,27 @@ static int look_ahead(struct decoder *decoder)
                       parser->coded_height);
 }
 
+static void copy_nv12(AVFrame *to, const AVFrame *from)
+{
+    av_image_copy_plane(to->data[0], to->linesize[0], from->data[0], from->linesize[0], from->width,
+                        from->height);
+    for (int row = 0; row < (from->height + 1) / 2; row++) {
+        const uint8_t *both = from->data[1] + (ptrdiff_t)row * from->linesize[1];
+        uint8_t *u = to->data[1] + (ptrdiff_t)row * to->linesize[1];
+        uint8_t *v = to->data[2] + (ptrdiff_t)row * to->linesize[2];
+        for (int column = 0; column < (from->width + 1) / 2; column++) {
+            u[column] = both[2 * column];
+            v[column] = both[2 * column + 1];
+        }
+    }
+}
+
 /* Into the pool what a decoder with memory of its own gave. */
 static int copy_to_pool(struct decoder *decoder, const AVFrame *frame, struct picture **picture)
 {
     if (check_size(decoder, frame->width, frame->height, frame->width, frame->height) < 0)
         return -ERROR_LIMIT;
-    if (frame->format != AV_PIX_FMT_YUV420P)
+    if (frame->format != AV_PIX_FMT_YUV420P && frame->format != AV_PIX_FMT_NV12)
         return error_set(&decoder->refusal, ERROR_UNSUPPORTED, "picture",
                          "the stream is not 8-bit 4:2:0");
     struct picture *copy = NULL;
@@ -187,8 +224,11 @@ static int copy_to_pool(struct decoder *decoder, const AVFrame *frame, struct pi
     own->height = frame->height;
     own->color_range = frame->color_range;
     own->colorspace = ffmpeg_matrix(frame);
-    av_image_copy(own->data, own->linesize, (const uint8_t **)(uintptr_t)frame->data,
-                  frame->linesize, frame->format, frame->width, frame->height);
+    if (frame->format == AV_PIX_FMT_NV12)
+        copy_nv12(own, frame);
+    else
+        av_image_copy(own->data, own->linesize, (const uint8_t **)(uintptr_t)frame->data,
+                      frame->linesize, frame->format, frame->width, frame->height);
     *picture = copy;
     return 0;
 }
@@ -204,7 +244,7 @@ static int take_picture(struct decoder *decoder, AVFrame *frame, struct picture 
                             "the picture is damaged");
     if (frame->pts != decoder->packet->pts) /* damaged numbering makes the codec reorder */
         return error_set(err, ERROR_FORMAT, "decoder", "the picture is that of another packet");
-    if (decoder->config.codec != VIDEO_AV1)
+    if (decoder->config.codec != VIDEO_AV1 && !decoder->device)
         return picture_from_frame(picture, frame, err);
     if (copy_to_pool(decoder, frame, picture) < 0)
         return error_set(err, decoder->refusal.code, "decoder", "%s", decoder->refusal.text);
@@ -223,6 +263,8 @@ static int decode_packet(struct decoder *decoder, struct picture **picture, stru
         rc = avcodec_send_packet(decoder->codec, decoder->packet);
     if (rc == 0)
         rc = avcodec_receive_frame(decoder->codec, frame);
+    if (rc == 0 && decoder->device)
+        rc = decode_device_fetch(decoder->device, frame);
     if (rc < 0 && decoder->refusal.code != ERROR_NONE)
         return error_set(err, decoder->refusal.code, "decoder", "%s", decoder->refusal.text);
     if (rc == AVERROR(ERANGE)) /* dav1d's word */
@@ -244,6 +286,16 @@ static int make_fresh(struct decoder *decoder, struct error *err)
         return start_codec(decoder, err);
     avcodec_flush_buffers(decoder->codec);
     return 0;
+}
+
+/* Before the codec is stopped for a failure: the next one is made without the device then. */
+static void watch_hardware(struct decoder *decoder, int failed)
+{
+    decoder->hardware_failures = failed == -ERROR_FORMAT ? decoder->hardware_failures + 1 : 0;
+    if (decoder->hardware_failures < HARDWARE_FAILURES_MAX)
+        return;
+    stop_codec(decoder);
+    decode_device_close(&decoder->device);
 }
 
 int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
@@ -269,6 +321,8 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
     if (failed)
         return failed;
     failed = decode_packet(decoder, picture, err);
+    if (decoder->device)
+        watch_hardware(decoder, failed);
     if (failed) /* its scratch memory still holds parts of the broken macroblock */
         stop_codec(decoder);
     decoder->waits = failed != 0;
@@ -283,6 +337,11 @@ void decoder_skip_to_keyframe(struct decoder *decoder)
 bool decoder_wants_keyframe(const struct decoder *decoder)
 {
     return decoder->waits;
+}
+
+enum decoder_kind decoder_kind(const struct decoder *decoder)
+{
+    return decoder->device ? decoder->config.kind : DECODER_SOFTWARE;
 }
 
 uint64_t decoder_pool_empty_count(const struct decoder *decoder)
@@ -303,6 +362,7 @@ void decoder_close(struct decoder **decoder)
     if (!old)
         return;
     stop_codec(old);
+    decode_device_close(&old->device);
     av_frame_free(&old->frame);
     av_packet_free(&old->packet);
     picture_pool_release(&old->pool);
@@ -337,6 +397,8 @@ static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixe
     struct decoder *decoder = codec->opaque;
     if (check_size(decoder, codec->width, codec->height, codec->coded_width, codec->coded_height) < 0)
         return AV_PIX_FMT_NONE;
+    if (decoder->device)
+        return decode_device_format(decoder->device, offered);
     for (; *offered != AV_PIX_FMT_NONE; offered++)
         if (*offered == AV_PIX_FMT_YUV420P || *offered == AV_PIX_FMT_YUVJ420P)
             return *offered;
@@ -353,7 +415,7 @@ static int prepare_pool(struct decoder *decoder, const AVFrame *frame)
     uint32_t held = (uint32_t)decoder->codec->refs + CODEC_PICTURES;
     if (decoder->config.codec == VIDEO_H265)
         held = H265_REFERENCES + CODEC_PICTURES;
-    else if (decoder->config.codec == VIDEO_AV1)
+    if (decoder->config.codec == VIDEO_AV1 || decoder->device)
         held = 1; /* its references lie in memory of its own */
     uint32_t slots = held + decoder->config.pictures;
     if (decoder->pool && decoder->pool_width == (uint32_t)width &&
@@ -377,8 +439,10 @@ static void note_empty_pool(struct decoder *decoder, int failed)
 
 static int lend_picture(AVCodecContext *codec, AVFrame *frame, int flags)
 {
-    (void)flags; /* a slot is not reused while it is referenced, as the codec wants */
     struct decoder *decoder = codec->opaque;
+    if (decoder->device) /* a picture in the device */
+        return avcodec_default_get_buffer2(codec, frame, flags);
+    /* flags: a slot is not reused while it is referenced, as the codec wants */
     const int format = frame->format, width = frame->width, height = frame->height; /* coded */
     if (check_size(decoder, codec->width, codec->height, frame->width, frame->height) < 0 ||
         prepare_pool(decoder, frame) < 0)

@@ -77,11 +77,6 @@ void encoder_close(struct encoder **encoder);
  * encodes, for people: "cpu", "nvidia", "/dev/dri", "/dev/video". */
 const char *encoder_library_name(enum video_codec codec, enum encoder_kind kind);
 const char *encoder_device_name(enum encoder_kind kind);
-/* Puts before *err, which came from an encoder or its trial, what it means and what to do, where that is
- * known. Gives the reason as a word: one of those that docs/operate.md lists under "Codecs". */
-const char *encoder_explain_failure(struct error *err);
-/* True for a reason that says no more than that the box has nothing of this kind. */
-bool encoder_reason_is_absence(const char *reason);
 
 /* What cannot be: a codec that the encoder does not make, a quality where only bitrates are held.
  * -ERROR_CONFIG, the key in front: "mode: only …". */

@@ -1,20 +1,16 @@
 /* encode_device: see the header. */
 #include "media/encode_device.h"
 #include "media/ffmpeg.h"
+#include "media/hardware.h"
 
 #include <assert.h>
 #include <libavcodec/avcodec.h>
 #include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define ROW_ALIGN 64
 #define SURFACES 8 /* the picture at hand, its reference, and what a driver keeps for itself */
-#define RENDER_NODE_FIRST 128u
-#define RENDER_NODES 16u
-#define RENDER_NODE_BYTES 32u
 
 struct encode_device {
     int width, height, row_bytes;
@@ -118,24 +114,13 @@ void encode_device_close(struct encode_device **device)
     free(old);
 }
 
-/* The first GPU that may be opened. */
-static bool find_render_node(char path[RENDER_NODE_BYTES])
-{
-    for (unsigned i = 0; i < RENDER_NODES; i++) {
-        snprintf(path, RENDER_NODE_BYTES, "/dev/dri/renderD%u", RENDER_NODE_FIRST + i);
-        if (access(path, R_OK | W_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int open_surfaces(struct encode_device *device, AVCodecContext *context, struct error *err)
 {
-    char path[RENDER_NODE_BYTES];
+    char path[HARDWARE_NODE_BYTES];
     AVBufferRef *gpu = NULL;
-    if (!find_render_node(path))
-        return error_set(err, ERROR_UNSUPPORTED, "encoder",
-                         "no /dev/dri/renderD* that may be opened");
+    int failed = hardware_find_gpu("encoder", path, err);
+    if (failed)
+        return failed;
     int rc = av_hwdevice_ctx_create(&gpu, AV_HWDEVICE_TYPE_VAAPI, path, NULL, 0);
     if (rc < 0)
         return ffmpeg_error(err, ERROR_UNSUPPORTED, rc, "encoder", "cannot open %s", path);

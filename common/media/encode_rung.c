@@ -2,6 +2,7 @@
 #include "media/encode_rung.h"
 #include "media/encode_library.h"
 #include "media/encode_trial.h"
+#include "media/hardware.h"
 #include "media/scale.h"
 
 #include <assert.h>
@@ -91,8 +92,8 @@ static void leave_out(struct rung_encoder *encoder, enum encoder_kind kind, stru
 {
     struct encoder_choice *choice = &encoder->choice;
     struct encoder_left_out *left = &choice->left_out[choice->left_out_count++];
-    const char *reason = encoder_explain_failure(cause);
-    const bool wanted = encoder->rung.encoder != ENCODER_AUTO || !encoder_reason_is_absence(reason);
+    const char *reason = hardware_explain_failure(cause);
+    const bool wanted = encoder->rung.encoder != ENCODER_AUTO || !hardware_reason_is_absence(reason);
     *left = (struct encoder_left_out){ kind, reason, wanted, *cause };
 }
 

@@ -1,15 +1,13 @@
 /* encode_trial: see the header. The decoder is the one that the server has. */
 #include "media/encode_trial.h"
 #include "base/clock.h"
+#include "media/picture_compare.h"
 #include "media/source.h"
 
 #include <assert.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 #define CHECK_PICTURES 6u
-/* Mean difference of two pictures' luma from which on they are not the same one. Grey, green and black
- * differ by more from anything that can be seen; what a few bits leave of a picture by less. */
-#define DIFFERENCE_MAX 40.0
 /* This picture asks for a keyframe, and a new decoder has to begin with it. */
 #define KEYFRAME_AT 3u
 
@@ -19,23 +17,6 @@ struct parts {
     struct decoder *decoder;
     uint32_t number; /* of the next picture */
 };
-
-static double luma_difference(const struct picture *a, const struct picture *b)
-{
-    struct picture_view x, y;
-    picture_get_view(a, &x);
-    picture_get_view(b, &y);
-    if (x.width != y.width || x.height != y.height)
-        return 255;
-    uint64_t sum = 0;
-    for (uint32_t row = 0; row < x.height; row++) {
-        const uint8_t *p = x.plane[0] + (size_t)row * x.stride[0];
-        const uint8_t *q = y.plane[0] + (size_t)row * y.stride[0];
-        for (uint32_t column = 0; column < x.width; column++)
-            sum += (uint64_t)abs(p[column] - q[column]);
-    }
-    return (double)sum / ((double)x.width * x.height);
-}
 
 static int open_decoder(struct parts *parts, struct error *err)
 {
@@ -52,12 +33,11 @@ static int open_decoder(struct parts *parts, struct error *err)
 static int check_back(const struct parts *parts, struct picture *picture,
                       const struct picture *back, struct error *err)
 {
-    double difference = luma_difference(picture, back);
-    if (difference <= DIFFERENCE_MAX)
+    if (picture_is_alike(picture, back))
         return 0;
     return error_set(err, ERROR_UNSUPPORTED, "encoder",
                      "picture %u comes back as another one (luma differs by %.0f)", parts->number,
-                     difference);
+                     picture_difference(picture, back));
 }
 
 /* One picture there and back. */

@@ -15,6 +15,9 @@ const struct option_spec source_options[] = {
                 "box, or MPEG-TS over UDP"),
     OPTION_STRING(source_config, path, "",
                   "kind file: the video file; kind v4l2: the device, as /dev/video0"),
+    OPTION_ENUM(source_config, decoder, "auto", decoder_kind_words,
+                "what decodes the video that comes: auto takes the first of nvdec, vaapi, qsv, v4l2m2m "
+                "that decodes test pictures of the same codec, else software"),
     OPTION_BOOL(source_config, loop, "false", "kind file: start again at the end"),
     OPTION_STRING(
         source_config, url, "",
@@ -173,6 +176,13 @@ uint64_t source_skipped(const struct source *source)
     if (source->live)
         return source_live_skipped(source->live);
     return source->file ? source_file_skipped(source->file) : 0;
+}
+
+const struct decoder_choice *source_decoder(const struct source *source)
+{
+    if (source->live)
+        return source_live_decoder(source->live);
+    return source->file ? source_file_decoder(source->file) : NULL;
 }
 
 void source_close(struct source **source)

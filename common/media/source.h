@@ -4,6 +4,7 @@
 #define RUNESPOOR_MEDIA_SOURCE_H
 
 #include "config/config.h"
+#include "media/decode_choice.h"
 #include "media/picture.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,7 @@ struct source_config {
     int kind;                    /* enum source_kind */
     char *path;                  /* file, v4l2: the device */
     bool loop;                   /* file: start again at the end */
+    int decoder;                 /* enum decoder_kind; not of the test picture */
     char *url;                   /* rtsp, mpegts; without a password */
     char *password_file;         /* rtsp */
     int transport;               /* rtsp: enum source_transport */
@@ -80,6 +82,8 @@ void source_get_info(const struct source *source, struct source_info *info);
 int source_next(struct source *source, struct picture **picture, uint64_t *time_ns,
                 struct error *err);
 uint64_t source_skipped(const struct source *source);
+/* What decodes; borrowed, may change with each source_next. NULL of the test picture. */
+const struct decoder_choice *source_decoder(const struct source *source);
 void source_close(struct source **source);
 
 #define SOURCE_BAD_MAX 100u

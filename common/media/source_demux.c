@@ -12,6 +12,9 @@
 #define JUMP_MAX_NS (10 * CLOCK_NS_PER_S)
 #define FPS_ASSUMED 25.0 /* when a source does not tell */
 #define FPS_MAX 1000.0
+/* Packets in a row that hardware may refuse before software takes its place: more than may come before the
+ * first keyframe of a camera, fewer than its deadlines allow. */
+#define HARDWARE_BAD_MAX 50u
 
 int demux_init(struct demux *demux, const char *place, struct error *err)
 {
@@ -42,10 +45,12 @@ static AVStream *video(const struct demux *demux)
     return demux->format->streams[demux->stream];
 }
 
-int demux_open_codec(struct demux *demux, struct error *err)
+/* By the choice; a device that is to be used is open. */
+static int open_codec(struct demux *demux, struct error *err)
 {
     const AVCodecParameters *parameters = video(demux)->codecpar;
-    const AVCodec *decoder = avcodec_find_decoder(parameters->codec_id);
+    const AVCodec *decoder = demux->device ? decode_device_library(demux->device)
+                                           : avcodec_find_decoder(parameters->codec_id);
     if (!decoder)
         return error_set(err, ERROR_UNSUPPORTED, demux->place, "no decoder for its codec %s",
                          avcodec_get_name(parameters->codec_id));
@@ -56,12 +61,49 @@ int demux_open_codec(struct demux *demux, struct error *err)
     demux->codec->max_pixels = (int64_t)PICTURE_SIDE_MAX * PICTURE_SIDE_MAX;
     demux->codec->pkt_timebase = video(demux)->time_base;
     int rc = avcodec_parameters_to_context(demux->codec, parameters);
+    int failed = rc == 0 && demux->device ? decode_device_attach(demux->device, demux->codec, err) : 0;
+    if (failed)
+        return failed;
     if (rc == 0)
         rc = avcodec_open2(demux->codec, decoder, NULL);
     if (rc < 0)
         return ffmpeg_error(err, ERROR_FORMAT, rc, demux->place, "cannot decode its %s",
                             decoder->name);
     return 0;
+}
+
+static void close_codec(struct demux *demux)
+{
+    avcodec_free_context(&demux->codec);
+    decode_device_close(&demux->device);
+}
+
+/* The hardware does not work, or does no more. What comes before the next keyframe is lost with it. */
+static int fall_back(struct demux *demux, const struct error *cause, struct error *err)
+{
+    decoder_choice_leave(&demux->choice, cause);
+    close_codec(demux);
+    demux->bad_in_row = 0;
+    return open_codec(demux, err);
+}
+
+int demux_open_codec(struct demux *demux, enum decoder_kind wish, struct error *err)
+{
+    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = { [VIDEO_H264] = AV_CODEC_ID_H264,
+                                                           [VIDEO_H265] = AV_CODEC_ID_HEVC,
+                                                           [VIDEO_AV1] = AV_CODEC_ID_AV1 };
+    const enum AVCodecID id = video(demux)->codecpar->codec_id;
+    struct error cause;
+    demux->choice = (struct decoder_choice){ .codec = avcodec_get_name(id) };
+    for (size_t codec = 0; codec < VIDEO_CODEC_COUNT; codec++)
+        if (ids[codec] == id)
+            decoder_choose(&demux->choice, (enum video_codec)codec, wish, true);
+    if (demux->choice.kind == DECODER_SOFTWARE)
+        return open_codec(demux, err);
+    int failed = decode_device_open(&demux->device, id, demux->choice.kind, &cause);
+    if (!failed)
+        failed = open_codec(demux, &cause);
+    return failed ? fall_back(demux, &cause, err) : 0;
 }
 
 /* Tells of pictures of this size and shape, once they are turned. */
@@ -107,8 +149,13 @@ void demux_describe(struct demux *demux, struct source_info *info)
 /* One damaged packet or picture more. */
 static int skip_bad(struct demux *demux, const char *what, struct error *err)
 {
+    struct error cause;
     demux->skipped++;
     demux->bad_in_row++;
+    if (demux->device && demux->bad_in_row >= HARDWARE_BAD_MAX) {
+        ffmpeg_error(&cause, ERROR_FORMAT, AVERROR_INVALIDDATA, demux->place, "%s", what);
+        return fall_back(demux, &cause, err);
+    }
     if (demux->bad_max == 0 || demux->bad_in_row < demux->bad_max)
         return 0;
     return error_set(err, ERROR_FORMAT, demux->place, "%u damaged pictures in a row (%s)",
@@ -145,6 +192,8 @@ int demux_receive(struct demux *demux, struct error *err)
         return -(int)ERROR_AGAIN;
     if (rc == AVERROR_EOF)
         return -(int)ERROR_END;
+    if (rc == 0 && demux->device)
+        rc = decode_device_fetch(demux->device, demux->frame);
     if (rc == 0 && !demux->frame->decode_error_flags &&
         !(demux->frame->flags & AV_FRAME_FLAG_CORRUPT)) {
         demux->bad_in_row = 0;
@@ -235,7 +284,7 @@ void demux_restart(struct demux *demux)
 
 void demux_finish(struct demux *demux)
 {
-    avcodec_free_context(&demux->codec);
+    close_codec(demux);
     avformat_close_input(&demux->format);
     av_packet_free(&demux->packet);
     av_frame_free(&demux->frame);

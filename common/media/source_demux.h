@@ -4,6 +4,8 @@
 #ifndef RUNESPOOR_MEDIA_SOURCE_DEMUX_H
 #define RUNESPOOR_MEDIA_SOURCE_DEMUX_H
 
+#include "media/decode_choice.h"
+#include "media/decode_device.h"
 #include "media/frame_pool.h"
 #include "media/scale_frame.h"
 #include "media/source.h"
@@ -15,6 +17,8 @@ struct demux {
     char place[256]; /* names it in errors; without a login */
     AVFormatContext *format;
     AVCodecContext *codec;
+    struct decode_device *device; /* NULL: software */
+    struct decoder_choice choice; /* what decodes, in words too */
     AVPacket *packet;
     AVFrame *frame;
     struct scaler *scaler;    /* for what is no I420 or NV12 */
@@ -34,7 +38,8 @@ struct demux {
 int demux_init(struct demux *demux, const char *place, struct error *err);
 /* Once demux->format is open: finds the video, and lets all else be left out. */
 int demux_choose_video(struct demux *demux, struct error *err);
-int demux_open_codec(struct demux *demux, struct error *err);
+/* wish: a kind of decoder; where it is not to be had, and later where it fails, software decodes. */
+int demux_open_codec(struct demux *demux, enum decoder_kind wish, struct error *err);
 /* What is known of the video before a picture is decoded; sizes may be 0. */
 void demux_describe(struct demux *demux, struct source_info *info);
 

@@ -24,8 +24,9 @@ static int open_container(struct source_file *file, const char *path, struct err
 static int end_pass(struct source_file *file, struct error *err);
 static int drain(struct source_file *file, struct error *err);
 
-static int open_all(struct source_file *file, const char *path, struct error *err)
+static int open_all(struct source_file *file, const struct source_config *config, struct error *err)
 {
+    const char *path = config->path;
     struct demux *demux = &file->demux;
     int failed = demux_init(demux, path, err);
     demux->bad_max = SOURCE_BAD_MAX;
@@ -40,7 +41,7 @@ static int open_all(struct source_file *file, const char *path, struct error *er
         parameters->width > (int)PICTURE_SIDE_MAX || parameters->height > (int)PICTURE_SIDE_MAX)
         return error_set(err, ERROR_LIMIT, demux->place, "pictures of %dx%d are not within %ux%u",
                          parameters->width, parameters->height, PICTURE_SIDE_MAX, PICTURE_SIDE_MAX);
-    return demux_open_codec(demux, err);
+    return demux_open_codec(demux, (enum decoder_kind)config->decoder, err);
 }
 
 int source_file_open(struct source_file **file, const struct source_config *config,
@@ -50,7 +51,7 @@ int source_file_open(struct source_file **file, const struct source_config *conf
     if (!fresh)
         return error_set(err, ERROR_MEMORY, "source", "no room for a file source");
     fresh->loop = config->loop;
-    int failed = open_all(fresh, config->path, err);
+    int failed = open_all(fresh, config, err);
     if (failed) {
         source_file_close(&fresh);
         return failed;
@@ -82,6 +83,11 @@ int source_file_next(struct source_file *file, struct picture **picture, uint64_
 uint64_t source_file_skipped(const struct source_file *file)
 {
     return file->demux.skipped;
+}
+
+const struct decoder_choice *source_file_decoder(const struct source_file *file)
+{
+    return &file->demux.choice;
 }
 
 void source_file_close(struct source_file **file)

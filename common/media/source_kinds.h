@@ -12,6 +12,7 @@ int source_file_open(struct source_file **file, const struct source_config *conf
 int source_file_next(struct source_file *file, struct picture **picture, uint64_t *time_ns,
                      struct source_info *info, struct error *err);
 uint64_t source_file_skipped(const struct source_file *file);
+const struct decoder_choice *source_file_decoder(const struct source_file *file);
 void source_file_close(struct source_file **file);
 
 struct source_live; /* rtsp, v4l2, mpegts */
@@ -21,6 +22,7 @@ int source_live_open(struct source_live **live, const struct source_config *conf
 int source_live_next(struct source_live *live, struct picture **picture, uint64_t *time_ns,
                      struct source_info *info, struct error *err);
 uint64_t source_live_skipped(const struct source_live *live);
+const struct decoder_choice *source_live_decoder(const struct source_live *live);
 void source_live_close(struct source_live **live);
 
 struct test_picture;

@@ -61,7 +61,7 @@ static int open_all(struct source_live *live, const struct source_config *config
     if (failed && is_over(live)) /* opened without an error, as it was interrupted */
         return explain(live, AVERROR_EXIT, err);
     if (!failed)
-        failed = demux_open_codec(demux, err);
+        failed = demux_open_codec(demux, (enum decoder_kind)config->decoder, err);
     if (failed)
         return note_cause(live, failed);
     demux_describe(demux, info);
@@ -105,6 +105,11 @@ int source_live_next(struct source_live *live, struct picture **picture, uint64_
 uint64_t source_live_skipped(const struct source_live *live)
 {
     return live->demux.skipped;
+}
+
+const struct decoder_choice *source_live_decoder(const struct source_live *live)
+{
+    return &live->demux.choice;
 }
 
 void source_live_close(struct source_live **live)

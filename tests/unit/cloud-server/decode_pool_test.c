@@ -90,7 +90,7 @@ static void lanes_share_threads_and_keep_their_order(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(decode_pool_open(&pool, &loop, 2, &err), 0);
+    assert_int_equal(decode_pool_open(&pool, &loop, &(struct decode_pool_config){ .threads = 2 }, &err), 0);
     for (size_t i = 0; i < LANES; i++)
         open_lane(pool, &lanes[i]);
     for (size_t n = 0; n < PACKETS; n++)
@@ -113,7 +113,7 @@ static void damage_stays_in_its_lane(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(decode_pool_open(&pool, &loop, 2, &err), 0);
+    assert_int_equal(decode_pool_open(&pool, &loop, &(struct decode_pool_config){ .threads = 2 }, &err), 0);
     open_lane(pool, &lanes[0]);
     open_lane(pool, &lanes[1]);
     for (size_t n = 0; n < PACKETS; n++) {
@@ -165,7 +165,7 @@ static void closing_returns_every_job_once(void **state)
     size_t unserved = 0;
 
     (void)state;
-    assert_int_equal(decode_pool_open(&pool, &loop, 1, &err), 0);
+    assert_int_equal(decode_pool_open(&pool, &loop, &(struct decode_pool_config){ .threads = 1 }, &err), 0);
     for (int i = 0; i < TRIES && unserved == 0; i++)
         unserved = close_amid_work(pool, &lane);
     assert_true(unserved > 0);

@@ -6,6 +6,7 @@
 #include "media/encode_device.h"
 #include "media/encode_rung.h"
 #include "media/encode_trial.h"
+#include "media/hardware.h"
 
 #include <libavcodec/avcodec.h>
 #include <malloc.h>
@@ -253,7 +254,7 @@ static void test_what_is_said_is_explained(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err;
         error_set(&err, ERROR_UNSUPPORTED, "encoder", "%s", cases[i].said);
-        assert_string_equal(encoder_explain_failure(&err), cases[i].reason);
+        assert_string_equal(hardware_explain_failure(&err), cases[i].reason);
         assert_non_null(strstr(err.text, cases[i].meaning));
         assert_non_null(strstr(err.text, cases[i].said)); /* nothing is taken away */
     }
@@ -396,7 +397,7 @@ static void test_pictures_become_nv12(void **state)
     context->pix_fmt = AV_PIX_FMT_VAAPI; /* works where there is a GPU, and says why where not */
     int rc = encode_device_open(&device, context, &err);
     if (rc != 0)
-        assert_string_not_equal(encoder_explain_failure(&err), "failed");
+        assert_string_not_equal(hardware_explain_failure(&err), "failed");
     encode_device_close(&device);
     avcodec_free_context(&context);
     av_frame_free(&frame);
