@@ -20,13 +20,14 @@
 #define PATH_BYTES 512
 #define OUTPUTS_MAX 16
 
+/* Nodes with bodies are gone before gradients are asked for. */
 static void test_rows(void **state)
 {
     size_t row_count;
     (void)state;
     const struct op *const *rows = op_all(&row_count);
     for (size_t i = 0; i < row_count; i++)
-        if (rows[i]->opset_min != OPSET_OWN && !rows[i]->gradient)
+        if (rows[i]->opset_min != OPSET_OWN && !rows[i]->gradient && !rows[i]->has_bodies)
             fail_msg("%s has no gradient rule", rows[i]->name);
 }
 
