@@ -27,6 +27,6 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     binary_gradient_family, reduce_gradient_family,
     normalise_gradient_family, optimise_family,
     loss_family, picture_family, labels_family, boxes_family,
-    control_family;
+    control_family, recurrent_family;
 
 #endif
