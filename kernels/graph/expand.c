@@ -180,10 +180,11 @@ static int expand_if(struct expansion *e, struct error *err)
         if (!rc && body.graph->output_count > GRAPH_NODE_INPUTS_MAX)
             rc = error_set(err, ERROR_LIMIT, names[way], "%d outputs; at most %d",
                            body.graph->output_count, GRAPH_NODE_INPUTS_MAX);
-        if (!rc && (!known || way == (taken != 0)))
-            rc = expand_copy(e, &body, -1, NULL, values[way], err);
+        if (rc || (known && way != (taken != 0)))
+            continue;
+        rc = expand_copy(e, &body, -1, NULL, values[way], err);
         if (rc && err)
-            return error_wrap(err, "%s", names[way]);
+            error_wrap(err, "%s", names[way]);
     }
     for (int k = 0; !rc && known && k < e->node->output_count; k++)
         rc = expand_output(e, k, values[taken != 0][k], err);
