@@ -15,6 +15,7 @@
 static int expand_if(struct expansion *e, struct error *err);
 static int choose(struct expansion *e, int condition, const int *then, const int *otherwise,
                   struct error *err);
+static int make_scalar(struct expansion *e, int value, struct error *err);
 static int check_alike(const struct expansion *e, int output, int then, int otherwise,
                        struct error *err);
 static int pay(struct expansion *e, const struct graph *body, struct error *err);
@@ -123,22 +124,6 @@ int expand_output(struct expansion *e, int output, int value, struct error *err)
     return rc < 0 ? rc : 0;
 }
 
-int expand_reshape(struct expansion *e, int value, const struct shape *shape, struct error *err)
-{
-    struct tensor target = { 0 };
-    const struct shape list = { .rank = 1, .dim = { shape->rank } };
-    int rc = tensor_create(&target, TENSOR_I64, &list, err);
-    if (rc)
-        return rc;
-    for (int i = 0; i < shape->rank; i++)
-        ((int64_t *)target.data)[i] = shape->dim[i];
-    int constant = graph_add_constant(e->graph, e->name, &target, err);
-    tensor_free(&target); /* blank after success */
-    return constant < 0
-               ? constant
-               : expand_op(e, "Reshape", (const int[]){ value, constant }, 2, NULL, -1, err);
-}
-
 int expand_number(struct expansion *e, enum tensor_type type, int64_t number, struct error *err)
 {
     struct tensor tensor = { 0 };
@@ -146,6 +131,20 @@ int expand_number(struct expansion *e, enum tensor_type type, int64_t number, st
     if (rc)
         return rc;
     number_store_whole(&tensor, 0, number);
+    rc = graph_add_constant(e->graph, e->name, &tensor, err);
+    tensor_free(&tensor); /* blank after success */
+    return rc;
+}
+
+int expand_list(struct expansion *e, const int64_t *numbers, int64_t count, struct error *err)
+{
+    struct tensor tensor = { 0 };
+    const struct shape shape = { .rank = 1, .dim = { count } };
+    int rc = tensor_create(&tensor, TENSOR_I64, &shape, err);
+    if (rc)
+        return rc;
+    if (count > 0)
+        memcpy(tensor.data, numbers, (size_t)count * sizeof *numbers);
     rc = graph_add_constant(e->graph, e->name, &tensor, err);
     tensor_free(&tensor);
     return rc;
@@ -194,10 +193,7 @@ static int expand_if(struct expansion *e, struct error *err)
 static int choose(struct expansion *e, int condition, const int *then, const int *otherwise,
                   struct error *err)
 {
-    const struct shape scalar = { .rank = 0 };
-    int inputs[3] = { condition };
-    if (e->graph->values[condition].shape.rank != 0)
-        inputs[0] = expand_reshape(e, condition, &scalar, err);
+    int inputs[3] = { make_scalar(e, condition, err) };
     int rc = inputs[0] < 0 ? inputs[0] : 0;
     for (int k = 0; !rc && k < e->node->output_count; k++) {
         int output = e->node->outputs[k];
@@ -210,6 +206,16 @@ static int choose(struct expansion *e, int condition, const int *then, const int
             rc = output;
     }
     return rc;
+}
+
+/* One of another rank would give its rank to what Where chooses. */
+static int make_scalar(struct expansion *e, int value, struct error *err)
+{
+    if (e->graph->values[value].shape.rank == 0)
+        return value;
+    int shape = expand_list(e, NULL, 0, err);
+    return shape < 0 ? shape
+                     : expand_op(e, "Reshape", (const int[]){ value, shape }, 2, NULL, -1, err);
 }
 
 static int check_alike(const struct expansion *e, int output, int then, int otherwise,
@@ -229,7 +235,9 @@ static int check_alike(const struct expansion *e, int output, int then, int othe
 /* For one copy of the body. */
 static int pay(struct expansion *e, const struct graph *body, struct error *err)
 {
-    uint64_t bytes = ((uint64_t)body->value_count + (uint64_t)body->node_count + 1) * VALUE_BYTES;
+    uint64_t items =
+        (uint64_t)body->value_count + (uint64_t)body->output_count + (uint64_t)body->node_count + 1;
+    uint64_t bytes = items * VALUE_BYTES;
     for (int i = 0; i < body->node_count; i++)
         for (size_t a = 0; a < body->nodes[i].attribute_count; a++)
             bytes += attribute_bytes(&body->nodes[i].attributes[a]);

@@ -35,10 +35,10 @@ int expand_op(struct expansion *e, const char *op, const int *inputs, int input_
               const struct attribute *attribute, int output, struct error *err);
 /* The node's output becomes a copy of the value; one that is left out is none. */
 int expand_output(struct expansion *e, int output, int value, struct error *err);
-/* A value of another shape, with as many elements. */
-int expand_reshape(struct expansion *e, int value, const struct shape *shape, struct error *err);
 /* A constant of rank 0. */
 int expand_number(struct expansion *e, enum tensor_type type, int64_t number, struct error *err);
+/* A constant list of i64. */
+int expand_list(struct expansion *e, const int64_t *numbers, int64_t count, struct error *err);
 /* One number of the type, if it is constant: true then. An error when the input is of another type or shape. */
 int expand_known(const struct expansion *e, int value, const char *what, enum tensor_type type,
                  bool *known, int64_t *number, struct error *err);

@@ -34,6 +34,7 @@ static int scan_trip(struct expansion *e, struct trips *t, int scanned, int64_t 
 static int list_entry(const struct expansion *e, const char *name, int index, int count,
                       int64_t *entry, struct error *err);
 static int stack(struct expansion *e, const struct trips *t, int scanned, struct error *err);
+static int add_axis(struct expansion *e, int value, int64_t axis, struct error *err);
 static int stack_parts(struct expansion *e, int *parts, int count, int64_t axis, struct error *err);
 
 int expand_loop(struct expansion *e, struct error *err)
@@ -257,22 +258,30 @@ static int stack(struct expansion *e, const struct trips *t, int scanned, struct
         return error_set(err, ERROR_MEMORY, "graph", "no memory left");
     for (int i = 0; !rc && i < t->count; i++) {
         int value = t->parts[(backwards ? t->count - 1 - i : i) * t->scanned_count + scanned];
-        const struct shape from = e->graph->values[value].shape;
-        struct shape shape = { .rank = from.rank + 1 };
-        if (shape.rank > SHAPE_RANK_MAX || axis < -shape.rank || axis >= shape.rank) {
-            rc = error_set(err, ERROR_FORMAT, "scan_output_axes", "%lld for %d dimensions",
-                           (long long)axis, from.rank);
-            break;
-        }
-        int place = (int)(axis < 0 ? axis + shape.rank : axis);
-        for (int d = 0; d < shape.rank; d++)
-            shape.dim[d] = d == place ? 1 : from.dim[d - (d > place)];
-        parts[i] = expand_reshape(e, value, &shape, err);
+        parts[i] = add_axis(e, value, axis, err);
         rc = parts[i] < 0 ? parts[i] : 0;
     }
     int whole = rc ? rc : stack_parts(e, parts, t->count, axis, err);
     free(parts);
     return whole < 0 ? whole : expand_output(e, t->carried_count + scanned, whole, err);
+}
+
+/* By Unsqueeze: a Reshape would name the batch, and be changed with it (graph_set_batch). */
+static int add_axis(struct expansion *e, int value, int64_t axis, struct error *err)
+{
+    const struct attribute attribute = {
+        .name = (char *)"axes", .kind = ATTRIBUTE_INTS, .ints = &axis, .count = 1
+    };
+    int rank = e->graph->values[value].shape.rank + 1;
+    if (axis < -rank || axis >= rank)
+        return error_set(err, ERROR_FORMAT, "scan_output_axes", "%lld for %d dimensions",
+                         (long long)axis, rank - 1);
+    const struct op *row = op_find("Unsqueeze", e->graph->opset);
+    if (row && row->inputs_max == 1)
+        return expand_op(e, "Unsqueeze", &value, 1, &attribute, -1, err);
+    int axes = expand_list(e, &axis, 1, err);
+    return axes < 0 ? axes
+                    : expand_op(e, "Unsqueeze", (const int[]){ value, axes }, 2, NULL, -1, err);
 }
 
 /* A Concat takes so many inputs at most: of many parts, Concats of Concats. */

@@ -444,7 +444,7 @@ static void test_scan(void **state)
         w->dims = build_take(2 * sizeof *w->dims);
         w->dims[0] = 2;
         w->dims[1] = 3;
-        struct graph *graph = infer_model(build_model(proto, 13));
+        struct graph *graph = infer_model(build_model(proto, way ? 11 : 13));
         if (way == 0) /* sums 1 2, 4 6, 9 12; columns 300 600, 200 500, 100 400 */
             EXPECT(graph, F32(SHAPE(3, 2), 1, 2, 3, 4, 5, 6),
                    F32(SHAPE(2, 3), 301, 204, 109, 602, 506, 412));
