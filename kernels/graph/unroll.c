@@ -123,8 +123,8 @@ static int make_trip(struct expansion *e, struct trips *t, struct error *err)
         return err ? error_wrap(err, "body, trip %d", t->count) : rc;
     memcpy(t->inputs + t->first_in, t->outputs + t->first_out,
            (size_t)t->carried_count * sizeof *t->inputs);
-    memcpy(t->parts + t->count * t->scanned_count, t->outputs + t->first_out + t->carried_count,
-           (size_t)t->scanned_count * sizeof *t->parts);
+    memcpy(t->parts + (size_t)t->count * (size_t)t->scanned_count,
+           t->outputs + t->first_out + t->carried_count, (size_t)t->scanned_count * sizeof *t->parts);
     t->count++;
     return 0;
 }

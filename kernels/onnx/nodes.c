@@ -185,7 +185,7 @@ static int find_row(const struct scope *scope, const Onnx__NodeProto *proto, con
 static int read_parts(struct scope *scope, const Onnx__NodeProto *proto, const struct op *op,
                       struct parts *parts, struct error *err)
 {
-    int inputs[GRAPH_NODE_INPUTS_MAX];
+    int inputs[GRAPH_NODE_INPUTS_MAX] = { 0 };
     int count = (int)proto->n_input;
     int rc = look_up(scope, proto->input, proto->n_input, "inputs", inputs, err);
     if (rc || (rc = look_up(scope, proto->output, proto->n_output, "outputs", parts->outputs, err)))

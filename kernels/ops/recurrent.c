@@ -74,7 +74,7 @@ static int resolve(const struct node *node, const struct shape *x, const struct 
 static int read_activations(const struct node *node, struct recurrence *of, struct error *err);
 static int run(const struct recurrence *of, const struct node *node, const struct tensor *const *in,
                struct tensor *const *out, step_fn *fn, struct error *err);
-static void run_sequence(const struct recurrence *of, struct step *step, int direction,
+static void run_sequence(const struct recurrence *of, struct step *step, int64_t direction,
                          int64_t picture, int64_t length, const struct tensor *const *in,
                          struct tensor *const *out, step_fn *fn);
 
@@ -126,7 +126,7 @@ static int shape_of(const struct node *node, const struct op_values *values, int
     int64_t d = of.directions, h = of.hidden;
     const struct shape w = { .rank = 3, .dim = { d, gates * h, of.inputs } };
     const struct shape r = { .rank = 3, .dim = { d, gates * h, h } };
-    const struct shape b = { .rank = 2, .dim = { d, 2 * gates * h } };
+    const struct shape b = { .rank = 2, .dim = { d, 2 * (int64_t)gates * h } };
     const struct shape lengths = { .rank = 1, .dim = { of.batch } };
     const struct shape peepholes = { .rank = 2, .dim = { d, LSTM_CELL * h } };
     struct shape state = { .rank = 3, .dim = { d, of.batch, h } };
@@ -211,7 +211,7 @@ static int read_activations(const struct node *node, struct recurrence *of, stru
     const struct attribute *names = node_attribute(node, "activations");
     const struct attribute *alphas = node_attribute(node, "activation_alpha");
     const struct attribute *betas = node_attribute(node, "activation_beta");
-    size_t all = (size_t)(of->directions * of->functions), alpha = 0, beta = 0;
+    size_t all = (size_t)of->directions * (size_t)of->functions, alpha = 0, beta = 0;
     if (names && names->count != all)
         return error_set(err, ERROR_FORMAT, "activations", "%zu names; %zu expected", names->count,
                          all);
@@ -351,7 +351,7 @@ static int run(const struct recurrence *of, const struct node *node, const struc
                              "node '%s': length %lld of %lld steps", node->name, (long long)length,
                              (long long)of->steps);
     }
-    for (int d = 0; d < of->directions; d++)
+    for (int64_t d = 0; d < of->directions; d++)
         for (int64_t n = 0; n < of->batch; n++) {
             struct step step = {
                 .of = of,
@@ -371,7 +371,7 @@ static int run(const struct recurrence *of, const struct node *node, const struc
 }
 
 /* One picture in one direction. Steps behind its end give zeros. */
-static void run_sequence(const struct recurrence *of, struct step *step, int direction,
+static void run_sequence(const struct recurrence *of, struct step *step, int64_t direction,
                          int64_t picture, int64_t length, const struct tensor *const *in,
                          struct tensor *const *out, step_fn *fn)
 {
