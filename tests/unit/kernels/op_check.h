@@ -60,7 +60,7 @@ struct op_case {
 #define STRINGS(n, ...)                                                                   \
     { .name = (char *)(n), .kind = ATTRIBUTE_STRINGS,                                     \
       .strings = (char **)(const char *const[]){ __VA_ARGS__ },                           \
-      .count = COUNT_OF(const char *, __VA_ARGS__) }
+      .count = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) }
 
 /* The case as a graph; all inputs constant when asked. */
 static inline struct graph *case_graph(const struct op_case *c, bool all_constant)
