@@ -114,6 +114,23 @@ int graph_sweep(struct graph *graph, struct error *err);
  * infer another clone. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
 
+/* The same. Where that fails as a shape depends on values that the graph computes from its inputs, deciding has
+ * true for each of those inputs (in the graph's order; else it stays as it is; may be NULL): with these bound,
+ * inference gets further. */
+int graph_infer_deciding(struct graph *graph, const struct shape *input_shapes, bool *deciding,
+                         struct error *err);
+
+/* Makes an input a constant that holds a copy of tensor, and takes it out of the graph's list. */
+int graph_bind_input(struct graph *graph, int input, const struct tensor *tensor, struct error *err);
+
+/* A copy of graph, inferred for these inputs: for their shapes, and for the values of those that shapes depend
+ * on (a Reshape's target, a TopK's k), which are bound. That is learned: bound has a flag for each input, those
+ * that were true before are bound in any case. Inputs whose values decide have GRAPH_BOUND_BYTES_MAX bytes at
+ * most: a shape that depends on a whole picture is refused. */
+#define GRAPH_BOUND_BYTES_MAX ((uint64_t)64 << 10)
+int graph_infer_for(struct graph **inferred, const struct graph *graph,
+                    const struct tensor *const *inputs, bool *bound, struct error *err);
+
 /* Makes a graph that was inferred for one picture (the first dimension of each input is 1) one of so many
  * pictures, which it computes each for itself: their results lie one behind the other. The graph is inferred
  * for them then. -ERROR_UNSUPPORTED, or the error of a node, where the graph mixes pictures or has the

@@ -2,6 +2,7 @@
  * frame comes. Exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), so shapes
  * can only be inferred while such nodes are folded. */
 #include "graph/graph.h"
+#include "graph/parts.h"
 #include "ops/op.h"
 #include <stdlib.h>
 
@@ -12,7 +13,8 @@
 
 static int set_input_shapes(struct graph *graph, const struct shape *shapes, struct error *err);
 static uint64_t fold_allowance(const struct graph *graph);
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err);
+static int infer_node(struct graph *graph, int index, uint64_t *allowance, uint64_t *asked,
+                      struct error *err);
 static int blame(const struct node *node, int rc, struct error *err);
 static int check_counts(const struct node *node, struct error *err);
 static int check_outputs(const struct node *node, const struct op_values *values, struct error *err);
@@ -21,13 +23,22 @@ static int fold(const struct node *node, const struct op_values *values, struct 
 
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err)
 {
+    return graph_infer_deciding(graph, input_shapes, NULL, err);
+}
+
+int graph_infer_deciding(struct graph *graph, const struct shape *input_shapes, bool *deciding,
+                         struct error *err)
+{
     int rc = graph_sort(graph, err);
     if (rc || (rc = set_input_shapes(graph, input_shapes, err)))
         return rc;
     uint64_t allowance = fold_allowance(graph);
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *node = &graph->nodes[i];
-        rc = infer_node(graph, i, &allowance, err);
+        uint64_t asked = 0;
+        rc = infer_node(graph, i, &allowance, &asked, err);
+        if (rc && deciding)
+            graph_find_deciding(graph, node, asked, deciding);
         if (rc)
             return blame(node, rc, err);
     }
@@ -36,7 +47,7 @@ int graph_infer(struct graph *graph, const struct shape *input_shapes, struct er
 
 int graph_infer_node(struct graph *graph, int node, struct error *err)
 {
-    int rc = infer_node(graph, node, NULL, err);
+    int rc = infer_node(graph, node, NULL, NULL, err);
     return rc ? blame(&graph->nodes[node], rc, err) : 0;
 }
 
@@ -62,7 +73,7 @@ static int set_input_shapes(struct graph *graph, const struct shape *shapes, str
             return error_set(err, ERROR_FORMAT, input->name,
                              "the input has no shape: one must be given");
         for (int d = 0; d < input->shape.rank; d++)
-            if (input->shape.dim[d] < 1)
+            if (input->shape.dim[d] < 0)
                 return error_set(err, ERROR_FORMAT, input->name,
                                  "dimension %d of the input is free: its size must be given", d);
         if (shape_elements(&input->shape) < 0)
@@ -81,13 +92,14 @@ static uint64_t fold_allowance(const struct graph *graph)
 }
 
 /* With an allowance, what can be folded is. */
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err)
+static int infer_node(struct graph *graph, int index, uint64_t *allowance, uint64_t *asked,
+                      struct error *err)
 {
     struct node *node = &graph->nodes[index];
     int rc = check_counts(node, err);
     if (rc)
         return rc;
-    struct op_values values = { 0 };
+    struct op_values values = { .asked = asked };
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] >= 0)
             values.in[i] = &graph->values[node->inputs[i]];

@@ -286,7 +286,7 @@ static void test_names(void **state)
     REFUSED("no node writes the output 'z'", f.values[1].name = TEXT("z"));
     REFUSED("the output 'y' is listed twice", f.graph.n_output = 2);
     REFUSED("graph: has no output", f.graph.n_output = 0);
-    REFUSED("graph: has no input", f.graph.n_input = 0);
+    REFUSED("Add node 'adder': inputs: 'x' is written by no node", f.graph.n_input = 0);
     REFUSED("input 'x': graph: two values have the name 'x'", f.graph.n_input = 2,
             f.input_list[1] = &f.values[0]);
     REFUSED("input '': graph: a value has no name", f.values[0].name = NULL);
