@@ -23,9 +23,11 @@ struct data_set {
 
 static bool run_set(const char *folder, const struct graph *graph,
                     const struct tolerance *tolerance, int number, struct outcome *outcome);
-static bool read_set(const char *folder, int number, struct data_set *set, struct error *err);
+static int read_set(const char *folder, int number, const struct graph *graph, struct data_set *set,
+                    struct error *err);
 static int read_tensors(const char *folder, const char *role, struct tensor *tensors, int *count,
                         struct error *err);
+static void read_as_declared(const struct value *value, struct tensor *tensor);
 static bool run_interpreter(const struct graph *graph, const struct data_set *set,
                             const struct tolerance *tolerance, struct outcome *outcome);
 static bool run_compiled(const struct graph *graph, const struct data_set *set,
@@ -62,18 +64,16 @@ static bool run_set(const char *folder, const struct graph *graph,
                     const struct tolerance *tolerance, int number, struct outcome *outcome)
 {
     struct error err = { 0 };
-    struct data_set *set = calloc(1, sizeof *set);
     bool good = false;
-    if (!set || !read_set(folder, number, set, &err))
+    struct data_set *set = calloc(1, sizeof *set);
+    if (!set)
+        return judge(outcome, VERDICT_REFUSED, "no memory left");
+    if (read_set(folder, number, graph, set, &err))
         judge(outcome, VERDICT_REFUSED, "data set %d: %s", number, err.text);
-    else if (graph->input_count != set->input_count || graph->output_count != set->output_count)
-        judge(outcome, VERDICT_REFUSED,
-              "data set %d: %d inputs and %d outputs for a model of %d and %d", number,
-              set->input_count, set->output_count, graph->input_count, graph->output_count);
     else
         good = run_compiled(graph, set, tolerance, outcome) &&
                run_interpreter(graph, set, tolerance, outcome);
-    for (int i = 0; set && i < TENSORS_MAX; i++) {
+    for (int i = 0; i < TENSORS_MAX; i++) {
         tensor_free(&set->inputs[i]);
         tensor_free(&set->outputs[i]);
     }
@@ -81,12 +81,25 @@ static bool run_set(const char *folder, const struct graph *graph,
     return good;
 }
 
-static bool read_set(const char *folder, int number, struct data_set *set, struct error *err)
+static int read_set(const char *folder, int number, const struct graph *graph, struct data_set *set,
+                    struct error *err)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/test_data_set_%d", folder, number);
-    return read_tensors(path, "input", set->inputs, &set->input_count, err) == 0 &&
-           read_tensors(path, "output", set->outputs, &set->output_count, err) == 0;
+    int rc = read_tensors(path, "input", set->inputs, &set->input_count, err);
+    if (!rc)
+        rc = read_tensors(path, "output", set->outputs, &set->output_count, err);
+    if (rc)
+        return rc;
+    if (graph->input_count != set->input_count || graph->output_count != set->output_count)
+        return error_set(err, ERROR_FORMAT, "model", "has %d inputs and %d outputs, not %d and %d",
+                         graph->input_count, graph->output_count, set->input_count,
+                         set->output_count);
+    for (int i = 0; i < set->input_count; i++)
+        read_as_declared(&graph->values[graph->inputs[i]], &set->inputs[i]);
+    for (int i = 0; i < set->output_count; i++)
+        read_as_declared(&graph->values[graph->outputs[i]], &set->outputs[i]);
+    return 0;
 }
 
 static int read_tensors(const char *folder, const char *role, struct tensor *tensors, int *count,
@@ -102,6 +115,13 @@ static int read_tensors(const char *folder, const char *role, struct tensor *ten
             return error_wrap(err, "%s_%d", role, *count);
     }
     return 0;
+}
+
+/* NumPy has no bf16: the data of such a case says u16, and means the bits. */
+static void read_as_declared(const struct value *value, struct tensor *tensor)
+{
+    if (tensor->type == TENSOR_U16 && value->type == TENSOR_BF16)
+        tensor->type = TENSOR_BF16;
 }
 
 static bool run_interpreter(const struct graph *graph, const struct data_set *set,
