@@ -12,6 +12,7 @@ static int infer_bound(struct graph **inferred, const struct graph *graph,
                        struct error *err);
 static bool bind_one_more(const struct graph *graph, const struct tensor *const *inputs,
                           const bool *deciding, bool *bound, struct error *err);
+static void find_deciding(const struct graph *graph, bool *deciding);
 static void mark_input(const struct graph *graph, int value, bool *deciding);
 
 int graph_bind_input(struct graph *graph, int input, const struct tensor *tensor, struct error *err)
@@ -68,8 +69,8 @@ static int infer_bound(struct graph **inferred, const struct graph *graph,
         else
             shapes[left++] = inputs[i]->shape;
     }
-    if (!rc)
-        rc = graph_infer_deciding(copy, shapes, left_deciding, err);
+    if (!rc && (rc = graph_infer(copy, shapes, err)))
+        find_deciding(copy, left_deciding);
     left = 0;
     for (int i = 0; rc && copy && i < graph->input_count; i++)
         if (!bound[i])
@@ -106,14 +107,15 @@ static bool bind_one_more(const struct graph *graph, const struct tensor *const 
     return true;
 }
 
-void graph_find_deciding(const struct graph *graph, const struct node *node, uint64_t asked,
-                         bool *deciding)
+/* From what the shape rule asked for back to the inputs that it is computed from. */
+static void find_deciding(const struct graph *graph, bool *deciding)
 {
+    const struct node *node = &graph->nodes[graph->asked_node];
     size_t count = (size_t)graph->value_count + 1;
     int *stack = calloc(count, sizeof *stack), depth = 0;
     bool *seen = calloc(count, sizeof *seen);
-    for (int i = 0; stack && seen && i < node->input_count; i++)
-        if ((asked >> i & 1) && node->inputs[i] >= 0 && !seen[node->inputs[i]]) {
+    for (int i = 0; stack && seen && i < GRAPH_NODE_INPUTS_MAX; i++)
+        if ((graph->asked_inputs >> i & 1) && !seen[node->inputs[i]]) {
             seen[node->inputs[i]] = true;
             stack[depth++] = node->inputs[i];
         }

@@ -49,6 +49,7 @@ void graph_free(struct graph **graph)
 void value_finish(struct value *value)
 {
     free(value->name);
+    free(value->size_names);
     tensor_free(&value->constant);
     tensor_free(&value->state);
     *value = (struct value){ .producer = -1, .next = -1 };
@@ -80,6 +81,10 @@ int graph_clone(struct graph **copy, const struct graph *graph, struct error *er
         rc = copy_held(&fresh->values[i], from, err);
         if (rc)
             goto fail;
+        if (from->size_names && !(fresh->values[i].size_names = strdup(from->size_names))) {
+            rc = out_of_memory(err);
+            goto fail;
+        }
     }
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *from = &graph->nodes[i];

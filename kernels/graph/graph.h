@@ -41,6 +41,7 @@ struct value {
     char *name;
     enum tensor_type type;
     struct shape shape; /* rank -1 or dimensions of -1 until inferred */
+    char *size_names;   /* of free dimensions of a file's inputs and outputs (value_size_name), or NULL */
     int producer;       /* node index, or -1 */
     bool is_input, is_output;
     struct tensor constant; /* data != NULL: a constant, owned by the graph */
@@ -66,6 +67,10 @@ struct graph {
     int *outputs, output_count;
     int *states, state_count;
     int opset;
+    /* Where inference failed at a shape rule: the node, and a bit for each of its inputs whose value the rule
+     * asked for in vain (graph_infer_for). */
+    int asked_node;
+    uint64_t asked_inputs;
 };
 
 int graph_create(struct graph **graph, struct error *err);
@@ -114,12 +119,6 @@ int graph_sweep(struct graph *graph, struct error *err);
  * infer another clone. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
 
-/* The same. Where that fails as a shape depends on values that the graph computes from its inputs, deciding has
- * true for each of those inputs (in the graph's order; else it stays as it is; may be NULL): with these bound,
- * inference gets further. */
-int graph_infer_deciding(struct graph *graph, const struct shape *input_shapes, bool *deciding,
-                         struct error *err);
-
 /* Makes an input a constant that holds a copy of tensor, and takes it out of the graph's list. */
 int graph_bind_input(struct graph *graph, int input, const struct tensor *tensor, struct error *err);
 
@@ -139,6 +138,17 @@ int graph_set_batch(struct graph *graph, int64_t pictures, struct error *err);
 
 /* One node whose inputs have been inferred, without folding. */
 int graph_infer_node(struct graph *graph, int node, struct error *err);
+
+/* Names of free sizes ("batch", "height"), as the file has them: one for each dimension, "" or NULL for those
+ * that have none. */
+int graph_name_sizes(struct graph *graph, int value, const char *const *names, struct error *err);
+/* False, and an empty name, where the dimension is known or has no name. */
+bool value_size_name(const struct value *value, int dim, char *name, size_t name_bytes);
+/* "batchx3xheightx?" */
+void value_format_shape(const struct value *value, char *text, size_t text_bytes);
+/* Sets all dimensions of inputs with that name. -ERROR_CONFIG, and the names that there are, when none has
+ * it. */
+int graph_set_size(struct graph *graph, const char *name, int64_t size, struct error *err);
 
 /* Attribute access; the default when absent. */
 const struct attribute *node_attribute(const struct node *node, const char *name);

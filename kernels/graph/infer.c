@@ -2,7 +2,6 @@
  * frame comes. Exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), so shapes
  * can only be inferred while such nodes are folded. */
 #include "graph/graph.h"
-#include "graph/parts.h"
 #include "ops/op.h"
 #include <stdlib.h>
 
@@ -13,8 +12,7 @@
 
 static int set_input_shapes(struct graph *graph, const struct shape *shapes, struct error *err);
 static uint64_t fold_allowance(const struct graph *graph);
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, uint64_t *asked,
-                      struct error *err);
+static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err);
 static int blame(const struct node *node, int rc, struct error *err);
 static int check_counts(const struct node *node, struct error *err);
 static int check_outputs(const struct node *node, const struct op_values *values, struct error *err);
@@ -23,22 +21,13 @@ static int fold(const struct node *node, const struct op_values *values, struct 
 
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err)
 {
-    return graph_infer_deciding(graph, input_shapes, NULL, err);
-}
-
-int graph_infer_deciding(struct graph *graph, const struct shape *input_shapes, bool *deciding,
-                         struct error *err)
-{
     int rc = graph_sort(graph, err);
     if (rc || (rc = set_input_shapes(graph, input_shapes, err)))
         return rc;
     uint64_t allowance = fold_allowance(graph);
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *node = &graph->nodes[i];
-        uint64_t asked = 0;
-        rc = infer_node(graph, i, &allowance, &asked, err);
-        if (rc && deciding)
-            graph_find_deciding(graph, node, asked, deciding);
+        rc = infer_node(graph, i, &allowance, err);
         if (rc)
             return blame(node, rc, err);
     }
@@ -47,7 +36,7 @@ int graph_infer_deciding(struct graph *graph, const struct shape *input_shapes, 
 
 int graph_infer_node(struct graph *graph, int node, struct error *err)
 {
-    int rc = infer_node(graph, node, NULL, NULL, err);
+    int rc = infer_node(graph, node, NULL, err);
     return rc ? blame(&graph->nodes[node], rc, err) : 0;
 }
 
@@ -92,21 +81,26 @@ static uint64_t fold_allowance(const struct graph *graph)
 }
 
 /* With an allowance, what can be folded is. */
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, uint64_t *asked,
-                      struct error *err)
+static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err)
 {
     struct node *node = &graph->nodes[index];
     int rc = check_counts(node, err);
     if (rc)
         return rc;
-    struct op_values values = { .asked = asked };
+    uint64_t asked = 0;
+    struct op_values values = { .asked = &asked };
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] >= 0)
             values.in[i] = &graph->values[node->inputs[i]];
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i] >= 0)
             values.out[i] = &graph->values[node->outputs[i]];
-    if ((rc = node->op->shape(node, &values, err)) || (rc = check_outputs(node, &values, err)))
+    if ((rc = node->op->shape(node, &values, err))) {
+        graph->asked_node = index;
+        graph->asked_inputs = asked;
+        return rc;
+    }
+    if ((rc = check_outputs(node, &values, err)))
         return rc;
     return allowance && can_fold(node, &values, allowance) ? fold(node, &values, err) : 0;
 }

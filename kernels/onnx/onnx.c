@@ -126,6 +126,7 @@ static int read_model(struct reader *reader, struct error *err)
     int rc = check_versions(reader, err);
     if (rc || (rc = read_initializers(reader, err)) || (rc = read_inputs(reader, err)) ||
         (rc = onnx_read_nodes(reader, err)) || (rc = read_outputs(reader, err)) ||
+        (rc = onnx_name_sizes(reader->graph, reader->model->graph, err)) ||
         (rc = graph_sort(reader->graph, err)))
         return rc;
     return graph_sweep(reader->graph, err);

@@ -36,6 +36,9 @@ int onnx_read_nodes(struct reader *reader, struct error *err);
 /* Adds a value under a name that must be new. */
 int onnx_add_name(struct reader *reader, const char *name, int value, struct error *err);
 
+/* The graph's inputs and outputs get the names that the file has for their free sizes. */
+int onnx_name_sizes(struct graph *graph, const Onnx__GraphProto *proto, struct error *err);
+
 /* NULL (absent in the file) as "". */
 const char *onnx_text(const char *text);
 
