@@ -278,6 +278,14 @@ size_t node_ints(const struct node *node, const char *name, const int64_t **ints
     return attribute->count;
 }
 
+int graph_count_op(const struct graph *graph, const char *op)
+{
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        count += strcmp(graph->nodes[i].op->name, op) == 0;
+    return count;
+}
+
 void graph_print(const struct graph *graph, FILE *out)
 {
     for (int i = 0; i < graph->node_count; i++) {

@@ -144,11 +144,14 @@ int graph_infer_node(struct graph *graph, int node, struct error *err);
 int graph_name_sizes(struct graph *graph, int value, const char *const *names, struct error *err);
 /* False, and an empty name, where the dimension is known or has no name. */
 bool value_size_name(const struct value *value, int dim, char *name, size_t name_bytes);
-/* "batchx3xheightx?" */
+/* "batch x 3 x height x ?"; without names as shape_format has it. */
 void value_format_shape(const struct value *value, char *text, size_t text_bytes);
 /* Sets all dimensions of inputs with that name. -ERROR_CONFIG, and the names that there are, when none has
  * it. */
 int graph_set_size(struct graph *graph, const char *name, int64_t size, struct error *err);
+
+/* How many nodes have an op of that name. */
+int graph_count_op(const struct graph *graph, const char *op);
 
 /* Attribute access; the default when absent. */
 const struct attribute *node_attribute(const struct node *node, const char *name);

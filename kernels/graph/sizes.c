@@ -48,18 +48,21 @@ bool value_size_name(const struct value *value, int dim, char *name, size_t name
 
 void value_format_shape(const struct value *value, char *text, size_t text_bytes)
 {
-    if (value->shape.rank <= 0) {
+    size_t used = 0;
+    char name[SIZE_NAME_BYTES];
+    bool named = false;
+    for (int i = 0; i < value->shape.rank; i++)
+        named |= value_size_name(value, i, name, sizeof name);
+    if (!named) {
         shape_format(&value->shape, text, text_bytes);
         return;
     }
-    size_t used = 0;
     for (int i = 0; i < value->shape.rank && used < text_bytes; i++) {
-        char name[SIZE_NAME_BYTES];
         if (value->shape.dim[i] >= 0)
             snprintf(name, sizeof name, "%lld", (long long)value->shape.dim[i]);
         else if (!value_size_name(value, i, name, sizeof name))
             snprintf(name, sizeof name, "?");
-        used += (size_t)snprintf(text + used, text_bytes - used, "%s%s", i ? "x" : "", name);
+        used += (size_t)snprintf(text + used, text_bytes - used, "%s%s", i ? " x " : "", name);
     }
 }
 
