@@ -1,4 +1,4 @@
-/* bind: inputs whose values decide shapes. A shape rule says what it asked for in vain; from there the way back
+/* bind: inputs whose values decide shapes. Inference says what it asked for in vain; from there the way back
  * leads to the graph's inputs. These become constants of a copy, and folding does the rest. */
 #include "graph/graph.h"
 #include "graph/parts.h"
@@ -107,17 +107,16 @@ static bool bind_one_more(const struct graph *graph, const struct tensor *const 
     return true;
 }
 
-/* From what the shape rule asked for back to the inputs that it is computed from. */
+/* From what inference asked for back to the inputs that it is computed from. */
 static void find_deciding(const struct graph *graph, bool *deciding)
 {
-    const struct node *node = &graph->nodes[graph->asked_node];
     size_t count = (size_t)graph->value_count + 1;
     int *stack = calloc(count, sizeof *stack), depth = 0;
     bool *seen = calloc(count, sizeof *seen);
-    for (int i = 0; stack && seen && i < GRAPH_NODE_INPUTS_MAX; i++)
-        if ((graph->asked_inputs >> i & 1) && !seen[node->inputs[i]]) {
-            seen[node->inputs[i]] = true;
-            stack[depth++] = node->inputs[i];
+    for (int i = 0; stack && seen && i < graph->value_count; i++)
+        if (graph->values[i].asked) {
+            seen[i] = true;
+            stack[depth++] = i;
         }
     while (depth > 0) {
         int value = stack[--depth], producer = graph->values[value].producer;

@@ -480,6 +480,15 @@ static const struct ops_case choices[] = {
     { "ReduceMin", "2x3x4x5~", "keepdims=0", .opset = 17 },
 };
 
+static const struct ops_case recurrences[] = {
+    { "RNN", "4x2x3 =1x5x3 =1x5x5 =1x10", .outputs = 2, .opset = 13 },
+    { "RNN", "2x4x3 =2x5x3 =2x5x5 =2x10 =i32{4,2} 2x2x5", "layout=1 direction='bidirectional'", .outputs = 2 },
+    { "GRU", "4x2x3 =1x15x3 =1x15x5 =1x30", "direction='reverse'", .outputs = 2, .opset = 13 },
+    { "GRU", "2x4x3 =2x15x3 =2x15x5 =2x30 =i32{4,2} 2x2x5", "layout=1 direction='bidirectional' linear_before_reset=1", .outputs = 2 },
+    { "LSTM", "4x2x3 =1x20x3 =1x20x5 =1x40", "direction='reverse'", .outputs = 3, .opset = 13 },
+    { "LSTM", "2x4x3 =2x20x3 =2x20x5 =2x40 =i32{4,2} 2x2x5 2x2x5 =2x15", "layout=1 direction='bidirectional' input_forget=1", .outputs = 3 },
+};
+
 #define SECTION(name, measure, f32, bf16, gradient, contents, list) \
     { name, measure, f32, bf16, gradient, contents, list, sizeof(list) / sizeof *(list) }
 
@@ -492,6 +501,7 @@ const struct ops_section ops_sections[] = {
     SECTION("functions", COMPARE_EACH, 5e-6, 1e-2, 2e-2, OPS_ANY, functions),
     SECTION("slopes", COMPARE_LARGEST, 5e-6, 1e-2, 2e-2, OPS_ANY, slopes),
     SECTION("softmaxes", COMPARE_LARGEST, 2e-6, 1e-2, 3e-2, OPS_ZERO | OPS_TINY | OPS_LARGE, softmaxes),
+    SECTION("recurrences", COMPARE_LARGEST, 0, 2e-2, 3e-2, OPS_ZERO | OPS_TINY | OPS_LARGE, recurrences),
     SECTION("products", COMPARE_LARGEST, 1e-5, 1e-2, 3e-2, OPS_FINITE, products),
 };
 const size_t ops_section_count = sizeof ops_sections / sizeof *ops_sections;
