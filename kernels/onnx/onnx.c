@@ -47,6 +47,8 @@ int onnx_read_bytes(struct graph **graph, const void *bytes, size_t size, const 
             rc = error_set(err, ERROR_FORMAT, "file", "is not an ONNX model");
     }
     if (!rc)
+        rc = onnx_modernise(model, err);
+    if (!rc)
         rc = graph_create(&fresh, err);
     if (!rc)
         rc = read_model(model, fresh, err);

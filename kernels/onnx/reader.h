@@ -116,6 +116,9 @@ const Onnx__AttributeProto *onnx_function_default(const struct function *functio
 int onnx_inline(struct scope *scope, const Onnx__NodeProto *node, const struct function *function,
                 struct error *err);
 
+/* A file of opsets 1 to 6 becomes one of opset 7; others stay as they are. */
+int onnx_modernise(Onnx__ModelProto *model, struct error *err);
+
 /* The graph's inputs and outputs get the names that the file has for their free sizes. */
 int onnx_name_sizes(struct graph *graph, const Onnx__GraphProto *proto, struct error *err);
 
