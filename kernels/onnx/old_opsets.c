@@ -2,6 +2,7 @@
  * became NumPy's and training left the inference ops, so what a node says in an older way is rewritten before it is
  * read: attributes change their names or become inputs, and an operand that is laid along an inner axis of the other
  * is reshaped. What has no counterpart is refused, here or by its row. */
+#include "onnx/proto_edit.h"
 #include "onnx/reader.h"
 #include "ops/op.h"
 #include <limits.h>
@@ -55,16 +56,6 @@ static int note_rank(struct old *old, const char *name, size_t rank, struct erro
 static int note_infos(struct old *old, Onnx__ValueInfoProto **infos, size_t count, struct error *err);
 static int change_node(struct old *old, Onnx__NodeProto *node, struct error *err);
 static int align(struct old *old, Onnx__NodeProto *node, int64_t axis, struct error *err);
-static char *add_node(struct old *old, const char *op, const char *a, const char *b,
-                      Onnx__AttributeProto *const *attributes, struct error *err);
-static int set_input(Onnx__NodeProto *node, size_t index, const char *name, struct error *err);
-static Onnx__AttributeProto *find(const Onnx__NodeProto *node, const char *name);
-static int64_t take_int(Onnx__NodeProto *node, const char *name, int64_t fallback);
-static void drop(Onnx__NodeProto *node, const char *name);
-static Onnx__AttributeProto *make_ints(const char *name, const int64_t *ints, size_t count);
-static Onnx__AttributeProto *make_int(const char *name, int64_t i);
-static int add_attribute(Onnx__NodeProto *node, Onnx__AttributeProto *attribute, struct error *err);
-static int append(void ***list, size_t *count, void *item);
 static int out_of_memory(struct error *err);
 
 int onnx_modernise(Onnx__ModelProto *model, struct error *err)
@@ -116,7 +107,7 @@ static int note_ranks(struct old *old, struct error *err)
         rc = note_infos(old, graph->value_info, graph->n_value_info, err);
     for (size_t i = 0; !rc && i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i];
-        const Onnx__AttributeProto *value = find(node, "value");
+        const Onnx__AttributeProto *value = proto_find(node, "value");
         if (strcmp(onnx_text(node->op_type), "Constant") == 0 && node->n_output == 1 && value &&
             value->t)
             rc = note_rank(old, onnx_text(node->output[0]), value->t->n_dims, err);
@@ -148,7 +139,7 @@ static int change_node(struct old *old, Onnx__NodeProto *node, struct error *err
     const char *op = onnx_text(node->op_type);
     if (*onnx_text(node->domain) && strcmp(node->domain, "ai.onnx") != 0)
         return 0;
-    drop(node, "consumed_inputs"); /* a hint where results may go */
+    proto_drop(node, "consumed_inputs"); /* a hint where results may go */
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
         if (strcmp(changes[i].op, op) == 0 && old->opset < changes[i].below)
             return changes[i].change(old, node, err);
@@ -158,8 +149,8 @@ static int change_node(struct old *old, Onnx__NodeProto *node, struct error *err
 /* Without an axis, the last dimensions go together, as they do now. */
 static int change_broadcast(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
-    bool has_axis = find(node, "axis") != NULL;
-    int64_t axis = take_int(node, "axis", 0), broadcast = take_int(node, "broadcast", 0);
+    bool has_axis = proto_find(node, "axis") != NULL;
+    int64_t axis = proto_take_int(node, "axis", 0), broadcast = proto_take_int(node, "broadcast", 0);
     return broadcast && has_axis ? align(old, node, axis, err) : 0;
 }
 
@@ -173,7 +164,7 @@ static int change_prelu(struct old *old, Onnx__NodeProto *node, struct error *er
 static int change_training(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
     (void)old;
-    if (take_int(node, "is_test", 0))
+    if (proto_take_int(node, "is_test", 0))
         return 0;
     return error_set(err, ERROR_UNSUPPORTED, "is_test",
                      "is 0: the node is for training; export the model for inference");
@@ -182,13 +173,13 @@ static int change_training(struct old *old, Onnx__NodeProto *node, struct error 
 static int change_concat(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
     (void)old;
-    return find(node, "axis") ? 0 : add_attribute(node, make_int("axis", 1), err);
+    return proto_find(node, "axis") ? 0 : proto_add_attribute(node, proto_make_int("axis", 1), err);
 }
 
 static int change_pad(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
     (void)old;
-    Onnx__AttributeProto *pads = find(node, "paddings");
+    Onnx__AttributeProto *pads = proto_find(node, "paddings");
     char *name = pads ? strdup("pads") : NULL;
     if (pads && !name)
         return out_of_memory(err);
@@ -201,14 +192,14 @@ static int change_pad(struct old *old, Onnx__NodeProto *node, struct error *err)
 
 static int change_reshape(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
-    const Onnx__AttributeProto *shape = find(node, "shape");
+    const Onnx__AttributeProto *shape = proto_find(node, "shape");
     if (!shape)
         return error_set(err, ERROR_FORMAT, "shape", "the attribute is missing");
-    Onnx__AttributeProto *ints = make_ints("value_ints", shape->ints, shape->n_ints);
-    char *target =
-        add_node(old, "Constant", NULL, NULL, (Onnx__AttributeProto *const[]){ ints, NULL }, err);
-    int rc = target ? set_input(node, 1, target, err) : -ERROR_MEMORY;
-    drop(node, "shape");
+    Onnx__AttributeProto *ints = proto_make_ints("value_ints", shape->ints, shape->n_ints);
+    char *target = proto_add_node(old->graph, &old->made, "Constant", NULL, NULL,
+                                  (Onnx__AttributeProto *const[]){ ints, NULL }, err);
+    int rc = target ? proto_set_input(node, 1, target, err) : -ERROR_MEMORY;
+    proto_drop(node, "shape");
     return rc;
 }
 
@@ -216,7 +207,7 @@ static int change_reshape(struct old *old, Onnx__NodeProto *node, struct error *
 static int change_cast(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
     (void)old;
-    const Onnx__AttributeProto *to = find(node, "to");
+    const Onnx__AttributeProto *to = proto_find(node, "to");
     char word[32] = "";
     if (to && to->s.len < sizeof word) {
         memcpy(word, to->s.data, to->s.len);
@@ -226,8 +217,8 @@ static int change_cast(struct old *old, Onnx__NodeProto *node, struct error *err
         &onnx__tensor_proto__data_type__descriptor, word);
     if (!type)
         return error_set(err, ERROR_UNSUPPORTED, "to", "'%s' is no type", word);
-    drop(node, "to");
-    return add_attribute(node, make_int("to", type->value), err);
+    proto_drop(node, "to");
+    return proto_add_attribute(node, proto_make_int("to", type->value), err);
 }
 
 /* The defaults had fewer digits. */
@@ -240,16 +231,16 @@ static int change_selu(struct old *old, Onnx__NodeProto *node, struct error *err
     } defaults[] = { { "alpha", 1.6732f }, { "gamma", 1.0507f } };
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof defaults / sizeof *defaults; i++) {
-        if (find(node, defaults[i].name))
+        if (proto_find(node, defaults[i].name))
             continue;
-        Onnx__AttributeProto *attribute = make_int(defaults[i].name, 0);
+        Onnx__AttributeProto *attribute = proto_make_int(defaults[i].name, 0);
         if (attribute) {
             attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
             attribute->has_i = 0;
             attribute->has_f = 1;
             attribute->f = defaults[i].number;
         }
-        rc = add_attribute(node, attribute, err);
+        rc = proto_add_attribute(node, attribute, err);
     }
     return rc;
 }
@@ -257,12 +248,12 @@ static int change_selu(struct old *old, Onnx__NodeProto *node, struct error *err
 static int change_upsample(struct old *old, Onnx__NodeProto *node, struct error *err)
 {
     (void)old;
-    const Onnx__AttributeProto *width = find(node, "width_scale"),
-                               *height = find(node, "height_scale");
+    const Onnx__AttributeProto *width = proto_find(node, "width_scale"),
+                               *height = proto_find(node, "height_scale");
     if (!width || !height)
         return error_set(err, ERROR_FORMAT, "scales", "width_scale or height_scale is missing");
     float *floats = malloc(4 * sizeof *floats);
-    Onnx__AttributeProto *scales = floats ? make_ints("scales", NULL, 0) : NULL;
+    Onnx__AttributeProto *scales = floats ? proto_make_ints("scales", NULL, 0) : NULL;
     if (!scales) {
         free(floats);
         return out_of_memory(err);
@@ -271,9 +262,9 @@ static int change_upsample(struct old *old, Onnx__NodeProto *node, struct error 
     scales->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS;
     scales->n_floats = 4;
     scales->floats = floats;
-    drop(node, "width_scale");
-    drop(node, "height_scale");
-    return add_attribute(node, scales, err);
+    proto_drop(node, "width_scale");
+    proto_drop(node, "height_scale");
+    return proto_add_attribute(node, scales, err);
 }
 
 /* The second operand's dimensions are those of the first from axis on: it gets ones behind them, as many as the first
@@ -296,158 +287,26 @@ static int align(struct old *old, Onnx__NodeProto *node, int64_t axis, struct er
     if (old->graph->n_node > GRAPH_NODES_MAX) /* before what was made takes much memory */
         return error_set(err, ERROR_LIMIT, "graph", "more than %d nodes", GRAPH_NODES_MAX);
     const char *first = onnx_text(node->input[0]), *second = onnx_text(node->input[1]);
-    const char *whole = add_node(old, "Shape", first, NULL, NULL, err);
-    const char *behind = add_node(
-        old, "Slice", whole, NULL,
-        (Onnx__AttributeProto *const[]){ make_ints("starts", &start, 1), make_ints("ends", &end, 1),
-                                         make_ints("axes", &zero, 1), NULL },
-        err);
-    const char *same = add_node(old, "Equal", behind, behind, NULL, err);
-    const char *ones = add_node(old, "Cast", same, NULL,
-                                (Onnx__AttributeProto *const[]){
-                                    make_int("to", ONNX__TENSOR_PROTO__DATA_TYPE__INT64), NULL },
-                                err);
-    const char *own = add_node(old, "Shape", second, NULL, NULL, err);
-    const char *target = add_node(old, "Concat", own, ones,
-                                  (Onnx__AttributeProto *const[]){ make_int("axis", 0), NULL }, err);
-    const char *aligned = add_node(old, "Reshape", second, target, NULL, err);
-    return aligned ? set_input(node, 1, aligned, err) : out_of_memory(err);
-}
-
-/* Takes over the attributes, which end with NULL; one that could not be made ends them, and the row misses it. The
- * name of its output; NULL where memory, or an operand, is missing. */
-static char *add_node(struct old *old, const char *op, const char *a, const char *b,
-                      Onnx__AttributeProto *const *attributes, struct error *err)
-{
-    Onnx__NodeProto *node = calloc(1, sizeof *node);
-    char name[64];
-    int rc = node ? 0 : out_of_memory(err);
-    bool constant = strcmp(op, "Constant") == 0;
-    snprintf(name, sizeof name, "old_opset:%s:%d", op, old->made++);
-    if (!rc) {
-        onnx__node_proto__init(node);
-        node->op_type = strdup(op);
-        node->name = strdup(name);
-        char *output = strdup(name);
-        if (!output || append((void ***)&node->output, &node->n_output, output)) {
-            free(output);
-            rc = out_of_memory(err);
-        }
-        if (!node->op_type || !node->name || (!a && !constant))
-            rc = out_of_memory(err);
-    }
-    if (!rc && a)
-        rc = set_input(node, 0, a, err);
-    if (!rc && b)
-        rc = set_input(node, 1, b, err);
-    for (size_t i = 0; attributes && attributes[i]; i++) {
-        if (rc)
-            onnx__attribute_proto__free_unpacked(attributes[i], NULL);
-        else
-            rc = add_attribute(node, attributes[i], err);
-    }
-    if (!rc && append((void ***)&old->graph->node, &old->graph->n_node, node))
-        rc = out_of_memory(err);
-    if (rc && node)
-        onnx__node_proto__free_unpacked(node, NULL);
-    return rc ? NULL : node->output[0];
-}
-
-/* The next input, or another one for one that is there. */
-static int set_input(Onnx__NodeProto *node, size_t index, const char *name, struct error *err)
-{
-    char *copy = strdup(name);
-    if (!copy)
-        return out_of_memory(err);
-    if (index < node->n_input) {
-        free(node->input[index]);
-        node->input[index] = copy;
-        return 0;
-    }
-    if (index == node->n_input && append((void ***)&node->input, &node->n_input, copy) == 0)
-        return 0;
-    free(copy);
-    return out_of_memory(err);
-}
-
-static Onnx__AttributeProto *find(const Onnx__NodeProto *node, const char *name)
-{
-    for (size_t i = 0; i < node->n_attribute; i++)
-        if (strcmp(onnx_text(node->attribute[i]->name), name) == 0)
-            return node->attribute[i];
-    return NULL;
-}
-
-/* The node does not have it any more. */
-static int64_t take_int(Onnx__NodeProto *node, const char *name, int64_t fallback)
-{
-    const Onnx__AttributeProto *attribute = find(node, name);
-    int64_t number = attribute ? attribute->i : fallback;
-    drop(node, name);
-    return number;
-}
-
-static void drop(Onnx__NodeProto *node, const char *name)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < node->n_attribute; i++) {
-        if (strcmp(onnx_text(node->attribute[i]->name), name) == 0)
-            onnx__attribute_proto__free_unpacked(node->attribute[i], NULL);
-        else
-            node->attribute[kept++] = node->attribute[i];
-    }
-    node->n_attribute = kept;
-}
-
-/* Attributes are protobuf-c's, which frees them with the model; NULL without memory. */
-static Onnx__AttributeProto *make_int(const char *name, int64_t i)
-{
-    Onnx__AttributeProto *attribute = make_ints(name, NULL, 0);
-    if (attribute) {
-        attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
-        attribute->has_i = 1;
-        attribute->i = i;
-    }
-    return attribute;
-}
-
-static Onnx__AttributeProto *make_ints(const char *name, const int64_t *ints, size_t count)
-{
-    Onnx__AttributeProto *attribute = malloc(sizeof *attribute);
-    if (!attribute)
-        return NULL;
-    onnx__attribute_proto__init(attribute);
-    attribute->name = strdup(name);
-    attribute->has_type = 1;
-    attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
-    attribute->ints = count > 0 ? malloc(count * sizeof *ints) : NULL;
-    attribute->n_ints = attribute->ints ? count : 0;
-    if (attribute->ints)
-        memcpy(attribute->ints, ints, count * sizeof *ints);
-    if (attribute->name && attribute->n_ints == count)
-        return attribute;
-    onnx__attribute_proto__free_unpacked(attribute, NULL);
-    return NULL;
-}
-
-/* Takes it over. */
-static int add_attribute(Onnx__NodeProto *node, Onnx__AttributeProto *attribute, struct error *err)
-{
-    if (attribute && append((void ***)&node->attribute, &node->n_attribute, attribute) == 0)
-        return 0;
-    if (attribute)
-        onnx__attribute_proto__free_unpacked(attribute, NULL);
-    return out_of_memory(err);
-}
-
-static int append(void ***list, size_t *count, void *item)
-{
-    void **more = realloc(*list, (*count + 1) * sizeof *more);
-    if (!more)
-        return -1;
-    *list = more;
-    more[(*count)++] = item;
-    return 0;
+    const char *whole = proto_add_node(old->graph, &old->made, "Shape", first, NULL, NULL, err);
+    const char *behind =
+        proto_add_node(old->graph, &old->made, "Slice", whole, NULL,
+                       (Onnx__AttributeProto *const[]){ proto_make_ints("starts", &start, 1),
+                                                        proto_make_ints("ends", &end, 1),
+                                                        proto_make_ints("axes", &zero, 1), NULL },
+                       err);
+    const char *same = proto_add_node(old->graph, &old->made, "Equal", behind, behind, NULL, err);
+    const char *ones =
+        proto_add_node(old->graph, &old->made, "Cast", same, NULL,
+                       (Onnx__AttributeProto *const[]){
+                           proto_make_int("to", ONNX__TENSOR_PROTO__DATA_TYPE__INT64), NULL },
+                       err);
+    const char *own = proto_add_node(old->graph, &old->made, "Shape", second, NULL, NULL, err);
+    const char *target =
+        proto_add_node(old->graph, &old->made, "Concat", own, ones,
+                       (Onnx__AttributeProto *const[]){ proto_make_int("axis", 0), NULL }, err);
+    const char *aligned =
+        proto_add_node(old->graph, &old->made, "Reshape", second, target, NULL, err);
+    return aligned ? proto_set_input(node, 1, aligned, err) : out_of_memory(err);
 }
 
 static int out_of_memory(struct error *err)
