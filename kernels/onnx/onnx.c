@@ -49,6 +49,8 @@ int onnx_read_bytes(struct graph **graph, const void *bytes, size_t size, const 
     if (!rc)
         rc = onnx_modernise(model, err);
     if (!rc)
+        rc = onnx_rewrite_sequences(model, err);
+    if (!rc)
         rc = graph_create(&fresh, err);
     if (!rc)
         rc = read_model(model, fresh, err);
