@@ -20,10 +20,11 @@ struct model_file {
     struct graph *graph;
     struct model_inputs inputs;
     struct plan *plan;
+    bool quantised; /* much of it computes in int8 then, whatever the precision of the rest */
 };
 
 static int file_read(struct model_file *file, struct error *err);
-static int check_int8(const struct graph *graph, const char *path, struct error *err);
+static bool is_quantised(const struct graph *graph);
 static void free_batch(struct graph *graph, uint32_t batch);
 static int file_compile(struct model_file *file, struct error *err);
 static int infer(struct model_file *file, struct graph **inferred, struct error *err);
@@ -106,7 +107,7 @@ int model_file_bench(const struct model_file_request *request, struct error *err
                                    .times_ns = times_ns,
                                    .runs = request->runs,
                                    .pictures = request->batch };
-    if (result == 0 && !request->int8)
+    if (result == 0 && !file.quantised)
         result = device_measure_peak(request->device, request->precision, &report.peak_gflops, err);
     if (result == 0)
         result = bench_report_print(&report, request->json, err);
@@ -119,8 +120,12 @@ static int file_read(struct model_file *file, struct error *err)
 {
     const struct model_file_request *request = file->request;
     int result = onnx_read_file(&file->graph, request->path, err);
-    if (result == 0 && request->int8)
-        result = check_int8(file->graph, request->path, err);
+    file->quantised = result == 0 && is_quantised(file->graph);
+    if (result == 0 && request->int8 && !file->quantised)
+        result =
+            error_set(err, ERROR_CONFIG, request->path,
+                      "--precision int8 is for models that are quantised, and this one is not: it "
+                      "has no QuantizeLinear; take f32, bf16 or bf16x3");
     if (result == 0)
         result = model_inputs_size(file->graph, &request->words, err);
     if (result == 0 && request->batch > 1 && request->words.file_count > 0)
@@ -134,7 +139,7 @@ static int file_read(struct model_file *file, struct error *err)
     return result;
 }
 
-static int check_int8(const struct graph *graph, const char *path, struct error *err)
+static bool is_quantised(const struct graph *graph)
 {
     static const char *const ops[] = { "QuantizeLinear",        "DequantizeLinear",
                                        "DynamicQuantizeLinear", "QLinearConv",
@@ -142,11 +147,8 @@ static int check_int8(const struct graph *graph, const char *path, struct error 
                                        "MatMulInteger" };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (graph_count_op(graph, ops[i]) > 0)
-            return 0;
-    return error_set(
-        err, ERROR_CONFIG, path,
-        "--precision int8 is for models that are quantised, and this one is not: it has "
-        "no QuantizeLinear; take f32, bf16 or bf16x3");
+            return true;
+    return false;
 }
 
 /* A first size that the file leaves open is that of the batch. */
