@@ -21,7 +21,11 @@
 
 #define SECONDS 30u
 #define PATH_BYTES 4096
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHILD_BYTES_MAX RLIM_INFINITY /* sanitizers map many */
+#else
 #define CHILD_BYTES_MAX ((rlim_t)8 << 30) /* of addresses */
+#endif
 #define OPS_MAX 1024
 
 /* Of one op, or of the nodes that a verdict names. */
