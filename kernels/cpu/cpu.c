@@ -1,5 +1,6 @@
 /* cpu: the device itself: a oneDNN engine and a number of threads. */
 #include "cpu/cpu.h"
+#include "cpu/peak.h"
 #include "cpu/plan.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ const struct device_class cpu_class = {
     .run = cpu_plan_run,
     .step = cpu_plan_step,
     .print = cpu_plan_print,
+    .peak = cpu_peak_gflops,
     .plan_free = cpu_plan_free,
 };
 

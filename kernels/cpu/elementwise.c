@@ -182,9 +182,6 @@ int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part
     case POINTWISE_EXP:
         parts[0] = (struct elementwise_part){ dnnl_eltwise_exp, 0, 0 };
         return 1;
-    case POINTWISE_LOG:
-        parts[0] = (struct elementwise_part){ dnnl_eltwise_log, 0, 0 };
-        return 1;
     case POINTWISE_SQRT:
         parts[0] = (struct elementwise_part){ dnnl_eltwise_sqrt, 0, 0 };
         return 1;

@@ -160,6 +160,7 @@ int expand_known(const struct expansion *e, int value, const char *what, enum te
         return error_set(err, ERROR_FORMAT, what, "is %s of %s; one %s expected", shape,
                          tensor_type_word(held->type), tensor_type_word(type));
     *known = held->constant.data != NULL;
+    e->graph->values[value].asked = !*known; /* which matters only if this, or what follows, fails */
     *number = *known ? number_load_whole(&held->constant, 0) : 0;
     return 0;
 }

@@ -47,6 +47,7 @@ void graph_free(struct graph **graph)
 void value_finish(struct value *value)
 {
     free(value->name);
+    free(value->size_names);
     tensor_free(&value->constant);
     tensor_free(&value->state);
     *value = (struct value){ .producer = -1, .next = -1 };
@@ -78,6 +79,10 @@ int graph_clone(struct graph **copy, const struct graph *graph, struct error *er
         rc = copy_held(&fresh->values[i], from, err);
         if (rc)
             goto fail;
+        if (from->size_names && !(fresh->values[i].size_names = strdup(from->size_names))) {
+            rc = out_of_memory(err);
+            goto fail;
+        }
     }
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *from = &graph->nodes[i];
@@ -219,6 +224,14 @@ void graph_set_next(struct graph *graph, int state, int next)
     assert(graph->values[state].type == graph->values[next].type &&
            shape_equal(&graph->values[state].shape, &graph->values[next].shape));
     graph->values[state].next = next;
+}
+
+int graph_count_op(const struct graph *graph, const char *op)
+{
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        count += strcmp(graph->nodes[i].op->name, op) == 0;
+    return count;
 }
 
 void graph_print(const struct graph *graph, FILE *out)

@@ -51,8 +51,10 @@ struct value {
     char *name;
     enum tensor_type type;
     struct shape shape; /* rank -1 or dimensions of -1 until inferred */
+    char *size_names;   /* of free dimensions of a file's inputs and outputs (value_size_name), or NULL */
     int producer;       /* node index, or -1 */
     bool is_input, is_output;
+    bool asked; /* inference failed, and had asked in vain for what it holds (graph_infer_for) */
     struct tensor constant; /* data != NULL: a constant, owned by the graph */
     struct tensor state;    /* data != NULL: a state; what it holds before the next run */
     int next;               /* of a state: the value that it takes on after each run, or -1 */
@@ -125,6 +127,17 @@ int graph_sweep(struct graph *graph, struct error *err);
  * infer another clone. Nodes with bodies are gone afterwards: what they do stands in the graph. */
 int graph_infer(struct graph *graph, const struct shape *input_shapes, struct error *err);
 
+/* Makes an input a constant that holds a copy of tensor, and takes it out of the graph's list. */
+int graph_bind_input(struct graph *graph, int input, const struct tensor *tensor, struct error *err);
+
+/* A copy of graph, inferred for these inputs: for their shapes, and for the values of those that shapes depend
+ * on (a Reshape's target, a TopK's k), which are bound. That is learned: bound has a flag for each input, those
+ * that were true before are bound in any case. Inputs whose values decide have GRAPH_BOUND_BYTES_MAX bytes at
+ * most: a shape that depends on a whole picture is refused. */
+#define GRAPH_BOUND_BYTES_MAX ((uint64_t)64 << 10)
+int graph_infer_for(struct graph **inferred, const struct graph *graph,
+                    const struct tensor *const *inputs, bool *bound, struct error *err);
+
 /* Makes a graph that was inferred for one picture (the first dimension of each input is 1) one of so many
  * pictures, which it computes each for itself: their results lie one behind the other. The graph is inferred
  * for them then. -ERROR_UNSUPPORTED, or the error of a node, where the graph mixes pictures or has the
@@ -133,6 +146,20 @@ int graph_set_batch(struct graph *graph, int64_t pictures, struct error *err);
 
 /* One node whose inputs have been inferred, without folding. */
 int graph_infer_node(struct graph *graph, int node, struct error *err);
+
+/* Names of free sizes ("batch", "height"), as the file has them: one for each dimension, "" or NULL for those
+ * that have none. */
+int graph_name_sizes(struct graph *graph, int value, const char *const *names, struct error *err);
+/* False, and an empty name, where the dimension is known or has no name. */
+bool value_size_name(const struct value *value, int dim, char *name, size_t name_bytes);
+/* "batch x 3 x height x ?"; without names as shape_format has it. */
+void value_format_shape(const struct value *value, char *text, size_t text_bytes);
+/* Sets all dimensions of inputs with that name. -ERROR_CONFIG, and the names that there are, when none has
+ * it. */
+int graph_set_size(struct graph *graph, const char *name, int64_t size, struct error *err);
+
+/* How many nodes have an op of that name. */
+int graph_count_op(const struct graph *graph, const char *op);
 
 /* Attribute access; the default when absent. */
 const struct attribute *node_attribute(const struct node *node, const char *name);

@@ -77,7 +77,7 @@ static int set_input_shapes(struct graph *graph, const struct shape *shapes, str
             return error_set(err, ERROR_FORMAT, input->name,
                              "the input has no shape: one must be given");
         for (int d = 0; d < input->shape.rank; d++)
-            if (input->shape.dim[d] < 1)
+            if (input->shape.dim[d] < 0)
                 return error_set(err, ERROR_FORMAT, input->name,
                                  "dimension %d of the input is free: its size must be given", d);
         if (shape_elements(&input->shape) < 0)
@@ -125,14 +125,21 @@ static int infer_node(struct graph *graph, int index, struct inference *inferenc
     if (rc || (rc = add_outputs(graph, index, err)))
         return rc;
     const struct node *node = &graph->nodes[index];
-    struct op_values values = { 0 };
+    uint64_t asked = 0;
+    struct op_values values = { .asked = &asked };
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] >= 0)
             values.in[i] = &graph->values[node->inputs[i]];
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i] >= 0)
             values.out[i] = &graph->values[node->outputs[i]];
-    if ((rc = node->op->shape(node, &values, err)) || (rc = check_outputs(node, &values, err)))
+    if ((rc = node->op->shape(node, &values, err))) {
+        for (int i = 0; i < node->input_count; i++)
+            if (asked >> i & 1)
+                graph->values[node->inputs[i]].asked = true;
+        return rc;
+    }
+    if ((rc = check_outputs(node, &values, err)))
         return rc;
     return inference && can_fold(node, &values, &inference->fold_bytes) ? fold(node, &values, err)
                                                                          : 0;

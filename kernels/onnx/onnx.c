@@ -47,6 +47,10 @@ int onnx_read_bytes(struct graph **graph, const void *bytes, size_t size, const 
             rc = error_set(err, ERROR_FORMAT, "file", "is not an ONNX model");
     }
     if (!rc)
+        rc = onnx_modernise(model, err);
+    if (!rc)
+        rc = onnx_rewrite_sequences(model, err);
+    if (!rc)
         rc = graph_create(&fresh, err);
     if (!rc)
         rc = read_model(model, fresh, err);
@@ -141,6 +145,8 @@ static int read_model(const Onnx__ModelProto *model, struct graph *graph, struct
         rc = onnx_open_functions(&reader, err);
     if (!rc)
         rc = onnx_read_graph(&scope, model->graph, err);
+    if (!rc)
+        rc = onnx_name_sizes(graph, model->graph, err);
     onnx_close_functions(&reader);
     scope_close(&scope);
     return rc;

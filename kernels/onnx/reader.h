@@ -116,6 +116,15 @@ const Onnx__AttributeProto *onnx_function_default(const struct function *functio
 int onnx_inline(struct scope *scope, const Onnx__NodeProto *node, const struct function *function,
                 struct error *err);
 
+/* A file of opsets 1 to 6 becomes one of opset 7; others stay as they are. */
+int onnx_modernise(Onnx__ModelProto *model, struct error *err);
+
+/* Nodes over lists of tensors become nodes over the tensors, where the file says what the lists hold. */
+int onnx_rewrite_sequences(Onnx__ModelProto *model, struct error *err);
+
+/* The graph's inputs and outputs get the names that the file has for their free sizes. */
+int onnx_name_sizes(struct graph *graph, const Onnx__GraphProto *proto, struct error *err);
+
 /* NULL (absent in the file) as "". */
 const char *onnx_text(const char *text);
 /* Many exporters give nodes no names; the first output's is as good. */

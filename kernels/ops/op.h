@@ -21,6 +21,7 @@
 struct op_values {
     const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
     struct value *out[GRAPH_NODE_INPUTS_MAX];      /* NULL for an absent optional output */
+    uint64_t *asked; /* bit i: the rule asked for what input i holds, which is not known (rule_constant) */
 };
 
 enum op_class {

@@ -192,9 +192,9 @@ static const struct tensor *pick_input(const struct node *node, const struct ten
 
 static int resize_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    const struct tensor *in[4];
+    const struct tensor *in[4] = { 0 };
     struct resize resize;
-    for (int i = 0; i < 4; i++)
+    for (int i = 1; i < 4; i++)
         in[i] = rule_constant(values, i);
     int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
     if (rc || (rc = resize_resolve(node, &values->in[0]->shape, pick_input(node, in, false),

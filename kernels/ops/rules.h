@@ -26,7 +26,8 @@ int rule_axis(const char *what, int64_t axis, int rank, int *out, struct error *
 int rule_axes(const char *what, const int64_t *axes, size_t count, int rank, bool *flags,
               struct error *err);
 
-/* A tensor of a node's input for shape rules: NULL when absent, data NULL when not constant. */
+/* A tensor of a node's input for shape rules: NULL when absent, data NULL when not constant. The one way to
+ * ask for it: a rule that fails then is known to depend on that value (graph_infer_for). */
 const struct tensor *rule_constant(const struct op_values *values, int index);
 /* Reads a constant list (or scalar) of whole numbers, at most two for each axis. A tensor without
  * data is -ERROR_UNSUPPORTED: the shape would only be known while running. */

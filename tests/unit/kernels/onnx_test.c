@@ -246,7 +246,7 @@ static void test_versions(void **state)
     REFUSED("ir_version: 2; 3 to", f.model.ir_version = 2);
     REFUSED("ir_version: 99", f.model.ir_version = 99);
     REFUSED("opset: 0 of domain 'ai.onnx'", f.model.n_opset_import = 0);
-    REFUSED("opset: 6 of domain", f.opsets[0].version = 6);
+    REFUSED("opset: 0 of domain", f.opsets[0].version = 0);
     REFUSED("opset: 22 of domain", f.opsets[0].version = 22);
     REFUSED("two of the same domain", f.model.n_opset_import = 2,
             f.opsets[1].domain = TEXT("ai.onnx"));
@@ -290,7 +290,7 @@ static void test_names(void **state)
     REFUSED("no node writes the output 'z'", f.values[1].name = TEXT("z"));
     REFUSED("the output 'y' is listed twice", f.graph.n_output = 2);
     REFUSED("graph: has no output", f.graph.n_output = 0);
-    REFUSED("graph: has no input", f.graph.n_input = 0);
+    REFUSED("Add node 'adder': inputs: 'x' is written by no node", f.graph.n_input = 0);
     REFUSED("input 'x': graph: two values have the name 'x'", f.graph.n_input = 2,
             f.input_list[1] = &f.values[0]);
     REFUSED("input '': graph: a value has no name", f.values[0].name = NULL);
