@@ -22,8 +22,18 @@
 
 /* For inference alone: asking for their gradient is an error that names them. */
 static const char *const without[] = {
-    "Tan",  "Asin", "Acos", "Atan",   "Sinh", "Cosh", "Asinh",           "Acosh",  "Atanh",
-    "Selu", "Celu", "Mish", "Gelu",   "Mean", "Mod",  "ThresholdedRelu", "Shrink",
+    "Tan",          "Asin",
+    "Acos",         "Atan",
+    "Sinh",         "Cosh",
+    "Asinh",        "Acosh",
+    "Atanh",        "Selu",
+    "Celu",         "Mish",
+    "Gelu",         "Mean",
+    "Mod",          "ThresholdedRelu",
+    "Shrink",       "ReduceL1",
+    "ReduceL2",     "ReduceSumSquare",
+    "ReduceLogSum", "ReduceLogSumExp",
+    "TopK",
 };
 
 static bool is_without(const char *name)
