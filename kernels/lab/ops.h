@@ -61,6 +61,7 @@ struct ops_section {
     unsigned contents;
     const struct ops_case *cases;
     size_t case_count;
+    bool processor_only; /* a GPU has no kernel for them, and must refuse them */
 };
 
 extern const struct ops_section ops_sections[];
@@ -73,6 +74,7 @@ extern const size_t ops_bench_count;
 struct ops_result {
     const struct op *op;
     unsigned cases, gradient_cases, failures;
+    unsigned refused; /* cases that the device must not take, as processor_only says */
     double f32_error, bf16_error, tf32_error; /* the largest, of forward runs; bf16: and of f16 */
     double difference_error, gradient_error;  /* of doubles and, on the device, of f32 */
     /* Where the device has bf16x3 for the op: forwards and gradients, and how many cases are large

@@ -45,6 +45,7 @@ static int check_borders(const struct plan *plan, const struct tensor *inputs,
 static void unbind(struct borders *borders);
 static int compare_output(struct check *check, enum precision precision, int index,
                           const struct tensor *got, const struct tensor *expected, struct error *err);
+static void check_refused(struct check *check);
 static void check_gradient(struct check *check, bool among);
 static int check_gradient_in_parts(struct check *check, struct graph *graph, struct error *err);
 static bool may_split(const struct op *op);
@@ -57,7 +58,15 @@ void ops_check(const struct ops_section *section, const struct ops_case *c, stru
 {
     struct check check = { section, c, device, result, 0 };
     const struct op *op = ops_row(c);
+    struct device_info info;
+    device_get_info(device, &info);
     result->cases++;
+    if (section->processor_only && strcmp(info.kind, "cpu") != 0) {
+        check_refused(&check);
+        result->refused++;
+        result->failures += check.failures > 0;
+        return;
+    }
     for (int among = 0; among < 1 + has_images(c); among++) {
         check_forward(&check, among, PRECISION_F32);
         static const enum precision others[] = { PRECISION_BF16, PRECISION_F16, PRECISION_TF32 };
@@ -90,6 +99,24 @@ static void check_forward(struct check *check, bool among, enum precision precis
         rc = check_contents(check, graph, plan, among, precision, &err);
     if (rc)
         complain(check, precision_word(precision), among, &err);
+    plan_free(&plan);
+    graph_free(&graph);
+}
+
+/* With an error that names the op, rather than wrong numbers. */
+static void check_refused(struct check *check)
+{
+    struct graph *graph = NULL;
+    struct plan *plan = NULL;
+    struct error err;
+    struct plan_options options = { .precision = PRECISION_F32 };
+    int rc = ops_build(check->c, false, &graph, &err);
+    if (!rc && !device_compile(check->device, graph, &options, &plan, &err))
+        rc = error_set(&err, ERROR_UNSUPPORTED, "ops", "a GPU takes it: the case belongs elsewhere");
+    else if (!rc && !strstr(err.text, check->c->op))
+        rc = error_set(&err, ERROR_UNSUPPORTED, "ops", "it is not named where it is refused");
+    if (rc)
+        complain(check, "refused", false, &err);
     plan_free(&plan);
     graph_free(&graph);
 }

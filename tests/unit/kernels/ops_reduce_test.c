@@ -7,7 +7,8 @@ static void test_sums(void **state)
 {
     (void)state;
     struct tensor rows = I64(SHAPE(1), 1);
-    CHECK(.op = "ReduceL1", .opset = 18, .in = { MATRIX, rows }, .constants = 2, .out = { F32(SHAPE(2, 1), 6, 15) });
+    CHECK(.op = "ReduceL1", .opset = 18, .in = { MATRIX, rows }, .constants = 2,
+          .out = { F32(SHAPE(2, 1), 6, 15) });
     CHECK(.op = "ReduceL2", .opset = 18, .in = { MATRIX, rows }, .constants = 2,
           .out = { F32(SHAPE(2, 1), 3.74165739f, 8.77496439f) });
     CHECK(.op = "ReduceSumSquare", .in = { MATRIX },
@@ -127,6 +128,21 @@ static void test_hardmax(void **state)
     REFUSED("axis: 3 is outside", .op = "Hardmax", .in = { x }, .attributes = { INT("axis", 3) });
 }
 
+/* Of 1 and 0 in halves: 0.7311 and 0.2689. */
+static void test_softmax(void **state)
+{
+    (void)state;
+    CHECK(.op = "Softmax", .in = { F64(SHAPE(1, 2), 0, 0) }, .out = { F64(SHAPE(1, 2), 0.5, 0.5) });
+    CHECK(.op = "LogSoftmax", .in = { F64(SHAPE(1, 2), 1000, 0) },
+          .out = { F64(SHAPE(1, 2), 0, -1000) });
+    CHECK(.op = "Softmax", .in = { F16(SHAPE(2), 0x3c00, 0) },
+          .out = { F16(SHAPE(2), 14809, 13390) });
+    CHECK(.op = "Softmax", .opset = 12, .in = { BF16(SHAPE(2, 2), 0, 0, 0, 0) },
+          .attributes = { INT("axis", 0) },
+          .out = { BF16(SHAPE(2, 2), 0x3e80, 0x3e80, 0x3e80, 0x3e80) });
+    REFUSED("type i32", .op = "Softmax", .in = { I32(SHAPE(1), 1) });
+}
+
 static void test_cum_sum(void **state)
 {
     (void)state;
@@ -145,7 +161,7 @@ int main(void)
         cmocka_unit_test(test_sums),    cmocka_unit_test(test_types),
         cmocka_unit_test(test_empty),   cmocka_unit_test(test_arg),
         cmocka_unit_test(test_top_k),   cmocka_unit_test(test_hardmax),
-        cmocka_unit_test(test_cum_sum),
+        cmocka_unit_test(test_cum_sum), cmocka_unit_test(test_softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
