@@ -28,23 +28,47 @@ static int cum_sum_shape(const struct node *node, const struct op_values *values
 }
 
 /* One line of `length` elements that lie `step` apart, from `at` on. */
-static void cum_sum_line(const struct tensor *in, struct tensor *out, int64_t at, int64_t step,
-                         int64_t length, bool exclusive)
+static void sum_reals(const real *in, real *out, int64_t step, int64_t length, bool exclusive)
 {
-    bool whole = tensor_type_is_whole(in->type);
     double sum = 0;
-    uint64_t whole_sum = 0;
+    for (int64_t k = 0; k < length; k++) {
+        double before = sum;
+        sum += (double)in[k * step];
+        out[k * step] = (real)(exclusive ? before : sum);
+    }
+}
+
+static void sum_floats(const struct tensor *in, struct tensor *out, int64_t at, int64_t step,
+                       int64_t length, bool exclusive)
+{
+    double sum = 0;
     for (int64_t k = 0; k < length; k++, at += step) {
         double before = sum;
-        uint64_t whole_before = whole_sum;
-        if (whole) {
-            whole_sum += (uint64_t)number_load_whole(in, at);
-            number_store_whole(out, at, (int64_t)(exclusive ? whole_before : whole_sum));
-        } else {
-            sum += number_load(in, at);
-            number_store(out, at, exclusive ? before : sum);
-        }
+        sum += number_load(in, at);
+        number_store(out, at, exclusive ? before : sum);
     }
+}
+
+static void sum_wholes(const struct tensor *in, struct tensor *out, int64_t at, int64_t step,
+                       int64_t length, bool exclusive)
+{
+    uint64_t sum = 0;
+    for (int64_t k = 0; k < length; k++, at += step) {
+        uint64_t before = sum;
+        sum += (uint64_t)number_load_whole(in, at);
+        number_store_whole(out, at, (int64_t)(exclusive ? before : sum));
+    }
+}
+
+static void sum_line(const struct tensor *in, struct tensor *out, int64_t at, int64_t step,
+                     int64_t length, bool exclusive)
+{
+    if (in->type == TENSOR_REAL)
+        sum_reals((const real *)in->data + at, (real *)out->data + at, step, length, exclusive);
+    else if (tensor_type_is_whole(in->type))
+        sum_wholes(in, out, at, step, length, exclusive);
+    else
+        sum_floats(in, out, at, step, length, exclusive);
 }
 
 static int cum_sum_reference(const struct node *node, const struct tensor *const *in,
@@ -61,7 +85,7 @@ static int cum_sum_reference(const struct node *node, const struct tensor *const
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             int64_t first = (o * length + (reverse ? length - 1 : 0)) * inner + i;
-            cum_sum_line(in[0], out[0], first, reverse ? -inner : inner, length, exclusive);
+            sum_line(in[0], out[0], first, reverse ? -inner : inner, length, exclusive);
         }
     return 0;
 }

@@ -151,8 +151,7 @@ static int matmul_reference(const struct node *node, const struct tensor *const 
             int64_t right = walk.at[2] + i * walk.row_step[2];
             struct matrix a = { in[0], left * span.m * span.k, span.k, 1 };
             struct matrix b = { in[1], right * span.k * span.n, span.n, 1 };
-            multiply(span.m, span.k, span.n, a, b, 1, out[0],
-                     (walk.at[0] + i) * span.m * span.n);
+            multiply(span.m, span.k, span.n, a, b, 1, out[0], (walk.at[0] + i) * span.m * span.n);
         }
     return 0;
 }
@@ -182,14 +181,15 @@ static int gemm_shape(const struct node *node, const struct op_values *values, s
 }
 
 /* out += beta * c, one element */
-static void add_scaled(struct tensor *out, int64_t at, float beta, const struct tensor *c, int64_t from)
+static void add_scaled(struct tensor *out, int64_t at, float beta, const struct tensor *c,
+                       int64_t from)
 {
     if (out->type == TENSOR_REAL)
         ((real *)out->data)[at] += beta * ((const real *)c->data)[from];
     else if (tensor_type_is_whole(out->type) && beta == 1)
-        number_store_whole(out, at,
-                           (int64_t)((uint64_t)number_load_whole(out, at) +
-                                     (uint64_t)number_load_whole(c, from)));
+        number_store_whole(
+            out, at,
+            (int64_t)((uint64_t)number_load_whole(out, at) + (uint64_t)number_load_whole(c, from)));
     else
         number_store(out, at, number_load(out, at) + (double)beta * number_load(c, from));
 }

@@ -47,11 +47,26 @@ static int64_t whole_power(int64_t base, int64_t exponent, bool natural)
     return (int64_t)power;
 }
 
+static void pow_reals(const struct tensor *const *in, struct tensor *out)
+{
+    struct walk walk = elementwise_walk(out, in[0], in[1]);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        const real *x = (const real *)in[0]->data + walk.at[1];
+        const real *y = (const real *)in[1]->data + walk.at[2];
+        for (int64_t i = 0; i < walk.row; i++)
+            ((real *)out->data)[walk.at[0] + i] =
+                pow(x[i * walk.row_step[1]], y[i * walk.row_step[2]]);
+    }
+}
+
 static int pow_reference(const struct node *node, const struct tensor *const *in,
                          struct tensor *const *out, struct error *err)
 {
     (void)node, (void)err;
-    bool reals = in[0]->type == TENSOR_REAL && in[1]->type == TENSOR_REAL;
+    if (in[0]->type == TENSOR_REAL && in[1]->type == TENSOR_REAL) {
+        pow_reals(in, out[0]);
+        return 0;
+    }
     bool whole = tensor_type_is_whole(in[0]->type) && tensor_type_is_whole(in[1]->type);
     bool natural = in[1]->type == TENSOR_U64;
     struct walk walk = elementwise_walk(out[0], in[0], in[1]);
@@ -59,10 +74,7 @@ static int pow_reference(const struct node *node, const struct tensor *const *in
         for (int64_t i = 0; i < walk.row; i++) {
             int64_t to = walk.at[0] + i;
             int64_t a = walk.at[1] + i * walk.row_step[1], b = walk.at[2] + i * walk.row_step[2];
-            if (reals)
-                ((real *)out[0]->data)[to] =
-                    pow(((const real *)in[0]->data)[a], ((const real *)in[1]->data)[b]);
-            else if (whole)
+            if (whole)
                 number_store_whole(
                     out[0], to,
                     whole_power(number_load_whole(in[0], a), number_load_whole(in[1], b), natural));

@@ -88,8 +88,26 @@ static bool is_before(const struct line *line, int64_t b, int64_t a, bool ties)
     return (line->largest ? x > y : x < y) || (ties && x == y);
 }
 
+/* The same of reals, which there are most of. */
+static int64_t find_best_real(const struct line *line, int64_t length, bool last)
+{
+    const real *x = (const real *)line->in->data + line->first;
+    real value = x[0];
+    int64_t best = 0;
+    for (int64_t k = 1; k < length; k++) {
+        real next = x[k * line->step];
+        if ((line->largest ? next > value : next < value) || (last && next == value)) {
+            value = next;
+            best = k;
+        }
+    }
+    return best;
+}
+
 static int64_t find_best(const struct line *line, int64_t length, bool last)
 {
+    if (line->in->type == TENSOR_REAL)
+        return find_best_real(line, length, last);
     int64_t best = 0;
     for (int64_t k = 1; k < length; k++)
         if (is_before(line, k, best, last))

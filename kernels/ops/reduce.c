@@ -22,7 +22,7 @@ enum reduction {
 
 /* What has been folded so far: of fractions, or of whole numbers. */
 struct fold {
-    double sum, largest; /* largest: of all elements, for REDUCE_LOG_SUM_EXP */
+    double sum;
     int64_t whole_sum, count;
 };
 
@@ -120,29 +120,28 @@ static bool is_exact(enum reduction reduction)
            reduction == REDUCE_PROD || reduction == REDUCE_L1 || reduction == REDUCE_SUM_SQUARE;
 }
 
-static double fold_float(enum reduction reduction, const struct fold *fold, double x)
+/* largest: of all elements, for REDUCE_LOG_SUM_EXP; an infinite one is what all others are nothing beside. */
+static double fold_float(enum reduction reduction, double sum, double x, double largest)
 {
     switch (reduction) {
     case REDUCE_MAX:
-        return x > fold->sum || isnan(x) ? x : fold->sum;
+        return x > sum || isnan(x) ? x : sum;
     case REDUCE_MIN:
-        return x < fold->sum || isnan(x) ? x : fold->sum;
+        return x < sum || isnan(x) ? x : sum;
     case REDUCE_PROD:
-        return fold->sum * x;
+        return sum * x;
     case REDUCE_L1:
-        return fold->sum + fabs(x);
+        return sum + fabs(x);
     case REDUCE_L2:
     case REDUCE_SUM_SQUARE:
-        return fold->sum + x * x;
-    case REDUCE_LOG_SUM_EXP: /* an infinite largest is what all others are nothing beside */
-        return fold->sum + (x == fold->largest ? 1 : exp(x - fold->largest));
+        return sum + x * x;
+    case REDUCE_LOG_SUM_EXP:
+        return sum + (x == largest ? 1 : exp(x - largest));
     default:
-        return fold->sum + x;
+        return sum + x;
     }
 }
 
-/* Unsigned numbers come with the highest bit turned where they are compared (fold_one), so that they compare
- * as signed ones. */
 static int64_t fold_whole(enum reduction reduction, int64_t sum, int64_t x)
 {
     switch (reduction) {
@@ -159,43 +158,70 @@ static int64_t fold_whole(enum reduction reduction, int64_t sum, int64_t x)
     }
 }
 
-static void fold_one(enum reduction reduction, const struct tensor *in, int64_t from,
-                     struct fold *fold)
+/* What a fold begins with; whole numbers as number_load_whole has them. */
+static struct fold begin_fold(enum reduction reduction, enum tensor_type type)
 {
-    fold->count++;
-    if (in->type == TENSOR_REAL) {
-        fold->sum = fold_float(reduction, fold, (double)((const real *)in->data)[from]);
-    } else if (!tensor_type_is_whole(in->type) || !is_exact(reduction)) {
-        fold->sum = fold_float(reduction, fold, number_load(in, from));
-    } else {
-        bool compares = reduction == REDUCE_MAX || reduction == REDUCE_MIN;
-        uint64_t turn = compares && in->type == TENSOR_U64 ? (uint64_t)1 << 63 : 0;
-        int64_t x = (int64_t)((uint64_t)number_load_whole(in, from) ^ turn);
-        if (reduction == REDUCE_L1 && x < 0 && in->type != TENSOR_U64)
-            x = (int64_t)(0 - (uint64_t)x);
-        x = (int64_t)((uint64_t)fold_whole(reduction, (int64_t)((uint64_t)fold->whole_sum ^ turn), x) ^
-                      turn);
-        fold->whole_sum = x;
-    }
-}
-
-static struct fold fold_all(enum reduction reduction, struct walk walk, const struct tensor *in,
-                            double largest)
-{
-    struct fold fold = { .largest = largest };
+    struct fold fold = { 0 };
     if (reduction == REDUCE_MAX || reduction == REDUCE_MIN) {
         bool max = reduction == REDUCE_MAX;
         fold.sum = max ? (double)-INFINITY : (double)INFINITY;
         fold.whole_sum = max ? INT64_MIN : INT64_MAX;
-        if (in->type == TENSOR_U64)
+        if (type == TENSOR_U64)
             fold.whole_sum = max ? 0 : -1; /* all bits */
     } else if (reduction == REDUCE_PROD) {
         fold.sum = fold.whole_sum = 1;
     }
-    for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
-        for (int64_t i = 0; i < walk.row; i++)
-            fold_one(reduction, in, walk.at[0] + i * walk.row_step[0], &fold);
     return fold;
+}
+
+static struct fold fold_floats(enum reduction reduction, struct walk walk, const struct tensor *in,
+                               double largest)
+{
+    struct fold fold = begin_fold(reduction, in->type);
+    double sum = fold.sum;
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        fold.count += walk.row;
+        for (int64_t i = 0; i < walk.row; i++) {
+            int64_t from = walk.at[0] + i * walk.row_step[0];
+            double x = in->type == TENSOR_REAL ? (double)((const real *)in->data)[from]
+                                               : number_load(in, from);
+            sum = fold_float(reduction, sum, x, largest);
+        }
+    }
+    fold.sum = sum;
+    return fold;
+}
+
+/* Unsigned numbers are compared with the highest bit turned, so that they compare as signed ones. */
+static struct fold fold_wholes(enum reduction reduction, struct walk walk, const struct tensor *in)
+{
+    struct fold fold = begin_fold(reduction, in->type);
+    bool compares = reduction == REDUCE_MAX || reduction == REDUCE_MIN;
+    bool is_signed = TYPES_SIGNED & 1u << in->type;
+    uint64_t turn = compares && in->type == TENSOR_U64 ? (uint64_t)1 << 63 : 0;
+    int64_t sum = (int64_t)((uint64_t)fold.whole_sum ^ turn);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        fold.count += walk.row;
+        for (int64_t i = 0; i < walk.row; i++) {
+            int64_t from = walk.at[0] + i * walk.row_step[0];
+            int64_t x = in->type == TENSOR_I64
+                            ? ((const int64_t *)in->data)[from]
+                            : (int64_t)((uint64_t)number_load_whole(in, from) ^ turn);
+            if (reduction == REDUCE_L1 && is_signed && x < 0)
+                x = (int64_t)(0 - (uint64_t)x);
+            sum = fold_whole(reduction, sum, x);
+        }
+    }
+    fold.whole_sum = (int64_t)((uint64_t)sum ^ turn);
+    return fold;
+}
+
+static double find_largest(const struct walk *walk, const struct tensor *in)
+{
+    if (!tensor_type_is_whole(in->type))
+        return fold_floats(REDUCE_MAX, *walk, in, 0).sum;
+    int64_t largest = fold_wholes(REDUCE_MAX, *walk, in).whole_sum;
+    return in->type == TENSOR_U64 ? (double)(uint64_t)largest : (double)largest;
 }
 
 /* Folds what one output element stands for: the walk goes over its input elements. Of none at all the largest
@@ -203,15 +229,11 @@ static struct fold fold_all(enum reduction reduction, struct walk walk, const st
 static void reduce_one(enum reduction reduction, const struct walk *walk, const struct tensor *in,
                        struct tensor *out, int64_t at)
 {
-    double largest = 0;
-    if (reduction == REDUCE_LOG_SUM_EXP) {
-        struct fold top = fold_all(REDUCE_MAX, *walk, in, 0);
-        largest = !tensor_type_is_whole(in->type) ? top.sum
-                  : in->type == TENSOR_U64        ? (double)(uint64_t)top.whole_sum
-                                                  : (double)top.whole_sum;
-    }
-    struct fold fold = fold_all(reduction, *walk, in, largest);
-    if (tensor_type_is_whole(in->type) && is_exact(reduction) && fold.count > 0) {
+    double largest = reduction == REDUCE_LOG_SUM_EXP ? find_largest(walk, in) : 0;
+    bool whole = tensor_type_is_whole(in->type) && is_exact(reduction);
+    struct fold fold =
+        whole ? fold_wholes(reduction, *walk, in) : fold_floats(reduction, *walk, in, largest);
+    if (whole && fold.count > 0) {
         number_store_whole(out, at, fold.whole_sum);
         return;
     }

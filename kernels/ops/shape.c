@@ -32,8 +32,8 @@ static int constant_of_shape_reference(const struct node *node, const struct ten
     OP_ROW(name, least, most, 1, first, last, rule, view_reference), .class = OP_CLASS_VIEW, \
                                                                      .gradient = view_gradient
 
-#define DROPOUT(most, first, last)                                                      \
-    OP_ROW("Dropout", 1, most, 2, first, last, dropout_shape, dropout_reference),       \
+#define DROPOUT(most, first, last)                                                \
+    OP_ROW("Dropout", 1, most, 2, first, last, dropout_shape, dropout_reference), \
         .class = OP_CLASS_VIEW, .gradient = view_gradient
 
 static const struct op rows[] = {
@@ -206,10 +206,11 @@ static int identity_shape(const struct node *node, const struct op_values *value
 static int dropout_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     const struct tensor *ratio = rule_constant(values, 1), *training = rule_constant(values, 2);
-    bool keeps = ratio && ratio->data && shape_elements(&ratio->shape) == 1 && number_load(ratio, 0) == 0;
+    bool keeps =
+        ratio && ratio->data && shape_elements(&ratio->shape) == 1 && number_load(ratio, 0) == 0;
     if (training && !keeps &&
-        (!training->data || training->type != TENSOR_BOOL || shape_elements(&training->shape) != 1 ||
-         *(const uint8_t *)training->data))
+        (!training->data || training->type != TENSOR_BOOL ||
+         shape_elements(&training->shape) != 1 || *(const uint8_t *)training->data))
         return error_set(err, ERROR_UNSUPPORTED, "input training_mode", "must be a constant false");
     int rc = identity_shape(node, values, err);
     if (rc)

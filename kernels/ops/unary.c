@@ -8,12 +8,13 @@
 #include "tensor/number.h"
 
 /* a and b are the attributes in the order of their list. NaN goes through all of them. */
+#define UNIT(x) ((x) < 0 ? 0 : (x) > 1 ? 1 : (x)) /* within 0 to 1 */
 #define FLOAT_OPS(X)                                                       \
     X(LeakyRelu, 7, alpha_only, 0.01f, 0, x < 0 ? a * x : x)               \
     X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1(x) : x)                  \
     X(Sigmoid, 7, none, 0, 0, 1 / (1 + exp(-x)))                           \
-    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, clamp(a *x + b, 0, 1))       \
-    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * clamp(a * x + b, 0, 1))     \
+    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, UNIT(a *x + b))              \
+    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * UNIT(a * x + b))            \
     X(swish, OPSET_OWN, none, 0, 0, x / (1 + exp(-x)))                     \
     X(Softplus, 7, none, 0, 0, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) \
     X(Tanh, 7, none, 0, 0, tanh(x))                                        \
@@ -68,21 +69,22 @@ static const struct op_attribute alpha_gamma[] = {
 typedef real real_fn(real x, real a, real b);
 typedef double wide_fn(double x, double a, double b);
 
-/* The scalar functions of a number op. */
+/* The scalar functions of a number op, but for that of reals. */
 struct number_functions {
-    real (*of_real)(real x);
     double (*of_wide)(double x);
     int64_t (*of_signed)(int64_t x);
     uint64_t (*of_unsigned)(uint64_t x);
 };
 
 static int float_shape(const struct node *node, const struct op_values *values, struct error *err);
-static void map_floats(const struct node *node, const struct tensor *in, struct tensor *out,
-                       real_fn *of_real, wide_fn *of_wide, float alpha, float beta);
+static inline void map_reals(const struct node *node, const struct tensor *in, struct tensor *out,
+                             real_fn *of_real, float alpha, float beta);
+static void map_wide(const struct node *node, const struct tensor *in, struct tensor *out,
+                     wide_fn *of_wide, float alpha, float beta);
 static float parameter(const struct node *node, int index, float fallback);
-static void map_numbers(const struct tensor *in, struct tensor *out,
-                        const struct number_functions *functions);
-static double clamp(double x, double low, double high);
+static inline void map_numbers(const struct tensor *in, struct tensor *out, real (*of_real)(real x));
+static void map_others(const struct tensor *in, struct tensor *out,
+                       const struct number_functions *functions);
 
 #define FLOAT_SCALAR(name, opset, attributes, alpha, beta, value) \
     static real real_##name(real x, real a, real b)               \
@@ -98,25 +100,25 @@ static double clamp(double x, double low, double high);
 FLOAT_OPS(FLOAT_SCALAR)
 PLAIN_OPS(FLOAT_SCALAR)
 
-#define NUMBER_SCALAR(name, opset, types, float_value, signed_value, unsigned_value)    \
-    static real real_##name(real x)                                                     \
-    {                                                                                   \
-        return float_value;                                                             \
-    }                                                                                   \
-    static double wide_##name(double x)                                                 \
-    {                                                                                   \
-        return float_value;                                                             \
-    }                                                                                   \
-    static int64_t signed_##name(int64_t x)                                             \
-    {                                                                                   \
-        return signed_value;                                                            \
-    }                                                                                   \
-    static uint64_t unsigned_##name(uint64_t x)                                         \
-    {                                                                                   \
-        return unsigned_value;                                                          \
-    }                                                                                   \
-    static const struct number_functions functions_##name = { real_##name, wide_##name, \
-                                                              signed_##name, unsigned_##name };
+#define NUMBER_SCALAR(name, opset, types, float_value, signed_value, unsigned_value)      \
+    static real real_##name(real x)                                                       \
+    {                                                                                     \
+        return float_value;                                                               \
+    }                                                                                     \
+    static double wide_##name(double x)                                                   \
+    {                                                                                     \
+        return float_value;                                                               \
+    }                                                                                     \
+    static int64_t signed_##name(int64_t x)                                               \
+    {                                                                                     \
+        return signed_value;                                                              \
+    }                                                                                     \
+    static uint64_t unsigned_##name(uint64_t x)                                           \
+    {                                                                                     \
+        return unsigned_value;                                                            \
+    }                                                                                     \
+    static const struct number_functions functions_##name = { wide_##name, signed_##name, \
+                                                              unsigned_##name };
 NUMBER_OPS(NUMBER_SCALAR)
 
 #define REFERENCE(name, call)                                                            \
@@ -127,15 +129,19 @@ NUMBER_OPS(NUMBER_SCALAR)
         call;                                                                            \
         return 0;                                                                        \
     }
-#define FLOAT_REFERENCE(name, opset, attributes, alpha, beta, value) \
-    REFERENCE(name, map_floats(node, in[0], out[0], real_##name, wide_##name, alpha, beta))
-#define NUMBER_REFERENCE(name, opset, types, float_value, signed_value, unsigned_value) \
-    REFERENCE(name, map_numbers(in[0], out[0], &functions_##name))                      \
-    static int shape_##name(const struct node *node, const struct op_values *values,    \
-                            struct error *err)                                          \
-    {                                                                                   \
-        (void)node;                                                                     \
-        return elementwise_shape(values, TYPES_FLOAT | (types), TENSOR_NONE, err);      \
+/* Of reals in a loop of their own, into which the compiler puts the function. */
+#define FLOAT_REFERENCE(name, opset, attributes, alpha, beta, value)               \
+    REFERENCE(name, in[0]->type == TENSOR_REAL                                     \
+                        ? map_reals(node, in[0], out[0], real_##name, alpha, beta) \
+                        : map_wide(node, in[0], out[0], wide_##name, alpha, beta))
+#define NUMBER_REFERENCE(name, opset, types, float_value, signed_value, unsigned_value)        \
+    REFERENCE(name, in[0]->type == TENSOR_REAL ? map_numbers(in[0], out[0], real_##name)       \
+                                               : map_others(in[0], out[0], &functions_##name)) \
+    static int shape_##name(const struct node *node, const struct op_values *values,           \
+                            struct error *err)                                                 \
+    {                                                                                          \
+        (void)node;                                                                            \
+        return elementwise_shape(values, TYPES_FLOAT | (types), TENSOR_NONE, err);             \
     }
 FLOAT_OPS(FLOAT_REFERENCE)
 PLAIN_OPS(FLOAT_REFERENCE)
@@ -162,16 +168,22 @@ static int float_shape(const struct node *node, const struct op_values *values, 
     return elementwise_shape(values, TYPES_FLOAT, TENSOR_NONE, err);
 }
 
-static void map_floats(const struct node *node, const struct tensor *in, struct tensor *out,
-                       real_fn *of_real, wide_fn *of_wide, float alpha, float beta)
+static inline void map_reals(const struct node *node, const struct tensor *in, struct tensor *out,
+                             real_fn *of_real, float alpha, float beta)
 {
     real a = parameter(node, 0, alpha), b = parameter(node, 1, beta);
     int64_t elements = shape_elements(&in->shape);
     for (int64_t i = 0; i < elements; i++)
-        if (in->type == TENSOR_REAL)
-            ((real *)out->data)[i] = of_real(((const real *)in->data)[i], a, b);
-        else
-            number_store(out, i, of_wide(number_load(in, i), a, b));
+        ((real *)out->data)[i] = of_real(((const real *)in->data)[i], a, b);
+}
+
+static void map_wide(const struct node *node, const struct tensor *in, struct tensor *out,
+                     wide_fn *of_wide, float alpha, float beta)
+{
+    double a = (double)parameter(node, 0, alpha), b = (double)parameter(node, 1, beta);
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        number_store(out, i, of_wide(number_load(in, i), a, b));
 }
 
 /* The attribute at this place of the op's list. */
@@ -183,25 +195,25 @@ static float parameter(const struct node *node, int index, float fallback)
     return attribute->name ? node_float(node, attribute->name, fallback) : fallback;
 }
 
-static void map_numbers(const struct tensor *in, struct tensor *out,
-                        const struct number_functions *functions)
+static inline void map_numbers(const struct tensor *in, struct tensor *out, real (*of_real)(real x))
+{
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        ((real *)out->data)[i] = of_real(((const real *)in->data)[i]);
+}
+
+static void map_others(const struct tensor *in, struct tensor *out,
+                       const struct number_functions *functions)
 {
     bool whole = tensor_type_is_whole(in->type);
     bool natural = TYPES_UNSIGNED & 1u << in->type;
     int64_t elements = shape_elements(&in->shape);
     for (int64_t i = 0; i < elements; i++)
-        if (in->type == TENSOR_REAL)
-            ((real *)out->data)[i] = functions->of_real(((const real *)in->data)[i]);
-        else if (!whole)
+        if (!whole)
             number_store(out, i, functions->of_wide(number_load(in, i)));
         else if (natural)
             number_store_whole(out, i,
                                (int64_t)functions->of_unsigned((uint64_t)number_load_whole(in, i)));
         else
             number_store_whole(out, i, functions->of_signed(number_load_whole(in, i)));
-}
-
-static double clamp(double x, double low, double high)
-{
-    return x < low ? low : x > high ? high : x;
 }

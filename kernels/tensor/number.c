@@ -137,8 +137,8 @@ void number_copy(struct tensor *to, int64_t at, const struct tensor *from, int64
 {
     size_t bytes = tensor_type_bytes(to->type);
     assert(to->type == from->type);
-    memcpy((char *)to->data + (size_t)at * bytes, (const char *)from->data + (size_t)from_at * bytes,
-           bytes);
+    memcpy((char *)to->data + (size_t)at * bytes,
+           (const char *)from->data + (size_t)from_at * bytes, bytes);
 }
 
 float float_from_half(uint16_t bits)
