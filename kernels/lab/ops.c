@@ -133,7 +133,8 @@ static void report_row(const struct ops_result *result, bool all, struct totals 
         totals->cases++;
         totals->failed++;
     } else if (all && op->gradient && op->gradient != gradient_none &&
-               result->gradient_cases == 0 && result->failures == 0) {
+               result->gradient_cases == 0 && result->failures == 0 &&
+               result->left_out < result->cases) {
         printf("ops: row %s%s has no case of its gradient\n", op->name, opsets);
         totals->cases++;
         totals->failed++;

@@ -27,6 +27,9 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     binary_gradient_family, reduce_gradient_family,
     normalise_gradient_family, optimise_family,
     loss_family, picture_family, labels_family, boxes_family,
-    control_family, recurrent_family;
+    control_family, recurrent_family,
+    clip_family, power_family, compare_family, bitwise_family,
+    cumulate_family, rank_family, blocks_family, gather_family, scatter_family,
+    generate_family, arrange_family, select_family, einsum_family, determinant_family;
 
 #endif

@@ -5,6 +5,7 @@
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
+#include "tensor/number.h"
 
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int softmax_reference(const struct node *node, const struct tensor *const *in,
@@ -67,12 +68,12 @@ void softmax_span(const struct node *node, const struct shape *input, int64_t *o
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     int axis;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 1, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     int64_t fallback = node->op->opset_max < 13 ? 1 : -1;
     if (rc || (rc = rule_axis("axis", node_int(node, "axis", fallback), shape->rank, &axis, err)))
         return rc;
-    rule_output(values, 0, TENSOR_REAL, shape);
+    rule_output(values, 0, values->in[0]->type, shape);
     return 0;
 }
 
@@ -104,6 +105,21 @@ static void log_softmax_line(const real *from, real *to, int64_t size, int64_t s
         to[k * step] = (real)((double)from[k * step] - largest - log(sum));
 }
 
+/* The same of any type, from element `at` on. */
+static void any_line(const struct tensor *in, struct tensor *out, int64_t at, int64_t size,
+                     int64_t step, bool logarithm)
+{
+    double largest = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < size; k++)
+        largest = fmax(largest, number_load(in, at + k * step));
+    for (int64_t k = 0; k < size; k++)
+        sum += exp(number_load(in, at + k * step) - largest);
+    for (int64_t k = 0; k < size; k++) {
+        double x = number_load(in, at + k * step) - largest;
+        number_store(out, at + k * step, logarithm ? x - log(sum) : exp(x) / sum);
+    }
+}
+
 static int each_line(const struct node *node, const struct tensor *in, struct tensor *out,
                      line_fn *line)
 {
@@ -112,7 +128,10 @@ static int each_line(const struct node *node, const struct tensor *in, struct te
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             int64_t at = o * size * inner + i;
-            line((const real *)in->data + at, (real *)out->data + at, size, inner);
+            if (in->type == TENSOR_REAL)
+                line((const real *)in->data + at, (real *)out->data + at, size, inner);
+            else
+                any_line(in, out, at, size, inner, line == log_softmax_line);
         }
     return 0;
 }

@@ -11,8 +11,10 @@
 #define TYPES_ALL (~0u)
 #define TYPES_NUMBER (TYPE(REAL) | TYPE(I64) | TYPE(I32))
 #define TYPES_FLOAT (TYPE(F32) | TYPE(F64) | TYPE(F16) | TYPE(BF16))
-#define TYPES_WHOLE                                                                              \
-    (TYPE(I64) | TYPE(I32) | TYPE(I16) | TYPE(I8) | TYPE(U64) | TYPE(U32) | TYPE(U16) | TYPE(U8))
+#define TYPES_SIGNED (TYPE(I64) | TYPE(I32) | TYPE(I16) | TYPE(I8))
+#define TYPES_UNSIGNED (TYPE(U64) | TYPE(U32) | TYPE(U16) | TYPE(U8))
+#define TYPES_WHOLE (TYPES_SIGNED | TYPES_UNSIGNED)
+#define TYPES_NUMERIC (TYPES_FLOAT | TYPES_WHOLE)
 
 /* The input is there and has one of the types and a rank in the range. */
 int rule_input(const struct op_values *values, int index, const char *what, unsigned types,
