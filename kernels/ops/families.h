@@ -28,4 +28,7 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     normalise_gradient_family, optimise_family,
     loss_family, picture_family, labels_family, boxes_family;
 
+extern const struct op_family unpool_family, roi_family, grid_family, nms_family, col2im_family;
+extern const struct op_family center_crop_family, deform_family, layer_norm_family, lp_norm_family;
+
 #endif
