@@ -480,6 +480,49 @@ static const struct ops_case choices[] = {
     { "ReduceMin", "2x3x4x5~", "keepdims=0", .opset = 17 },
 };
 
+/* What slides, samples and normalises, in the forms that makers leave to the reference kernels. */
+static const struct ops_case windows[] = {
+    { "Conv", "2x4x5x6x7 =6x2x3x2x3 =6", "group=2 strides=2,1,1 auto_pad='SAME_UPPER'", .no_gradient = true },
+    { "ConvTranspose", "2x4x3x4x5 =4x3x3x2x3 =6", "group=2 strides=2,1,1", .no_gradient = true },
+    { "DeformConv", "1x4x6x5 =3x4x2x2 1x8x5x4 3 1x4x5x4", "pads=0,0,0,0" },
+    { "AveragePool", "2x3x5x6x7", "kernel_shape=3,2,3 strides=2,1,2 ceil_mode=1", .no_gradient = true },
+    { "LpPool", "2x3x7x6", "kernel_shape=3,2 strides=2,2 p=3" },
+    { "LpPool", "2x3x9x5x4", "kernel_shape=3,2,2 dilations=2,1,1 ceil_mode=1" },
+    { "GlobalLpPool", "2x3x7x6" },
+    { "MaxRoiPool", "1x3x9x8 2x5+", "pooled_shape=2,3" },
+    { "RoiAlign", "2x3x9x8 3x4@1:7 i64:3<2", "output_height=2 output_width=3", .opset = 10 },
+    { "RoiAlign", "2x3x9x8 3x4@1:7 i64:3<2", "output_height=2 output_width=3 sampling_ratio=2" },
+    { "GridSample", "2x3x5x6 2x3x4x2", "align_corners=1" },
+    { "GridSample", "2x3x5x6 2x3x4x2", "mode='bicubic' padding_mode='reflection'", .opset = 16 },
+    { "GridSample", "2x3x3x4x5 2x2x2x3x3", "padding_mode='border'" },
+    { "AffineGrid", "2x2x3 =i64{2,3,4,5}" },
+    { "AffineGrid", "2x3x4 =i64{2,3,4,5,6}", "align_corners=1" },
+    { "Col2Im", "2x12x20 =i64{5,6} =i64{2,2}" },
+    { "CenterCropPad", "2x3x7x6 =i64{5,9}", "axes=2,3" },
+    { "Resize", "1x3x9x8 - - =i64{1,3,4,11}", "mode='linear' antialias=1", .no_gradient = true },
+    { "Resize", "1x3x9x8 - - =i64{1,3,5,5}", "mode='cubic' antialias=1 exclude_outside=1", .no_gradient = true },
+    { "Resize", "1x3x9x8 =f32{0,0,0.1,-0.2,1,1,0.7,1.3} - =i64{1,3,4,11}",
+      "mode='linear' coordinate_transformation_mode='tf_crop_and_resize'", .no_gradient = true },
+    { "BatchNormalization", "2x3x4x5 3 3 3 3+", .opset = 9 },
+    { "BatchNormalization", "2x3x4x5 3 3 3 3+", "training_mode=1", .outputs = 3, .no_gradient = true },
+    { "LayerNormalization", "2x3x16 16 16", .outputs = 3, .no_gradient = true },
+    { "LayerNormalization", "2x3x16 3x1 0d", .no_gradient = true },
+    { "GroupNormalization", "2x6x4x5 3 3", "num_groups=3", .opset = 18 },
+    { "GroupNormalization", "2x6x4x5 6 6", "num_groups=3" },
+    { "MeanVarianceNormalization", "2x3x4x5" },
+    { "LpNormalization", "2x3x4x5+", "axis=1" },
+    { "LRN", "2x7x4x5", "size=3 alpha=0.1" },
+};
+
+/* Answers that numbers decide. */
+static const struct ops_case places[] = {
+    { "MaxPool", "2x3x7x6~", "kernel_shape=3,3 strides=2,2 pads=1,1,1,1", .outputs = 2, .no_gradient = true },
+    { "MaxPool", "1x2x3x4x5~", "kernel_shape=2,2,2 storage_order=1", .outputs = 2, .no_gradient = true },
+    { "MaxPool", "u8:2x3x7x6<9", "kernel_shape=2,2" },
+    { "MaxUnpool", "2x3x4x5 i64:2x3x4x5<480", "kernel_shape=2,2 strides=2,2" },
+    { "NonMaxSuppression", "=2x5x4 =2x3x5 =i64(3) =f32(0.3) =f32(0.1)" },
+};
+
 #define SECTION(name, measure, f32, bf16, gradient, contents, list) \
     { name, measure, f32, bf16, gradient, contents, list, sizeof(list) / sizeof *(list) }
 
@@ -492,6 +535,8 @@ const struct ops_section ops_sections[] = {
     SECTION("functions", COMPARE_EACH, 5e-6, 1e-2, 2e-2, OPS_ANY, functions),
     SECTION("slopes", COMPARE_LARGEST, 5e-6, 1e-2, 2e-2, OPS_ANY, slopes),
     SECTION("softmaxes", COMPARE_LARGEST, 2e-6, 1e-2, 3e-2, OPS_ZERO | OPS_TINY | OPS_LARGE, softmaxes),
+    SECTION("windows", COMPARE_LARGEST, 1e-5, 2e-2, 3e-2, OPS_ZERO | OPS_TINY, windows),
+    SECTION("places", COMPARE_VALUES, 0, 8e-3, 2e-2, 0, places),
     SECTION("products", COMPARE_LARGEST, 1e-5, 1e-2, 3e-2, OPS_FINITE, products),
 };
 const size_t ops_section_count = sizeof ops_sections / sizeof *ops_sections;
