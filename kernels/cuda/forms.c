@@ -14,18 +14,18 @@ static bool layer_norm_is_known(struct cuda_build *build, const struct node *nod
 static const struct form {
     const char *op; /* base name for fused ones */
     bool (*is_known)(struct cuda_build *build, const struct node *node);
-    const char *only;
+    const char *lacks;
 } forms[] = {
-    { "Conv", convolution_is_known, "rows and columns of f32" },
-    { "ConvTranspose", convolution_is_known, "rows and columns of f32" },
-    { "MaxPool", pool_is_known, "rows and columns of f32, without indices" },
-    { "AveragePool", pool_is_known, "rows and columns of f32" },
-    { "GlobalMaxPool", global_pool_is_known, "f32" },
-    { "GlobalAveragePool", global_pool_is_known, "f32" },
-    { "Resize", resize_is_known, "f32, without antialias and tf_crop_and_resize" },
-    { "Upsample", resize_is_known, "f32" },
-    { "BatchNormalization", batch_norm_is_known, "inference with one number per channel" },
-    { "LayerNormalization", layer_norm_is_known, "y alone, scale and bias of what is normalised" },
+    { "Conv", convolution_is_known, "kernel for it with depth or other types than f32" },
+    { "ConvTranspose", convolution_is_known, "kernel for it with depth or other types than f32" },
+    { "MaxPool", pool_is_known, "kernel for it with depth, indices or other types than f32" },
+    { "AveragePool", pool_is_known, "kernel for it with depth or other types than f32" },
+    { "GlobalMaxPool", global_pool_is_known, "kernel for it of other types than f32" },
+    { "GlobalAveragePool", global_pool_is_known, "kernel for it of other types than f32" },
+    { "Resize", resize_is_known, "kernel for it with antialias, a crop or other types than f32" },
+    { "Upsample", resize_is_known, "kernel for it of other types than f32" },
+    { "BatchNormalization", batch_norm_is_known, "kernel for it in training or for each place" },
+    { "LayerNormalization", layer_norm_is_known, "kernel for its statistics or other scales" },
 };
 
 int cuda_check_form(struct cuda_build *build, const struct node *node, struct error *err)
@@ -33,9 +33,7 @@ int cuda_check_form(struct cuda_build *build, const struct node *node, struct er
     const char *name = fused_base_name(node->op);
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (strcmp(forms[i].op, name) == 0 && !forms[i].is_known(build, node))
-            return error_set(err, ERROR_UNSUPPORTED, "cuda",
-                             "of the forms of %s a GPU knows here: %s; '%s' is another",
-                             forms[i].op, forms[i].only, build->name);
+            return cuda_cannot(build, err, forms[i].lacks);
     return 0;
 }
 

@@ -49,6 +49,8 @@ struct ops_case {
     unsigned without;                     /* contents that are not tried */
     int seeded;       /* outputs that are differentiated, the first ones; 0: all */
     bool no_gradient; /* not checked here: too large, or not smooth */
+    /* What no maker knows, so that a device which cannot run reference kernels refuses it. */
+    bool reference_only;
 };
 
 /* Cases of one kind, with what an output may be off: `how` and f32_bound on f32 plans, and bf16_bound
