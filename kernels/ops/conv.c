@@ -35,8 +35,9 @@ const struct op_family conv_family = OP_FAMILY(rows);
 /* Input, weights and, where it is there, the bias; then the output from the window. */
 static int finish_shape(const struct op_values *values, const struct window *window, struct error *err)
 {
+    enum tensor_type type = values->in[0]->type;
     if (values->in[2]) {
-        int rc = rule_input(values, 2, "bias", TYPE(REAL), 1, 1, err);
+        int rc = rule_input(values, 2, "bias", 1u << type, 1, 1, err);
         if (rc)
             return rc;
         if (values->in[2]->shape.dim[0] != window->out_channels)
@@ -45,15 +46,16 @@ static int finish_shape(const struct op_values *values, const struct window *win
     }
     struct shape shape;
     window_output(window, values->in[0]->shape.rank, &shape);
-    rule_output(values, 0, TENSOR_REAL, &shape);
+    rule_output(values, 0, type, &shape);
     return 0;
 }
 
 static int conv_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, WINDOW_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, WINDOW_RANK_MAX, err)) ||
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 3, WINDOW_RANK_MAX, err);
+    if (rc ||
+        (rc = rule_input(values, 1, "weights", 1u << values->in[0]->type, 3, WINDOW_RANK_MAX, err)) ||
         (rc = window_of_conv(node, &values->in[0]->shape, &values->in[1]->shape, &window, err)))
         return rc;
     return finish_shape(values, &window, err);
@@ -63,8 +65,9 @@ static int conv_transpose_shape(const struct node *node, const struct op_values 
                                 struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, WINDOW_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, WINDOW_RANK_MAX, err)) ||
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 3, WINDOW_RANK_MAX, err);
+    if (rc ||
+        (rc = rule_input(values, 1, "weights", 1u << values->in[0]->type, 3, WINDOW_RANK_MAX, err)) ||
         (rc = window_of_conv_transpose(node, &values->in[0]->shape, &values->in[1]->shape, &window,
                                        err)))
         return rc;
@@ -137,6 +140,10 @@ static int conv_reference(const struct node *node, const struct tensor *const *i
     int rc = window_of_conv(node, &in[0]->shape, &in[1]->shape, &w, err);
     if (rc)
         return rc;
+    if (in[0]->type != TENSOR_REAL) {
+        conv_any(&w, false, in, out[0]);
+        return 0;
+    }
     int64_t channels = w.in_channels / w.groups, filters = w.out_channels / w.groups;
     int64_t filter_size = channels * window_kernel_size(&w);
     real *line = out[0]->data;
@@ -160,6 +167,10 @@ static int conv_transpose_reference(const struct node *node, const struct tensor
     int rc = window_of_conv_transpose(node, &in[0]->shape, &in[1]->shape, &w, err);
     if (rc)
         return rc;
+    if (in[0]->type != TENSOR_REAL) {
+        conv_any(&w, true, in, out[0]);
+        return 0;
+    }
     struct window back = w; /* of the Conv that goes the other way, with the same weights */
     back.in_channels = w.out_channels;
     back.out_channels = w.in_channels;

@@ -75,6 +75,32 @@ static void test_conv_volume(void **state)
     }
 }
 
+/* In halves, doubles and bf16 from Cast to Cast, so that nothing may be fused over them. */
+static void test_conv_types(void **state)
+{
+    (void)state;
+    static const int64_t types[] = { 10, 11, 16 };
+    for (int form = 0; form < 6; form++) {
+        struct net net;
+        int inputs[3] = { -1, -1, -1 };
+        net_begin(&net, (uint64_t)form);
+        int x = net_input(&net, SHAPE(1, 4, 6, 7));
+        int w = net_constant(&net, SHAPE(4, 4, 3, 3), -1, 1), b = net_constant(&net, SHAPE(4), -1, 1);
+        for (int i = 0; i < 3; i++) {
+            inputs[i] = net_node(&net, "Cast", i == 0 ? x : i == 1 ? w : b, -2);
+            net_int(&net, "to", types[form / 2]);
+        }
+        int y =
+            net_node(&net, form & 1 ? "ConvTranspose" : "Conv", inputs[0], inputs[1], inputs[2], -2);
+        y = net_node(&net, "MaxPool", y, -2);
+        LIST(&net, "kernel_shape", 2, 2);
+        y = net_node(&net, "Cast", y, -2);
+        net_int(&net, "to", 1);
+        net_output(&net, net_node(&net, "Relu", y, -2));
+        check(&net, "conv of other types");
+    }
+}
+
 static void test_conv_line(void **state)
 {
     (void)state;
@@ -264,10 +290,11 @@ static void test_pictures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv_volume), cmocka_unit_test(test_conv_line),
-        cmocka_unit_test(test_pools),       cmocka_unit_test(test_global_pools),
-        cmocka_unit_test(test_places),      cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_norms),       cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_conv_volume),  cmocka_unit_test(test_conv_types),
+        cmocka_unit_test(test_conv_line),    cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_global_pools), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_resize),       cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_pictures),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -2,6 +2,8 @@
  * spatial dimensions, and what must be refused. (ops_pool_test.c has what else pools.) */
 #include "op_check.h"
 
+#define F64(s, ...) LITERAL(TENSOR_F64, double, s, __VA_ARGS__)
+#define F16(s, ...) LITERAL(TENSOR_F16, uint16_t, s, __VA_ARGS__)
 #define NINE 1, 2, 3, 4, 5, 6, 7, 8, 9
 #define IMAGE F32(SHAPE(1, 1, 3, 3), NINE)
 
@@ -94,6 +96,30 @@ static void test_conv_depth(void **state)
             .in = { cube, F32(SHAPE(1, 1, 1, 1), 1) });
     REFUSED("shape 1x1x1x1x1x1: 3 to 5 dimensions expected", .op = "Conv",
             .in = { F32(SHAPE(1, 1, 1, 1, 1, 1), 1), F32(SHAPE(1, 1, 1, 1, 1), 1) });
+}
+
+/* The same as floats do, of doubles and halves: 1 2 3 4 are 3c00 4000 4200 4400. */
+static void test_conv_types(void **state)
+{
+    (void)state;
+    CHECK(.op = "Conv",
+          .in = { F64(SHAPE(1, 2, 1, 3), 1, 2, 3, 4, 5, 6), F64(SHAPE(2, 1, 1, 2), 1, 10, 2, 0),
+                  F64(SHAPE(2), 0.5, 0) },
+          .attributes = { INT("group", 2), INTS("pads", 0, 0, 0, 1) },
+          .out = { F64(SHAPE(1, 2, 1, 3), 21.5, 32.5, 3.5, 8, 10, 12) });
+    CHECK(.op = "ConvTranspose",
+          .in = { F64(SHAPE(1, 2, 1, 1), 3, 5),
+                  F64(SHAPE(2, 2, 1, 2), 1, 10, 2, 20, 100, 1000, 200, 2000) },
+          .out = { F64(SHAPE(1, 2, 1, 2), 503, 5030, 1006, 10060) });
+    CHECK(.op = "ConvTranspose",
+          .in = { F64(SHAPE(1, 1, 1, 2), 1, 2), F64(SHAPE(1, 1, 1, 3), 1, 10, 100) },
+          .attributes = { INTS("strides", 1, 2), INTS("pads", 0, 1, 0, 0) },
+          .out = { F64(SHAPE(1, 1, 1, 4), 10, 102, 20, 200) });
+    CHECK(.op = "Conv",
+          .in = { F16(SHAPE(1, 1, 3), 0x3c00, 0x4000, 0x4200), F16(SHAPE(1, 1, 2), 0x4000, 0) },
+          .out = { F16(SHAPE(1, 1, 2), 0x4000, 0x4400) });
+    REFUSED("weights: type f32", .op = "Conv",
+            .in = { F16(SHAPE(1, 1, 1), 0x3c00), F32(SHAPE(1, 1, 1), 1) });
 }
 
 /* Wider than the stretch that the kernel sums at once, with taps that hang over both ends. */
@@ -245,11 +271,11 @@ static void test_global_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv),         cmocka_unit_test(test_conv_attributes),
-        cmocka_unit_test(test_conv_depth),   cmocka_unit_test(test_conv_wide),
-        cmocka_unit_test(test_conv_refused), cmocka_unit_test(test_conv_transpose),
-        cmocka_unit_test(test_max_pool),     cmocka_unit_test(test_average_pool),
-        cmocka_unit_test(test_global_pool),
+        cmocka_unit_test(test_conv),           cmocka_unit_test(test_conv_attributes),
+        cmocka_unit_test(test_conv_depth),     cmocka_unit_test(test_conv_types),
+        cmocka_unit_test(test_conv_wide),      cmocka_unit_test(test_conv_refused),
+        cmocka_unit_test(test_conv_transpose), cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),   cmocka_unit_test(test_global_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
