@@ -513,6 +513,9 @@ static const struct ops_case windows[] = {
     { "GroupNormalization", "2x6x4x5 6 6", "num_groups=3", REFERENCE },
     { "MeanVarianceNormalization", "2x3x4x5", REFERENCE },
     { "LpNormalization", "2x3x4x5+", "axis=1", REFERENCE },
+    { "DFT", "2x9x3x2", .opset = 19, REFERENCE },
+    { "DFT", "2x9x3x1 =i64(7) =i64(1)", "onesided=1", REFERENCE },
+    { "STFT", "2x30x1 =i64(5) 8", REFERENCE },
     { "LRN", "2x7x4x5", "size=3 alpha=0.1", REFERENCE },
 };
 
@@ -522,6 +525,10 @@ static const struct ops_case places[] = {
     { "MaxPool", "1x2x3x4x5~", "kernel_shape=2,2,2 storage_order=1", .outputs = 2, .no_gradient = true, REFERENCE },
     { "MaxPool", "u8:2x3x7x6<9", "kernel_shape=2,2", REFERENCE },
     { "MaxUnpool", "2x3x4x5 i64:2x3x4x5<480", "kernel_shape=2,2 strides=2,2", REFERENCE },
+    { "HannWindow", "=i64(9)", REFERENCE },
+    { "HammingWindow", "=i64(9)", REFERENCE },
+    { "BlackmanWindow", "=i64(9)", REFERENCE },
+    { "MelWeightMatrix", "=i64(4) =i64(64) =i64(8000) =f32(100) =f32(3000)", REFERENCE },
     { "NonMaxSuppression", "=2x5x4 =2x3x5 =i64(3) =f32(0.3) =f32(0.1)", REFERENCE },
 };
 

@@ -48,6 +48,9 @@ static int deform_shape(const struct node *node, const struct op_values *values,
     if (groups < 1 || groups > w.in_channels || w.in_channels % groups)
         return error_set(err, ERROR_FORMAT, "offset_group", "%lld for %lld channels",
                          (long long)groups, (long long)w.in_channels);
+    if (taps > INT32_MAX / 2 / groups)
+        return error_set(err, ERROR_LIMIT, "offset_group", "%lld groups of %lld taps are too many",
+                         (long long)groups, (long long)taps);
     window_output(&w, 4, &shape);
     if ((rc = check_operand(values, OFFSET, "offset", &shape, groups * taps * 2, err)))
         return rc;

@@ -30,5 +30,6 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
 
 extern const struct op_family unpool_family, roi_family, grid_family, nms_family, col2im_family;
 extern const struct op_family center_crop_family, deform_family, layer_norm_family, lp_norm_family;
+extern const struct op_family dft_family, spectrum_family;
 
 #endif

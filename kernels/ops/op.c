@@ -18,7 +18,8 @@ static const struct op_family *const families[] = {
     &normalise_gradient_family, &optimise_family,
     &loss_family, &picture_family, &labels_family, &boxes_family,
     &unpool_family, &roi_family, &grid_family, &nms_family, &col2im_family,
-    &center_crop_family, &deform_family, &layer_norm_family, &lp_norm_family,
+    &center_crop_family, &deform_family, &layer_norm_family, &lp_norm_family, &dft_family,
+    &spectrum_family,
 };
 
 static const struct op *rows[ROWS_MAX];

@@ -27,6 +27,8 @@ static const char *const without[] = {
     "AffineGrid",    "NonMaxSuppression",  "Col2Im",
     "CenterCropPad", "DeformConv",         "MeanVarianceNormalization",
     "LRN",           "GroupNormalization", "LpNormalization",
+    "DFT",           "STFT",               "HannWindow",
+    "HammingWindow", "BlackmanWindow",     "MelWeightMatrix",
 };
 
 static bool is_without(const char *name)
