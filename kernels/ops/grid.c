@@ -142,9 +142,11 @@ static void read_taps(const struct sampling *sampling, double coordinate, int64_
     static const int counts[] = { [NEAREST] = 1, [LINEAR] = 2, [CUBIC] = 4 };
     double edge = sampling->align_corners ? 0 : 0.5, last = (double)(side - 1);
     double x = (coordinate + 1) / 2 * (last + 2 * edge) - edge;
-    if (sampling->padding == BORDER)
-        x = fmin(fmax(x, 0), last);
-    else if (sampling->padding == REFLECTION && !(x >= -edge && x <= last + edge))
+    if (sampling->padding == BORDER) { /* of a cubic's taps each is brought back for itself */
+        double reach = sampling->mode == CUBIC ? TAPS_MAX : 0;
+        x = fmin(fmax(x, -reach), last + reach);
+    }
+    if (sampling->padding == REFLECTION && !(x >= -edge && x <= last + edge))
         x = reflect(x, -edge, last + edge);
     double low = sampling->mode == NEAREST  ? rint(x)
                  : sampling->mode == LINEAR ? floor(x)
@@ -177,7 +179,7 @@ static int sample_reference(const struct node *node, const struct tensor *const 
                             struct tensor *const *out, struct error *err)
 {
     struct sampling sampling;
-    struct taps taps[SIDES_MAX];
+    struct taps taps[SIDES_MAX] = { { 0 } };
     int rc = read_sampling(node, in[0]->shape.rank, &sampling, err);
     if (rc)
         return rc;

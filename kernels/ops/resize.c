@@ -92,8 +92,10 @@ static int read_scales(const float *scales, size_t count, const int *axes, int a
         return error_set(err, ERROR_FORMAT, "scales", "%zu numbers for %d dimensions", count,
                          axis_count);
     for (int i = 0; i < axis_count; i++) {
-        float scale = scales[i], part = resize->crop[axes[i]][1] - resize->crop[axes[i]][0];
-        float length = floorf((float)from->dim[axes[i]] * part * scale);
+        float scale = scales[i], length = floorf((float)from->dim[axes[i]] * scale);
+        if (resize->crop[axes[i]][0] != 0 || resize->crop[axes[i]][1] != 1)
+            return error_set(err, ERROR_UNSUPPORTED, "scales",
+                             "of a part are read in two ways; sizes are supported");
         if (!(scale > 0) || !(length >= 1) || length > (float)TENSOR_BYTES_MAX)
             return error_set(err, ERROR_FORMAT, "scales", "%g for %lld elements", (double)scale,
                              (long long)from->dim[axes[i]]);
@@ -109,7 +111,7 @@ static int keep_aspect(const struct node *node, const int *axes, int axis_count,
 {
     static const char *const policies[] = { "stretch", "not_larger", "not_smaller", NULL };
     enum { STRETCH, NOT_LARGER };
-    int policy, best = axes[0];
+    int policy = STRETCH, best = axes[0];
     int rc = find_word(node, "keep_aspect_ratio_policy", "stretch", policies, &policy, err);
     if (rc || policy == STRETCH)
         return rc;
@@ -177,7 +179,7 @@ static int read_crop(const struct tensor *roi, const int *axes, int axis_count,
         return error_set(err, ERROR_UNSUPPORTED, "roi",
                          "is computed from the input's values; it must be constant");
     if (!(TYPES_FLOAT & 1u << roi->type) || roi->shape.rank != 1 ||
-        roi->shape.dim[0] != 2 * axis_count)
+        roi->shape.dim[0] != 2 * (int64_t)axis_count)
         return error_set(err, ERROR_FORMAT, "roi", "a list of %d floats expected", 2 * axis_count);
     for (int i = 0; i < axis_count; i++)
         for (int k = 0; k < 2; k++) {
@@ -199,7 +201,7 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
     int rc = read_modes(node, resize, err);
     if (rc)
         return rc;
-    int axes[SHAPE_RANK_MAX], axis_count = 0;
+    int axes[SHAPE_RANK_MAX] = { 0 }, axis_count = 0;
     const int64_t *listed = NULL;
     size_t listed_count = node_ints(node, "axes", &listed);
     bool flags[SHAPE_RANK_MAX];
@@ -310,7 +312,7 @@ static double blend_spans(const struct resize *resize, const struct resize_span 
 static void resize_spans(const struct resize *resize, const struct tensor *in, struct tensor *out)
 {
     int64_t steps[SHAPE_RANK_MAX];
-    struct resize_span spans[SHAPE_RANK_MAX];
+    struct resize_span spans[SHAPE_RANK_MAX] = { { 0 } };
     shape_steps(&resize->in, steps);
     for (int64_t n = 0, count = shape_elements(&resize->out); n < count; n++) {
         int64_t rest = n;

@@ -117,6 +117,23 @@ static double scale_back(const struct resize *resize, int axis, double x)
     return (double)((float)x / resize->scale[axis]);
 }
 
+/* These two are floats all the way in the runtimes, and nearest is decided by their last bits. */
+static float symmetric_coordinate(const struct resize *resize, int axis, int64_t at)
+{
+    float in = (float)resize->in.dim[axis], out = (float)resize->out.dim[axis];
+    float used = out / (resize->scale[axis] * in); /* part of the input */
+    return in / 2 * (1 - used) + ((float)at + 0.5f) / resize->scale[axis] - 0.5f;
+}
+
+static float crop_coordinate(const struct resize *resize, int axis, int64_t at)
+{
+    const float *crop = resize->crop[axis];
+    float in = (float)resize->in.dim[axis], out = (float)resize->out.dim[axis];
+    if (resize->out.dim[axis] == 1)
+        return (crop[0] + crop[1]) / 2 * (in - 1);
+    return crop[0] * (in - 1) + (float)at * (crop[1] - crop[0]) * (in - 1) / (out - 1);
+}
+
 /* The input coordinate of an output position along one dimension. */
 static double source_coordinate(const struct resize *resize, int axis, int64_t at)
 {
@@ -132,16 +149,10 @@ static double source_coordinate(const struct resize *resize, int axis, int64_t a
         return scale_back(resize, axis, x + 0.5);
     case RESIZE_PYTORCH_HALF_PIXEL:
         return out == 1 ? 0 : scale_back(resize, axis, x + 0.5) - 0.5;
-    case RESIZE_HALF_PIXEL_SYMMETRIC: {
-        double unused = 1 - out / ((double)resize->scale[axis] * in); /* part of the input */
-        return in / 2 * unused + scale_back(resize, axis, x + 0.5) - 0.5;
-    }
-    case RESIZE_CROP: {
-        double begin = (double)resize->crop[axis][0], end = (double)resize->crop[axis][1];
-        if (out == 1)
-            return (begin + end) / 2 * (in - 1);
-        return begin * (in - 1) + x * (end - begin) * (in - 1) / (out - 1);
-    }
+    case RESIZE_HALF_PIXEL_SYMMETRIC:
+        return (double)symmetric_coordinate(resize, axis, at);
+    case RESIZE_CROP:
+        return (double)crop_coordinate(resize, axis, at);
     case RESIZE_HALF_PIXEL:
     default:
         return scale_back(resize, axis, x + 0.5) - 0.5;

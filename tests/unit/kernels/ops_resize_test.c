@@ -143,11 +143,15 @@ static void test_crop(void **state)
     CHECK(.op = "Resize", .constants = SIZES | 2, .attributes = { crop, LINEAR },
           .in = { line, F32(SHAPE(2), 0.5f, 0.75f), { 0 }, I64(SHAPE(1), 1) },
           .out = { F32(SHAPE(1), 25) });
-    /* 0 2 4 6 -> what is behind the end has a value of its own; half of 5, four times */
-    CHECK(.op = "Resize", .constants = SCALES | 2,
+    /* 0 2 4 6: what is behind the end has a value of its own */
+    CHECK(.op = "Resize", .constants = SIZES | 2,
           .attributes = { crop, FLOAT("extrapolation_value", -7), ROUNDING("floor") },
-          .in = { line, F32(SHAPE(2), 0, 1.5f), F32(SHAPE(1), 0.56f) },
+          .in = { line, F32(SHAPE(2), 0, 1.5f), { 0 }, I64(SHAPE(1), 4) },
           .out = { F32(SHAPE(4), 0, 20, 40, -7) });
+    /* scales only of the whole */
+    CHECK(.op = "Resize", .constants = SCALES | 2, .attributes = { crop, LINEAR },
+          .in = { line, F32(SHAPE(2), 0, 1), F32(SHAPE(1), 1.8f) },
+          .out = { F32(SHAPE(9), 0, 5, 10, 15, 20, 25, 30, 35, 40) });
     /* both axes, listed backwards: rows 0 to 1, columns 1 to 2 */
     CHECK(.op = "Resize", .opset = 18, .constants = SIZES | 2,
           .attributes = { crop, LINEAR, INTS("axes", 1, 0) },
@@ -258,8 +262,8 @@ static void test_refused(void **state)
             .in = { in, F32(SHAPE(1), 0), twice }, .attributes = { crop });
     REFUSED("roi: 1e+09 is out of all range", .op = "Resize", .constants = SCALES | 2,
             .in = { in, F32(SHAPE(2), 0, 1e9f), twice }, .attributes = { crop });
-    REFUSED("scales: 2 for 2 elements", .op = "Resize", .constants = SCALES | 2, /* backwards */
-            .in = { in, F32(SHAPE(2), 1, 0), twice }, .attributes = { crop });
+    REFUSED("scales: of a part are read in two ways", .op = "Resize", .constants = SCALES | 2,
+            .in = { in, F32(SHAPE(2), 0, 0.5f), twice }, .attributes = { crop });
 }
 
 int main(void)

@@ -92,6 +92,8 @@ static void test_grid_cubic(void **state)
     const float zeros = (float)(0.59375 * (10 + 20) - 0.09375 * 40);
     check_row(WITH(MODE("cubic"), PADDING("border")), X(0, -0.5f, -0.25f), Y(middle, edge, 20));
     check_row(WITH(MODE("cubic")), X(0, -0.5f, -0.25f), Y(middle, zeros, 20));
+    /* half outside, each tap is brought to the edge for itself: 10 10 10 20 */
+    check_row(WITH(MODE("cubic"), PADDING("border")), X(-1, -9), Y(9.0625f, 10));
     CHECK(.op = "GridSample", .opset = 16, .attributes = { MODE("bicubic"), PADDING("border") },
           .in = { F32(SHAPE(1, 1, 1, 4), 10, 20, 40, 80), F32(SHAPE(1, 1, 1, 2), 0, 0) },
           .out = { F32(SHAPE(1, 1, 1, 1), middle) });
