@@ -583,6 +583,56 @@ static const struct ops_case left_functions[] = {
     { "ReduceLogSumExp", "2x3x4x5@-9:9", "axes=3", .opset = 17, REFERENCE },
 };
 
+/* What slides, samples and normalises, in the forms that makers leave to the reference kernels. */
+static const struct ops_case windows[] = {
+    { "Conv", "2x4x5x6x7 =6x2x3x2x3 =6", "group=2 strides=2,1,1 auto_pad='SAME_UPPER'", .no_gradient = true, REFERENCE },
+    { "ConvTranspose", "2x4x3x4x5 =4x3x3x2x3 =6", "group=2 strides=2,1,1", .no_gradient = true, REFERENCE },
+    { "DeformConv", "1x4x6x5 =3x4x2x2 1x8x5x4 3 1x4x5x4", "pads=0,0,0,0", REFERENCE },
+    { "AveragePool", "2x3x5x6x7", "kernel_shape=3,2,3 strides=2,1,2 ceil_mode=1", .no_gradient = true, REFERENCE },
+    { "LpPool", "2x3x7x6", "kernel_shape=3,2 strides=2,2 p=3", REFERENCE },
+    { "LpPool", "2x3x9x5x4", "kernel_shape=3,2,2 dilations=2,1,1 ceil_mode=1", REFERENCE },
+    { "GlobalLpPool", "2x3x7x6", REFERENCE },
+    { "MaxRoiPool", "1x3x9x8 2x5+", "pooled_shape=2,3", REFERENCE },
+    { "RoiAlign", "2x3x9x8 3x4@1:7 i64:3<2", "output_height=2 output_width=3", .opset = 10, REFERENCE },
+    { "RoiAlign", "2x3x9x8 3x4@1:7 i64:3<2", "output_height=2 output_width=3 sampling_ratio=2", REFERENCE },
+    { "GridSample", "2x3x5x6 2x3x4x2", "align_corners=1", REFERENCE },
+    { "GridSample", "2x3x5x6 2x3x4x2", "mode='bicubic' padding_mode='reflection'", .opset = 16, REFERENCE },
+    { "GridSample", "2x3x3x4x5 2x2x2x3x3", "padding_mode='border'", REFERENCE },
+    { "AffineGrid", "2x2x3 =i64{2,3,4,5}", REFERENCE },
+    { "AffineGrid", "2x3x4 =i64{2,3,4,5,6}", "align_corners=1", REFERENCE },
+    { "Col2Im", "2x12x20 =i64{5,6} =i64{2,2}", REFERENCE },
+    { "CenterCropPad", "2x3x7x6 =i64{5,9}", "axes=2,3", REFERENCE },
+    { "Resize", "1x3x9x8 - - =i64{1,3,4,11}", "mode='linear' antialias=1", .no_gradient = true, REFERENCE },
+    { "Resize", "1x3x9x8 - - =i64{1,3,5,5}", "mode='cubic' antialias=1 exclude_outside=1", .no_gradient = true, REFERENCE },
+    { "Resize", "1x3x9x8 =f32{0,0,0.1,-0.2,1,1,0.7,1.3} - =i64{1,3,4,11}",
+      "mode='linear' coordinate_transformation_mode='tf_crop_and_resize'", .no_gradient = true, REFERENCE },
+    { "BatchNormalization", "2x3x4x5 3 3 3 3+", .opset = 9 },
+    { "BatchNormalization", "2x3x4x5 3 3 3 3+", "training_mode=1", .outputs = 3, .no_gradient = true, REFERENCE },
+    { "LayerNormalization", "2x3x16 16 16", .outputs = 3, .no_gradient = true, REFERENCE },
+    { "LayerNormalization", "2x3x16 3x1 0d", .no_gradient = true, REFERENCE },
+    { "GroupNormalization", "2x6x4x5 3 3", "num_groups=3", .opset = 18, REFERENCE },
+    { "GroupNormalization", "2x6x4x5 6 6", "num_groups=3", REFERENCE },
+    { "MeanVarianceNormalization", "2x3x4x5", REFERENCE },
+    { "LpNormalization", "2x3x4x5+", "axis=1", REFERENCE },
+    { "DFT", "2x9x3x2", .opset = 19, REFERENCE },
+    { "DFT", "2x9x3x1 =i64(7) =i64(1)", "onesided=1", REFERENCE },
+    { "STFT", "2x30x1 =i64(5) 8", REFERENCE },
+    { "LRN", "2x7x4x5", "size=3 alpha=0.1", REFERENCE },
+};
+
+/* Answers that numbers decide. */
+static const struct ops_case places[] = {
+    { "MaxPool", "2x3x7x6~", "kernel_shape=3,3 strides=2,2 pads=1,1,1,1", .outputs = 2, .no_gradient = true, REFERENCE },
+    { "MaxPool", "1x2x3x4x5~", "kernel_shape=2,2,2 storage_order=1", .outputs = 2, .no_gradient = true, REFERENCE },
+    { "MaxPool", "u8:2x3x7x6<9", "kernel_shape=2,2", REFERENCE },
+    { "MaxUnpool", "2x3x4x5 i64:2x3x4x5<480", "kernel_shape=2,2 strides=2,2", REFERENCE },
+    { "HannWindow", "=i64(9)", REFERENCE },
+    { "HammingWindow", "=i64(9)", REFERENCE },
+    { "BlackmanWindow", "=i64(9)", REFERENCE },
+    { "MelWeightMatrix", "=i64(4) =i64(64) =i64(8000) =f32(100) =f32(3000)", REFERENCE },
+    { "NonMaxSuppression", "=2x5x4 =2x3x5 =i64(3) =f32(0.3) =f32(0.1)", REFERENCE },
+};
+
 #define SECTION(name, measure, f32, bf16, gradient, contents, list) \
     { name, measure, f32, bf16, gradient, contents, list, sizeof(list) / sizeof *(list) }
 
@@ -596,6 +646,8 @@ const struct ops_section ops_sections[] = {
     SECTION("slopes", COMPARE_LARGEST, 5e-6, 1e-2, 2e-2, OPS_ANY, slopes),
     SECTION("softmaxes", COMPARE_LARGEST, 2e-6, 1e-2, 3e-2, OPS_ZERO | OPS_TINY | OPS_LARGE, softmaxes),
     SECTION("recurrences", COMPARE_LARGEST, 0, 2e-2, 3e-2, OPS_ZERO | OPS_TINY | OPS_LARGE, recurrences),
+    SECTION("windows", COMPARE_LARGEST, 1e-5, 2e-2, 3e-2, OPS_ZERO | OPS_TINY, windows),
+    SECTION("places", COMPARE_VALUES, 0, 8e-3, 2e-2, 0, places),
     SECTION("products", COMPARE_LARGEST, 1e-5, 1e-2, 3e-2, OPS_FINITE, products),
     SECTION("left moves", COMPARE_VALUES, 0, 8e-3, 2e-2, OPS_ANY, left_moves),
     SECTION("left functions", COMPARE_EACH, 5e-6, 1e-2, 2e-2, OPS_ANY, left_functions),

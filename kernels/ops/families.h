@@ -32,4 +32,8 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     cumulate_family, rank_family, blocks_family, gather_family, scatter_family,
     generate_family, arrange_family, select_family, einsum_family, determinant_family;
 
+extern const struct op_family unpool_family, roi_family, grid_family, nms_family, col2im_family;
+extern const struct op_family center_crop_family, deform_family, layer_norm_family, lp_norm_family;
+extern const struct op_family dft_family, spectrum_family;
+
 #endif

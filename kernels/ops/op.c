@@ -21,6 +21,9 @@ static const struct op_family *const families[] = {
     &clip_family, &power_family, &compare_family, &bitwise_family,
     &cumulate_family, &rank_family, &blocks_family, &gather_family, &scatter_family,
     &generate_family, &arrange_family, &select_family, &einsum_family, &determinant_family,
+    &unpool_family, &roi_family, &grid_family, &nms_family, &col2im_family,
+    &center_crop_family, &deform_family, &layer_norm_family, &lp_norm_family, &dft_family,
+    &spectrum_family,
 };
 
 static const struct op *rows[ROWS_MAX];

@@ -60,6 +60,13 @@ static const char *const without[] = {
     "RNN",
     "GRU",
     "LSTM",
+    "LpPool",        "GlobalLpPool",       "MaxUnpool",
+    "MaxRoiPool",    "RoiAlign",           "GridSample",
+    "AffineGrid",    "NonMaxSuppression",  "Col2Im",
+    "CenterCropPad", "DeformConv",         "MeanVarianceNormalization",
+    "LRN",           "GroupNormalization", "LpNormalization",
+    "DFT",           "STFT",               "HannWindow",
+    "HammingWindow", "BlackmanWindow",     "MelWeightMatrix",
 };
 
 static bool is_without(const char *name)
