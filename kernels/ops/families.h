@@ -26,6 +26,7 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     resize_gradient_family, conv_gradient_family, sum_to_family, unary_gradient_family,
     binary_gradient_family, reduce_gradient_family,
     normalise_gradient_family, optimise_family,
-    loss_family, picture_family, labels_family, boxes_family;
+    loss_family, picture_family, labels_family, boxes_family,
+    quantise_family, quantise_conv_family, quantise_matmul_family, quantise_own_family;
 
 #endif

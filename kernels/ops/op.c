@@ -17,6 +17,7 @@ static const struct op_family *const families[] = {
     &unary_gradient_family, &binary_gradient_family, &reduce_gradient_family,
     &normalise_gradient_family, &optimise_family,
     &loss_family, &picture_family, &labels_family, &boxes_family,
+    &quantise_family, &quantise_conv_family, &quantise_matmul_family, &quantise_own_family,
 };
 
 static const struct op *rows[ROWS_MAX];

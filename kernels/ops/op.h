@@ -45,6 +45,7 @@ struct op {
     int opset_min, opset_max; /* of the default ONNX domain; what the row implements */
     bool shape_only;           /* the result depends on the inputs' shapes alone (Shape) */
     bool heavy;                /* work grows faster than the data (Conv, MatMul) */
+    bool widens;               /* the result is larger than what is read: inference does not fold it */
     /* All attributes that it may have, up to a NULL name; NULL: none is allowed. Files are held to
      * this, code that builds nodes is not. */
     const struct op_attribute *attributes;
