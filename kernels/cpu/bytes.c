@@ -97,16 +97,24 @@ LANES void bytes_widen(const uint8_t *restrict from, float *restrict to, int64_t
         to[i] = (float)(int32_t)(uint8_t)(from[i] ^ flip) - zero;
 }
 
-/* What BYTES_LANES sums from channel c on become; behind the last channel nothing is written. */
+/* What BYTES_LANES sums from channel c on become; behind the last channel nothing is written. Numbers
+ * stay as wide as sums until the end: gcc makes short vectors of a loop with bytes in it. */
 INLINE void finish(const struct bytes_filter *f, int64_t c, const float *sums, uint8_t *to)
 {
-    uint8_t made[BYTES_LANES];
-    for (int i = 0; i < BYTES_LANES; i++)
-        made[i] = to_byte((sums[i] + f->bias[c + i]) * f->scales[c + i], &f->end);
-    if (f->channels - c >= BYTES_LANES)
-        memcpy(to, made, BYTES_LANES);
+    uint32_t whole[BYTES_LANES];
+    for (int i = 0; i < BYTES_LANES; i++) {
+        float steps = (sums[i] + f->bias[c + i]) * f->scales[c + i];
+        steps = steps > f->end.low ? steps : f->end.low;
+        steps = steps < f->end.high ? steps : f->end.high;
+        whole[i] = (uint32_t)(int32_t)((steps + ROUNDER) - ROUNDER + f->end.zero) ^ f->end.flip;
+    }
+    int64_t count = f->channels - c;
+    if (count >= BYTES_LANES)
+        for (int i = 0; i < BYTES_LANES; i++)
+            to[i] = (uint8_t)whole[i];
     else
-        memcpy(to, made, (size_t)(f->channels - c));
+        for (int64_t i = 0; i < count; i++)
+            to[i] = (uint8_t)whole[i];
 }
 
 INLINE void add_tap(float *restrict sums, const float *restrict steps, const float *restrict weights)

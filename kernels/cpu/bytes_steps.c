@@ -9,13 +9,14 @@
 #define PART_BYTES_MIN ((int64_t)16 << 10) /* less is not worth a thread */
 #define GRAIN 64
 
-/* The output is rows x inner bytes; as many rows as `share` see the same of b. */
+/* The output is rows x inner bytes. As many rows as `share` see the same of b, the next ones what lies
+ * b_row bytes further on, and after `turns` of that it begins again. */
 struct bytes_state {
     struct bytes_source sources[2];
     struct bytes_end end;
     float scale;
-    int64_t rows, inner, share;
-    int b_step; /* 0: b is one number */
+    int64_t rows, inner, share, turns, b_row;
+    int b_step; /* 0: a row sees one number of b */
     bool adds;
     int parts;
 };
@@ -39,8 +40,8 @@ static int want_packed(struct build *build, int value, enum tensor_type type,
 static int add_step(struct build *build, const char *implementation, run_fn *run,
                     const struct bytes_state *state, struct cpu_place *const *places, int count,
                     struct error *err);
-static int want_operand(struct build *build, const struct node *node, const struct cpu_place *a,
-                        struct bytes_state *state, struct cpu_place **b, struct error *err);
+static int want_operands(struct build *build, const struct node *node, struct bytes_state *state,
+                         struct cpu_place **places, struct error *err);
 static run_fn run_quantise, run_dequantise, run_binary, run_table, run_average;
 
 int build_quantise(struct build *build, const struct node *node, struct error *err)
@@ -111,9 +112,7 @@ int build_binary_int8(struct build *build, const struct node *node, struct error
         .scale = (float)scales[2],
         .adds = strcmp(node->op->name, "add_int8") == 0,
     };
-    int rc = want_packed(build, node->inputs[QLINEAR_A], a->type, &places[0], err);
-    if (!rc)
-        rc = want_operand(build, node, places[0], &state, &places[1], err);
+    int rc = want_operands(build, node, &state, places, err);
     if (rc)
         return rc;
     struct layout layout = layout_packed_like(out->type, &out->shape, &places[0]->layout);
@@ -209,31 +208,40 @@ static int add_step(struct build *build, const char *implementation, run_fn *run
     return build_c_step(build, implementation, run, kept, places, count, err);
 }
 
-/* b of the output's shape, of one number, or of one for each channel (where channels are last). */
-static int want_operand(struct build *build, const struct node *node, const struct cpu_place *a,
-                        struct bytes_state *state, struct cpu_place **b, struct error *err)
+/* a and b, which has the output's shape, or is one number for all, for each channel or for each pixel:
+ * channels are last then. */
+static int want_operands(struct build *build, const struct node *node, struct bytes_state *state,
+                         struct cpu_place **places, struct error *err)
 {
-    int value = node->inputs[QLINEAR_B];
-    const struct shape *shape = &build_info(build, value)->shape, *whole = &a->layout.shape;
-    struct layout like = layout_packed_like(build_info(build, value)->type, whole, &a->layout);
-    int64_t count = shape_elements(whole);
-    state->rows = state->share = 1;
+    int a = node->inputs[QLINEAR_A], b = node->inputs[QLINEAR_B];
+    const struct value *left = build_info(build, a), *right = build_info(build, b);
+    const int64_t *whole = left->shape.dim, *part = right->shape.dim;
+    int64_t count = shape_elements(&left->shape);
+    state->rows = state->share = state->turns = 1;
     state->inner = count;
-    if (shape_equal(shape, whole) || shape_elements(shape) == 1) {
-        state->b_step = shape_equal(shape, whole) ? 1 : 0;
-        return state->b_step ? build_want(build, value, &like, b, err)
-                             : build_want_dense(build, value, b, err);
+    if (shape_equal(&left->shape, &right->shape) || shape_elements(&right->shape) == 1) {
+        int rc = want_packed(build, a, left->type, &places[0], err);
+        state->b_step = shape_equal(&left->shape, &right->shape);
+        if (rc || !state->b_step)
+            return rc ? rc : build_want_dense(build, b, &places[1], err);
+        struct layout like = layout_packed_like(right->type, &right->shape, &places[0]->layout);
+        return build_want(build, b, &like, &places[1], err);
     }
-    struct layout last = layout_channels_last(a->layout.type, whole);
-    if (whole->rank != 4 || shape->rank != 4 || !layout_equal(&last, &a->layout) ||
-        shape->dim[1] != whole->dim[1] || shape->dim[2] != 1 || shape->dim[3] != 1 ||
-        (shape->dim[0] != 1 && shape->dim[0] != whole->dim[0]))
+    if (left->shape.rank != 4 || right->shape.rank != 4 || (part[0] != 1 && part[0] != whole[0]))
         return BUILD_DECLINED;
-    state->b_step = 1;
-    state->inner = whole->dim[1];
-    state->rows = count / state->inner;
-    state->share = state->rows / shape->dim[0];
-    return build_want_dense(build, value, b, err);
+    int64_t pixels = whole[2] * whole[3];
+    bool channels = part[1] == whole[1] && part[2] * part[3] == 1;
+    if (!channels && (part[1] != 1 || part[2] != whole[2] || part[3] != whole[3]))
+        return BUILD_DECLINED;
+    state->inner = whole[1];
+    state->rows = whole[0] * pixels;
+    state->share = channels ? pixels : 1;
+    state->turns = part[0] * (channels ? 1 : pixels);
+    state->b_row = channels ? whole[1] : 1;
+    state->b_step = channels;
+    struct layout last = layout_channels_last(left->type, &left->shape);
+    int rc = build_want(build, a, &last, &places[0], err);
+    return rc ? rc : build_want_dense(build, b, &places[1], err);
 }
 
 /* ---- running ---- */
@@ -279,7 +287,7 @@ static void binary_part(const void *arg, int part, int parts)
     struct stretch s = stretch_of(state, part, parts);
     for (int64_t r = s.first_row; r < s.end_row; r++) {
         int64_t at = r * state->inner + s.first;
-        int64_t of_b = state->b_step ? r / state->share * state->inner + s.first : 0;
+        int64_t of_b = r / state->share % state->turns * state->b_row + state->b_step * s.first;
         (state->adds ? bytes_add
                      : bytes_multiply)((const uint8_t *)step->places[0]->data + at,
                                        (const uint8_t *)step->places[1]->data + of_b, state->b_step,

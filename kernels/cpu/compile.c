@@ -150,7 +150,7 @@ static int prepare_graph(struct build *build, const struct graph *graph,
         return rc;
     build->graph = build->plan->graph;
     rc = graph_infer(build->graph, options->input_shapes, err);
-    if (!rc)
+    if (!rc && build->device->bytes)
         rc = pass_quantise(build->graph, err);
     return rc ? rc : pass_run_all(build->graph, err);
 }

@@ -110,6 +110,8 @@ int build_matmul_int8(struct build *build, const struct node *node, struct error
 bool quantised_read(const struct build *build, const struct node *node, struct quantised_node *read)
 {
     const struct tensor *constants[QLINEAR_BIAS + 1] = { NULL };
+    if (!build->device->bytes)
+        return false;
     for (int k = 1; k < node->input_count; k++) {
         if (node->inputs[k] < 0)
             continue;

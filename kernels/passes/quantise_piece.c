@@ -29,6 +29,11 @@ int quantise_binary(struct quantise_pass *pass, int node, struct error *err)
         !quantise_find_end(pass, n->outputs[0], &end))
         return 0;
     const char *op = strcmp(n->op->name, "Add") == 0 ? "add_int8" : "mul_int8";
+    if (!shape_equal(&graph->values[a.bytes].shape, &graph->values[end.q.bytes].shape)) {
+        struct quantised first = a; /* devices like the larger one there */
+        a = b;
+        b = first;
+    }
     int rc = quantise_need_zero(graph, &a, err);
     if (rc || (rc = quantise_need_zero(graph, &b, err)) ||
         (rc = quantise_need_zero(graph, &end.q, err)))
