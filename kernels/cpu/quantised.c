@@ -42,8 +42,6 @@ static int place_weights(struct build *build, const struct quantised_node *read,
                          const struct source *source, struct product *product, struct error *err);
 static int add_product(struct build *build, const struct quantised_node *read,
                        struct product *product, struct error *err);
-static int make_attr(const struct quantised_node *read, const struct product *product,
-                     dnnl_primitive_attr_t *attr);
 static int add_clip(const struct quantised_node *read, dnnl_primitive_attr_t attr);
 static int unfold(struct build *build, const struct node *node, const struct quantised_node *read,
                   const struct window *window, struct cpu_place **in, struct error *err);
@@ -60,9 +58,8 @@ int build_conv_int8(struct build *build, const struct node *node, struct error *
     if (!quantised_read(build, node, &read))
         return BUILD_DECLINED;
     int rc = window_of_conv(node, &in->shape, &read.weights->shape, &window, err);
-    if (!rc)
-        rc = quantised_depthwise(build, node, &read, &window, err);
-    if (rc != BUILD_DECLINED)
+    if (rc || (rc = quantised_depthwise(build, node, &read, &window, err)) != BUILD_DECLINED ||
+        (rc = quantised_convolution(build, node, &read, &window, err)) != BUILD_DECLINED)
         return rc;
     struct source source = { .window = &window, .columns = window.out_channels };
     struct product product = {
@@ -276,8 +273,10 @@ static int add_product(struct build *build, const struct quantised_node *read,
     dnnl_status_t status = dnnl_matmul_desc_init(&desc, &a_md, &b_md, &product->bias->md, &out_md);
     if (status)
         return cpu_dnnl_error(err, status, build->op, build->name, "describing it");
-    if (make_attr(read, product, &attr))
+    if (quantised_attr(read, product->factors, product->columns, &attr))
         return cpu_dnnl_error(err, dnnl_out_of_memory, build->op, build->name, "describing it");
+    if (product->shift)
+        dnnl_primitive_attr_set_zero_points(attr, DNNL_ARG_WEIGHTS, 1, 0, &product->shift);
     int rc = build_describe(build, &desc, attr, &pd, err);
     dnnl_primitive_attr_destroy(attr);
     if (rc)
@@ -300,20 +299,16 @@ static int add_product(struct build *build, const struct quantised_node *read,
     return build_primitive(build, pd, &args, 0, err);
 }
 
-/* Sums and bias times a factor for each column, limited, plus the zero point, rounded. */
-static int make_attr(const struct quantised_node *read, const struct product *product,
-                     dnnl_primitive_attr_t *attr)
+int quantised_attr(const struct quantised_node *read, const float *scales, int64_t count,
+                   dnnl_primitive_attr_t *attr)
 {
     static const int by_column = 1 << 1;
-    int32_t y_zero = (int32_t)read->y_zero, shift = product->shift;
+    int32_t zero = (int32_t)read->y_zero;
     if (dnnl_primitive_attr_create(attr))
         return -ERROR_MEMORY;
-    dnnl_status_t status =
-        dnnl_primitive_attr_set_output_scales(*attr, product->columns, by_column, product->factors);
-    if (!status && shift)
-        status = dnnl_primitive_attr_set_zero_points(*attr, DNNL_ARG_WEIGHTS, 1, 0, &shift);
-    if (!status && y_zero)
-        status = dnnl_primitive_attr_set_zero_points(*attr, DNNL_ARG_DST, 1, 0, &y_zero);
+    dnnl_status_t status = dnnl_primitive_attr_set_output_scales(*attr, count, by_column, scales);
+    if (!status && zero)
+        status = dnnl_primitive_attr_set_zero_points(*attr, DNNL_ARG_DST, 1, 0, &zero);
     bool limited =
         read->low > quantise_lowest(read->y_type) || read->high < quantise_highest(read->y_type);
     if (!status && (!limited || !add_clip(read, *attr)))

@@ -26,6 +26,15 @@ uint8_t quantised_flip(enum tensor_type type);
 struct bytes_source quantised_source(double scale, int64_t zero, enum tensor_type type);
 struct bytes_end quantised_end(int64_t zero, int64_t low, int64_t high, enum tensor_type type);
 
+/* Sums and bias times a scale for each of so many columns or channels, limited, plus the zero point,
+ * rounded. */
+int quantised_attr(const struct quantised_node *read, const float *scales, int64_t count,
+                   dnnl_primitive_attr_t *attr);
+
+/* By oneDNN, where it has that fast; else BUILD_DECLINED. */
+int quantised_convolution(struct build *build, const struct node *node,
+                          const struct quantised_node *read, const struct window *window,
+                          struct error *err);
 /* One filter for each channel; BUILD_DECLINED for other convolutions. */
 int quantised_depthwise(struct build *build, const struct node *node,
                         const struct quantised_node *read, const struct window *window,
