@@ -123,35 +123,43 @@ INLINE void add_tap(float *restrict sums, const float *restrict steps, const flo
         sums[i] += steps[i] * weights[i];
 }
 
-/* Three rows of three taps, without loops around them. */
-INLINE void filter_small(const struct bytes_filter *f, const float *const *lines, int64_t c,
-                         uint8_t *to, int64_t count)
+/* The same for two outputs that see each tap `step` floats apart. */
+INLINE void add_tap_twice(float *restrict first, float *restrict second,
+                          const float *restrict steps, int64_t step, const float *restrict weights)
 {
-    const float *weights = f->weights + c;
-    int64_t spread = f->spread * f->pixel, next = f->pixel;
-    const float *above = lines[0] + c, *here = lines[1] + c, *below = lines[2] + c;
-    for (int64_t x = 0; x < count; x++) {
-        float sums[BYTES_LANES] = { 0 };
-        add_tap(sums, above, weights);
-        add_tap(sums, above + spread, weights + next);
-        add_tap(sums, above + 2 * spread, weights + 2 * next);
-        add_tap(sums, here, weights + 3 * next);
-        add_tap(sums, here + spread, weights + 4 * next);
-        add_tap(sums, here + 2 * spread, weights + 5 * next);
-        add_tap(sums, below, weights + 6 * next);
-        add_tap(sums, below + spread, weights + 7 * next);
-        add_tap(sums, below + 2 * spread, weights + 8 * next);
-        finish(f, c, sums, to + x * f->channels + c);
-        above += f->step * next;
-        here += f->step * next;
-        below += f->step * next;
+    for (int i = 0; i < BYTES_LANES; i++) {
+        float weight = weights[i];
+        first[i] += steps[i] * weight;
+        second[i] += steps[step + i] * weight;
     }
 }
 
-INLINE void filter_any(const struct bytes_filter *f, const float *const *lines, int64_t c,
-                       uint8_t *to, int64_t count)
+/* Three rows of three taps, without loops around them, for two outputs. */
+INLINE void filter_small(const struct bytes_filter *f, const float *const *lines, int64_t c,
+                         int64_t x, uint8_t *to)
 {
-    for (int64_t x = 0; x < count; x++) {
+    const float *weights = f->weights + c;
+    int64_t spread = f->spread * f->pixel, next = f->pixel, step = f->step * f->pixel;
+    float first[BYTES_LANES] = { 0 }, second[BYTES_LANES] = { 0 };
+    const float *above = lines[0] + x * step + c, *here = lines[1] + x * step + c,
+                *below = lines[2] + x * step + c;
+    add_tap_twice(first, second, above, step, weights);
+    add_tap_twice(first, second, above + spread, step, weights + next);
+    add_tap_twice(first, second, above + 2 * spread, step, weights + 2 * next);
+    add_tap_twice(first, second, here, step, weights + 3 * next);
+    add_tap_twice(first, second, here + spread, step, weights + 4 * next);
+    add_tap_twice(first, second, here + 2 * spread, step, weights + 5 * next);
+    add_tap_twice(first, second, below, step, weights + 6 * next);
+    add_tap_twice(first, second, below + spread, step, weights + 7 * next);
+    add_tap_twice(first, second, below + 2 * spread, step, weights + 8 * next);
+    finish(f, c, first, to + x * f->channels + c);
+    finish(f, c, second, to + (x + 1) * f->channels + c);
+}
+
+INLINE void filter_any(const struct bytes_filter *f, const float *const *lines, int64_t c,
+                       int64_t x, uint8_t *to, int64_t count)
+{
+    for (; x < count; x++) {
         float sums[BYTES_LANES] = { 0 };
         for (int64_t r = 0; r < f->rows; r++)
             for (int64_t t = 0; t < f->columns; t++)
@@ -166,9 +174,10 @@ LANES void bytes_filter_row(const struct bytes_filter *filter, const float *cons
 {
     const struct bytes_filter f = *filter;
     bool small = f.rows == SMALL && f.columns == SMALL;
-    for (int64_t c = 0; c < f.channels; c += BYTES_LANES)
-        if (small)
-            filter_small(&f, lines, c, to, count);
-        else
-            filter_any(&f, lines, c, to, count);
+    for (int64_t c = 0; c < f.channels; c += BYTES_LANES) {
+        int64_t x = 0;
+        for (; small && x + 1 < count; x += 2)
+            filter_small(&f, lines, c, x, to);
+        filter_any(&f, lines, c, x, to, count);
+    }
 }
