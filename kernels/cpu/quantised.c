@@ -1,15 +1,11 @@
 /* quantised: convolutions and matrix products of bytes as oneDNN's products of matrices, which take
  * weights of i8 with a zero point of their own. So any weights do, as long as they span no more than 255
  * steps. The input's zero point goes into the bias, exactly. What is no 1x1 convolution has its windows
- * laid out as the rows of a matrix first, with the zero point where it is padded. */
+ * laid out as the rows of a matrix first (unfold.c). */
 #include "cpu/quantised.h"
-#include "cpu/parallel.h"
 #include "ops/quantise.h"
 #include "ops/resolve.h"
 #include <stdlib.h>
-#include <string.h>
-
-#define PART_BYTES_MIN ((int64_t)16 << 10) /* less is not worth a thread */
 
 /* rows x depth times depth x columns. */
 struct product {
@@ -19,21 +15,14 @@ struct product {
     float *factors;
 };
 
-/* Where the weight of row k (of the depth) and an output channel is, or -1 where it is 0. */
+/* What the second matrix is made of. */
 struct source {
     const struct window *window; /* NULL: a matrix */
     int64_t columns;
 };
 
-struct unfold_state {
-    struct window window;
-    uint8_t zero;
-    int parts;
-};
-
-static int make_product(struct build *build, const struct node *node,
-                        const struct quantised_node *read, const struct source *source,
-                        struct product *product, struct error *err);
+static int make_product(struct build *build, const struct quantised_node *read,
+                        const struct source *source, struct product *product, struct error *err);
 static int64_t weight_at(const struct quantised_node *read, const struct source *source, int64_t k,
                          int64_t column);
 static bool choose_shift(const struct quantised_node *read, const struct source *source,
@@ -43,10 +32,6 @@ static int place_weights(struct build *build, const struct quantised_node *read,
 static int add_product(struct build *build, const struct quantised_node *read,
                        struct product *product, struct error *err);
 static int add_clip(const struct quantised_node *read, dnnl_primitive_attr_t attr);
-static int unfold(struct build *build, const struct node *node, const struct quantised_node *read,
-                  const struct window *window, struct cpu_place **in, struct error *err);
-static int run_unfold(const struct cpu_step *step, struct error *err);
-static void unfold_part(const void *arg, int part, int parts);
 static struct layout matrix(enum tensor_type type, int64_t rows, int64_t columns);
 
 int build_conv_int8(struct build *build, const struct node *node, struct error *err)
@@ -67,9 +52,9 @@ int build_conv_int8(struct build *build, const struct node *node, struct error *
         .depth = window.kernel[ROWS] * window.kernel[COLUMNS] * window.in_channels,
         .columns = window.out_channels,
     };
-    rc = unfold(build, node, &read, &window, &product.in, err);
+    rc = quantised_unfold(build, node, &read, &window, &product.in, err);
     if (!rc)
-        rc = make_product(build, node, &read, &source, &product, err);
+        rc = make_product(build, &read, &source, &product, err);
     if (rc)
         return rc;
     struct layout layout = layout_channels_last(read.y_type, &out->shape);
@@ -96,7 +81,7 @@ int build_matmul_int8(struct build *build, const struct node *node, struct error
     if (!rc)
         rc = build_alias(build, product.in, 0, &dense, &product.in, err);
     if (!rc)
-        rc = make_product(build, node, &read, &source, &product, err);
+        rc = make_product(build, &read, &source, &product, err);
     if (rc)
         return rc;
     struct layout layout = layout_dense(read.y_type, &out->shape);
@@ -176,11 +161,9 @@ struct bytes_end quantised_end(int64_t zero, int64_t low, int64_t high, enum ten
 
 /* ---- products ---- */
 
-static int make_product(struct build *build, const struct node *node,
-                        const struct quantised_node *read, const struct source *source,
-                        struct product *product, struct error *err)
+static int make_product(struct build *build, const struct quantised_node *read,
+                        const struct source *source, struct product *product, struct error *err)
 {
-    (void)node;
     if (!choose_shift(read, source, product, &product->shift))
         return BUILD_DECLINED;
     product->factors = calloc((size_t)product->columns, sizeof *product->factors);
@@ -329,90 +312,6 @@ static int add_clip(const struct quantised_node *read, dnnl_primitive_attr_t att
         status = dnnl_primitive_attr_set_post_ops(attr, posts);
     dnnl_post_ops_destroy(posts);
     return status ? -ERROR_MEMORY : 0;
-}
-
-/* ---- windows as rows ---- */
-
-/* The input as a matrix: a row for each output pixel, in it the pixels that its window sees. */
-static int unfold(struct build *build, const struct node *node, const struct quantised_node *read,
-                  const struct window *w, struct cpu_place **in, struct error *err)
-{
-    struct layout image =
-        layout_channels_last(read->x_type, &build_info(build, node->inputs[QLINEAR_A])->shape);
-    int64_t rows = w->batch * w->out[ROWS] * w->out[COLUMNS];
-    int64_t depth = w->kernel[ROWS] * w->kernel[COLUMNS] * w->in_channels;
-    struct layout wide = matrix(read->x_type, rows, depth);
-    int rc = build_want(build, node->inputs[QLINEAR_A], &image, in, err);
-    if (rc)
-        return rc;
-    bool as_it_is = w->kernel[ROWS] * w->kernel[COLUMNS] == 1 && w->in[ROWS] == w->out[ROWS] &&
-                    w->in[COLUMNS] == w->out[COLUMNS];
-    if (as_it_is)
-        return build_alias(build, *in, 0, &wide, in, err);
-    struct unfold_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
-    state->window = *w;
-    state->zero = (uint8_t)read->x_zero;
-    state->parts = parallel_parts(build->device->threads, rows * depth, PART_BYTES_MIN);
-    struct cpu_place *places[] = { *in, NULL };
-    rc = build_new_place(build, &wide, &places[1], err);
-    if (rc) {
-        free(state);
-        return rc;
-    }
-    *in = places[1];
-    return build_c_step(build, "own:unfold", run_unfold, state, places, 2, err);
-}
-
-static int run_unfold(const struct cpu_step *step, struct error *err)
-{
-    (void)err;
-    parallel_run(((const struct unfold_state *)step->state)->parts, unfold_part, step);
-    return 0;
-}
-
-/* What one row of taps sees of a row of the input (NULL outside of it), from pixel `first` on. */
-static uint8_t *unfold_taps(const struct unfold_state *state, const uint8_t *line, int64_t first,
-                            uint8_t *to)
-{
-    const struct window *w = &state->window;
-    size_t pixel = (size_t)w->in_channels;
-    bool inside = line && first >= 0 && first + w->kernel[COLUMNS] <= w->in[COLUMNS];
-    if (inside && w->dilation[COLUMNS] == 1) {
-        memcpy(to, line + (size_t)first * pixel, (size_t)w->kernel[COLUMNS] * pixel);
-        return to + (size_t)w->kernel[COLUMNS] * pixel;
-    }
-    for (int64_t t = 0; t < w->kernel[COLUMNS]; t++, to += pixel) {
-        int64_t column = first + t * w->dilation[COLUMNS];
-        if (line && column >= 0 && column < w->in[COLUMNS])
-            memcpy(to, line + (size_t)column * pixel, pixel);
-        else
-            memset(to, state->zero, pixel);
-    }
-    return to;
-}
-
-static void unfold_part(const void *arg, int part, int parts)
-{
-    const struct cpu_step *step = arg;
-    const struct unfold_state *state = step->state;
-    const struct window *w = &state->window;
-    int64_t depth = w->kernel[ROWS] * w->kernel[COLUMNS] * w->in_channels, first, end;
-    parallel_share(w->batch * w->out[ROWS], 1, part, parts, &first, &end);
-    uint8_t *to = (uint8_t *)step->places[1]->data + first * w->out[COLUMNS] * depth;
-    for (int64_t at = first; at < end; at++) {
-        const uint8_t *image = (const uint8_t *)step->places[0]->data +
-                               at / w->out[ROWS] * w->in[ROWS] * w->in[COLUMNS] * w->in_channels;
-        int64_t top = at % w->out[ROWS] * w->stride[ROWS] - w->pad_begin[ROWS];
-        for (int64_t x = 0; x < w->out[COLUMNS]; x++)
-            for (int64_t r = 0; r < w->kernel[ROWS]; r++) {
-                int64_t row = top + r * w->dilation[ROWS];
-                bool inside = row >= 0 && row < w->in[ROWS];
-                to = unfold_taps(state, inside ? image + row * w->in[COLUMNS] * w->in_channels : NULL,
-                                 x * w->stride[COLUMNS] - w->pad_begin[COLUMNS], to);
-            }
-    }
 }
 
 static struct layout matrix(enum tensor_type type, int64_t rows, int64_t columns)

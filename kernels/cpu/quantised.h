@@ -31,6 +31,9 @@ struct bytes_end quantised_end(int64_t zero, int64_t low, int64_t high, enum ten
 int quantised_attr(const struct quantised_node *read, const float *scales, int64_t count,
                    dnnl_primitive_attr_t *attr);
 
+/* The input as a matrix: a row for each output pixel, in it the pixels that its window sees. */
+int quantised_unfold(struct build *build, const struct node *node, const struct quantised_node *read,
+                     const struct window *window, struct cpu_place **in, struct error *err);
 /* By oneDNN, where it has that fast; else BUILD_DECLINED. */
 int quantised_convolution(struct build *build, const struct node *node,
                           const struct quantised_node *read, const struct window *window,
