@@ -52,6 +52,8 @@ $(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: private OWN_CFLAGS
 endif
 # Selections instead of branches, and roots, only where nobody asks for traps or errno.
 $(B)/obj/kernels/cpu/lanes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+# There a multiplication and an addition are one instruction too where the processor has it: sums are exact.
+$(B)/obj/kernels/cpu/bytes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 # Threads are shared with oneDNN by way of OpenMP, in this one place. clang's would be others.
 $(B)/obj/kernels/cpu/parallel.o: private OWN_CFLAGS += $(if $(findstring clang,$(CC)),,-fopenmp)
 

@@ -50,6 +50,10 @@ build_fn build_conv_grad_input, build_conv_grad_weights;
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
 
+/* Of bytes. */
+build_fn build_conv_int8, build_matmul_int8, build_binary_int8, build_average_int8,
+    build_table_int8, build_quantise, build_dequantise;
+
 /* Of training. */
 build_fn build_sgd, build_adam, build_moving_average, build_sum_squares, build_batch_norm_train,
     build_batch_norm_grad, build_cross_entropy, build_cross_entropy_grad, build_log_softmax,

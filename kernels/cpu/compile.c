@@ -50,6 +50,16 @@ static const struct {
     { "Gather", build_gather },
     { "Concat", build_concat },
     { "Pad", build_pad },
+    { "QuantizeLinear", build_quantise },
+    { "DequantizeLinear", build_dequantise },
+    { "QLinearConv", build_conv_int8 },
+    { "conv_int8", build_conv_int8 },
+    { "QLinearMatMul", build_matmul_int8 },
+    { "matmul_int8", build_matmul_int8 },
+    { "add_int8", build_binary_int8 },
+    { "mul_int8", build_binary_int8 },
+    { "average_int8", build_average_int8 },
+    { "table_int8", build_table_int8 },
     { "slice_grad", build_slice_grad },
     { "gather_grad", build_gather_grad },
     { "pad_grad", build_pad_grad },
@@ -140,6 +150,8 @@ static int prepare_graph(struct build *build, const struct graph *graph,
         return rc;
     build->graph = build->plan->graph;
     rc = graph_infer(build->graph, options->input_shapes, err);
+    if (!rc && build->device->bytes)
+        rc = pass_quantise(build->graph, err);
     return rc ? rc : pass_run_all(build->graph, err);
 }
 

@@ -43,6 +43,9 @@ static int cpu_open(struct device **device, const char *arguments, struct error 
     /* Every ISA from avx512_core_bf16 up contains its bit. */
     cpu->bf16 = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
                 dnnl_cpu_isa_avx512_core_bf16;
+    /* Older ones add two products in 16 bits, which is not enough for them. */
+    cpu->bytes = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_vnni) ==
+                 dnnl_cpu_isa_avx512_core_vnni;
     dnnl_status_t status = dnnl_engine_create(&cpu->engine, dnnl_cpu, 0);
     if (!status)
         status = dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags);

@@ -14,6 +14,7 @@ struct cpu_device {
     dnnl_stream_t stream;
     int threads;
     bool bf16;
+    bool bytes; /* multiplies them without losing sums of two on the way */
 };
 
 enum cpu_buffer_kind {

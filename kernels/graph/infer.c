@@ -207,7 +207,7 @@ static int check_outputs(const struct node *node, const struct op_values *values
 /* All inputs are constant, or only their shapes matter; and there is allowance left. */
 static bool can_fold(const struct node *node, const struct op_values *values, uint64_t *allowance)
 {
-    if (node->op->heavy)
+    if (node->op->heavy || node->op->widens)
         return false;
     uint64_t bytes = 0;
     for (int i = 0; i < node->output_count; i++)

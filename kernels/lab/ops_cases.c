@@ -637,6 +637,43 @@ static const struct ops_case places[] = {
     { name, measure, f32, bf16, gradient, contents, list, sizeof(list) / sizeof *(list) }
 
 /* f32_bound: roundings are 6e-8 each. bf16_bound: roundings are 4e-3 each. */
+/* Where many sums are quantised, scales are powers of two and zero points even: what falls between two
+ * steps goes the same way whether the zero point is added before or after it is rounded. */
+static const struct ops_case bytes[] = {
+    { "QuantizeLinear", "NxCxHxW =f32(0.0113) =u8(117)", REFERENCE },
+    { "QuantizeLinear", "2x3x4x5 =f32(0.0113) =i8(-3)", .opset = 10, REFERENCE },
+    { "QuantizeLinear", "2x17x4x5 =17+ =i8:17<9", .opset = 13, REFERENCE },
+    { "QuantizeLinear", "3x40 =f32(0.0031)", "axis=-1", .opset = 19, REFERENCE },
+    { "QuantizeLinear", "4x10 =4x4+", "block_size=3", REFERENCE },
+    { "DequantizeLinear", "u8:NxCxHxW =f32(0.0113) =u8(117)", REFERENCE },
+    { "DequantizeLinear", "i8:2x3x4x5 =f32(0.0113) =i8(-3)", .opset = 10, REFERENCE },
+    { "DequantizeLinear", "u8:2x17x4x5 =17+ =u8:17", .opset = 13, REFERENCE },
+    { "DequantizeLinear", "i32:3x5 =f32(0.25)", REFERENCE },
+    { "DequantizeLinear", "=u8:3x5 =f32(0.25) =u8(3)", REFERENCE },
+    { "DequantizeLinear", "u8:4x10 =4x4+", "block_size=3", REFERENCE },
+    { "DynamicQuantizeLinear", "2x3x4x5", .outputs = 3, .without = OPS_INFINITE | OPS_NAN | OPS_HUGE, REFERENCE },
+    { "ConvInteger", "u8:NxCxHxW =i8:KxCx3x3 u8:0d", "pads=1,1,1,1", REFERENCE },
+    { "ConvInteger", "i8:2x4x7x9 u8:6x2x3x2 - u8:6", "group=2 strides=2,1", REFERENCE },
+    { "MatMulInteger", "u8:3x17 =i8:17x5 u8:3 =i8:5", REFERENCE },
+    { "MatMulInteger", "i8:2x3x4 u8:4x5 - u8:0d", REFERENCE },
+    { "QLinearConv", "u8:NxCxHxW =f32(0.0078125) =u8(117) =u8:KxCx3x3 =f32(0.0078125) =u8(91) =f32(0.25) =u8(130)", "pads=1,1,1,1", REFERENCE },
+    { "QLinearConv", "i8:2x8x7x9 =f32(0.0113) =i8(-128) =i8:16x4x3x2 =16@0.001:0.01 =i8:16<1 =f32(0.0931) =i8(-5) =i32:16", "group=2 strides=2,1 dilations=1,2", REFERENCE },
+    { "QLinearMatMul", "u8:2x5x17 =f32(0.0078125) =u8(117) =u8:17x19 =f32(0.0078125) =u8(91) =f32(0.0625) =u8(130)", REFERENCE },
+    { "QLinearMatMul", "u8:5x17 =5@0.001:0.01 =u8:5 i8:17x3 =f32(0.0071) =i8(9) =f32(0.0911) =i8(13)", REFERENCE },
+    { "conv_int8", "u8:NxCxHxW =f32(0.0113) =u8(0) =i8:Cx1x3x3 =C@0.001:0.01 =i8:C<1 =f32(0.0311) =u8(0)", "pads=1,1,1,1 group=C high=200", REFERENCE },
+    { "conv_int8", "u8:1x17x9x9 =f32(0.0078125) =u8(3) =i8:32x17x3x3 =f32(0.0078125) =i8(0) =f32(0.25) =u8(100) =i32:32<900", "low=100", REFERENCE },
+    { "conv_int8", "i8:2x16x40 =f32(0.0078125) =i8(3) =u8:24x16x3 =f32(0.0078125) =u8(77) =f32(0.25) =i8(0)", "pads=1,1", REFERENCE },
+    { "matmul_int8", "u8:5x17 =f32(0.0113) =u8(117) =i8:17x19 =19@0.001:0.01 =i8:19<1 =f32(0.0511) =u8(130) =i32:19<900", "low=130", REFERENCE },
+    { "add_int8", "u8:NxCxHxW =f32(0.0113) =u8(117) i8:NxCxHxW =f32(0.0071) =i8(3) =f32(0.0171) =u8(91)", "low=91", REFERENCE },
+    { "add_int8", "u8:2x17x4x5 =f32(0.0113) =u8(117) u8:17x1x1 =f32(0.0071) =u8(3) =f32(0.0171) =u8(91)", REFERENCE },
+    { "mul_int8", "u8:NxCxHxW =f32(0.0113) =u8(117) u8:NxCx1x1 =f32(0.0071) =u8(3) =f32(0.0171) =u8(91)", REFERENCE },
+    { "mul_int8", "i8:2x17x4x5 =f32(0.0113) =i8(7) u8:2x1x4x5 =f32(0.0071) =u8(3) =f32(0.0171) =i8(9)", REFERENCE },
+    { "average_int8", "u8:NxCxHxW =f32(0.0113) =u8(117) =f32(0.00137) =u8(91)", REFERENCE },
+    { "average_int8", "i8:2x70x5x3x2 =f32(0.0113) =i8(-17) =f32(0.00137) =i8(9)", REFERENCE },
+    { "table_int8", "u8:NxCxHxW =i8:256", REFERENCE },
+    { "table_int8", "i8:3x70 u8:256", REFERENCE },
+};
+
 const struct ops_section ops_sections[] = {
     SECTION("moves", COMPARE_BITS, 0, 0, 2e-2, OPS_ANY, moves),
     SECTION("decisions", COMPARE_BITS, 0, 0, 2e-2, OPS_ANY, decisions),
@@ -651,6 +688,7 @@ const struct ops_section ops_sections[] = {
     SECTION("products", COMPARE_LARGEST, 1e-5, 1e-2, 3e-2, OPS_FINITE, products),
     SECTION("left moves", COMPARE_VALUES, 0, 8e-3, 2e-2, OPS_ANY, left_moves),
     SECTION("left functions", COMPARE_EACH, 5e-6, 1e-2, 2e-2, OPS_ANY, left_functions),
+    SECTION("bytes", COMPARE_VALUES, 0, 4e-3, 0, OPS_ANY, bytes),
 };
 const size_t ops_section_count = sizeof ops_sections / sizeof *ops_sections;
 

@@ -36,4 +36,7 @@ extern const struct op_family unpool_family, roi_family, grid_family, nms_family
 extern const struct op_family center_crop_family, deform_family, layer_norm_family, lp_norm_family;
 extern const struct op_family dft_family, spectrum_family;
 
+extern const struct op_family quantise_family, quantise_conv_family, quantise_matmul_family;
+extern const struct op_family quantise_own_family;
+
 #endif

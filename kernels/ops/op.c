@@ -24,6 +24,7 @@ static const struct op_family *const families[] = {
     &unpool_family, &roi_family, &grid_family, &nms_family, &col2im_family,
     &center_crop_family, &deform_family, &layer_norm_family, &lp_norm_family, &dft_family,
     &spectrum_family,
+    &quantise_family, &quantise_conv_family, &quantise_matmul_family, &quantise_own_family,
 };
 
 static const struct op *rows[ROWS_MAX];

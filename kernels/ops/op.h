@@ -51,6 +51,7 @@ struct op {
     /* Attributes hold graphs. Inference puts nodes in the place of such a node (graph/expand.c), so nobody asks
      * for its shapes or runs it. */
     bool has_bodies;
+    bool widens;               /* the result is larger than what is read: inference does not fold it */
     /* All attributes that it may have, up to a NULL name; NULL: none is allowed. Files are held to
      * this, code that builds nodes is not. */
     const struct op_attribute *attributes;

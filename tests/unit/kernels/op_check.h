@@ -18,7 +18,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define CASE_INPUTS 8
+#define CASE_INPUTS 9
 #define CASE_OUTPUTS 4
 #define CASE_ATTRIBUTES 8
 #define CASE_OPSET 13 /* where a case names none */
