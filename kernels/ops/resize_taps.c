@@ -142,7 +142,10 @@ static double source_coordinate(const struct resize *resize, int axis, int64_t a
         return x;
     switch (resize->coordinate) {
     case RESIZE_ALIGN_CORNERS:
-        return out == 1 ? 0 : x * (in - 1) / (out - 1);
+        /* Of a scale that does not divide, the corner is where the standard's unrounded size ends. */
+        if (!resize->by_sizes && (double)resize->scale[axis] * in > out)
+            out = (double)resize->scale[axis] * in;
+        return at == 0 ? 0 : x * (in - 1) / (out - 1);
     case RESIZE_ASYMMETRIC:
         return scale_back(resize, axis, x);
     case RESIZE_TF_HALF_PIXEL:
