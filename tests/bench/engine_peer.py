@@ -32,6 +32,7 @@ def open_onnxruntime(precision, threads, path, arrays):
     options.log_severity_level = 3
     options.graph_optimization_level = (levels.ORT_DISABLE_ALL if precision == "plain"
                                         else levels.ORT_ENABLE_ALL)
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # twinlitenet: ten times as fast
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     binding = session.io_binding()
     for info, array in zip(session.get_inputs(), arrays, strict=True):
