@@ -10,6 +10,7 @@ struct post_list {
     size_t count;
     struct pointwise posts[FUSED_POSTS_MAX];
     struct cpu_place *operands[FUSED_POSTS_MAX]; /* NULL where a post takes none */
+    struct layout out;
     struct cpu_place *target; /* of the first post's addition, in its operand's memory; or NULL */
 };
 
@@ -39,6 +40,9 @@ struct cpu_place *post_target(const struct post_list *list, size_t taken);
 void post_add_args(const struct post_list *list, size_t taken, struct build_args *args);
 /* Steps for the others, in place on out. */
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
+                   struct cpu_place *out, struct error *err);
+/* The same as one step of our own (chain_posts.c); BUILD_DECLINED where it cannot. */
+int post_add_chain(struct build *build, const struct post_list *list, size_t first,
                    struct cpu_place *out, struct error *err);
 
 #endif
