@@ -33,6 +33,7 @@ static const struct {
     { "Upsample", build_resize },
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
+    { "Where", build_where },
     { "chain", build_chain },
     { "Expand", build_expand },
     { "sum_to", build_sum_to },

@@ -16,7 +16,7 @@
 #include "cpu/build.h"
 #include "cpu/split.h"
 
-#define SPLIT_PRODUCTS_MIN 64
+#define SPLIT_PRODUCTS_MIN 256
 
 /* Whether the rule says so; false in other precisions. */
 bool split_pays(const struct build *build, uint64_t flop, int64_t numbers);
