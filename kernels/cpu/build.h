@@ -44,7 +44,7 @@ build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary,
     build_pool, build_global_pool, build_resize, build_resize_grad, build_max_pool_grad,
     build_average_pool_grad, build_depth_to_space, build_slice_grad, build_gather_grad,
     build_pad_grad, build_softmax, build_sum_to, build_reduce, build_pointwise, build_expand,
-    build_chain, build_where, build_reference;
+    build_chain, build_where, build_attention, build_reference;
 build_fn build_conv_grad_input, build_conv_grad_weights;
 /* Those that mostly need no step at all. */
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,

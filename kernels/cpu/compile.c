@@ -1,6 +1,7 @@
 /* compile: makes a plan of a graph. The graph is copied, inferred and rewritten by the passes; then
  * each node in turn is given to the maker for its op, or to the reference kernel where there is no
  * maker or the maker declines. */
+#include "cpu/attention.h"
 #include "cpu/build.h"
 #include "passes/fused.h"
 #include "passes/pass.h"
@@ -34,6 +35,7 @@ static const struct {
     { "resize_grad", build_resize_grad },
     { "Softmax", build_softmax },
     { "Where", build_where },
+    { "attention", build_attention },
     { "chain", build_chain },
     { "Expand", build_expand },
     { "sum_to", build_sum_to },
@@ -141,7 +143,9 @@ static int prepare_graph(struct build *build, const struct graph *graph,
         return rc;
     build->graph = build->plan->graph;
     rc = graph_infer(build->graph, options->input_shapes, err);
-    return rc ? rc : pass_run_all(build->graph, err);
+    if (!rc)
+        rc = pass_run_all(build->graph, err);
+    return rc ? rc : attention_find(build->graph, err);
 }
 
 /* Counts readers and gives the inputs of the graph their places. */
