@@ -19,11 +19,12 @@ static void write_program(struct chain_state *state, const struct post_list *lis
                           bool narrow);
 
 int post_add_chain(struct build *build, const struct post_list *list, size_t first,
-                   struct cpu_place *out, struct error *err)
+                   struct cpu_place *from, struct cpu_place *out, struct error *err)
 {
-    struct cpu_place *places[FUSED_POSTS_MAX + 2] = { out };
-    int place_count = 1;
-    if (first == list->count || !suits(list, first, &out->layout))
+    struct cpu_place *places[FUSED_POSTS_MAX + 3] = { out, from };
+    int place_count = 2;
+    if (first == list->count || !layout_equal(&from->layout, &out->layout) ||
+        !suits(list, first, &out->layout))
         return BUILD_DECLINED;
     struct chain_state *state = calloc(1, sizeof *state);
     if (!state)
@@ -101,16 +102,16 @@ static void choose_block(struct chain_state *state)
     }
 }
 
-/* All in the output's own memory; of bf16 in one piece, which is widened to and narrowed from. */
+/* In the output's own memory behind the first; of bf16 in one piece, which is widened to and narrowed from. */
 static void write_program(struct chain_state *state, const struct post_list *list, size_t first,
                           bool narrow)
 {
-    struct chain_spot out = { 0, -1 }, work = out;
+    struct chain_spot out = { 0, -1 }, from = { 1, -1 }, work = out;
     int operand = 0;
     lanes_bf16_fn *run_bf16 = narrow ? lanes_find_bf16(list->posts[first].kind) : NULL;
     if (run_bf16 && first + 1 == list->count) {
         state->instructions[state->instruction_count++] = (struct chain_instruction){
-            .action = CHAIN_COMPUTE_BF16, .in = { out, out, out }, .to = out, .run_bf16 = run_bf16
+            .action = CHAIN_COMPUTE_BF16, .in = { from, from, from }, .to = out, .run_bf16 = run_bf16
         };
         return;
     }
@@ -118,14 +119,14 @@ static void write_program(struct chain_state *state, const struct post_list *lis
         work = (struct chain_spot){ -1, state->pieces++ };
     if (narrow)
         state->instructions[state->instruction_count++] =
-            (struct chain_instruction){ .action = CHAIN_WIDEN, .in = { out }, .to = work };
+            (struct chain_instruction){ .action = CHAIN_WIDEN, .in = { from }, .to = work };
     for (size_t i = first; i < list->count; i++) {
-        struct chain_spot second = work;
+        struct chain_spot x = i == first && !narrow ? from : work, second = x;
         if (list->operands[i]) {
-            struct chain_operand *from = &state->operands[operand];
-            bool whole = from->rank == 0;
-            second = (struct chain_spot){ whole ? from->place : -1, from->piece };
-            if (!whole && !from->fixed)
+            struct chain_operand *own = &state->operands[operand];
+            bool whole = own->rank == 0;
+            second = (struct chain_spot){ whole ? own->place : -1, own->piece };
+            if (!whole && !own->fixed)
                 state->instructions[state->instruction_count++] = (struct chain_instruction){
                     .action = CHAIN_SPREAD, .to = second, .operand = operand
                 };
@@ -139,7 +140,7 @@ static void write_program(struct chain_state *state, const struct post_list *lis
         }
         state->instructions[state->instruction_count++] =
             (struct chain_instruction){ .action = CHAIN_COMPUTE,
-                                        .in = { work, second, work },
+                                        .in = { x, second, x },
                                         .to = work,
                                         .run = lanes_find_quick(list->posts[i].kind),
                                         .alpha = list->posts[i].alpha,

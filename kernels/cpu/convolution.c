@@ -34,6 +34,7 @@ static bool pays_split(const struct build *build, const struct node *node,
 static int describe(struct build *build, const struct node *node, enum tensor_type type,
                     enum choice choice, struct convolution *convolution, struct post_list *posts,
                     dnnl_primitive_desc_t *pd, size_t *taken, struct error *err);
+static bool accumulates(const struct convolution *convolution, enum tensor_type type);
 static bool computes_wrongly(const struct convolution *convolution);
 static void describe_weights(struct convolution *convolution, dnnl_data_type_t type);
 static int add_bias_behind(struct build *build, const struct node *node,
@@ -143,6 +144,7 @@ static bool pays_split(const struct build *build, const struct node *node,
                        const struct convolution *convolution)
 {
     return convolution->window.groups == 1 &&
+           convolution->window.in_channels >= SPLIT_CHANNELS_MIN &&
            split_pays(build, count_flop(convolution),
                       split_count(build, node->inputs[0]) + split_count(build, node->inputs[1]));
 }
@@ -168,11 +170,17 @@ static int describe(struct build *build, const struct node *node, enum tensor_ty
         rc = post_prepare(build, node, &convolution->out, posts, err);
     if (!rc && convolution->has_bias && convolution->bias_behind)
         rc = add_bias_behind(build, node, convolution, posts, err);
-    if (!rc && choice == CHOICE_WINOGRAD && convolution->out.blocked)
+    if (!rc && ((choice == CHOICE_WINOGRAD && convolution->out.blocked) || accumulates(convolution, type)))
         post_accumulate(build, node, &convolution->out, posts);
     static const struct post_list none;
     return rc ? rc
               : post_describe(build, &desc, convolution->transposed ? &none : posts, pd, taken, err);
+}
+
+/* oneDNN 2.6.3 has no additions of whole arrays inside its fastest bf16 code, but adds to what is there. */
+static bool accumulates(const struct convolution *convolution, enum tensor_type type)
+{
+    return type == TENSOR_BF16 && !convolution->transposed && convolution->window.groups == 1;
 }
 
 /* ONNX has [out][in/group][rows][columns] for Conv, [in][out/group][rows][columns] for ConvTranspose;

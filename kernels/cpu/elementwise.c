@@ -366,6 +366,15 @@ static int add_with_posts(struct build *build, enum pointwise_kind kind, struct 
         rc = broadcast_add_step(build, kind, from, operand, to, err);
         return rc ? rc : post_add_steps(build, posts, 0, to, err);
     }
+    if (build_is_slow(pd) && posts->count < FUSED_POSTS_MAX) {
+        struct post_list whole = *posts;
+        rc = post_prepend_place(kind, operand, &whole);
+        rc = rc ? rc : post_add_chain(build, &whole, 0, from, to, err);
+        if (rc != BUILD_DECLINED) {
+            dnnl_primitive_desc_destroy(pd);
+            return rc;
+        }
+    }
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC_0, from);
     build_add_arg(&args, DNNL_ARG_SRC_1, operand);

@@ -130,7 +130,7 @@ void post_add_args(const struct post_list *list, size_t taken, struct build_args
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
                    struct cpu_place *out, struct error *err)
 {
-    int rc = post_add_chain(build, list, taken, out, err);
+    int rc = post_add_chain(build, list, taken, out, out, err);
     if (rc != BUILD_DECLINED)
         return rc;
     for (size_t i = taken; i < list->count; i++) {

@@ -41,8 +41,9 @@ void post_add_args(const struct post_list *list, size_t taken, struct build_args
 /* Steps for the others, in place on out. */
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
                    struct cpu_place *out, struct error *err);
-/* The same as one step of our own (chain_posts.c); BUILD_DECLINED where it cannot. */
+/* The same of what is at `from`, which may be `out`, as one step of our own (chain_posts.c); BUILD_DECLINED
+ * where that cannot. */
 int post_add_chain(struct build *build, const struct post_list *list, size_t first,
-                   struct cpu_place *out, struct error *err);
+                   struct cpu_place *from, struct cpu_place *out, struct error *err);
 
 #endif
