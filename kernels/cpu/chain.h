@@ -25,13 +25,13 @@ struct chain_operand {
     int piece;
 };
 
-enum chain_action { CHAIN_COMPUTE, CHAIN_COMPUTE_BF16, CHAIN_WIDEN, CHAIN_NARROW, CHAIN_SPREAD };
+enum chain_action { CHAIN_COMPUTE, CHAIN_COMPUTE_NARROW, CHAIN_WIDEN, CHAIN_NARROW, CHAIN_SPREAD };
 
 struct chain_instruction {
     enum chain_action action;
     struct chain_spot in[POINTWISE_INPUTS_MAX], to;
     lanes_fn *run;
-    lanes_bf16_fn *run_bf16;
+    lanes_narrow_fn *run_narrow;
     float alpha, beta;
     int operand;
 };

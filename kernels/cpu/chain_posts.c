@@ -16,14 +16,19 @@ static void add_operand(struct chain_state *state, const struct layout *from,
                         const struct layout *out, int place);
 static void choose_block(struct chain_state *state);
 static void write_program(struct chain_state *state, const struct post_list *list, size_t first,
-                          bool narrow);
+                          bool widen, bool narrow);
+static bool write_quick(struct chain_state *state, enum pointwise_kind kind, bool widen);
+static struct chain_spot write_operand(struct chain_state *state, int index, bool narrow);
+static struct chain_instruction *next(struct chain_state *state);
 
 int post_add_chain(struct build *build, const struct post_list *list, size_t first,
                    struct cpu_place *from, struct cpu_place *out, struct error *err)
 {
     struct cpu_place *places[FUSED_POSTS_MAX + 3] = { out, from };
     int place_count = 2;
-    if (first == list->count || !layout_equal(&from->layout, &out->layout) ||
+    struct layout wide = out->layout;
+    wide.type = from->layout.type;
+    if (first == list->count || !layout_equal(&from->layout, &wide) ||
         !suits(list, first, &out->layout))
         return BUILD_DECLINED;
     struct chain_state *state = calloc(1, sizeof *state);
@@ -37,7 +42,8 @@ int post_add_chain(struct build *build, const struct post_list *list, size_t fir
         places[place_count++] = list->operands[i];
     }
     choose_block(state);
-    write_program(state, list, first, out->layout.type == TENSOR_BF16);
+    write_program(state, list, first, from->layout.type == TENSOR_BF16,
+                  out->layout.type == TENSOR_BF16);
     state->parts = parallel_parts(build->device->threads, state->elements, LEAST);
     state->scratch = place_count;
     if (state->pieces > 0) {
@@ -102,51 +108,69 @@ static void choose_block(struct chain_state *state)
     }
 }
 
-/* In the output's own memory behind the first; of bf16 in one piece, which is widened to and narrowed from. */
+/* In the output's own memory behind the first; towards bf16 in a piece. */
 static void write_program(struct chain_state *state, const struct post_list *list, size_t first,
-                          bool narrow)
+                          bool widen, bool narrow)
 {
-    struct chain_spot out = { 0, -1 }, from = { 1, -1 }, work = out;
+    struct chain_spot out = { 0, -1 }, from = { 1, -1 }, x = from, work = out;
     int operand = 0;
-    lanes_bf16_fn *run_bf16 = narrow ? lanes_find_bf16(list->posts[first].kind) : NULL;
-    if (run_bf16 && first + 1 == list->count) {
-        state->instructions[state->instruction_count++] = (struct chain_instruction){
-            .action = CHAIN_COMPUTE_BF16, .in = { from, from, from }, .to = out, .run_bf16 = run_bf16
-        };
+    if (first + 1 == list->count && narrow && write_quick(state, list->posts[first].kind, widen))
         return;
-    }
     if (narrow)
         work = (struct chain_spot){ -1, state->pieces++ };
-    if (narrow)
-        state->instructions[state->instruction_count++] =
+    if (widen) {
+        *next(state) =
             (struct chain_instruction){ .action = CHAIN_WIDEN, .in = { from }, .to = work };
+        x = work;
+    }
     for (size_t i = first; i < list->count; i++) {
-        struct chain_spot x = i == first && !narrow ? from : work, second = x;
-        if (list->operands[i]) {
-            struct chain_operand *own = &state->operands[operand];
-            bool whole = own->rank == 0;
-            second = (struct chain_spot){ whole ? own->place : -1, own->piece };
-            if (!whole && !own->fixed)
-                state->instructions[state->instruction_count++] = (struct chain_instruction){
-                    .action = CHAIN_SPREAD, .to = second, .operand = operand
-                };
-            if (whole && narrow) {
-                struct chain_spot wide = { -1, state->pieces++ };
-                state->instructions[state->instruction_count++] =
-                    (struct chain_instruction){ .action = CHAIN_WIDEN, .in = { second }, .to = wide };
-                second = wide;
-            }
-            operand++;
-        }
-        state->instructions[state->instruction_count++] =
-            (struct chain_instruction){ .action = CHAIN_COMPUTE,
-                                        .in = { x, second, x },
-                                        .to = work,
-                                        .run = lanes_find_quick(list->posts[i].kind),
-                                        .alpha = list->posts[i].alpha,
-                                        .beta = list->posts[i].beta };
+        struct chain_spot y = list->operands[i] ? write_operand(state, operand++, narrow) : x;
+        *next(state) = (struct chain_instruction){ .action = CHAIN_COMPUTE,
+                                                   .in = { x, y, x },
+                                                   .to = work,
+                                                   .run = lanes_find_quick(list->posts[i].kind),
+                                                   .alpha = list->posts[i].alpha,
+                                                   .beta = list->posts[i].beta };
+        x = work;
     }
     if (narrow)
-        state->instructions[state->instruction_count++] =
+        *next(state) =
             (struct chain_instruction){ .action = CHAIN_NARROW, .in = { work }, .to = out };
+}
+
+/* One function that reads and writes as it is wanted; false if there is none. */
+static bool write_quick(struct chain_state *state, enum pointwise_kind kind, bool widen)
+{
+    lanes_narrow_fn *run = lanes_find_narrow(kind, widen);
+    if (!run)
+        return false;
+    *next(state) = (struct chain_instruction){
+        .action = CHAIN_COMPUTE_NARROW, .in = { { 1, -1 } }, .to = { 0, -1 }, .run_narrow = run
+    };
+    return true;
+}
+
+/* Where an operand can be read as floats. One that lies as the result does is of its type. */
+static struct chain_spot write_operand(struct chain_state *state, int index, bool narrow)
+{
+    const struct chain_operand *operand = &state->operands[index];
+    if (operand->rank == 0 && narrow) {
+        struct chain_spot wide = { -1, state->pieces++ };
+        *next(state) = (struct chain_instruction){ .action = CHAIN_WIDEN,
+                                                   .in = { { operand->place, -1 } },
+                                                   .to = wide };
+        return wide;
+    }
+    if (operand->rank == 0)
+        return (struct chain_spot){ operand->place, -1 };
+    struct chain_spot piece = { -1, operand->piece };
+    if (!operand->fixed)
+        *next(state) =
+            (struct chain_instruction){ .action = CHAIN_SPREAD, .to = piece, .operand = index };
+    return piece;
+}
+
+static struct chain_instruction *next(struct chain_state *state)
+{
+    return &state->instructions[state->instruction_count++];
 }

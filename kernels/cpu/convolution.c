@@ -13,6 +13,7 @@ struct convolution {
     bool transposed;
     enum choice choice;
     struct layout in, out; /* of four dimensions */
+    struct layout sum;     /* what the primitive writes: out, or f32 for what posts behind it read */
     dnnl_memory_desc_t weights_as, weights_any, bias;
     bool has_bias, constant_weights;
     bool bias_behind; /* added by a step of its own */
@@ -160,7 +161,7 @@ static int describe(struct build *build, const struct node *node, enum tensor_ty
     convolution->in = choice_layout(choice, type, &image);
     image = to_image(&out->shape);
     bool wide = build_leaves(build, node->outputs[0]) || convolution->splits;
-    convolution->out = choice_layout(choice, wide ? TENSOR_F32 : type, &image);
+    convolution->out = convolution->sum = choice_layout(choice, wide ? TENSOR_F32 : type, &image);
     dnnl_data_type_t dnnl_type;
     layout_dnnl_type(type, &dnnl_type);
     describe_weights(convolution, dnnl_type);
@@ -172,9 +173,18 @@ static int describe(struct build *build, const struct node *node, enum tensor_ty
         rc = add_bias_behind(build, node, convolution, posts, err);
     if (!rc && ((choice == CHOICE_WINOGRAD && convolution->out.blocked) || accumulates(convolution, type)))
         post_accumulate(build, node, &convolution->out, posts);
+    if (rc)
+        return rc;
     static const struct post_list none;
-    return rc ? rc
-              : post_describe(build, &desc, convolution->transposed ? &none : posts, pd, taken, err);
+    const struct post_list *inside = convolution->transposed ? &none : posts;
+    rc = post_describe(build, &desc, inside, pd, taken, err);
+    if (rc || convolution->out.type != TENSOR_BF16 || *taken == posts->count || post_target(posts, *taken))
+        return rc;
+    /* What is left is computed on the sums, not on sums that have been rounded already. */
+    dnnl_primitive_desc_destroy(*pd);
+    convolution->sum.type = TENSOR_F32;
+    rc = init_desc(build, convolution, &desc, err);
+    return rc ? rc : post_describe(build, &desc, inside, pd, taken, err);
 }
 
 /* oneDNN 2.6.3 has no additions of whole arrays inside its fastest bf16 code, but adds to what is there. */
@@ -226,7 +236,7 @@ static int init_desc(struct build *build, const struct convolution *convolution,
     const struct window *window = &convolution->window;
     dnnl_memory_desc_t in, out;
     choice_md(convolution->choice, &convolution->in, &in);
-    choice_md(convolution->choice, &convolution->out, &out);
+    choice_md(convolution->choice, &convolution->sum, &out);
     bool inside = convolution->has_bias && !convolution->bias_behind;
     const dnnl_memory_desc_t *bias = inside ? &convolution->bias : NULL;
     dnnl_dims_t strides, dilates, begin, end;
@@ -257,7 +267,7 @@ static int add_step(struct build *build, const struct node *node,
                     const struct convolution *convolution, const struct post_list *posts,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err)
 {
-    struct cpu_place *in, *weights, *bias = NULL, *out, *made;
+    struct cpu_place *in, *weights, *bias = NULL, *out, *sum, *made;
     int rc = place_operands(build, node, convolution, &in, &weights, err);
     if (!rc)
         rc = build_reorder_weights(build, weights, &convolution->weights_as,
@@ -268,8 +278,11 @@ static int add_step(struct build *build, const struct node *node,
     out = post_target(posts, taken);
     if (!rc)
         rc = place_output(build, node, convolution, &out, err);
+    sum = out;
+    if (!rc && convolution->sum.type != convolution->out.type)
+        rc = build_new_place(build, &convolution->sum, &sum, err);
     if (!rc)
-        rc = choice_write(build, convolution->choice, out, &made, err);
+        rc = choice_write(build, convolution->choice, sum, &made, err);
     if (rc) {
         dnnl_primitive_desc_destroy(pd);
         return rc;
@@ -283,8 +296,8 @@ static int add_step(struct build *build, const struct node *node,
     post_add_args(posts, taken, &args);
     rc = build_primitive(build, pd, &args, count_flop(convolution), err);
     if (!rc)
-        rc = choice_finish(build, made, out, err);
-    return rc ? rc : post_add_steps(build, posts, taken, out, err);
+        rc = choice_finish(build, made, sum, err);
+    return rc ? rc : post_add_steps(build, posts, taken, sum, out, err);
 }
 
 /* Weights as in the graph, split along the input channels if at all. */
@@ -327,7 +340,7 @@ static int add_own_step(struct build *build, const struct node *node, struct con
         return rc;
     size_t taken = take_posts(&posts, &convolution->out, &added, &relu);
     rc = winograd_add_step(build, winograd, in, weights, false, bias, added, relu, out, err);
-    return rc ? rc : post_add_steps(build, &posts, taken, out, err);
+    return rc ? rc : post_add_steps(build, &posts, taken, out, out, err);
 }
 
 /* Our own way takes an addition and then a Relu. */

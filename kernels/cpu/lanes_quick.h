@@ -7,8 +7,8 @@
 
 /* The quick form, or that of lanes_find where there is none. */
 lanes_fn *lanes_find_quick(enum pointwise_kind kind);
-/* From bf16 to bf16; NULL where there is none. */
-typedef void lanes_bf16_fn(const uint16_t *x, uint16_t *to, int64_t count);
-lanes_bf16_fn *lanes_find_bf16(enum pointwise_kind kind);
+/* To bf16, from that or from floats; NULL where there is none. */
+typedef void lanes_narrow_fn(const void *x, uint16_t *to, int64_t count);
+lanes_narrow_fn *lanes_find_narrow(enum pointwise_kind kind, bool from_bf16);
 
 #endif

@@ -128,10 +128,14 @@ void post_add_args(const struct post_list *list, size_t taken, struct build_args
 }
 
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
-                   struct cpu_place *out, struct error *err)
+                   struct cpu_place *from, struct cpu_place *out, struct error *err)
 {
-    int rc = post_add_chain(build, list, taken, out, out, err);
-    if (rc != BUILD_DECLINED)
+    int rc = post_add_chain(build, list, taken, from, out, err);
+    if (rc == BUILD_DECLINED)
+        rc = from == out ? 0 : build_copy(build, from, out, err);
+    else
+        return rc;
+    if (rc)
         return rc;
     for (size_t i = taken; i < list->count; i++) {
         if (list->operands[i]) {

@@ -38,11 +38,10 @@ int post_describe(struct build *build, const void *desc, const struct post_list 
 struct cpu_place *post_target(const struct post_list *list, size_t taken);
 /* The operands of the posts inside, as arguments of the primitive. */
 void post_add_args(const struct post_list *list, size_t taken, struct build_args *args);
-/* Steps for the others, in place on out. */
+/* Steps for the others, of what is at `from`: that is `out`, or as that but in f32. */
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
-                   struct cpu_place *out, struct error *err);
-/* The same of what is at `from`, which may be `out`, as one step of our own (chain_posts.c); BUILD_DECLINED
- * where that cannot. */
+                   struct cpu_place *from, struct cpu_place *out, struct error *err);
+/* The same as one step of our own (chain_posts.c); BUILD_DECLINED where that cannot. */
 int post_add_chain(struct build *build, const struct post_list *list, size_t first,
                    struct cpu_place *from, struct cpu_place *out, struct error *err);
 
