@@ -16,8 +16,7 @@
 #include "cpu/build.h"
 #include "cpu/split.h"
 
-#define SPLIT_PRODUCTS_MIN 256
-#define SPLIT_CHANNELS_MIN 16 /* of a convolution; three times fewer do not fill a tile */
+#define SPLIT_PRODUCTS_MIN 64
 
 /* Whether the rule says so; false in other precisions. */
 bool split_pays(const struct build *build, uint64_t flop, int64_t numbers);
