@@ -87,6 +87,8 @@ int build_renew(struct build *build, int state, int value, const struct layout *
 /* True when nothing else needs the memory of value after its one read by the present node, so that
  * the node may write its output there. */
 bool build_dies(const struct build *build, int value);
+/* Reads to come of whatever lies in the same memory. */
+int build_reads(const struct build *build, const struct cpu_place *place);
 /* True of an answer: the value leaves the graph and is not multiplied by anything on its way, so that it
  * keeps the accuracy that it was summed with. */
 bool build_leaves(const struct build *build, int value);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DROP_BYTES_MIN 4096 /* of fewer, looking costs more than it saves */
+
 static const struct {
     const char *op; /* base name for fused ones */
     build_fn *make;
@@ -79,6 +81,7 @@ static int start_values(struct build *build, struct error *err);
 static void mark_leaving(struct build *build);
 static bool multiplies(const struct graph *graph, const struct node *node);
 static int make_node(struct build *build, const struct node *node, struct error *err);
+static void drop_read_constant(struct build *build, int value);
 static build_fn *find_maker(const struct graph *graph, const struct node *node);
 static int finish_outputs(struct build *build, struct error *err);
 static int finish_output(struct build *build, size_t index, struct error *err);
@@ -213,9 +216,30 @@ static int make_node(struct build *build, const struct node *node, struct error 
     if (rc == BUILD_DECLINED)
         rc = build_reference(build, node, err);
     for (int k = 0; k < node->input_count; k++)
-        if (node->inputs[k] >= 0)
-            build->values[node->inputs[k]].reads_left--;
+        if (node->inputs[k] >= 0 && --build->values[node->inputs[k]].reads_left == 0 && !rc)
+            drop_read_constant(build, node->inputs[k]);
     return rc;
+}
+
+/* Weights that no step reads in the form of the file need no memory any more: rearranged ones of all layers
+ * beside those of the file would be twice as much at the end. */
+static void drop_read_constant(struct build *build, int value)
+{
+    const struct build_value *state = &build->values[value];
+    struct tensor *constant = &build->graph->values[value].constant;
+    struct cpu_plan *plan = build->plan;
+    if (!constant->data || state->version_count == 0 || tensor_bytes(constant) < DROP_BYTES_MIN)
+        return;
+    int root = cpu_root(plan, state->versions[0]->buffer, NULL);
+    if (plan->buffers[root].kind != CPU_BUFFER_CONSTANT || plan->buffers[root].data != constant->data ||
+        build_reads(build, state->versions[0]) > 0)
+        return;
+    for (int s = 0; s < plan->step_count; s++)
+        for (int p = 0; p < plan->steps[s].place_count; p++)
+            if (cpu_root(plan, plan->steps[s].places[p]->buffer, NULL) == root)
+                return;
+    tensor_free(constant);
+    plan->buffers[root].data = NULL;
 }
 
 /* Types that no maker knows. (bf16 and the like in a graph are what a file says: what a plan stores
@@ -353,7 +377,7 @@ static void drop_unused_constants(struct build *build)
             continue;
         if (buffer->owned)
             free(buffer->data);
-        else
+        else if (buffer->data)
             tensor_free(&build->graph->values[buffer->external].constant);
         buffer->data = NULL;
         plan->plan.weight_bytes -= buffer->bytes;

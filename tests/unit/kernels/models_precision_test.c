@@ -22,13 +22,13 @@ struct model {
 };
 
 static const struct model models[] = {
-    { "models/street_det/street_det.onnx", { 4, { 1, 3, 384, 512 } }, 0, 1 },
-    { "yolox_nano.onnx", { 4, { 1, 3, 416, 416 } }, 0, 255 },
+    { "models/street_det/street_det.onnx", { 4, { 1, 3, 384, 512 } }, 0, 1, false },
+    { "yolox_nano.onnx", { 4, { 1, 3, 416, 416 } }, 0, 255, false },
     { "fastestdet.onnx", { 4, { 1, 3, 352, 352 } }, 0, 1, true },
-    { "twinlitenet.onnx", { 4, { 1, 3, 360, 640 } }, 0, 1 },
-    { "ultraface_rfb320.onnx", { 4, { 1, 3, 240, 320 } }, -127.0 / 128, 1 },
+    { "twinlitenet.onnx", { 4, { 1, 3, 360, 640 } }, 0, 1, false },
+    { "ultraface_rfb320.onnx", { 4, { 1, 3, 240, 320 } }, -127.0 / 128, 1, false },
     { "fsrcnn_x2.onnx", { 4, { 1, 96, 128, 1 } }, 0, 1, true },
-    { "espcn_x3.onnx", { 4, { 1, 1, 224, 224 } }, 0, 1 },
+    { "espcn_x3.onnx", { 4, { 1, 1, 224, 224 } }, 0, 1, false },
 };
 #define MODEL_COUNT (sizeof models / sizeof *models)
 
