@@ -28,8 +28,8 @@ int post_add_chain(struct build *build, const struct post_list *list, size_t fir
     int place_count = 2;
     struct layout wide = out->layout;
     wide.type = from->layout.type;
-    if (first == list->count || !layout_equal(&from->layout, &wide) ||
-        !suits(list, first, &out->layout))
+    if ((first == list->count && wide.type == out->layout.type) ||
+        !layout_equal(&from->layout, &wide) || !suits(list, first, &out->layout))
         return BUILD_DECLINED;
     struct chain_state *state = calloc(1, sizeof *state);
     if (!state)
@@ -134,8 +134,7 @@ static void write_program(struct chain_state *state, const struct post_list *lis
         x = work;
     }
     if (narrow)
-        *next(state) =
-            (struct chain_instruction){ .action = CHAIN_NARROW, .in = { work }, .to = out };
+        *next(state) = (struct chain_instruction){ .action = CHAIN_NARROW, .in = { x }, .to = out };
 }
 
 /* One function that reads and writes as it is wanted; false if there is none. */

@@ -66,8 +66,9 @@ bool choose_winograd(const struct build *build, const struct window *window)
             window->pad_begin[d] < 0 || window->pad_begin[d] > 1 || pad_end < 0 || pad_end > 1)
             return false;
     }
-    if (has_amx() && (window->out_channels < WINOGRAD_OUT_CHANNELS_MIN_AMX ||
-                      window->in_channels % LAYOUT_BLOCK != 0 || window->out_channels % LAYOUT_BLOCK != 0))
+    if (has_amx() &&
+        (window->out_channels < WINOGRAD_OUT_CHANNELS_MIN_AMX ||
+         window->in_channels % LAYOUT_BLOCK != 0 || window->out_channels % LAYOUT_BLOCK != 0))
         return false;
     return window->in_channels >= WINOGRAD_CHANNELS_MIN &&
            window->out_channels >= WINOGRAD_CHANNELS_MIN;

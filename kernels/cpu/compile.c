@@ -231,8 +231,8 @@ static void drop_read_constant(struct build *build, int value)
     if (!constant->data || state->version_count == 0 || tensor_bytes(constant) < DROP_BYTES_MIN)
         return;
     int root = cpu_root(plan, state->versions[0]->buffer, NULL);
-    if (plan->buffers[root].kind != CPU_BUFFER_CONSTANT || plan->buffers[root].data != constant->data ||
-        build_reads(build, state->versions[0]) > 0)
+    if (plan->buffers[root].kind != CPU_BUFFER_CONSTANT ||
+        plan->buffers[root].data != constant->data || build_reads(build, state->versions[0]) > 0)
         return;
     for (int s = 0; s < plan->step_count; s++)
         for (int p = 0; p < plan->steps[s].place_count; p++)

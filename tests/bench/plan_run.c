@@ -54,10 +54,11 @@ int main(int argc, char **argv)
     struct request request = { .device = "cpu" };
     struct error err = { 0 };
     if (read_arguments(argc, argv, &request)) {
-        fprintf(stderr,
-                "usage: %s [-d DEVICE] [-a PRECISION] [-r RUNS] [-p] [-i] [-s SHAPE]... [-o PREFIX] "
-                "MODEL [INPUT...]\n",
-                argv[0]);
+        fprintf(
+            stderr,
+            "usage: %s [-d DEVICE] [-a PRECISION] [-r RUNS] [-p] [-i] [-s SHAPE]... [-o PREFIX] "
+            "MODEL [INPUT...]\n",
+            argv[0]);
         return 2;
     }
     if (run(&request, &err)) {
