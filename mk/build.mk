@@ -43,7 +43,7 @@ $(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
 $(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/pool_gradient.o $(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: private OWN_CFLAGS += -O3
-$(B)/obj/kernels/cpu/row_norm.o: private OWN_CFLAGS += -O3
+$(B)/obj/kernels/cpu/row_norm.o $(B)/obj/kernels/cpu/where.o $(B)/obj/kernels/cpu/attention.o: private OWN_CFLAGS += -O3
 # A loop with sqrtf in it only where errno may stay as it was.
 $(B)/obj/kernels/cpu/optimise.o: private OWN_CFLAGS += -O3 -fno-math-errno
 # Written for one kind of processor; elsewhere it says that it is not available.
