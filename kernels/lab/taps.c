@@ -199,8 +199,11 @@ static void open_problem(struct taps_problem *own, const int64_t numbers[6], boo
         .mode = mode,
         .cubic_a = -0.75f,
     };
-    for (int d = 0; d < 4; d++)
+    for (int d = 0; d < 4; d++) {
         resize->scale[d] = (float)resize->out.dim[d] / (float)resize->in.dim[d];
+        resize->ratio[d][0] = resize->in.dim[d];
+        resize->ratio[d][1] = resize->out.dim[d];
+    }
     own->inner = last ? numbers[1] : 1;
     own->planes = numbers[0] * numbers[1] / own->inner;
     size_t in = (size_t)shape_elements(&resize->in), out = (size_t)shape_elements(&resize->out);

@@ -429,14 +429,14 @@ static void test_images(void **state)
         struct net net;
         char what[64];
         net_begin(&net, (uint64_t)kind);
-        int x = net_input(&net, SHAPE(2, 32, 6, 8));
-        int y = add_conv(&net, x, 32, 32);
+        int x = net_input(&net, SHAPE(2, 64, 6, 8));
+        int y = add_conv(&net, x, 64, 64);
         y = kind == 0   ? pool(&net, "MaxPool", y)
             : kind == 1 ? pool(&net, "AveragePool", y)
             : kind == 2 ? resize(&net, "nearest", y)
             : kind == 3 ? resize(&net, "linear", y)
                         : net_node(&net, "Tanh", y, -2);
-        net_output(&net, add_conv(&net, y, 32, 32));
+        net_output(&net, add_conv(&net, y, 64, 64));
         check_steps(&net, 1 + 1 + 1 + 1 + 1, 2);
         snprintf(what, sizeof what, "image %d", kind);
         check(&net, what);
