@@ -412,7 +412,7 @@ static int pool(struct net *net, const char *op, int x)
 
 static int resize(struct net *net, const char *mode, int x)
 {
-    int y = net_node(net, "Resize", x, -1, -1, INTS(net, 2, 32, 12, 24), -2);
+    int y = net_node(net, "Resize", x, -1, -1, INTS(net, 2, 64, 12, 24), -2);
     net_string(net, "mode", mode);
     if (strcmp(mode, "nearest") == 0) {
         net_string(net, "coordinate_transformation_mode", "asymmetric");
