@@ -14,9 +14,9 @@
 #define PAGE_BYTES 4096u
 #define APPLICATION_ID 1920299891 /* "rus" and a bit: no other program's file */
 /* Pages that a frame may take beside its bytes: a row, its indexes, the tree above them. */
-#define FRAME_EXTRA_BYTES (8u * PAGE_BYTES)
+#define FRAME_EXTRA_BYTES ((size_t)8 * PAGE_BYTES)
 /* Kept free for what has to be written to make room: marks, and rows that are changed. */
-#define RESERVE_BYTES (64u * PAGE_BYTES)
+#define RESERVE_BYTES ((size_t)64 * PAGE_BYTES)
 #define WAL_BYTES_MAX "8388608"
 
 static const char schema[] =

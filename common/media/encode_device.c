@@ -51,8 +51,8 @@ static void stage_chroma(const struct encode_device *device, const AVFrame *pict
         const uint8_t *v = picture->data[2] + (ptrdiff_t)row * picture->linesize[2];
         uint8_t *to = staged->data[1] + (ptrdiff_t)row * staged->linesize[1];
         for (int column = 0; column < device->width / 2; column++) {
-            to[2 * column] = u[column];
-            to[2 * column + 1] = v[column];
+            *to++ = u[column];
+            *to++ = v[column];
         }
     }
 }

@@ -37,7 +37,7 @@ void attention_run(const struct attention *shape, const float *q, const float *k
                     k + image * shape->depth * shape->keys, rows, scores);
         for (int64_t r = 0; r < rows; r++)
             factors[r] = 1 / make_weights(scores + r * shape->keys, shape->keys);
-        for (int64_t c = 0; c < shape->columns; c += 2 * LANES)
+        for (int64_t c = 0; c < shape->columns; c += (int64_t)2 * LANES)
             sum_values(shape, scores, values, factors, rows, c, shape->columns - c > LANES ? 2 : 1,
                        result);
     }

@@ -101,6 +101,9 @@ bool quantised_read(const struct build *build, const struct node *node, struct q
         if (!constants[k]->data)
             return false;
     }
+    for (int k = QLINEAR_A_SCALE; k < QLINEAR_BIAS; k++)
+        if (!constants[k])
+            return false;
     /* A product of matrices may have scales for the rows of its input. */
     if (shape_elements(&constants[QLINEAR_A_SCALE]->shape) != 1 ||
         shape_elements(&constants[QLINEAR_A_ZERO]->shape) != 1 ||

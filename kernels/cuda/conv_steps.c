@@ -426,7 +426,7 @@ static int run_conv(const struct cuda_step *step, struct gpu *gpu, struct error 
     conv.w = step->places[state->w]->data;
     conv.y = step->places[state->y]->data;
     conv.bias = state->bias < 0 ? NULL : step->places[state->bias]->data;
-    void *operands[FUSED_POSTS_MAX];
+    void *operands[FUSED_POSTS_MAX] = { NULL };
     int count = 0;
     for (int i = state->first_operand; i < step->read_count; i++)
         operands[count++] = step->places[i]->data;
