@@ -18,8 +18,12 @@ int graph_name_sizes(struct graph *graph, int value, const char *const *names, s
     struct value *named = &graph->values[value];
     for (int i = 0; i < named->shape.rank; i++) {
         const char *name = names[i] ? names[i] : "";
-        for (size_t k = 0; name[k] && k < SIZE_NAME_BYTES - 1; k++)
-            text[used++] = name[k] == ',' || name[k] < ' ' ? '_' : name[k];
+        for (size_t k = 0; name[k] && k < SIZE_NAME_BYTES - 1; k++) {
+            text[used] = name[k];
+            if (name[k] == ',' || name[k] < ' ')
+                text[used] = '_';
+            used++;
+        }
         text[used++] = ',';
     }
     char *copy = strndup(text, used);
