@@ -288,14 +288,26 @@ static int make_fresh(struct decoder *decoder, struct error *err)
     return 0;
 }
 
-/* Before the codec is stopped for a failure: the next one is made without the device then. */
-static void watch_hardware(struct decoder *decoder, int failed)
+static void leave_hardware(struct decoder *decoder)
 {
-    decoder->hardware_failures = failed == -ERROR_FORMAT ? decoder->hardware_failures + 1 : 0;
-    if (decoder->hardware_failures < HARDWARE_FAILURES_MAX)
-        return;
     stop_codec(decoder);
     decode_device_close(&decoder->device);
+}
+
+/* What the device does not want is software's at once; what it does want, and fails at, is once it has failed
+ * often: before the codec is stopped for the failure, so that the next one is made without the device. */
+static int decode_by_hardware(struct decoder *decoder, struct picture **picture, struct error *err)
+{
+    int failed = decode_packet(decoder, picture, err);
+    if (failed && decode_device_has_refused(decoder->device)) {
+        leave_hardware(decoder);
+        failed = start_codec(decoder, err);
+        return failed ? failed : decode_packet(decoder, picture, err);
+    }
+    decoder->hardware_failures = failed == -ERROR_FORMAT ? decoder->hardware_failures + 1 : 0;
+    if (decoder->hardware_failures == HARDWARE_FAILURES_MAX)
+        leave_hardware(decoder);
+    return failed;
 }
 
 int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
@@ -320,9 +332,8 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
         failed = make_fresh(decoder, err);
     if (failed)
         return failed;
-    failed = decode_packet(decoder, picture, err);
-    if (decoder->device)
-        watch_hardware(decoder, failed);
+    failed = decoder->device ? decode_by_hardware(decoder, picture, err)
+                             : decode_packet(decoder, picture, err);
     if (failed) /* its scratch memory still holds parts of the broken macroblock */
         stop_codec(decoder);
     decoder->waits = failed != 0;

@@ -50,8 +50,8 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
  * the codec cannot know. */
 void decoder_skip_to_keyframe(struct decoder *decoder);
 bool decoder_wants_keyframe(const struct decoder *decoder);
-/* What decodes: the config's kind, or software once the hardware has failed HARDWARE_FAILURES_MAX times in a
- * row. (Hardware makes up for damage and does not tell; what was lost before the packet is known without it.) */
+/* What decodes: the config's kind, or software once the hardware has refused the stream, or failed
+ * HARDWARE_FAILURES_MAX times in a row. (Hardware makes up for damage and does not tell; what was lost before the packet is known without it.) */
 enum decoder_kind decoder_kind(const struct decoder *decoder);
 /* Times that a packet found no free slot. */
 uint64_t decoder_pool_empty_count(const struct decoder *decoder);

@@ -29,6 +29,7 @@ struct decode_device {
     enum decoder_kind kind;
     const AVCodec *library;
     AVBufferRef *gpu;      /* NULL: none is needed */
+    bool refused;          /* a stream; for good */
     AVFrame *fetched;      /* blank between two pictures */
     AVBufferPool *blocks;  /* for pictures in memory */
     size_t block_bytes;
@@ -109,7 +110,7 @@ int decode_device_attach(struct decode_device *device, AVCodecContext *context, 
                                   : error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
 }
 
-enum AVPixelFormat decode_device_format(const struct decode_device *device,
+enum AVPixelFormat decode_device_format(struct decode_device *device,
                                         const enum AVPixelFormat *offered)
 {
     const enum AVPixelFormat wanted = ways[device->kind].surface;
@@ -118,7 +119,13 @@ enum AVPixelFormat decode_device_format(const struct decode_device *device,
     for (; *offered != AV_PIX_FMT_NONE; offered++)
         if (*offered == wanted)
             return wanted;
+    device->refused = true;
     return AV_PIX_FMT_NONE;
+}
+
+bool decode_device_has_refused(const struct decode_device *device)
+{
+    return device->refused;
 }
 
 /* Memory for a picture like the one in the device. */
@@ -157,6 +164,8 @@ int decode_device_fetch(struct decode_device *device, AVFrame *frame)
     if (rc == 0) {
         av_frame_unref(frame);
         av_frame_move_ref(frame, device->fetched);
+        /* In the device only what is right of a picture and below it was cut off. */
+        rc = av_frame_apply_cropping(frame, 0);
     }
     av_frame_unref(device->fetched);
     return rc;

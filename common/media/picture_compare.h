@@ -6,7 +6,7 @@
 
 /* Mean difference of luma, 0 to 255; 255 for another size. */
 double picture_difference(const struct picture *a, const struct picture *b);
-/* What a few bits leave of a picture is alike; another one, and grey, green or black, are not. */
+/* What a few bits leave of a picture a is alike; another one, and one that is flat where a is not, are not. */
 bool picture_is_alike(const struct picture *a, const struct picture *b);
 
 #endif

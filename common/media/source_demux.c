@@ -162,6 +162,21 @@ static int skip_bad(struct demux *demux, const char *what, struct error *err)
                      demux->bad_in_row, what);
 }
 
+/* A stream that the device refuses, at its beginning or where it changes, is software's with this very packet. */
+static int send_packet(struct demux *demux, int *rc, struct error *err)
+{
+    struct error cause;
+    ffmpeg_forget_complaint();
+    *rc = avcodec_send_packet(demux->codec, demux->packet);
+    if (*rc >= 0 || !demux->device || !decode_device_has_refused(demux->device))
+        return 0;
+    ffmpeg_error(&cause, ERROR_UNSUPPORTED, *rc, demux->place, "the hardware does not take it");
+    int failed = fall_back(demux, &cause, err);
+    if (!failed)
+        *rc = avcodec_send_packet(demux->codec, demux->packet);
+    return failed;
+}
+
 int demux_feed(struct demux *demux, struct error *err)
 {
     int rc;
@@ -179,7 +194,9 @@ int demux_feed(struct demux *demux, struct error *err)
                          avcodec_get_name(video(demux)->codecpar->codec_id));
     if (demux->packet->flags & AV_PKT_FLAG_CORRUPT) /* the demuxer knows: cut short, or a gap */
         return skip_bad(demux, "packets are damaged", err);
-    rc = avcodec_send_packet(demux->codec, demux->packet);
+    int failed = send_packet(demux, &rc, err);
+    if (failed)
+        return failed;
     if (rc == AVERROR(ENOMEM))
         return ffmpeg_error(err, ERROR_MEMORY, rc, demux->place, "cannot decode");
     return rc < 0 ? skip_bad(demux, "packets do not decode", err) : 0;
