@@ -22,6 +22,7 @@ include mk/lint.mk
 include mk/sanitize.mk
 include mk/demo.mk
 include mk/docs.mk
+include mk/conformance.mk
 include mk/bench.mk
 include mk/train.mk
 include mk/restore.mk

@@ -167,7 +167,7 @@ static const struct cli_command commands[] = {
       doctor_flags, doctor },
     { "keys", SERVER_KEYS_ARGUMENTS, "make, show or replace the server's key pair, let agents in",
       server_keys_more, server_keys_flags, server_keys_command },
-    { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder", model_command_more,
+    { "model", MODEL_COMMAND_ARGUMENTS, "try a model folder, or an ONNX file", model_command_more,
       model_command_flags, model_command },
     { "eval", "", "measure what compression and restoration leave of a model's accuracy",
       eval_command_more, eval_command_flags, eval_command },

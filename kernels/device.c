@@ -318,6 +318,13 @@ int plan_print(struct plan *plan, uint32_t runs, FILE *out, struct error *err)
     return plan->device->class->print(plan, runs, out, err);
 }
 
+int device_measure_peak(struct device *device, enum precision precision, double *gflops,
+                        struct error *err)
+{
+    *gflops = 0;
+    return device->class->peak ? device->class->peak(device, precision, gflops, err) : 0;
+}
+
 const char *plan_step(const struct plan *plan, size_t index)
 {
     return plan->device->class->step(plan, index);

@@ -41,6 +41,10 @@ int device_open(struct device **device, const char *spec, struct error *err);
 void device_get_info(const struct device *device, struct device_info *info);
 bool device_has(const struct device *device, enum precision precision);
 void device_close(struct device **device); /* after all its plans */
+/* What it reaches in products of matrices of that precision, GFLOP/s, measured within a second; 0 where the back end
+ * does not tell. */
+int device_measure_peak(struct device *device, enum precision precision, double *gflops,
+                        struct error *err);
 
 /* Tells the device of memory of the caller's that copies to it will be made from, so that they need no
  * detour: once, when it is mapped, as this takes longer than many copies. data begins a page, and may be
@@ -131,6 +135,8 @@ struct device_class {
     int (*set_states)(struct plan *plan, struct error *err);
     const char *(*step)(const struct plan *plan, size_t index);
     int (*print)(struct plan *plan, uint32_t runs, FILE *out, struct error *err);
+    /* NULL where plans alone tell their peak, in print. */
+    int (*peak)(struct device *device, enum precision precision, double *gflops, struct error *err);
     void (*plan_free)(struct plan *plan);
 };
 

@@ -69,16 +69,18 @@ bench-accuracy: deps-test ## recall and precision on real video at several rungs
 	@mk/sample-video.sh
 	@B=$(B) TEST_DATA=$(TEST_DATA) ORT_PYTHON=$(ORT_VENV)/bin/python tests/bench/accuracy.sh
 
-$(B)/test/bench/plan_run: $(B)/obj/tests/bench/plan_run.o $(call archives,kernels)
+$(B)/test/bench/plan_run: $(B)/obj/tests/bench/plan_run.o $(DOUBLES) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: bench-models
-bench-models: deps-test ## the engine's outputs and times beside ONNX Runtime, every model at hand
+.PHONY: bench-engine
+bench-engine: deps-test ## the engine's outputs, times and memory beside ONNX Runtime and OpenVINO, every model at hand
 	@mk/deps.sh $(PACKAGES_ORT)
-	@$(MAKE) --no-print-directory $(B)/test/bench/plan_run $(ORT_VENV)/ready
+	@$(MAKE) --no-print-directory $(B)/test/bench/plan_run $(B)/test/bench/onnx_copy $(ORT_VENV)/ready \
+		$(OPENVINO_VENV)/ready
 	@mk/sample-video.sh
-	@$(ORT_VENV)/bin/python tests/bench/models_ort.py $(B)/test/bench/plan_run $(B)/demo/vtest.avi $(TEST_DATA)
+	@$(ORT_VENV)/bin/python tests/bench/engine.py $(B)/test/bench $(B)/demo/vtest.avi $(TEST_DATA) \
+		$(ORT_VENV)/bin/python $(OPENVINO_VENV)/bin/python
 
 $(B)/test/bench/onnx_copy: $(B)/obj/tests/bench/onnx_copy.o $(call archives,kernels)
 	@mkdir -p $(@D)

@@ -43,7 +43,7 @@ $(B)/obj/edge-agent/%.o: CPPFLAGS += -Iedge-agent
 $(B)/obj/cloud-server/%.o: CPPFLAGS += -Icloud-server
 # gcc makes vectors of loops of unknown length at -O3 only: three times as fast (kernels/lab/broadcast.c).
 $(B)/obj/kernels/cpu/taps.o $(B)/obj/kernels/cpu/pool_gradient.o $(B)/obj/kernels/cpu/broadcast.o $(B)/obj/kernels/cpu/sum_to.o: private OWN_CFLAGS += -O3
-$(B)/obj/kernels/cpu/row_norm.o: private OWN_CFLAGS += -O3
+$(B)/obj/kernels/cpu/row_norm.o $(B)/obj/kernels/cpu/where.o $(B)/obj/kernels/cpu/attention.o: private OWN_CFLAGS += -O3
 # A loop with sqrtf in it only where errno may stay as it was.
 $(B)/obj/kernels/cpu/optimise.o: private OWN_CFLAGS += -O3 -fno-math-errno
 # Written for one kind of processor; elsewhere it says that it is not available.
@@ -52,6 +52,8 @@ $(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: private OWN_CFLAGS
 endif
 # Selections instead of branches, and roots, only where nobody asks for traps or errno.
 $(B)/obj/kernels/cpu/lanes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+# There a multiplication and an addition are one instruction too where the processor has it: sums are exact.
+$(B)/obj/kernels/cpu/bytes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
 # Threads are shared with oneDNN by way of OpenMP, in this one place. clang's would be others.
 $(B)/obj/kernels/cpu/parallel.o: private OWN_CFLAGS += $(if $(findstring clang,$(CC)),,-fopenmp)
 

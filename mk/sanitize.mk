@@ -42,4 +42,4 @@ $(B)/fuzz/$(1): $(B)/obj/tests/fuzz/$(1)_fuzz.o $(call archives,$(fuzz_MODULE_$(
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(LDLIBS)
 endef
-$(foreach f,config wire onnx labels arm probe decode,$(eval $(call fuzzer_rule,$(f))))
+$(foreach f,config wire onnx npy labels arm probe decode,$(eval $(call fuzzer_rule,$(f))))

@@ -104,6 +104,7 @@ $(B)/test/pipeline/kernels-cuda.so: tests/pipeline/gpu_double.c $(B)/flags
 fuzz_MODULE_config = config
 fuzz_MODULE_wire = net
 fuzz_MODULE_onnx = kernels
+fuzz_MODULE_npy = kernels
 fuzz_MODULE_labels = cloud-server
 fuzz_MODULE_arm = cloud-server
 fuzz_MODULE_probe = cloud-server
@@ -119,6 +120,6 @@ $(B)/test/fuzz/$(1)_replay: $(B)/obj/tests/fuzz/$(1)_fuzz.o $(B)/obj/tests/fuzz/
 	@mkdir -p $$(@D)
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
-$(foreach f,config wire onnx labels arm probe decode,$(eval $(call fuzz_rule,$(f))))
+$(foreach f,config wire onnx npy labels arm probe decode,$(eval $(call fuzz_rule,$(f))))
 
 .SECONDARY: # objects stay: they are what makes the next build quick

@@ -87,7 +87,7 @@ void model_close(struct model **model);
 
 /* `cloud-server model check|show|run|bench FOLDER` (show takes an ONNX file too): the arguments of the
  * subcommand, its flags, the text of its --help, and what runs it and gives the exit status. */
-#define MODEL_COMMAND_ARGUMENTS "check|show|run|bench FOLDER|FILE [PICTURE]"
+#define MODEL_COMMAND_ARGUMENTS "check|show|run|bench PATH [INPUT…]"
 extern const char model_command_more[];
 extern const struct cli_flag model_command_flags[]; /* --runs, --threads, … */
 int model_command(const struct cli_values *values);

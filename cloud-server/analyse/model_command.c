@@ -1,13 +1,14 @@
 /* model_command: `cloud-server model`, for people who bring a model: is it right, what is it, what
  * does it find, how fast is it. */
+#include "analyse/bench_report.h"
 #include "analyse/head.h"
 #include "analyse/model.h"
+#include "analyse/model_file.h"
 #include "analyse/model_networks.h"
 #include "analyse/restore_try.h"
 #include "base/clock.h"
 #include "media/record.h"
 #include "media/scale.h"
-#include "onnx/onnx.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define WARM_UP_RUNS 3u
 
 const char model_command_more[] =
+    "PATH is a model folder, or an ONNX file without a card.\n"
+    "\n"
     "check    compares card, graph and sample picture, and tries the networks that restore for "
     "the\n"
     "         model; a model that fails does not serve\n"
@@ -31,33 +34,47 @@ const char model_command_more[] =
     "         that is \"of peak\": of what the processor reaches, measured in the same minute, in\n"
     "         arithmetic (flop) or in a copy of as many bytes (bytes), whichever the step needs "
     "longer\n"
-    "         for. A low share of a long step is where time can be won. Also for an ONNX file "
-    "that\n"
-    "         has no card.\n"
-    "run      prints what the model finds in PICTURE (the sample when none is given), as JSON\n"
+    "         for. A low share of a long step is where time can be won. Of a file that leaves sizes\n"
+    "         open: its inputs and outputs, with the names of these sizes\n"
+    "run      of a folder: prints what the model finds in the picture INPUT (the sample when none is\n"
+    "         given), as JSON. Of a file: reads its inputs from NumPy files, INPUT being FILE.npy, in\n"
+    "         order, or NAME=FILE.npy, and writes each output to OUTPUT.npy in the folder --output\n"
     "bench    times --runs runs on the sample picture; with --restore on a smaller one, which a\n"
     "         network restores to the size of --camera first: what each frame of such a stream "
-    "costs\n"
+    "costs.\n"
+    "         Of a file: on inputs that are made up, or given as for run; median, p10 and p90,\n"
+    "         pictures and GFLOP per second, the share of what the processor reaches, and memory\n"
     "\n"
     "  cloud-server model check models/street_det\n"
     "  cloud-server model show models/street_det --threads 1\n"
     "  cloud-server model show network.onnx --shape 1x3x224x224 --precision bf16\n"
+    "  cloud-server model show network.onnx --size height=384 --size width=512\n"
     "  cloud-server model run models/street_det yard.jpg\n"
+    "  cloud-server model run network.onnx images=images.npy --output out\n"
     "  cloud-server model bench models/street_det --runs 200 --threads 2\n"
     "  cloud-server model bench models/street_det --device cuda --precision f16\n"
-    "  cloud-server model bench models/street_det --restore x2.onnx --camera 768x432\n";
+    "  cloud-server model bench models/street_det --restore x2.onnx --camera 768x432\n"
+    "  cloud-server model bench network.onnx --size batch=8 --threads 2 --json\n";
 
 const struct cli_flag model_command_flags[] = {
     { .name = "runs", .value = "N", .help = "bench: how often (100); show: for each step's time (20)" },
     { .name = "device", .value = "DEVICE", .help = "what computes: cpu (the default), cuda, cuda:1" },
     { .name = "threads", .value = "N", .help = "processors to use (all); for the cpu" },
     { .name = "precision",
-      .value = "f32|bf16|bf16x3|tf32|f16",
-      .help = "arithmetic (the card's, where the device has it; f32 for a FILE)" },
+      .value = "f32|bf16|bf16x3|tf32|f16|int8",
+      .help = "arithmetic (the card's, where the device has it; f32 for a file; int8 is for "
+              "quantised files)" },
     { .name = "shape",
-      .value = "SHAPE",
+      .value = "[NAME=]SHAPE",
       .repeats = true,
-      .help = "show FILE: of its input, where the file leaves sizes open" },
+      .help = "of a file's input: 1x3x224x224, in order, or images=1x3x224x224" },
+    { .name = "size",
+      .value = "NAME=N",
+      .repeats = true,
+      .help = "of a file's dimension that has a name: height=384" },
+    { .name = "batch", .value = "N", .help = "bench FILE: pictures in each run (1)" },
+    { .name = "json", .help = "bench FILE: one JSON object in place of the table" },
+    { .name = "output", .value = "FOLDER", .help = "run FILE: where outputs go (the present folder)" },
     { .name = "restore",
       .value = "FILE",
       .help = "bench: a network (ONNX) that restores pictures in front of the model" },
@@ -71,8 +88,9 @@ struct session {
     const char *spec;                  /* of the device; NULL: the processors */
     const char *threads, *precision, *runs_text;
     const char *restore, *camera; /* a file and a size, both or none */
-    const char *const *shapes;
-    size_t shape_count;
+    struct model_words words; /* for a file */
+    const char *batch, *output;
+    bool json, int8;
     uint32_t runs;
     struct device *device;
     struct model *model;
@@ -96,10 +114,11 @@ static const struct verb {
     { "bench", verb_bench },
 };
 
-static int show_file(struct session *session, struct error *err);
-static int read_shapes(const struct session *session, const struct graph *graph,
-                       struct shape *shapes, struct error *err);
-static int read_shape(const char *text, struct shape *shape, struct error *err);
+static bool takes_arguments(const struct verb *verb, const char *const *arguments, size_t count);
+static int with_file(struct session *session, uint32_t runs_fallback, uint32_t runs_max,
+                     int (*verb)(const struct model_file_request *request, struct error *err),
+                     struct error *err);
+static int for_folder(const struct session *session, struct error *err);
 static bool is_file(const char *path);
 static int read_runs(struct session *session, uint32_t fallback, uint32_t max, struct error *err);
 static int session_open(struct session *session, struct error *err);
@@ -121,25 +140,29 @@ int model_command(const struct cli_values *values)
     for (size_t i = 0; count > 0 && i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(arguments[0], verbs[i].word) == 0)
             verb = &verbs[i];
-    bool takes_picture = verb && verb->run == verb_run;
-    if (!verb || count < 2 || count > (takes_picture ? 3 : 2)) {
+    if (!verb || !takes_arguments(verb, arguments, count)) {
         fprintf(stderr, "cloud-server model: the arguments are %s\n", MODEL_COMMAND_ARGUMENTS);
         return 2;
     }
     struct session session = { .folder = arguments[1],
                                .picture_path = count > 2 ? arguments[2] : NULL,
+                               .words = { .files = arguments + 2, .file_count = count - 2 },
                                .spec = cli_flag(values, "device"),
                                .threads = cli_flag(values, "threads"),
                                .precision = cli_flag(values, "precision"),
                                .runs_text = cli_flag(values, "runs"),
                                .restore = cli_flag(values, "restore"),
-                               .camera = cli_flag(values, "camera") };
+                               .camera = cli_flag(values, "camera"),
+                               .batch = cli_flag(values, "batch"),
+                               .output = cli_flag(values, "output"),
+                               .json = cli_flag(values, "json") != NULL };
     if ((session.restore || session.camera) &&
         !(session.restore && session.camera && verb->run == verb_bench)) {
         fprintf(stderr, "cloud-server model: --restore and --camera go together, with bench\n");
         return 2;
     }
-    session.shapes = cli_flag_all(values, "shape", &session.shape_count);
+    session.words.shapes = cli_flag_all(values, "shape", &session.words.shape_count);
+    session.words.sizes = cli_flag_all(values, "size", &session.words.size_count);
     struct error err = { 0 };
     int result = verb->run(&session, &err);
     session_close(&session);
@@ -148,6 +171,14 @@ int model_command(const struct cli_values *values)
     if (result < 0)
         fprintf(stderr, "cloud-server model %s: %s\n", verb->word, err.text);
     return result < 0 ? 1 : 0;
+}
+
+/* A picture for a folder, tensors for a file. */
+static bool takes_arguments(const struct verb *verb, const char *const *arguments, size_t count)
+{
+    if (count < 3)
+        return count == 2;
+    return is_file(arguments[1]) ? verb->run != verb_check : verb->run == verb_run && count == 3;
 }
 
 /* Mistakes in the card are listed one a line, all of them. */
@@ -220,14 +251,13 @@ static int verb_check(struct session *session, struct error *err)
 
 static int verb_show(struct session *session, struct error *err)
 {
-    int result = read_runs(session, SHOW_RUNS_DEFAULT, SHOW_RUNS_MAX, err);
-    if (result < 0)
-        return result;
     if (is_file(session->folder))
-        return show_file(session, err);
-    if (session->shape_count > 0)
-        return error_set(err, ERROR_CONFIG, "--shape", "is for files; a folder's card says the size");
-    result = session_open(session, err);
+        return with_file(session, SHOW_RUNS_DEFAULT, SHOW_RUNS_MAX, model_file_show, err);
+    int result = read_runs(session, SHOW_RUNS_DEFAULT, SHOW_RUNS_MAX, err);
+    if (result == 0)
+        result = for_folder(session, err);
+    if (result == 0)
+        result = session_open(session, err);
     if (result < 0)
         return result;
     config_print(model_card(session->model)->config, stdout);
@@ -239,79 +269,45 @@ static int verb_show(struct session *session, struct error *err)
 }
 
 /* An ONNX file without a card. */
-static int show_file(struct session *session, struct error *err)
+static int with_file(struct session *session, uint32_t runs_fallback, uint32_t runs_max,
+                     int (*verb)(const struct model_file_request *request, struct error *err),
+                     struct error *err)
 {
-    struct graph *graph = NULL;
-    struct plan *plan = NULL;
-    struct plan_options options = { .precision = PRECISION_F32 };
-    struct shape *shapes = NULL;
-    int result = onnx_read_file(&graph, session->folder, err);
-    if (result < 0)
-        return result;
-    shapes = calloc((size_t)graph->input_count, sizeof *shapes);
-    if (!shapes)
-        result = error_set(err, ERROR_MEMORY, "show", "no room for shapes");
+    struct model_file_request request = { .path = session->folder,
+                                          .words = session->words,
+                                          .precision = PRECISION_F32,
+                                          .batch = 1,
+                                          .output = session->output,
+                                          .json = session->json };
+    int result = read_runs(session, runs_fallback, runs_max, err);
+    if (result == 0 && session->batch)
+        result = read_number(session->batch, "--batch", MODEL_BATCH_MAX, &request.batch, err);
     if (result == 0)
-        result = read_shapes(session, graph, shapes, err);
-    if (result == 0)
-        result = session_open_device(session, &options.precision, err);
-    options.input_shapes = shapes;
-    if (result == 0)
-        result = device_compile(session->device, graph, &options, &plan, err);
-    for (size_t i = 0; result == 0 && i < plan_input_count(plan); i++)
-        print_tensor("input", plan_input_name(plan, i), plan_input(plan, i));
-    for (size_t i = 0; result == 0 && i < plan_output_count(plan); i++)
-        print_tensor("output", plan_output_name(plan, i), plan_output(plan, i));
-    if (result == 0)
-        printf("\n");
-    if (result == 0)
-        result = plan_print(plan, session->runs, stdout, err);
-    plan_free(&plan);
-    graph_free(&graph);
-    free(shapes);
-    return result;
+        result = session_open_device(session, &request.precision, err);
+    request.runs = session->runs;
+    request.device = session->device;
+    request.int8 = session->int8;
+    return result < 0 ? result : verb(&request, err);
 }
 
-/* Those of the file, or those that were given. */
-static int read_shapes(const struct session *session, const struct graph *graph,
-                       struct shape *shapes, struct error *err)
+/* What has a meaning for files alone. */
+static int for_folder(const struct session *session, struct error *err)
 {
-    if (session->shape_count > 0 && session->shape_count != (size_t)graph->input_count)
-        return error_set(err, ERROR_CONFIG, "--shape", "is given %zu times for %d inputs",
-                         session->shape_count, graph->input_count);
-    for (int i = 0; i < graph->input_count; i++) {
-        const struct value *input = &graph->values[graph->inputs[i]];
-        shapes[i] = input->shape;
-        int result = session->shape_count > 0 ? read_shape(session->shapes[i], &shapes[i], err) : 0;
-        if (result < 0)
-            return result;
-        if (shape_elements(&shapes[i]) >= 0)
-            continue;
-        char text[64];
-        shape_format(&shapes[i], text, sizeof text);
-        return error_set(err, ERROR_CONFIG, session->folder,
-                         "input %.100s is %s: give its size, as in --shape 1x3x224x224%s",
-                         input->name, text, graph->input_count > 1 ? ", and so for each input" : "");
-    }
+    static const char *const words = "is for files; a folder's card says the size";
+    const char *flag = session->words.shape_count > 0  ? "--shape"
+                       : session->words.size_count > 0 ? "--size"
+                       : session->batch                ? "--batch"
+                                                       : NULL;
+    if (flag)
+        return error_set(err, ERROR_CONFIG, flag, "%s", words);
+    if (session->json || session->output)
+        return error_set(err, ERROR_CONFIG, session->json ? "--json" : "--output",
+                         "is for ONNX files, and %s is a folder", session->folder);
+    if (session->precision && strcmp(session->precision, "int8") == 0)
+        return error_set(err, ERROR_CONFIG, "--precision",
+                         "int8 is for ONNX files; in a folder a quantised model computes in int8 by "
+                         "itself, with any other precision for the rest");
     return 0;
-}
-
-static int read_shape(const char *text, struct shape *shape, struct error *err)
-{
-    const char *at = text;
-    for (shape->rank = 0; shape->rank < SHAPE_RANK_MAX; at++) {
-        char *end;
-        errno = 0;
-        long long size = strtoll(at, &end, 10);
-        if (errno || *at < '0' || *at > '9' || size < 1 || (*end && *end != 'x'))
-            break;
-        shape->dim[shape->rank++] = size;
-        at = end;
-        if (!*at)
-            return 0;
-    }
-    return error_set(err, ERROR_CONFIG, "--shape", "\"%.60s\" is not a shape, such as 1x3x224x224",
-                     text);
 }
 
 static bool is_file(const char *path)
@@ -365,7 +361,11 @@ static int verb_run(struct session *session, struct error *err)
 {
     struct picture_view view;
     struct text json = { 0 };
-    int result = session_open(session, err);
+    if (is_file(session->folder))
+        return with_file(session, RUNS_DEFAULT, RUNS_MAX, model_file_run, err);
+    int result = for_folder(session, err);
+    if (result == 0)
+        result = session_open(session, err);
     if (result == 0)
         result = session_load_picture(session, err);
     if (result < 0)
@@ -383,12 +383,6 @@ static int verb_run(struct session *session, struct error *err)
     return result;
 }
 
-static int compare_u64(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return a < b ? -1 : a > b;
-}
-
 static void print_times(const struct session *session, uint64_t *times_ns, uint64_t infer_us,
                         uint64_t prepare_us, uint64_t head_us)
 {
@@ -398,10 +392,9 @@ static void print_times(const struct session *session, uint64_t *times_ns, uint6
     device_get_info(session->device, &info);
     for (uint32_t i = 0; i < runs; i++)
         all_ns += times_ns[i];
-    qsort(times_ns, runs, sizeof *times_ns, compare_u64);
-    /* Nearest rank: the smallest time that this share of the runs reached. */
-    uint64_t median_ns = times_ns[(runs + 1) / 2 - 1];
-    uint64_t p99_ns = times_ns[((uint64_t)runs * 99 + 99) / 100 - 1];
+    bench_sort(times_ns, runs);
+    uint64_t median_ns = bench_percentile(times_ns, runs, 50);
+    uint64_t p99_ns = bench_percentile(times_ns, runs, 99);
     printf("bench: model=%s precision=%s threads=%u runs=%u median_ms=%.2f p99_ms=%.2f "
            "frames_per_s=%.1f prepare_ms=%.2f infer_ms=%.2f head_ms=%.2f\n",
            model_card(session->model)->name, precision_word(model_precision(session->model)),
@@ -414,7 +407,11 @@ static int verb_bench(struct session *session, struct error *err)
 {
     uint64_t prepare_us = 0, infer_us = 0, head_us = 0;
     struct picture_view view;
+    if (is_file(session->folder))
+        return with_file(session, RUNS_DEFAULT, RUNS_MAX, model_file_bench, err);
     int result = read_runs(session, RUNS_DEFAULT, RUNS_MAX, err);
+    if (result == 0)
+        result = for_folder(session, err);
     if (result == 0)
         result = session_open(session, err);
     if (result == 0)
@@ -481,9 +478,10 @@ static int session_open_device(struct session *session, enum precision *precisio
         snprintf(processors, sizeof processors, "cpu:threads=%u", threads);
         spec = processors;
     }
-    if (session->precision && !precision_from_word(session->precision, precision))
+    session->int8 = session->precision && strcmp(session->precision, "int8") == 0;
+    if (session->precision && !session->int8 && !precision_from_word(session->precision, precision))
         return error_set(err, ERROR_CONFIG, "--precision",
-                         "\"%s\" is none of f32, bf16, bf16x3, tf32, f16", session->precision);
+                         "\"%s\" is none of f32, bf16, bf16x3, tf32, f16, int8", session->precision);
     return device_open(&session->device, spec, err);
 }
 
@@ -512,7 +510,7 @@ static int session_open_restored(struct session *session, const enum precision *
 static int read_camera(const char *text, struct restore_config *config, struct error *err)
 {
     struct shape size;
-    if (read_shape(text, &size, err) < 0 || size.rank != 2 || size.dim[0] > PICTURE_SIDE_MAX ||
+    if (model_read_shape(text, "--camera", &size, err) < 0 || size.rank != 2 || size.dim[0] > PICTURE_SIDE_MAX ||
         size.dim[1] > PICTURE_SIDE_MAX)
         return error_set(err, ERROR_CONFIG, "--camera",
                          "\"%.60s\" is not a size of up to %u pixels a side, such as 768x432", text,

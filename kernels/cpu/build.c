@@ -30,7 +30,6 @@ static int describe_reorder(struct build *build, const dnnl_memory_desc_t *from,
 static int reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, void *from,
                        const dnnl_memory_desc_t *to_md, void *to, struct error *err);
 static int run_copy_bytes(const struct cpu_step *step, struct error *err);
-static int root_reads(const struct build *build, const struct cpu_place *place);
 static struct cpu_buffer *root_of(const struct build *build, const struct cpu_place *place);
 static bool same_description(const struct layout *a, const struct layout *b);
 static int failed(const struct build *build, dnnl_status_t status, const char *what,
@@ -159,7 +158,7 @@ int build_renew(struct build *build, int state, int value, const struct layout *
     if (rc)
         return rc;
     if (build_info(build, state)->next != value || !layout_equal(&own->layout, layout) ||
-        root_reads(build, own) != 1)
+        build_reads(build, own) != 1)
         return build_output(build, value, layout, place, err);
     *place = own;
     return add_version(build, value, own, err);
@@ -169,11 +168,10 @@ bool build_dies(const struct build *build, int value)
 {
     const struct build_value *state = &build->values[value];
     return state->version_count > 0 && build_is_arena(build, state->versions[0]) &&
-           root_reads(build, state->versions[0]) == 1;
+           build_reads(build, state->versions[0]) == 1;
 }
 
-/* Reads to come of whatever lies in the same memory. */
-static int root_reads(const struct build *build, const struct cpu_place *place)
+int build_reads(const struct build *build, const struct cpu_place *place)
 {
     int root = cpu_root(build->plan, place->buffer, NULL);
     int reads = 0;

@@ -44,11 +44,15 @@ build_fn build_convolution, build_matmul, build_gemm, build_unary, build_binary,
     build_pool, build_global_pool, build_resize, build_resize_grad, build_max_pool_grad,
     build_average_pool_grad, build_depth_to_space, build_slice_grad, build_gather_grad,
     build_pad_grad, build_softmax, build_sum_to, build_reduce, build_pointwise, build_expand,
-    build_chain, build_reference;
+    build_chain, build_where, build_attention, build_reference;
 build_fn build_conv_grad_input, build_conv_grad_weights;
 /* Those that mostly need no step at all. */
 build_fn build_reshape, build_transpose, build_slice, build_split, build_gather, build_concat,
     build_pad;
+
+/* Of bytes. */
+build_fn build_conv_int8, build_matmul_int8, build_binary_int8, build_average_int8,
+    build_table_int8, build_quantise, build_dequantise;
 
 /* Of training. */
 build_fn build_sgd, build_adam, build_moving_average, build_sum_squares, build_batch_norm_train,
@@ -87,6 +91,8 @@ int build_renew(struct build *build, int state, int value, const struct layout *
 /* True when nothing else needs the memory of value after its one read by the present node, so that
  * the node may write its output there. */
 bool build_dies(const struct build *build, int value);
+/* Reads to come of whatever lies in the same memory. */
+int build_reads(const struct build *build, const struct cpu_place *place);
 /* True of an answer: the value leaves the graph and is not multiplied by anything on its way, so that it
  * keeps the accuracy that it was summed with. */
 bool build_leaves(const struct build *build, int value);

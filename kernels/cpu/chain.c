@@ -33,8 +33,6 @@ static void find_uses(struct making *making);
 static int choose_layout(struct making *making, struct error *err);
 static int want_inputs(struct making *making, struct error *err);
 static int want_operand(struct making *making, int input, struct error *err);
-static void read_operand(struct chain_operand *operand, const struct layout *from,
-                         const struct layout *to);
 static void choose_block(struct making *making);
 static int place_outputs(struct making *making, struct error *err);
 static bool takes_place(const struct making *making, int input, int output,
@@ -208,15 +206,15 @@ static int want_operand(struct making *making, int input, struct error *err)
     making->operand_of[input] = state->operand_count;
     struct chain_operand *operand = &state->operands[state->operand_count++];
     operand->place = making->place_count;
-    read_operand(operand, &layout, &making->layout);
+    chain_read_operand(operand, &layout, &making->layout);
     making->places[making->place_count++] = place;
     return 0;
 }
 
 /* Dimensions of the result by falling stride, blocks and the channels in them apart; joined where the
  * operand's steps allow it. */
-static void read_operand(struct chain_operand *operand, const struct layout *from,
-                         const struct layout *to)
+void chain_read_operand(struct chain_operand *operand, const struct layout *from,
+                        const struct layout *to)
 {
     int64_t stride[SHAPE_RANK_MAX + 1], count[SHAPE_RANK_MAX + 1], step[SHAPE_RANK_MAX + 1];
     int rank = 0, missing = to->shape.rank - from->shape.rank;

@@ -4,7 +4,7 @@
 #ifndef RUNESPOOR_CPU_CHAIN_H
 #define RUNESPOOR_CPU_CHAIN_H
 
-#include "cpu/lanes.h"
+#include "cpu/lanes_quick.h"
 #include "cpu/plan.h"
 #include "passes/chain.h"
 
@@ -25,12 +25,13 @@ struct chain_operand {
     int piece;
 };
 
-enum chain_action { CHAIN_COMPUTE, CHAIN_WIDEN, CHAIN_NARROW, CHAIN_SPREAD };
+enum chain_action { CHAIN_COMPUTE, CHAIN_COMPUTE_NARROW, CHAIN_WIDEN, CHAIN_NARROW, CHAIN_SPREAD };
 
 struct chain_instruction {
     enum chain_action action;
     struct chain_spot in[POINTWISE_INPUTS_MAX], to;
     lanes_fn *run;
+    lanes_narrow_fn *run_narrow;
     float alpha, beta;
     int operand;
 };
@@ -45,6 +46,9 @@ struct chain_state {
     struct chain_instruction instructions[CHAIN_INSTRUCTIONS_MAX];
 };
 
+/* How an operand that lies as `from` is repeated for a result that lies as `to`. */
+void chain_read_operand(struct chain_operand *operand, const struct layout *from,
+                        const struct layout *to);
 /* Runs a step whose state is a struct chain_state. */
 int chain_run(const struct cpu_step *step, struct error *err);
 

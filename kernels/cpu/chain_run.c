@@ -88,6 +88,9 @@ static void run_block(const struct cpu_step *step, const struct ready *ready, in
                       (const void *)(ready->in[2] + at * ready->in_bytes[2]), to, count,
                       next->alpha, next->beta);
             break;
+        case CHAIN_COMPUTE_NARROW:
+            next->run_narrow(x, to, count);
+            break;
         case CHAIN_WIDEN:
             lanes_widen(x, to, count);
             break;

@@ -1,5 +1,6 @@
 /* cpu: the device itself: a oneDNN engine and a number of threads. */
 #include "cpu/cpu.h"
+#include "cpu/peak.h"
 #include "cpu/plan.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ const struct device_class cpu_class = {
     .run = cpu_plan_run,
     .step = cpu_plan_step,
     .print = cpu_plan_print,
+    .peak = cpu_peak_gflops,
     .plan_free = cpu_plan_free,
 };
 
@@ -41,6 +43,9 @@ static int cpu_open(struct device **device, const char *arguments, struct error 
     /* Every ISA from avx512_core_bf16 up contains its bit. */
     cpu->bf16 = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
                 dnnl_cpu_isa_avx512_core_bf16;
+    /* Older ones add two products in 16 bits, which is not enough for them. */
+    cpu->bytes = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_vnni) ==
+                 dnnl_cpu_isa_avx512_core_vnni;
     dnnl_status_t status = dnnl_engine_create(&cpu->engine, dnnl_cpu, 0);
     if (!status)
         status = dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags);

@@ -144,7 +144,7 @@ int elementwise_add_fused(struct build *build, enum pointwise_kind kind, struct 
     if (sure && (posts->count == 0 || !is_all_channels(&to->layout)))
         return add_with_posts(build, kind, from, operand, to, posts, err);
     int rc = elementwise_add_binary(build, kind, from, operand, to, err);
-    return rc ? rc : post_add_steps(build, posts, 0, to, err);
+    return rc ? rc : post_add_steps(build, posts, 0, to, to, err);
 }
 
 int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part parts[2])
@@ -181,9 +181,6 @@ int elementwise_parts(const struct pointwise *pointwise, struct elementwise_part
         return 1;
     case POINTWISE_EXP:
         parts[0] = (struct elementwise_part){ dnnl_eltwise_exp, 0, 0 };
-        return 1;
-    case POINTWISE_LOG:
-        parts[0] = (struct elementwise_part){ dnnl_eltwise_log, 0, 0 };
         return 1;
     case POINTWISE_SQRT:
         parts[0] = (struct elementwise_part){ dnnl_eltwise_sqrt, 0, 0 };
@@ -319,7 +316,7 @@ static int build_both_broadcast(struct build *build, const struct node *node,
         rc = build_output(build, node->outputs[0], &layout, &out, err);
     if (!rc)
         rc = broadcast_add_step(build, kind, left, right, out, err);
-    return rc ? rc : post_add_steps(build, &posts, 0, out, err);
+    return rc ? rc : post_add_steps(build, &posts, 0, out, out, err);
 }
 
 /* What broadcasts in other than the usual orders, oneDNN's prelu puts in wrong places. bf16 is always
@@ -364,7 +361,16 @@ static int add_with_posts(struct build *build, enum pointwise_kind kind, struct 
     if (build_is_slow(pd) && to->layout.type == TENSOR_F32) {
         dnnl_primitive_desc_destroy(pd);
         rc = broadcast_add_step(build, kind, from, operand, to, err);
-        return rc ? rc : post_add_steps(build, posts, 0, to, err);
+        return rc ? rc : post_add_steps(build, posts, 0, to, to, err);
+    }
+    if (build_is_slow(pd) && posts->count < FUSED_POSTS_MAX) {
+        struct post_list whole = *posts;
+        rc = post_prepend_place(kind, operand, &whole);
+        rc = rc ? rc : post_add_chain(build, &whole, 0, from, to, err);
+        if (rc != BUILD_DECLINED) {
+            dnnl_primitive_desc_destroy(pd);
+            return rc;
+        }
     }
     struct build_args args = { 0 };
     build_add_arg(&args, DNNL_ARG_SRC_0, from);
@@ -372,7 +378,7 @@ static int add_with_posts(struct build *build, enum pointwise_kind kind, struct 
     build_add_arg(&args, DNNL_ARG_DST, to);
     post_add_args(posts, taken, &args);
     rc = build_primitive(build, pd, &args, 0, err);
-    return rc ? rc : post_add_steps(build, posts, taken, to, err);
+    return rc ? rc : post_add_steps(build, posts, taken, to, to, err);
 }
 
 static int add_prelu(struct build *build, struct cpu_place *from, struct cpu_place *slope,

@@ -163,7 +163,7 @@ static int add_step(struct build *build, const struct node *node, const struct p
     build_add_arg(&args, DNNL_ARG_DST, out);
     post_add_args(posts, taken, &args);
     rc = build_primitive(build, pd, &args, count_flop(product), err);
-    return rc ? rc : post_add_steps(build, posts, taken, out, err);
+    return rc ? rc : post_add_steps(build, posts, taken, out, out, err);
 }
 
 static uint64_t count_flop(const struct product *product)

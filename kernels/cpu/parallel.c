@@ -1,6 +1,17 @@
 /* parallel: OpenMP, because oneDNN brings its threads: others beside them would fight for the cores.
  * Without it (clang has another library, which is not asked for) parts run one after the other. */
 #include "cpu/parallel.h"
+#include <stddef.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#define CONTROL_GET() _mm_getcsr()
+#define CONTROL_SET(control) _mm_setcsr(control)
+#define CONTROL_DROP_TINY 0x8040u /* flush to zero, denormals are zeros */
+#else
+#define CONTROL_GET() 0u
+#define CONTROL_SET(control) (void)(control)
+#define CONTROL_DROP_TINY 0u
+#endif
 
 /* ThreadSanitizer does not see how libgomp's threads wait for each other. */
 #if defined(__SANITIZE_THREAD__)
@@ -11,6 +22,8 @@
 #define HAND_OVER(to) (void)(to)
 #define TAKE_OVER(from) (void)(from)
 #endif
+
+static void drop_tiny(const void *arg, int part, int parts);
 
 void parallel_run(int parts, parallel_fn *fn, const void *arg)
 {
@@ -31,6 +44,19 @@ void parallel_run(int parts, parallel_fn *fn, const void *arg)
     TAKE_OVER(done);
 }
 
+unsigned parallel_drop_tiny(int threads)
+{
+    unsigned before = CONTROL_GET();
+    if (CONTROL_DROP_TINY)
+        parallel_run(threads, drop_tiny, NULL);
+    return before;
+}
+
+void parallel_keep_tiny(unsigned before)
+{
+    CONTROL_SET(before);
+}
+
 void parallel_share(int64_t count, int64_t grain, int part, int parts, int64_t *first, int64_t *end)
 {
     int64_t grains = (count + grain - 1) / grain;
@@ -44,4 +70,12 @@ int parallel_parts(int threads, int64_t count, int64_t least)
 {
     int64_t parts = count / least;
     return parts < 1 ? 1 : parts < threads ? (int)parts : threads;
+}
+
+static void drop_tiny(const void *arg, int part, int parts)
+{
+    (void)arg;
+    (void)part;
+    (void)parts;
+    CONTROL_SET(CONTROL_GET() | CONTROL_DROP_TINY);
 }

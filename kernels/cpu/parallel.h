@@ -10,6 +10,12 @@ typedef void parallel_fn(const void *arg, int part, int parts);
 /* Runs fn for each part below `parts`, at the same time where there are as many threads. */
 void parallel_run(int parts, parallel_fn *fn, const void *arg);
 
+/* Has this thread, and those that parallel_run and oneDNN share its work with, take numbers below the smallest
+ * normal one for 0, in results and in operands. Processors take a hundred times as long for one that is not,
+ * and weights of some files are full of them. What it was before for this thread: parallel_keep_tiny. */
+unsigned parallel_drop_tiny(int threads);
+void parallel_keep_tiny(unsigned before);
+
 /* What falls to a part of `count` things: [first, end), in stretches of `grain`. */
 void parallel_share(int64_t count, int64_t grain, int part, int parts, int64_t *first, int64_t *end);
 

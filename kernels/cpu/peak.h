@@ -16,6 +16,10 @@ struct cpu_peak {
  * make it too low: each number is the best of many short tries. */
 int cpu_peak_measure(const struct cpu_device *device, struct cpu_peak *peak, struct error *err);
 
+/* The arithmetic of a precision alone (device_measure_peak). */
+int cpu_peak_gflops(struct device *device, enum precision precision, double *gflops,
+                    struct error *err);
+
 /* The least time that so much work takes: that of its arithmetic, and that of moving its data
  * (peak_copies_ns). */
 double cpu_peak_flop_ns(const struct cpu_peak *peak, enum tensor_type type, uint64_t flop);

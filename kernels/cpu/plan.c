@@ -1,6 +1,7 @@
 /* plan: memory and running. The arena is laid out once: buffers that never live at the same time
  * share memory. */
 #include "cpu/plan.h"
+#include "cpu/parallel.h"
 #include "tensor/arena.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -67,12 +68,13 @@ int cpu_plan_run(struct plan *plan, struct error *err)
     struct cpu_plan *self = (struct cpu_plan *)plan;
     const struct cpu_device *device = (const struct cpu_device *)plan->device;
     omp_set_num_threads(device->threads);
-    for (int i = 0; i < self->step_count; i++) {
-        int rc = cpu_step_run(device, &self->steps[i], err);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    unsigned before = self->drops_tiny ? parallel_drop_tiny(device->threads) : 0;
+    int rc = 0;
+    for (int i = 0; !rc && i < self->step_count; i++)
+        rc = cpu_step_run(device, &self->steps[i], err);
+    if (self->drops_tiny)
+        parallel_keep_tiny(before);
+    return rc;
 }
 
 int cpu_step_run(const struct cpu_device *device, const struct cpu_step *step, struct error *err)

@@ -14,6 +14,7 @@ struct cpu_device {
     dnnl_stream_t stream;
     int threads;
     bool bf16;
+    bool bytes; /* multiplies them without losing sums of two on the way */
 };
 
 enum cpu_buffer_kind {
@@ -72,6 +73,7 @@ struct cpu_plan {
     struct cpu_step *steps;
     int step_count, step_capacity;
     void *arena;
+    bool drops_tiny; /* numbers below the smallest normal one are 0 while it runs */
     void **own_memory; /* of inputs, then outputs, until bound */
 };
 

@@ -5,10 +5,13 @@
 #include <assert.h>
 #include <string.h>
 
+#define LONG_ELEMENTS_MIN 16384 /* fewer are not worth a step */
+
 static int want_operand(struct build *build, const struct node *node, int value,
                         const struct layout *out, struct cpu_place **place, struct error *err);
 static bool flatten_operand(const struct shape *operand, const struct shape *whole,
                             const struct shape *flat, struct shape *seen);
+static size_t worth_taking(const struct post_list *list);
 static bool computes_wrongly(dnnl_primitive_desc_t pd, const struct post_list *list, size_t count);
 static int make_attr(const struct post_list *list, size_t count, dnnl_primitive_attr_t *attr);
 static int append_posts(const struct post_list *list, size_t count, dnnl_post_ops_t ops);
@@ -18,7 +21,7 @@ static bool clashes(const struct elementwise_part *part, const struct elementwis
 int post_prepare(struct build *build, const struct node *node, const struct layout *out,
                  struct post_list *list, struct error *err)
 {
-    *list = (struct post_list){ 0 };
+    *list = (struct post_list){ .out = *out };
     list->count = fused_get_posts(node, list->posts);
     for (size_t i = 0; i < list->count; i++) {
         if (list->posts[i].operand < 0)
@@ -74,7 +77,7 @@ int post_describe(struct build *build, const void *desc, const struct post_list 
 {
     dnnl_primitive_desc_t first = NULL;
     size_t first_taken = 0;
-    for (size_t count = list->count + 1; count-- > 0;) {
+    for (size_t count = worth_taking(list) + 1; count-- > 0;) {
         dnnl_primitive_attr_t attr;
         int rc = make_attr(list, count, &attr);
         if (rc == BUILD_DECLINED)
@@ -125,8 +128,15 @@ void post_add_args(const struct post_list *list, size_t taken, struct build_args
 }
 
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
-                   struct cpu_place *out, struct error *err)
+                   struct cpu_place *from, struct cpu_place *out, struct error *err)
 {
+    int rc = post_add_chain(build, list, taken, from, out, err);
+    if (rc == BUILD_DECLINED)
+        rc = from == out ? 0 : build_copy(build, from, out, err);
+    else
+        return rc;
+    if (rc)
+        return rc;
     for (size_t i = taken; i < list->count; i++) {
         if (list->operands[i]) {
             struct post_list rest = { .count = list->count - i - 1 };
@@ -135,11 +145,26 @@ int post_add_steps(struct build *build, const struct post_list *list, size_t tak
             return elementwise_add_fused(build, list->posts[i].kind, out, list->operands[i], out,
                                          &rest, err);
         }
-        int rc = elementwise_add_unary(build, &list->posts[i], out, out, err);
+        rc = elementwise_add_unary(build, &list->posts[i], out, out, err);
         if (rc)
             return rc;
     }
     return 0;
+}
+
+/* The posts before the first exponential: inside a primitive of oneDNN 2.6.3 one takes longer than ours behind
+ * it (kernels/lab/swish.c). */
+static size_t worth_taking(const struct post_list *list)
+{
+    if (!layout_is_packed(&list->out) || shape_elements(&list->out.shape) < LONG_ELEMENTS_MIN)
+        return list->count;
+    for (size_t i = 0; i < list->count; i++) {
+        enum pointwise_kind kind = list->posts[i].kind;
+        if (kind == POINTWISE_SIGMOID || kind == POINTWISE_SWISH || kind == POINTWISE_TANH ||
+            kind == POINTWISE_ELU || kind == POINTWISE_EXP || kind == POINTWISE_SOFTPLUS)
+            return i;
+    }
+    return list->count;
 }
 
 /* An operand as large as the output lies as the output does; a broadcast one is small and stays

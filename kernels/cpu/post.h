@@ -10,6 +10,7 @@ struct post_list {
     size_t count;
     struct pointwise posts[FUSED_POSTS_MAX];
     struct cpu_place *operands[FUSED_POSTS_MAX]; /* NULL where a post takes none */
+    struct layout out;
     struct cpu_place *target; /* of the first post's addition, in its operand's memory; or NULL */
 };
 
@@ -37,8 +38,11 @@ int post_describe(struct build *build, const void *desc, const struct post_list 
 struct cpu_place *post_target(const struct post_list *list, size_t taken);
 /* The operands of the posts inside, as arguments of the primitive. */
 void post_add_args(const struct post_list *list, size_t taken, struct build_args *args);
-/* Steps for the others, in place on out. */
+/* Steps for the others, of what is at `from`: that is `out`, or as that but in f32. */
 int post_add_steps(struct build *build, const struct post_list *list, size_t taken,
-                   struct cpu_place *out, struct error *err);
+                   struct cpu_place *from, struct cpu_place *out, struct error *err);
+/* The same as one step of our own (chain_posts.c); BUILD_DECLINED where that cannot. */
+int post_add_chain(struct build *build, const struct post_list *list, size_t first,
+                   struct cpu_place *from, struct cpu_place *out, struct error *err);
 
 #endif

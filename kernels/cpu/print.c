@@ -2,6 +2,7 @@
  * beforehand; when asked for, each is timed, and its time compared with the least that the processor
  * needs. */
 #include "base/clock.h"
+#include "cpu/parallel.h"
 #include "cpu/peak.h"
 #include "cpu/plan.h"
 #include "print_table.h"
@@ -110,12 +111,15 @@ static int measure(struct cpu_plan *plan, uint32_t runs, uint64_t *times_ns, uin
     const struct cpu_device *device = (const struct cpu_device *)plan->plan.device;
     int rc = cpu_plan_run(&plan->plan, err);
     omp_set_num_threads(device->threads);
+    unsigned before = plan->drops_tiny ? parallel_drop_tiny(device->threads) : 0;
     for (uint32_t r = 0; !rc && r < runs; r++)
         for (int i = 0; !rc && i < plan->step_count; i++) {
             uint64_t start_ns = clock_now_ns();
             rc = cpu_step_run(device, &plan->steps[i], err);
             times_ns[(size_t)i * runs + r] = clock_now_ns() - start_ns;
         }
+    if (plan->drops_tiny)
+        parallel_keep_tiny(before);
     for (int i = 0; !rc && i < plan->step_count; i++) {
         qsort(times_ns + (size_t)i * runs, runs, sizeof *times_ns, by_value);
         medians_ns[i] = times_ns[(size_t)i * runs + runs / 2];

@@ -20,10 +20,13 @@ int build_resize(struct build *build, const struct node *node, struct error *err
     bool old = node->op->opset_max < 11; /* no input for the region of interest */
     if (in_info->type != TENSOR_F32 || in_info->shape.rank != 4)
         return BUILD_DECLINED;
-    int rc = resize_resolve(node, &in_info->shape, constant_input(build, node, old ? 1 : 2),
+    int rc = resize_resolve(node, &in_info->shape, old ? NULL : constant_input(build, node, 1),
+                            constant_input(build, node, old ? 1 : 2),
                             old ? NULL : constant_input(build, node, 3), &resize, err);
     if (rc)
         return rc;
+    if (resize.antialias || resize.coordinate == RESIZE_CROP)
+        return BUILD_DECLINED;
     if (!resampling_kind(&resize, &kind))
         return add_taps(build, node, &resize, false, err);
     struct cpu_place *in, *out;
@@ -59,8 +62,8 @@ int build_resize_grad(struct build *build, const struct node *node, struct error
     struct resize resize;
     if (dy->type != TENSOR_F32 || dy->shape.rank != 4)
         return BUILD_DECLINED;
-    int rc =
-        resize_resolve(node, &build_info(build, node->outputs[0])->shape, NULL, NULL, &resize, err);
+    int rc = resize_resolve(node, &build_info(build, node->outputs[0])->shape, NULL, NULL, NULL,
+                            &resize, err);
     return rc ? rc : add_taps(build, node, &resize, true, err);
 }
 

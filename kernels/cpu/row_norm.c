@@ -3,6 +3,7 @@
  * scale for each place. Row-major, f32; sums are doubles. */
 #include "cpu/build.h"
 #include "cpu/parallel.h"
+#include "ops/resolve.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,11 @@ int build_instance_norm(struct build *build, const struct node *node, struct err
 
 int build_layer_norm(struct build *build, const struct node *node, struct error *err)
 {
+    bool biased = node->input_count > BIAS && node->inputs[BIAS] >= 0;
+    if (!layer_norm_is_plain(node, &build_info(build, node->inputs[X])->shape,
+                             &build_info(build, node->inputs[SCALE])->shape,
+                             biased ? &build_info(build, node->inputs[BIAS])->shape : NULL))
+        return BUILD_DECLINED;
     return add_forward(build, node, false, err);
 }
 

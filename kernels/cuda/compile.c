@@ -3,6 +3,7 @@
 #include "cuda/attention.h"
 #include "cuda/conv_parts.h"
 #include "cuda/copy.h"
+#include "cuda/forms.h"
 #include "cuda/makers.h"
 #include "cuda/tail.h"
 #include "passes/fused.h"
@@ -213,6 +214,8 @@ static int make_node(struct cuda_build *build, const struct node *node, struct e
     build->name = node->name;
     build->shape = output < 0 ? (struct shape){ 0 } : cuda_info(build, output)->shape;
     int rc = check_types(build, node, err);
+    if (!rc)
+        rc = cuda_check_form(build, node, err);
     if (rc)
         return rc;
     const struct node *reader = cuda_tail_reader(build, node);

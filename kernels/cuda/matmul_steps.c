@@ -69,6 +69,8 @@ static int make_matmul(struct cuda_build *build, const struct node *node, struct
     struct matmul_span span;
     struct making making = { .node = node, .added = -1 };
     struct matmul *matmul = &making.state.matmul;
+    if (cuda_info(build, node->inputs[0])->type != TENSOR_F32)
+        return cuda_cannot(build, err, "product of whole numbers");
     bool goes = matmul_span(&cuda_info(build, node->inputs[0])->shape,
                             &cuda_info(build, node->inputs[1])->shape, &span);
     assert(goes);
@@ -97,6 +99,8 @@ static int make_gemm(struct cuda_build *build, const struct node *node, struct e
         .beta = node_float(node, "beta", 1),
         .state = { .outer = { .count = 1 } },
     };
+    if (cuda_info(build, node->inputs[0])->type != TENSOR_F32)
+        return cuda_cannot(build, err, "product of whole numbers");
     struct matmul *matmul = &making.state.matmul;
     bool turn_a = node_int(node, "transA", 0), turn_b = node_int(node, "transB", 0);
     const int64_t *a = cuda_info(build, node->inputs[0])->shape.dim;

@@ -63,6 +63,8 @@ static int make_reshape(struct cuda_build *build, const struct node *node, struc
     const struct shape *shape = &cuda_info(build, node->outputs[0])->shape;
     struct cuda_place *in;
     struct layout layout;
+    if (node->output_count > 1 && node->outputs[1] >= 0)
+        return cuda_cannot(build, err, "kernel for Dropout's mask");
     int rc = cuda_where(build, node->inputs[0], &in, err);
     if (!rc && !layout_reshape(&in->layout, shape, &layout)) {
         rc = cuda_want_dense(build, node->inputs[0], TENSOR_NONE, &in, err);

@@ -132,6 +132,10 @@ static int make_reduction(struct cuda_build *build, const struct node *node, enu
     const struct tensor *axes = cuda_constant_input(build, node, 1);
     bool folded[SHAPE_RANK_MAX] = { false };
     struct cuda_place *from, *to;
+    if (shape_elements(&input->shape) == 0)
+        return cuda_cannot(build, err, "reduction of nothing");
+    if (mean && input->type != TENSOR_F32)
+        return cuda_cannot(build, err, "mean of whole numbers");
     int rc = reduce_axes(node, axes, input->shape.rank, folded, err);
     if (!rc)
         rc = cuda_where(build, node->inputs[0], &from, err);

@@ -22,6 +22,7 @@ static int make_resize(struct cuda_build *build, const struct node *node, struct
     struct resize resize;
     bool old = node->op->opset_max < 11; /* no input for the region of interest */
     int rc = resize_resolve(node, &cuda_info(build, node->inputs[0])->shape,
+                            old ? NULL : cuda_constant_input(build, node, 1),
                             cuda_constant_input(build, node, old ? 1 : 2),
                             old ? NULL : cuda_constant_input(build, node, 3), &resize, err);
     return rc ? rc : make(build, node, &resize, false, err);
@@ -30,8 +31,8 @@ static int make_resize(struct cuda_build *build, const struct node *node, struct
 static int make_resize_grad(struct cuda_build *build, const struct node *node, struct error *err)
 {
     struct resize resize;
-    int rc =
-        resize_resolve(node, &cuda_info(build, node->outputs[0])->shape, NULL, NULL, &resize, err);
+    int rc = resize_resolve(node, &cuda_info(build, node->outputs[0])->shape, NULL, NULL, NULL,
+                            &resize, err);
     return rc ? rc : make(build, node, &resize, true, err);
 }
 

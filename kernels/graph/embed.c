@@ -13,6 +13,9 @@ static int copy_value(struct graph *graph, const struct value *from, const char 
                       struct error *err);
 static int copy_nodes(struct graph *graph, const struct graph *part, const char *prefix,
                       const int *map, struct error *err);
+/* inputs: room for the node's. */
+static int copy_node(struct graph *graph, const struct node *from, const char *prefix,
+                     const int *map, int *inputs, struct error *err);
 
 int graph_embed(struct graph *graph, const struct graph *part, const char *prefix, const int *inputs,
                 int *outputs, struct error *err)
@@ -74,26 +77,38 @@ static int copy_value(struct graph *graph, const struct value *from, const char 
 static int copy_nodes(struct graph *graph, const struct graph *part, const char *prefix,
                       const int *map, struct error *err)
 {
-    for (int i = 0; i < part->node_count; i++) {
-        const struct node *from = &part->nodes[i];
-        int inputs[GRAPH_NODE_INPUTS_MAX], outputs[GRAPH_NODE_INPUTS_MAX];
-        char name[NAME_BYTES];
-        assert(from->input_count <= GRAPH_NODE_INPUTS_MAX &&
-               from->output_count <= GRAPH_NODE_INPUTS_MAX);
-        for (int k = 0; k < from->input_count; k++)
-            inputs[k] = from->inputs[k] < 0 ? -1 : map[from->inputs[k]];
-        for (int k = 0; k < from->output_count; k++)
-            outputs[k] = from->outputs[k] < 0 ? -1 : map[from->outputs[k]];
-        snprintf(name, sizeof name, "%s%s", prefix, from->name);
-        int node = graph_add_node(graph, from->op, name, inputs, from->input_count, outputs,
-                                  from->output_count, err);
-        if (node < 0)
-            return node;
-        for (size_t a = 0; a < from->attribute_count; a++) {
-            int rc = graph_add_attribute(graph, node, &from->attributes[a], err);
-            if (rc < 0)
-                return rc;
-        }
+    int most = 0, rc = 0;
+    for (int i = 0; i < part->node_count; i++)
+        if (part->nodes[i].input_count > most)
+            most = part->nodes[i].input_count;
+    int *inputs = calloc((size_t)most + 1, sizeof *inputs);
+    if (!inputs)
+        return error_set(err, ERROR_MEMORY, "graph", "no memory left");
+    for (int i = 0; !rc && i < part->node_count; i++)
+        rc = copy_node(graph, &part->nodes[i], prefix, map, inputs, err);
+    free(inputs);
+    return rc;
+}
+
+static int copy_node(struct graph *graph, const struct node *from, const char *prefix,
+                     const int *map, int *inputs, struct error *err)
+{
+    int outputs[GRAPH_NODE_INPUTS_MAX];
+    char name[NAME_BYTES];
+    assert(from->output_count <= GRAPH_NODE_INPUTS_MAX);
+    for (int k = 0; k < from->input_count; k++)
+        inputs[k] = from->inputs[k] < 0 ? -1 : map[from->inputs[k]];
+    for (int k = 0; k < from->output_count; k++)
+        outputs[k] = from->outputs[k] < 0 ? -1 : map[from->outputs[k]];
+    snprintf(name, sizeof name, "%s%s", prefix, from->name);
+    int node = graph_add_node(graph, from->op, name, inputs, from->input_count, outputs,
+                              from->output_count, err);
+    if (node < 0)
+        return node;
+    for (size_t a = 0; a < from->attribute_count; a++) {
+        int rc = graph_add_attribute(graph, node, &from->attributes[a], err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }

@@ -15,8 +15,6 @@ static int grow(void **items, int *capacity, int count, int limit, size_t item_b
 static int append_index(int **list, int *count, int index, struct error *err);
 static int copy_held(struct value *copy, const struct value *from, struct error *err);
 static int copy_tensor(struct tensor *copy, const struct tensor *from, struct error *err);
-static int copy_attribute(struct attribute *copy, const struct attribute *from, struct error *err);
-static void attribute_finish(struct attribute *attribute);
 static void print_value(const struct graph *graph, int index, FILE *out);
 
 int graph_create(struct graph **graph, struct error *err)
@@ -31,7 +29,8 @@ int graph_create(struct graph **graph, struct error *err)
 void graph_free(struct graph **graph)
 {
     struct graph *old = *graph;
-    if (!old)
+    *graph = NULL;
+    if (!old || __atomic_fetch_sub(&old->holders, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     for (int i = 0; i < old->node_count; i++)
         node_finish(&old->nodes[i]);
@@ -43,12 +42,12 @@ void graph_free(struct graph **graph)
     free(old->outputs);
     free(old->states);
     free(old);
-    *graph = NULL;
 }
 
 void value_finish(struct value *value)
 {
     free(value->name);
+    free(value->size_names);
     tensor_free(&value->constant);
     tensor_free(&value->state);
     *value = (struct value){ .producer = -1, .next = -1 };
@@ -80,6 +79,10 @@ int graph_clone(struct graph **copy, const struct graph *graph, struct error *er
         rc = copy_held(&fresh->values[i], from, err);
         if (rc)
             goto fail;
+        if (from->size_names && !(fresh->values[i].size_names = strdup(from->size_names))) {
+            rc = out_of_memory(err);
+            goto fail;
+        }
     }
     for (int i = 0; i < graph->node_count; i++) {
         const struct node *from = &graph->nodes[i];
@@ -149,10 +152,11 @@ int graph_add_node(struct graph *graph, const struct op *op, const char *name, c
                    int input_count, const int *outputs, int output_count, struct error *err)
 {
     assert(op && input_count >= 0 && output_count >= 0);
-    if (input_count > GRAPH_NODE_INPUTS_MAX || output_count > GRAPH_NODE_INPUTS_MAX)
+    int most = op->has_bodies ? GRAPH_BODY_INPUTS_MAX : GRAPH_NODE_INPUTS_MAX;
+    if (input_count > most || output_count > GRAPH_NODE_INPUTS_MAX)
         return error_set(err, ERROR_LIMIT, op->name,
-                         "%d inputs and %d outputs; at most %d of each are supported", input_count,
-                         output_count, GRAPH_NODE_INPUTS_MAX);
+                         "%d inputs and %d outputs; at most %d and %d are supported", input_count,
+                         output_count, most, GRAPH_NODE_INPUTS_MAX);
     int rc = grow((void **)&graph->nodes, &graph->node_capacity, graph->node_count, GRAPH_NODES_MAX,
                   sizeof *graph->nodes, "nodes", err);
     if (rc)
@@ -222,55 +226,12 @@ void graph_set_next(struct graph *graph, int state, int next)
     graph->values[state].next = next;
 }
 
-int graph_add_attribute(struct graph *graph, int node, const struct attribute *attribute,
-                        struct error *err)
+int graph_count_op(const struct graph *graph, const char *op)
 {
-    assert(node >= 0 && node < graph->node_count && attribute->name);
-    struct node *to = &graph->nodes[node];
-    size_t bytes = (to->attribute_count + 1) * sizeof *to->attributes;
-    struct attribute *more = realloc(to->attributes, bytes);
-    if (!more)
-        return out_of_memory(err);
-    to->attributes = more;
-    int rc = copy_attribute(&more[to->attribute_count], attribute, err);
-    if (rc)
-        return rc;
-    return (int)to->attribute_count++;
-}
-
-const struct attribute *node_attribute(const struct node *node, const char *name)
-{
-    for (size_t i = 0; i < node->attribute_count; i++)
-        if (strcmp(node->attributes[i].name, name) == 0)
-            return &node->attributes[i];
-    return NULL;
-}
-
-int64_t node_int(const struct node *node, const char *name, int64_t fallback)
-{
-    const struct attribute *attribute = node_attribute(node, name);
-    return attribute && attribute->kind == ATTRIBUTE_INT ? attribute->i : fallback;
-}
-
-float node_float(const struct node *node, const char *name, float fallback)
-{
-    const struct attribute *attribute = node_attribute(node, name);
-    return attribute && attribute->kind == ATTRIBUTE_FLOAT ? attribute->f : fallback;
-}
-
-const char *node_string(const struct node *node, const char *name, const char *fallback)
-{
-    const struct attribute *attribute = node_attribute(node, name);
-    return attribute && attribute->kind == ATTRIBUTE_STRING ? attribute->s : fallback;
-}
-
-size_t node_ints(const struct node *node, const char *name, const int64_t **ints)
-{
-    const struct attribute *attribute = node_attribute(node, name);
-    if (!attribute || attribute->kind != ATTRIBUTE_INTS)
-        return 0;
-    *ints = attribute->ints;
-    return attribute->count;
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        count += strcmp(graph->nodes[i].op->name, op) == 0;
+    return count;
 }
 
 void graph_print(const struct graph *graph, FILE *out)
@@ -352,43 +313,4 @@ static int copy_tensor(struct tensor *copy, const struct tensor *from, struct er
         return rc;
     memcpy(copy->data, from->data, tensor_bytes(from));
     return 0;
-}
-
-static int copy_attribute(struct attribute *copy, const struct attribute *from, struct error *err)
-{
-    *copy = (struct attribute){
-        .name = strdup(from->name),
-        .kind = from->kind,
-        .i = from->i,
-        .f = from->f,
-        .s = from->s ? strdup(from->s) : NULL,
-        .ints = from->ints ? calloc(from->count + 1, sizeof *copy->ints) : NULL,
-        .floats = from->floats ? calloc(from->count + 1, sizeof *copy->floats) : NULL,
-        .count = from->count,
-    };
-    int rc = 0;
-    if (!copy->name || (from->s && !copy->s) || (from->ints && !copy->ints) ||
-        (from->floats && !copy->floats))
-        rc = out_of_memory(err);
-    else if (from->t.data)
-        rc = copy_tensor(&copy->t, &from->t, err);
-    if (rc) {
-        attribute_finish(copy);
-        return rc;
-    }
-    if (from->ints)
-        memcpy(copy->ints, from->ints, from->count * sizeof *from->ints);
-    if (from->floats)
-        memcpy(copy->floats, from->floats, from->count * sizeof *from->floats);
-    return 0;
-}
-
-static void attribute_finish(struct attribute *attribute)
-{
-    free(attribute->name);
-    free(attribute->s);
-    free(attribute->ints);
-    free(attribute->floats);
-    tensor_free(&attribute->t);
-    *attribute = (struct attribute){ 0 };
 }

@@ -2,6 +2,7 @@
  * frame comes. Exporters compute shapes inside the graph (Shape, Gather, Concat, Reshape), so shapes
  * can only be inferred while such nodes are folded. */
 #include "graph/graph.h"
+#include "graph/parts.h"
 #include "ops/op.h"
 #include <stdlib.h>
 
@@ -9,11 +10,15 @@
  * cannot make much work. What is beyond it stays a node. */
 #define FOLD_BYTES_FREE ((uint64_t)16 << 20)
 #define FOLD_GROWTH 16
+/* What loops may grow to, above all; GRAPH_NODES_MAX holds beside it. */
+#define BODIES_BYTES ((uint64_t)256 << 20)
 
 static int set_input_shapes(struct graph *graph, const struct shape *shapes, struct error *err);
 static uint64_t fold_allowance(const struct graph *graph);
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err);
+static void drop_folded(struct graph *graph, int first);
+static int infer_node(struct graph *graph, int index, struct inference *inference, struct error *err);
 static int blame(const struct node *node, int rc, struct error *err);
+static int add_outputs(struct graph *graph, int index, struct error *err);
 static int check_counts(const struct node *node, struct error *err);
 static int check_outputs(const struct node *node, const struct op_values *values, struct error *err);
 static bool can_fold(const struct node *node, const struct op_values *values, uint64_t *allowance);
@@ -24,14 +29,24 @@ int graph_infer(struct graph *graph, const struct shape *input_shapes, struct er
     int rc = graph_sort(graph, err);
     if (rc || (rc = set_input_shapes(graph, input_shapes, err)))
         return rc;
-    uint64_t allowance = fold_allowance(graph);
-    for (int i = 0; i < graph->node_count; i++) {
-        const struct node *node = &graph->nodes[i];
-        rc = infer_node(graph, i, &allowance, err);
-        if (rc)
-            return blame(node, rc, err);
-    }
+    struct inference inference = { .fold_bytes = fold_allowance(graph),
+                                   .bodies_bytes = BODIES_BYTES };
+    /* What was put in a node's place went to the end of the list. */
+    if ((rc = graph_infer_from(graph, 0, &inference, err)) || (rc = graph_sort(graph, err)))
+        return rc;
     return graph_sweep(graph, err);
+}
+
+int graph_infer_from(struct graph *graph, int first, struct inference *inference, struct error *err)
+{
+    int end = graph->node_count; /* what is added on the way is inferred by who adds it */
+    for (int i = first; i < end; i++) {
+        int rc = infer_node(graph, i, inference, err);
+        if (rc)
+            return blame(&graph->nodes[i], rc, err);
+    }
+    drop_folded(graph, first);
+    return 0;
 }
 
 int graph_infer_node(struct graph *graph, int node, struct error *err)
@@ -62,7 +77,7 @@ static int set_input_shapes(struct graph *graph, const struct shape *shapes, str
             return error_set(err, ERROR_FORMAT, input->name,
                              "the input has no shape: one must be given");
         for (int d = 0; d < input->shape.rank; d++)
-            if (input->shape.dim[d] < 1)
+            if (input->shape.dim[d] < 0)
                 return error_set(err, ERROR_FORMAT, input->name,
                                  "dimension %d of the input is free: its size must be given", d);
         if (shape_elements(&input->shape) < 0)
@@ -80,23 +95,79 @@ static uint64_t fold_allowance(const struct graph *graph)
     return bytes;
 }
 
-/* With an allowance, what can be folded is. */
-static int infer_node(struct graph *graph, int index, uint64_t *allowance, struct error *err)
+/* A long loop makes many nodes that come to nothing; the list has room for so many only. */
+static void drop_folded(struct graph *graph, int first)
 {
-    struct node *node = &graph->nodes[index];
-    int rc = check_counts(node, err);
-    if (rc)
+    int kept = first;
+    for (int i = first; i < graph->node_count; i++) {
+        struct node *node = &graph->nodes[i];
+        bool writes = false;
+        for (int k = 0; k < node->output_count; k++)
+            writes |= node->outputs[k] >= 0 && graph->values[node->outputs[k]].producer == i;
+        if (!writes) {
+            node_finish(node);
+            continue;
+        }
+        for (int k = 0; k < node->output_count; k++)
+            if (node->outputs[k] >= 0 && graph->values[node->outputs[k]].producer == i)
+                graph->values[node->outputs[k]].producer = kept;
+        graph->nodes[kept++] = *node;
+    }
+    graph->node_count = kept;
+}
+
+/* With an inference, what can be folded is. */
+static int infer_node(struct graph *graph, int index, struct inference *inference, struct error *err)
+{
+    if (graph->nodes[index].op->has_bodies && inference)
+        return graph_expand_node(graph, index, inference, err);
+    int rc = check_counts(&graph->nodes[index], err);
+    if (rc || (rc = add_outputs(graph, index, err)))
         return rc;
-    struct op_values values = { 0 };
+    const struct node *node = &graph->nodes[index];
+    uint64_t asked = 0;
+    struct op_values values = { .asked = &asked };
     for (int i = 0; i < node->input_count; i++)
         if (node->inputs[i] >= 0)
             values.in[i] = &graph->values[node->inputs[i]];
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i] >= 0)
             values.out[i] = &graph->values[node->outputs[i]];
-    if ((rc = node->op->shape(node, &values, err)) || (rc = check_outputs(node, &values, err)))
+    if ((rc = node->op->shape(node, &values, err))) {
+        for (int i = 0; i < node->input_count; i++)
+            if (asked >> i & 1)
+                graph->values[node->inputs[i]].asked = true;
         return rc;
-    return allowance && can_fold(node, &values, allowance) ? fold(node, &values, err) : 0;
+    }
+    if ((rc = check_outputs(node, &values, err)))
+        return rc;
+    return inference && can_fold(node, &values, &inference->fold_bytes) ? fold(node, &values, err)
+                                                                         : 0;
+}
+
+/* For kernels that work in their outputs: nobody reads these. */
+static int add_outputs(struct graph *graph, int index, struct error *err)
+{
+    struct node *node = &graph->nodes[index];
+    int most = node->op->outputs_max;
+    if (!node->op->needs_outputs)
+        return 0;
+    int *outputs = realloc(node->outputs, (size_t)most * sizeof *outputs);
+    if (!outputs)
+        return error_set(err, ERROR_MEMORY, "graph", "no memory left");
+    node->outputs = outputs;
+    for (; node->output_count < most; node->output_count++)
+        outputs[node->output_count] = -1;
+    for (int k = 0; k < most; k++) {
+        if (outputs[k] >= 0)
+            continue;
+        int value = graph_add_value(graph, "", TENSOR_NONE, NULL, err);
+        if (value < 0)
+            return value;
+        graph->values[value].producer = index;
+        outputs[k] = value;
+    }
+    return 0;
 }
 
 static int check_counts(const struct node *node, struct error *err)
@@ -111,7 +182,7 @@ static int check_counts(const struct node *node, struct error *err)
     for (int i = 0; i < op->inputs_min; i++)
         if (node->inputs[i] < 0)
             return error_set(err, ERROR_FORMAT, "inputs", "input %d is missing", i);
-    for (int i = 0; i < op->outputs_min; i++)
+    for (int i = 0; i < op->outputs_min && !op->needs_outputs; i++)
         if (node->outputs[i] < 0)
             return error_set(err, ERROR_FORMAT, "outputs", "output %d is missing", i);
     return 0;
@@ -136,7 +207,7 @@ static int check_outputs(const struct node *node, const struct op_values *values
 /* All inputs are constant, or only their shapes matter; and there is allowance left. */
 static bool can_fold(const struct node *node, const struct op_values *values, uint64_t *allowance)
 {
-    if (node->op->heavy)
+    if (node->op->heavy || node->op->widens)
         return false;
     uint64_t bytes = 0;
     for (int i = 0; i < node->output_count; i++)

@@ -49,6 +49,8 @@ struct ops_case {
     unsigned without;                     /* contents that are not tried */
     int seeded;       /* outputs that are differentiated, the first ones; 0: all */
     bool no_gradient; /* not checked here: too large, or not smooth */
+    /* What no maker knows, so that a device which cannot run reference kernels refuses it. */
+    bool reference_only;
 };
 
 /* Cases of one kind, with what an output may be off: `how` and f32_bound on f32 plans, and bf16_bound
@@ -73,6 +75,7 @@ extern const size_t ops_bench_count;
 struct ops_result {
     const struct op *op;
     unsigned cases, gradient_cases, failures;
+    unsigned left_out; /* reference_only, where the device runs none */
     double f32_error, bf16_error, tf32_error; /* the largest, of forward runs; bf16: and of f16 */
     double difference_error, gradient_error;  /* of doubles and, on the device, of f32 */
     /* Where the device has bf16x3 for the op: forwards and gradients, and how many cases are large

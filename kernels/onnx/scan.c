@@ -3,7 +3,8 @@
  * file of 50 KB could overflow the stack, one of 10 MB take gigabytes. */
 #include "onnx/reader.h"
 
-#define DEPTH_MAX 16        /* model, graph, node, attribute, tensor, … : 8 in a usual file */
+/* model, graph, node, attribute, tensor, … : 8 in a usual file, and 3 more for each graph that a node holds */
+#define DEPTH_MAX 32
 #define FIELDS_MAX 2000000u /* a network of 20,000 nodes has about 400,000 */
 
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
@@ -17,11 +18,11 @@ static int scan_message(const ProtobufCMessageDescriptor *descriptor, struct cur
 static bool read_varint(struct cursor *cursor, uint64_t *number);
 static bool skip_field(struct cursor *cursor, unsigned wire, struct cursor *inside);
 
-int onnx_scan(const void *bytes, size_t size, struct error *err)
+int onnx_scan(const ProtobufCMessageDescriptor *message, const void *bytes, size_t size,
+              size_t *fields, struct error *err)
 {
     struct cursor cursor = { .at = bytes, .end = (const uint8_t *)bytes + size };
-    size_t fields = 0;
-    return scan_message(&onnx__model_proto__descriptor, cursor, 0, &fields, err);
+    return scan_message(message, cursor, 0, fields, err);
 }
 
 static int scan_message(const ProtobufCMessageDescriptor *descriptor, struct cursor cursor,

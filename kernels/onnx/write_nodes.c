@@ -31,6 +31,10 @@ int writer_choose_opset(struct writer *writer, struct error *err)
             return error_set(err, ERROR_UNSUPPORTED, "model",
                              "node '%.100s': ONNX has no op '%.64s', it is our own",
                              graph->nodes[i].name, op->name);
+        if (op->has_bodies)
+            return error_set(err, ERROR_UNSUPPORTED, "model",
+                             "%s node '%.100s' holds graphs: infer the graph first", op->name,
+                             graph->nodes[i].name);
         if (!newest || op->opset_min > newest->opset_min)
             newest = op;
         if (!oldest || op->opset_max < oldest->opset_max)
@@ -155,6 +159,7 @@ static int fill_attribute(struct writer *writer, const struct attribute *attribu
         [ATTRIBUTE_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
         [ATTRIBUTE_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
         [ATTRIBUTE_TENSOR] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR,
+        [ATTRIBUTE_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
     };
     onnx__attribute_proto__init(proto);
     proto->name = attribute->name;
@@ -168,6 +173,15 @@ static int fill_attribute(struct writer *writer, const struct attribute *attribu
         proto->has_s = 1;
         proto->s.len = strlen(attribute->s);
         proto->s.data = (uint8_t *)attribute->s;
+    } else if (attribute->kind == ATTRIBUTE_STRINGS) {
+        proto->strings = writer_take(writer, attribute->count, sizeof *proto->strings, err);
+        if (!proto->strings)
+            return -ERROR_MEMORY;
+        for (; proto->n_strings < attribute->count; proto->n_strings++) {
+            char *string = attribute->strings[proto->n_strings];
+            proto->strings[proto->n_strings] =
+                (ProtobufCBinaryData){ .len = strlen(string), .data = (uint8_t *)string };
+        }
     } else if (attribute->kind == ATTRIBUTE_INTS) {
         proto->n_ints = attribute->count;
         proto->ints = attribute->ints;

@@ -6,6 +6,8 @@
 #include "tensor/number.h"
 
 static int cast_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int cast_like_shape(const struct node *node, const struct op_values *values,
+                           struct error *err);
 static int cast_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
 static int cast_gradient(struct gradient *g);
@@ -14,6 +16,9 @@ static const struct op rows[] = {
     { OP_ROW("Cast", 1, 1, 1, OPSET_MIN, OPSET_MAX, cast_shape, cast_reference),
       OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }, { "to", ATTRIBUTE_INT }),
       .gradient = cast_gradient },
+    { OP_ROW("CastLike", 2, 2, 1, 15, 18, cast_like_shape, cast_reference), .gradient = cast_gradient },
+    { OP_ROW("CastLike", 2, 2, 1, 19, OPSET_MAX, cast_like_shape, cast_reference),
+      OP_ATTRIBUTES({ "saturate", ATTRIBUTE_INT }), .gradient = cast_gradient },
 };
 const struct op_family cast_family = OP_FAMILY(rows);
 
@@ -40,6 +45,17 @@ static int cast_shape(const struct node *node, const struct op_values *values, s
         return error_set(err, ERROR_UNSUPPORTED, "to", "type number %lld is not supported",
                          (long long)node_int(node, "to", 0));
     rule_output(values, 0, type, &values->in[0]->shape);
+    return 0;
+}
+
+/* To the type of the second input, whatever that holds. */
+static int cast_like_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    int rc = rule_input(values, 0, "input", TYPES_ALL, 0, SHAPE_RANK_MAX, err);
+    if (rc || (rc = rule_input(values, 1, "target_type", TYPES_ALL, 0, SHAPE_RANK_MAX, err)))
+        return rc;
+    rule_output(values, 0, values->in[1]->type, &values->in[0]->shape);
     return 0;
 }
 

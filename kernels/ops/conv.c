@@ -35,8 +35,9 @@ const struct op_family conv_family = OP_FAMILY(rows);
 /* Input, weights and, where it is there, the bias; then the output from the window. */
 static int finish_shape(const struct op_values *values, const struct window *window, struct error *err)
 {
+    enum tensor_type type = values->in[0]->type;
     if (values->in[2]) {
-        int rc = rule_input(values, 2, "bias", TYPE(REAL), 1, 1, err);
+        int rc = rule_input(values, 2, "bias", 1u << type, 1, 1, err);
         if (rc)
             return rc;
         if (values->in[2]->shape.dim[0] != window->out_channels)
@@ -45,15 +46,16 @@ static int finish_shape(const struct op_values *values, const struct window *win
     }
     struct shape shape;
     window_output(window, values->in[0]->shape.rank, &shape);
-    rule_output(values, 0, TENSOR_REAL, &shape);
+    rule_output(values, 0, type, &shape);
     return 0;
 }
 
 static int conv_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, 4, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, 4, err)) ||
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 3, WINDOW_RANK_MAX, err);
+    if (rc ||
+        (rc = rule_input(values, 1, "weights", 1u << values->in[0]->type, 3, WINDOW_RANK_MAX, err)) ||
         (rc = window_of_conv(node, &values->in[0]->shape, &values->in[1]->shape, &window, err)))
         return rc;
     return finish_shape(values, &window, err);
@@ -63,8 +65,9 @@ static int conv_transpose_shape(const struct node *node, const struct op_values 
                                 struct error *err)
 {
     struct window window;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, 4, err);
-    if (rc || (rc = rule_input(values, 1, "weights", TYPE(REAL), 3, 4, err)) ||
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 3, WINDOW_RANK_MAX, err);
+    if (rc ||
+        (rc = rule_input(values, 1, "weights", 1u << values->in[0]->type, 3, WINDOW_RANK_MAX, err)) ||
         (rc = window_of_conv_transpose(node, &values->in[0]->shape, &values->in[1]->shape, &window,
                                        err)))
         return rc;
@@ -91,27 +94,40 @@ static void add_tap(double *sums, const real *input, int64_t columns, real weigh
             sum[x] += (double)weight * (double)source[x * stride];
 }
 
+/* Adds what one input channel gives output columns [first, first + count) of a row; weights is the
+ * filter's part for it. */
+static void add_channel(const struct window *w, double *sums, const real *input,
+                        const real *weights, const int64_t at[2], int64_t first, int64_t count)
+{
+    for (int64_t kz = 0; kz < w->kernel[DEPTH]; kz++) {
+        int64_t z = at[0] * w->stride[DEPTH] - w->pad_begin[DEPTH] + kz * w->dilation[DEPTH];
+        for (int64_t ky = 0; z >= 0 && z < w->in[DEPTH] && ky < w->kernel[ROWS]; ky++) {
+            int64_t y = at[1] * w->stride[ROWS] - w->pad_begin[ROWS] + ky * w->dilation[ROWS];
+            if (y < 0 || y >= w->in[ROWS])
+                continue;
+            const real *line = input + (z * w->in[ROWS] + y) * w->in[COLUMNS];
+            const real *taps = weights + (kz * w->kernel[ROWS] + ky) * w->kernel[COLUMNS];
+            for (int64_t kx = 0; kx < w->kernel[COLUMNS]; kx++)
+                add_tap(sums, line, w->in[COLUMNS], taps[kx], first, count, w->stride[COLUMNS],
+                        kx * w->dilation[COLUMNS] - w->pad_begin[COLUMNS]);
+        }
+    }
+}
+
 /* One row of one output channel. input is the first channel of its group, weights its filter. */
 static void conv_row(const struct window *w, const real *input, const real *weights, real bias,
-                     int64_t row, real *out)
+                     int64_t depth, int64_t row, real *out)
 {
     int64_t channels = w->in_channels / w->groups;
+    int64_t plane = window_in_size(w), kernel = window_kernel_size(w);
     for (int64_t first = 0; first < w->out[COLUMNS]; first += STRETCH) {
         int64_t count = w->out[COLUMNS] - first < STRETCH ? w->out[COLUMNS] - first : STRETCH;
         double sums[STRETCH];
         for (int64_t x = 0; x < count; x++)
             sums[x] = (double)bias;
         for (int64_t c = 0; c < channels; c++)
-            for (int64_t ky = 0; ky < w->kernel[ROWS]; ky++) {
-                int64_t y = row * w->stride[ROWS] - w->pad_begin[ROWS] + ky * w->dilation[ROWS];
-                if (y < 0 || y >= w->in[ROWS])
-                    continue;
-                const real *line = input + (c * w->in[ROWS] + y) * w->in[COLUMNS];
-                const real *taps = weights + (c * w->kernel[ROWS] + ky) * w->kernel[COLUMNS];
-                for (int64_t kx = 0; kx < w->kernel[COLUMNS]; kx++)
-                    add_tap(sums, line, w->in[COLUMNS], taps[kx], first, count, w->stride[COLUMNS],
-                            kx * w->dilation[COLUMNS] - w->pad_begin[COLUMNS]);
-            }
+            add_channel(w, sums, input + c * plane, weights + c * kernel,
+                        (const int64_t[]){ depth, row }, first, count);
         for (int64_t x = 0; x < count; x++)
             out[first + x] = (real)sums[x];
     }
@@ -124,19 +140,22 @@ static int conv_reference(const struct node *node, const struct tensor *const *i
     int rc = window_of_conv(node, &in[0]->shape, &in[1]->shape, &w, err);
     if (rc)
         return rc;
+    if (in[0]->type != TENSOR_REAL) {
+        conv_any(&w, false, in, out[0]);
+        return 0;
+    }
     int64_t channels = w.in_channels / w.groups, filters = w.out_channels / w.groups;
-    int64_t filter_size = channels * w.kernel[ROWS] * w.kernel[COLUMNS];
+    int64_t filter_size = channels * window_kernel_size(&w);
+    real *line = out[0]->data;
     for (int64_t n = 0; n < w.batch; n++)
         for (int64_t m = 0; m < w.out_channels; m++) {
-            const real *input =
-                (const real *)in[0]->data +
-                (n * w.in_channels + m / filters * channels) * w.in[ROWS] * w.in[COLUMNS];
+            const real *input = (const real *)in[0]->data +
+                                (n * w.in_channels + m / filters * channels) * window_in_size(&w);
             const real *weights = (const real *)in[1]->data + m * filter_size;
             real bias = in[2] ? ((const real *)in[2]->data)[m] : 0;
-            real *plane =
-                (real *)out[0]->data + (n * w.out_channels + m) * w.out[ROWS] * w.out[COLUMNS];
-            for (int64_t row = 0; row < w.out[ROWS]; row++)
-                conv_row(&w, input, weights, bias, row, plane + row * w.out[COLUMNS]);
+            for (int64_t depth = 0; depth < w.out[DEPTH]; depth++)
+                for (int64_t row = 0; row < w.out[ROWS]; row++, line += w.out[COLUMNS])
+                    conv_row(&w, input, weights, bias, depth, row, line);
         }
     return 0;
 }
@@ -148,6 +167,10 @@ static int conv_transpose_reference(const struct node *node, const struct tensor
     int rc = window_of_conv_transpose(node, &in[0]->shape, &in[1]->shape, &w, err);
     if (rc)
         return rc;
+    if (in[0]->type != TENSOR_REAL) {
+        conv_any(&w, true, in, out[0]);
+        return 0;
+    }
     struct window back = w; /* of the Conv that goes the other way, with the same weights */
     back.in_channels = w.out_channels;
     back.out_channels = w.in_channels;

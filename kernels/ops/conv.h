@@ -28,4 +28,8 @@ int conv_listed_shape(const struct node *node, const char *name, struct shape *s
 void conv_spread(const struct window *window, const real *from, const real *weights,
                  const real *bias, real *to);
 
+/* The same op table rows for the other float types, transposed or not; in as a kernel gets it. */
+void conv_any(const struct window *window, bool transposed, const struct tensor *const *in,
+              struct tensor *out);
+
 #endif

@@ -5,8 +5,7 @@
 #include "ops/families.h"
 #include "ops/rules.h"
 
-#define STRETCH 128 /* columns summed together; their sums stay in the nearest cache */
-#define LANES 4     /* sums of a dot product that do not wait for each other */
+#define LANES 4 /* sums of a dot product that do not wait for each other */
 
 static int grad_input_shape(const struct node *node, const struct op_values *values,
                             struct error *err);
@@ -44,12 +43,11 @@ static void add_weights_gradient(struct gradient *g, const struct window_lists *
                                  int64_t group, int x, int dy, bool with_bias);
 static int sum_channels(struct gradient *g, int dy);
 static int crop(struct gradient *g, int value, const int64_t size[2]);
+static int check_flat(struct gradient *g, const struct shape *input);
 static void add_weight_planes(const struct window *w, const real *x, const real *dy, int64_t c,
                               int64_t m, real *filter);
 static double sum_tap(const struct window *w, const real *x, const real *dy, int64_t ky, int64_t kx);
 static void sum_planes(const struct window *w, const real *dy, real *sums);
-static void spread_row(const struct window *w, const real *from, const real *weights, real bias,
-                       int64_t row, real *to);
 static int same_output(const struct window *window, const struct shape *dy, struct error *err);
 
 /* clang-format off */
@@ -68,7 +66,9 @@ int conv_gradient(struct gradient *g)
     const struct shape weights = *gradient_shape(g, g->node->inputs[1]);
     struct window window;
     int dy = g->out[0];
-    g->rc = window_of_conv(g->node, &input, &weights, &window, g->err);
+    g->rc = check_flat(g, &input);
+    if (!g->rc)
+        g->rc = window_of_conv(g->node, &input, &weights, &window, g->err);
     if (g->rc)
         return g->rc;
     struct window_lists lists = list_window(&window, input.rank, window.pad_end);
@@ -94,7 +94,9 @@ int conv_transpose_gradient(struct gradient *g)
     const struct shape weights = *gradient_shape(g, g->node->inputs[1]);
     struct window window;
     int dy = g->out[0];
-    g->rc = window_of_conv_transpose(g->node, &input, &weights, &window, g->err);
+    g->rc = check_flat(g, &input);
+    if (!g->rc)
+        g->rc = window_of_conv_transpose(g->node, &input, &weights, &window, g->err);
     if (g->rc)
         return g->rc;
     if (g->wants[2])
@@ -145,6 +147,13 @@ static void add_weights_gradient(struct gradient *g, const struct window_lists *
         outputs, with_bias ? 2 : 1);
     if (with_bias && !g->rc)
         g->in[2] = outputs[1];
+}
+
+static int check_flat(struct gradient *g, const struct shape *input)
+{
+    if (input->rank <= 4)
+        return 0;
+    return error_set(g->err, ERROR_UNSUPPORTED, "input", "no gradient of a convolution with depth");
 }
 
 /* The bias' gradient on its own. */
@@ -263,72 +272,6 @@ static int grad_input_reference(const struct node *node, const struct tensor *co
     if (!rc)
         conv_spread(&window, in[0]->data, in[1]->data, NULL, out[0]->data);
     return rc;
-}
-
-void conv_spread(const struct window *w, const real *from, const real *weights, const real *bias,
-                 real *to)
-{
-    int64_t channels = w->in_channels / w->groups, filters = w->out_channels / w->groups;
-    int64_t kernel = w->kernel[ROWS] * w->kernel[COLUMNS];
-    int64_t from_plane = w->out[ROWS] * w->out[COLUMNS];
-    for (int64_t n = 0; n < w->batch; n++)
-        for (int64_t c = 0; c < w->in_channels; c++) {
-            int64_t first = c / channels * filters; /* output channel of this group */
-            const real *source = from + (n * w->out_channels + first) * from_plane;
-            const real *taps = weights + (first * channels + c % channels) * kernel;
-            for (int64_t row = 0; row < w->in[ROWS]; row++, to += w->in[COLUMNS])
-                spread_row(w, source, taps, bias ? bias[c] : 0, row, to);
-        }
-}
-
-/* Adds weight times from to the sums of columns [first, first + count): from's column x goes to
- * x * stride + shift. */
-static void spread_tap(double *sums, const real *from, int64_t columns, real weight, int64_t first,
-                       int64_t count, int64_t stride, int64_t shift)
-{
-    int64_t x = first > shift ? (first - shift + stride - 1) / stride : 0;
-    int64_t last = first + count - 1 - shift; /* as a column of `to` counted from shift */
-    int64_t end = last < 0 ? 0 : last / stride + 1;
-    end = end < columns ? end : columns;
-    if (x >= end)
-        return;
-    double *sum = sums + (x * stride + shift - first);
-    from += x;
-    count = end - x;
-    if (stride == 1)
-        for (int64_t i = 0; i < count; i++)
-            sum[i] += (double)weight * (double)from[i];
-    else
-        for (int64_t i = 0; i < count; i++)
-            sum[i * stride] += (double)weight * (double)from[i];
-}
-
-/* One row of one channel of `to`. from is the first plane of its group; the filters for the channel
- * lie a group's channels apart. */
-static void spread_row(const struct window *w, const real *from, const real *weights, real bias,
-                       int64_t row, real *to)
-{
-    int64_t filters = w->out_channels / w->groups;
-    int64_t filter_step = w->in_channels / w->groups * w->kernel[ROWS] * w->kernel[COLUMNS];
-    for (int64_t first = 0; first < w->in[COLUMNS]; first += STRETCH) {
-        int64_t count = w->in[COLUMNS] - first < STRETCH ? w->in[COLUMNS] - first : STRETCH;
-        double sums[STRETCH];
-        for (int64_t x = 0; x < count; x++)
-            sums[x] = (double)bias;
-        for (int64_t m = 0; m < filters; m++)
-            for (int64_t ky = 0; ky < w->kernel[ROWS]; ky++) {
-                int64_t y = row + w->pad_begin[ROWS] - ky * w->dilation[ROWS];
-                if (y < 0 || y % w->stride[ROWS] || y / w->stride[ROWS] >= w->out[ROWS])
-                    continue;
-                const real *line = from + (m * w->out[ROWS] + y / w->stride[ROWS]) * w->out[COLUMNS];
-                const real *taps = weights + m * filter_step + ky * w->kernel[COLUMNS];
-                for (int64_t kx = 0; kx < w->kernel[COLUMNS]; kx++)
-                    spread_tap(sums, line, w->out[COLUMNS], taps[kx], first, count,
-                               w->stride[COLUMNS], kx * w->dilation[COLUMNS] - w->pad_begin[COLUMNS]);
-            }
-        for (int64_t x = 0; x < count; x++)
-            to[first + x] = (real)sums[x];
-    }
 }
 
 static int grad_weights_reference(const struct node *node, const struct tensor *const *in,

@@ -26,6 +26,17 @@ extern const struct op_family conv_family, pool_family, unary_family, binary_fam
     resize_gradient_family, conv_gradient_family, sum_to_family, unary_gradient_family,
     binary_gradient_family, reduce_gradient_family,
     normalise_gradient_family, optimise_family,
-    loss_family, picture_family, labels_family, boxes_family;
+    loss_family, picture_family, labels_family, boxes_family,
+    control_family, recurrent_family,
+    clip_family, power_family, compare_family, bitwise_family,
+    cumulate_family, rank_family, blocks_family, gather_family, scatter_family,
+    generate_family, arrange_family, select_family, einsum_family, determinant_family;
+
+extern const struct op_family unpool_family, roi_family, grid_family, nms_family, col2im_family;
+extern const struct op_family center_crop_family, deform_family, layer_norm_family, lp_norm_family;
+extern const struct op_family dft_family, spectrum_family;
+
+extern const struct op_family quantise_family, quantise_conv_family, quantise_matmul_family;
+extern const struct op_family quantise_own_family;
 
 #endif

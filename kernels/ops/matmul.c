@@ -4,7 +4,9 @@
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
+#include "tensor/number.h"
 
+#define TYPES_PRODUCT (TYPES_FLOAT | TYPE(I64) | TYPE(I32) | TYPE(U64) | TYPE(U32))
 #define STRETCH 128 /* columns summed together; their sums stay in the nearest cache */
 
 static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err);
@@ -26,28 +28,63 @@ static const struct op rows[] = {
 };
 const struct op_family matmul_family = OP_FAMILY(rows);
 
-/* A matrix in memory: element (i, j) is data[i * row + j * column]. */
+/* A matrix in memory: element (i, j) is number first + i * row + j * column. */
 struct matrix {
-    const real *data;
-    int64_t row, column;
+    const struct tensor *in;
+    int64_t first, row, column;
 };
 
-/* out (m x n, dense) = alpha * a * b */
-static void multiply(int64_t m, int64_t k, int64_t n, struct matrix a, struct matrix b,
-                     double alpha, real *out)
+/* out (m x n, dense) = alpha * a * b, of real elements. */
+static void multiply_reals(int64_t m, int64_t k, int64_t n, struct matrix a, struct matrix b,
+                           double alpha, real *out)
 {
+    const real *left = (const real *)a.in->data + a.first;
+    const real *right = (const real *)b.in->data + b.first;
     for (int64_t i = 0; i < m; i++)
         for (int64_t first = 0; first < n; first += STRETCH) {
             int64_t count = n - first < STRETCH ? n - first : STRETCH;
             double sums[STRETCH] = { 0 };
             for (int64_t p = 0; p < k; p++) {
-                double factor = (double)a.data[i * a.row + p * a.column];
-                const real *line = b.data + p * b.row + first * b.column;
+                double factor = (double)left[i * a.row + p * a.column];
+                const real *line = right + p * b.row + first * b.column;
                 for (int64_t j = 0; j < count; j++)
                     sums[j] += factor * (double)line[j * b.column];
             }
             for (int64_t j = 0; j < count; j++)
                 out[i * n + first + j] = (real)(alpha * sums[j]);
+        }
+}
+
+/* out (m x n, dense, from element `to` on) = alpha * a * b */
+static void multiply(int64_t m, int64_t k, int64_t n, struct matrix a, struct matrix b, float alpha,
+                     struct tensor *out, int64_t to)
+{
+    bool whole = tensor_type_is_whole(out->type);
+    if (out->type == TENSOR_REAL) {
+        multiply_reals(m, k, n, a, b, (double)alpha, (real *)out->data + to);
+        return;
+    }
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++, to++) {
+            double sum = 0;
+            uint64_t whole_sum = 0;
+            for (int64_t p = 0; p < k; p++) {
+                int64_t left = a.first + i * a.row + p * a.column;
+                int64_t right = b.first + p * b.row + j * b.column;
+                if (whole)
+                    whole_sum += (uint64_t)number_load_whole(a.in, left) *
+                                 (uint64_t)number_load_whole(b.in, right);
+                else
+                    sum += number_load(a.in, left) * number_load(b.in, right);
+            }
+            if (!whole)
+                number_store(out, to, (double)alpha * sum);
+            else if (alpha == 1)
+                number_store_whole(out, to, (int64_t)whole_sum);
+            else
+                number_store(out, to,
+                             (double)alpha * (out->type == TENSOR_U64 ? (double)whole_sum
+                                                                      : (double)(int64_t)whole_sum));
         }
 }
 
@@ -75,8 +112,9 @@ bool matmul_span(const struct shape *a, const struct shape *b, struct matmul_spa
 static int matmul_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     (void)node;
-    int rc = rule_input(values, 0, "A", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "B", TYPE(REAL), 1, SHAPE_RANK_MAX, err)))
+    int rc = rule_input(values, 0, "A", TYPES_PRODUCT, 1, SHAPE_RANK_MAX, err);
+    if (rc ||
+        (rc = rule_input(values, 1, "B", 1u << values->in[0]->type, 1, SHAPE_RANK_MAX, err)))
         return rc;
     const struct shape *a = &values->in[0]->shape, *b = &values->in[1]->shape;
     struct matmul_span span;
@@ -92,7 +130,7 @@ static int matmul_shape(const struct node *node, const struct op_values *values,
         shape.dim[shape.rank++] = span.m;
     if (b->rank > 1)
         shape.dim[shape.rank++] = span.n;
-    rule_output(values, 0, TENSOR_REAL, &shape);
+    rule_output(values, 0, values->in[0]->type, &shape);
     return 0;
 }
 
@@ -111,10 +149,9 @@ static int matmul_reference(const struct node *node, const struct tensor *const 
         for (int64_t i = 0; i < walk.row; i++) {
             int64_t left = walk.at[1] + i * walk.row_step[1];
             int64_t right = walk.at[2] + i * walk.row_step[2];
-            struct matrix a = { (const real *)in[0]->data + left * span.m * span.k, span.k, 1 };
-            struct matrix b = { (const real *)in[1]->data + right * span.k * span.n, span.n, 1 };
-            multiply(span.m, span.k, span.n, a, b, 1,
-                     (real *)out[0]->data + (walk.at[0] + i) * span.m * span.n);
+            struct matrix a = { in[0], left * span.m * span.k, span.k, 1 };
+            struct matrix b = { in[1], right * span.k * span.n, span.n, 1 };
+            multiply(span.m, span.k, span.n, a, b, 1, out[0], (walk.at[0] + i) * span.m * span.n);
         }
     return 0;
 }
@@ -125,7 +162,8 @@ static int gemm_shape(const struct node *node, const struct op_values *values, s
     int rc = 0;
     for (int i = 0; i < 3 && !rc; i++)
         if (i < 2 || values->in[i])
-            rc = rule_input(values, i, names[i], TYPE(REAL), i < 2 ? 2 : 0, 2, err);
+            rc = rule_input(values, i, names[i], i ? 1u << values->in[0]->type : TYPES_PRODUCT,
+                            i < 2 ? 2 : 0, 2, err);
     if (rc)
         return rc;
     const int64_t *a = values->in[0]->shape.dim, *b = values->in[1]->shape.dim;
@@ -138,8 +176,22 @@ static int gemm_shape(const struct node *node, const struct op_values *values, s
     if (values->in[2] &&
         (!shape_broadcast(&shape, &values->in[2]->shape, &sum) || !shape_equal(&shape, &sum)))
         return error_set(err, ERROR_FORMAT, "C", "its shape does not go with the product's");
-    rule_output(values, 0, TENSOR_REAL, &shape);
+    rule_output(values, 0, values->in[0]->type, &shape);
     return 0;
+}
+
+/* out += beta * c, one element */
+static void add_scaled(struct tensor *out, int64_t at, float beta, const struct tensor *c,
+                       int64_t from)
+{
+    if (out->type == TENSOR_REAL)
+        ((real *)out->data)[at] += beta * ((const real *)c->data)[from];
+    else if (tensor_type_is_whole(out->type) && beta == 1)
+        number_store_whole(
+            out, at,
+            (int64_t)((uint64_t)number_load_whole(out, at) + (uint64_t)number_load_whole(c, from)));
+    else
+        number_store(out, at, number_load(out, at) + (double)beta * number_load(c, from));
 }
 
 static int gemm_reference(const struct node *node, const struct tensor *const *in,
@@ -148,10 +200,10 @@ static int gemm_reference(const struct node *node, const struct tensor *const *i
     (void)err;
     bool trans_a = node_int(node, "transA", 0), trans_b = node_int(node, "transB", 0);
     int64_t a_columns = in[0]->shape.dim[1], b_columns = in[1]->shape.dim[1];
-    struct matrix a = { in[0]->data, trans_a ? 1 : a_columns, trans_a ? a_columns : 1 };
-    struct matrix b = { in[1]->data, trans_b ? 1 : b_columns, trans_b ? b_columns : 1 };
+    struct matrix a = { in[0], 0, trans_a ? 1 : a_columns, trans_a ? a_columns : 1 };
+    struct matrix b = { in[1], 0, trans_b ? 1 : b_columns, trans_b ? b_columns : 1 };
     multiply(out[0]->shape.dim[0], in[0]->shape.dim[!trans_a], out[0]->shape.dim[1], a, b,
-             (double)node_float(node, "alpha", 1), out[0]->data);
+             node_float(node, "alpha", 1), out[0], 0);
     if (!in[2])
         return 0;
     float beta = node_float(node, "beta", 1);
@@ -161,8 +213,7 @@ static int gemm_reference(const struct node *node, const struct tensor *const *i
     walk_add_broadcast(&walk, &in[2]->shape);
     for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
         for (int64_t i = 0; i < walk.row; i++)
-            ((real *)out[0]->data)[walk.at[0] + i] +=
-                beta * ((const real *)in[2]->data)[walk.at[1] + i * walk.row_step[1]];
+            add_scaled(out[0], walk.at[0] + i, beta, in[2], walk.at[1] + i * walk.row_step[1]);
     return 0;
 }
 

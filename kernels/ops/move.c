@@ -7,8 +7,6 @@
 #include "ops/walk.h"
 #include <string.h>
 
-#define BLOCK_MAX (1 << 15)
-
 static int transpose_shape(const struct node *node, const struct op_values *values,
                            struct error *err);
 static int transpose_reference(const struct node *node, const struct tensor *const *in,
@@ -25,17 +23,6 @@ static int expand_reference(const struct node *node, const struct tensor *const 
 static int tile_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int tile_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
-static int gather_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int gather_reference(const struct node *node, const struct tensor *const *in,
-                            struct tensor *const *out, struct error *err);
-static int depth_to_space_shape(const struct node *node, const struct op_values *values,
-                                struct error *err);
-static int depth_to_space_reference(const struct node *node, const struct tensor *const *in,
-                                    struct tensor *const *out, struct error *err);
-static int space_to_depth_shape(const struct node *node, const struct op_values *values,
-                                struct error *err);
-static int space_to_depth_reference(const struct node *node, const struct tensor *const *in,
-                                    struct tensor *const *out, struct error *err);
 
 #define MANY GRAPH_NODE_INPUTS_MAX
 
@@ -56,20 +43,6 @@ static const struct op rows[] = {
       .gradient = expand_gradient },
     { OP_ROW("Tile", 2, 2, 1, OPSET_MIN, OPSET_MAX, tile_shape, tile_reference),
       .gradient = tile_gradient },
-    { OP_ROW("Gather", 2, 2, 1, OPSET_MIN, OPSET_MAX, gather_shape, gather_reference),
-      .gradient = gather_gradient, OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }) },
-    { OP_ROW("DepthToSpace", 1, 1, 1, OPSET_MIN, OPSET_MAX, depth_to_space_shape,
-             depth_to_space_reference),
-      .gradient = depth_to_space_gradient,
-      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
-    { OP_ROW("SpaceToDepth", 1, 1, 1, OPSET_MIN, OPSET_MAX, space_to_depth_shape,
-             space_to_depth_reference),
-      .gradient = space_to_depth_gradient, OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }) },
-    /* The way back of DepthToSpace, in either of its modes; ONNX has it for DCR alone. */
-    { OP_ROW("space_to_depth", 1, 1, 1, OPSET_OWN, OPSET_OWN, space_to_depth_shape,
-             space_to_depth_reference),
-      .gradient = space_to_depth_gradient,
-      OP_ATTRIBUTES({ "blocksize", ATTRIBUTE_INT }, { "mode", ATTRIBUTE_STRING }) },
 };
 const struct op_family move_family = OP_FAMILY(rows);
 
@@ -343,146 +316,5 @@ static int tile_reference(const struct node *node, const struct tensor *const *i
             walk_add_steps(&walk, 0, own);
             walk_copy(&walk, out[0]->data, in[0]->data, tensor_type_bytes(in[0]->type));
         }
-    return 0;
-}
-
-/* The axis is replaced by the dimensions of the indices. */
-static int gather_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    int axis = 0;
-    int rc = rule_input(values, 0, "data", TYPES_ALL, 1, SHAPE_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "indices", TYPE(I64) | TYPE(I32), 0, SHAPE_RANK_MAX, err)))
-        return rc;
-    const struct shape *from = &values->in[0]->shape, *indices = &values->in[1]->shape;
-    if ((rc = rule_axis("axis", node_int(node, "axis", 0), from->rank, &axis, err)))
-        return rc;
-    if (from->rank - 1 + indices->rank > SHAPE_RANK_MAX)
-        return error_set(err, ERROR_LIMIT, "output", "more than %d dimensions", SHAPE_RANK_MAX);
-    struct shape shape = { 0 };
-    for (int i = 0; i < axis; i++)
-        shape.dim[shape.rank++] = from->dim[i];
-    for (int i = 0; i < indices->rank; i++)
-        shape.dim[shape.rank++] = indices->dim[i];
-    for (int i = axis + 1; i < from->rank; i++)
-        shape.dim[shape.rank++] = from->dim[i];
-    rule_output(values, 0, values->in[0]->type, &shape);
-    return 0;
-}
-
-static int gather_reference(const struct node *node, const struct tensor *const *in,
-                            struct tensor *const *out, struct error *err)
-{
-    const struct shape *from = &in[0]->shape;
-    int axis = concat_axis(node, from);
-    int64_t outer = shape_span(from, 0, axis), length = from->dim[axis];
-    int64_t count = shape_elements(&in[1]->shape);
-    size_t piece = (size_t)shape_span(from, axis + 1, from->rank) * tensor_type_bytes(in[0]->type);
-    char *to = out[0]->data;
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < count; i++, to += piece) {
-            int64_t index = rule_int_at(in[1], i);
-            if (index < -length || index >= length)
-                return error_set(err, ERROR_FORMAT, "Gather", "node '%s': index %lld of %lld",
-                                 node->name, (long long)index, (long long)length);
-            index += index < 0 ? length : 0;
-            memcpy(to, (const char *)in[0]->data + (size_t)(o * length + index) * piece, piece);
-        }
-    return 0;
-}
-
-static int read_block(const struct node *node, const struct op_values *values, int64_t *block,
-                      struct error *err)
-{
-    *block = node_int(node, "blocksize", 0);
-    if (*block < 1 || *block > BLOCK_MAX)
-        return error_set(err, ERROR_FORMAT, "blocksize", "%lld is outside [1, %d]",
-                         (long long)*block, BLOCK_MAX);
-    return rule_input(values, 0, "input", TYPES_ALL, 4, 4, err);
-}
-
-static bool is_block_outer(const struct node *node)
-{
-    return strcmp(node_string(node, "mode", "DCR"), "DCR") == 0;
-}
-
-static int depth_to_space_shape(const struct node *node, const struct op_values *values,
-                                struct error *err)
-{
-    int64_t block;
-    int rc = read_block(node, values, &block, err);
-    if (rc)
-        return rc;
-    const char *mode = node_string(node, "mode", "DCR");
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
-        return error_set(err, ERROR_FORMAT, "mode", "unknown word '%.32s'", mode);
-    const int64_t *dim = values->in[0]->shape.dim;
-    if (dim[1] % (block * block))
-        return error_set(err, ERROR_FORMAT, "input", "%lld channels do not divide by %lld",
-                         (long long)dim[1], (long long)(block * block));
-    struct shape shape = {
-        .rank = 4,
-        .dim = { dim[0], dim[1] / (block * block), dim[2] * block, dim[3] * block },
-    };
-    rule_output(values, 0, values->in[0]->type, &shape);
-    return 0;
-}
-
-static int depth_to_space_reference(const struct node *node, const struct tensor *const *in,
-                                    struct tensor *const *out, struct error *err)
-{
-    (void)err;
-    const int64_t *dim = in[0]->shape.dim;
-    int64_t block = node_int(node, "blocksize", 1), plane = dim[2] * dim[3];
-    int64_t channels = dim[1] / (block * block);
-    /* Output: batch, channel, row, row in block, column, column in block. In DCR the block is the
-     * outer part of the input's channels, in CRD the inner. */
-    bool outer = is_block_outer(node);
-    int64_t block_step = outer ? channels * plane : plane;
-    const struct shape shape = { .rank = 6,
-                                 .dim = { dim[0], channels, dim[2], block, dim[3], block } };
-    const int64_t steps[] = {
-        dim[1] * plane, outer ? plane : block * block * plane, dim[3], block * block_step, 1,
-        block_step
-    };
-    copy_with_steps(&shape, steps, in[0], out[0]);
-    return 0;
-}
-
-static int space_to_depth_shape(const struct node *node, const struct op_values *values,
-                                struct error *err)
-{
-    int64_t block;
-    int rc = read_block(node, values, &block, err);
-    if (rc)
-        return rc;
-    const int64_t *dim = values->in[0]->shape.dim;
-    if (dim[2] % block || dim[3] % block)
-        return error_set(err, ERROR_FORMAT, "input", "%lldx%lld do not divide by %lld",
-                         (long long)dim[2], (long long)dim[3], (long long)block);
-    struct shape shape = {
-        .rank = 4,
-        .dim = { dim[0], dim[1] * block * block, dim[2] / block, dim[3] / block },
-    };
-    rule_output(values, 0, values->in[0]->type, &shape);
-    return 0;
-}
-
-static int space_to_depth_reference(const struct node *node, const struct tensor *const *in,
-                                    struct tensor *const *out, struct error *err)
-{
-    (void)err;
-    const int64_t *dim = in[0]->shape.dim;
-    int64_t block = node_int(node, "blocksize", 1), plane = dim[2] * dim[3];
-    int64_t height = dim[2] / block, width = dim[3] / block;
-    if (is_block_outer(node)) {
-        const struct shape shape = { .rank = 6,
-                                     .dim = { dim[0], block, block, dim[1], height, width } };
-        const int64_t steps[] = { dim[1] * plane, dim[3], 1, plane, block * dim[3], block };
-        copy_with_steps(&shape, steps, in[0], out[0]);
-        return 0;
-    }
-    const struct shape shape = { .rank = 6, .dim = { dim[0], dim[1], block, block, height, width } };
-    const int64_t steps[] = { dim[1] * plane, plane, dim[3], 1, block * dim[3], block };
-    copy_with_steps(&shape, steps, in[0], out[0]);
     return 0;
 }

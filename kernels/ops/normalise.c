@@ -1,10 +1,11 @@
-/* normalise: Softmax, its logarithm and the normalisations. Batch normalisation has two rows: ONNX's
- * for inference, and batch_norm_train, which works on the batch's own statistics and renews the
- * running ones. */
+/* normalise: Softmax, its logarithm and batch normalisation. That has ONNX's rows, and batch_norm_train,
+ * which is how we train: on the batch's own statistics, renewing the running ones as PyTorch does. */
 #include "ops/normalise.h"
+#include "ops/element.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
+#include "tensor/number.h"
 
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int softmax_reference(const struct node *node, const struct tensor *const *in,
@@ -17,12 +18,6 @@ static int batch_reference(const struct node *node, const struct tensor *const *
 static int train_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int train_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err);
-static int instance_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int instance_reference(const struct node *node, const struct tensor *const *in,
-                              struct tensor *const *out, struct error *err);
-static int layer_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int layer_reference(const struct node *node, const struct tensor *const *in,
-                           struct tensor *const *out, struct error *err);
 
 static const struct op rows[] = {
     /* Until 12 the tensor counts as a matrix, split before the axis. */
@@ -34,22 +29,20 @@ static const struct op rows[] = {
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = log_softmax_gradient },
     { OP_ROW("LogSoftmax", 1, 1, 1, 13, OPSET_MAX, softmax_shape, log_softmax_reference),
       OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }), .gradient = log_softmax_gradient },
-    { OP_ROW("BatchNormalization", 5, 5, 1, OPSET_MIN, OPSET_MAX, batch_shape, batch_reference),
+    /* Until 13 more outputs than one mean training, and the last two are the batch's own statistics. */
+    { OP_ROW("BatchNormalization", 5, 5, 5, OPSET_MIN, 13, batch_shape, batch_reference),
       OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
-                    { "spatial", ATTRIBUTE_INT }, { "training_mode", ATTRIBUTE_INT }),
+                    { "spatial", ATTRIBUTE_INT }),
+      .gradient = batch_norm_gradient },
+    { OP_ROW("BatchNormalization", 5, 5, 3, 14, OPSET_MAX, batch_shape, batch_reference),
+      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT },
+                    { "training_mode", ATTRIBUTE_INT }),
       .gradient = batch_norm_gradient },
     /* (x, scale, bias, running mean, running variance) -> (y, mean, 1 / deviation, next running mean,
      * next running variance) */
     { OP_ROW("batch_norm_train", 5, 5, 5, OPSET_OWN, OPSET_OWN, train_shape, train_reference),
       OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }, { "momentum", ATTRIBUTE_FLOAT }),
       .gradient = batch_norm_train_gradient },
-    { OP_ROW("InstanceNormalization", 3, 3, 1, OPSET_MIN, OPSET_MAX, instance_shape,
-             instance_reference),
-      OP_ATTRIBUTES({ "epsilon", ATTRIBUTE_FLOAT }), .gradient = instance_norm_gradient },
-    { OP_ROW("LayerNormalization", 2, 3, 1, 17, OPSET_MAX, layer_shape, layer_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "epsilon", ATTRIBUTE_FLOAT },
-                    { "stash_type", ATTRIBUTE_INT }),
-      .gradient = layer_norm_gradient },
 };
 const struct op_family normalise_family = OP_FAMILY(rows);
 
@@ -67,12 +60,12 @@ void softmax_span(const struct node *node, const struct shape *input, int64_t *o
 static int softmax_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     int axis;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 1, SHAPE_RANK_MAX, err);
     const struct shape *shape = &values->in[0]->shape;
     int64_t fallback = node->op->opset_max < 13 ? 1 : -1;
     if (rc || (rc = rule_axis("axis", node_int(node, "axis", fallback), shape->rank, &axis, err)))
         return rc;
-    rule_output(values, 0, TENSOR_REAL, shape);
+    rule_output(values, 0, values->in[0]->type, shape);
     return 0;
 }
 
@@ -104,6 +97,21 @@ static void log_softmax_line(const real *from, real *to, int64_t size, int64_t s
         to[k * step] = (real)((double)from[k * step] - largest - log(sum));
 }
 
+/* The same of any type, from element `at` on. */
+static void any_line(const struct tensor *in, struct tensor *out, int64_t at, int64_t size,
+                     int64_t step, bool logarithm)
+{
+    double largest = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < size; k++)
+        largest = fmax(largest, number_load(in, at + k * step));
+    for (int64_t k = 0; k < size; k++)
+        sum += exp(number_load(in, at + k * step) - largest);
+    for (int64_t k = 0; k < size; k++) {
+        double x = number_load(in, at + k * step) - largest;
+        number_store(out, at + k * step, logarithm ? x - log(sum) : exp(x) / sum);
+    }
+}
+
 static int each_line(const struct node *node, const struct tensor *in, struct tensor *out,
                      line_fn *line)
 {
@@ -112,7 +120,10 @@ static int each_line(const struct node *node, const struct tensor *in, struct te
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             int64_t at = o * size * inner + i;
-            line((const real *)in->data + at, (real *)out->data + at, size, inner);
+            if (in->type == TENSOR_REAL)
+                line((const real *)in->data + at, (real *)out->data + at, size, inner);
+            else
+                any_line(in, out, at, size, inner, line == log_softmax_line);
         }
     return 0;
 }
@@ -145,36 +156,116 @@ int rule_per_channel(const struct op_values *values, int first, int last, int64_
     return 0;
 }
 
+/* ---- batch normalisation ---- */
+
+static bool wants(const struct node *node, int output)
+{
+    return output < node->output_count && node->outputs[output] >= 0;
+}
+
+static bool trains(const struct node *node)
+{
+    bool more = false;
+    for (int i = 1; i < 5; i++)
+        more = more || wants(node, i);
+    return node->op->opset_max < 14 ? more : node_int(node, "training_mode", 0) != 0;
+}
+
+bool batch_norm_is_plain(const struct node *node)
+{
+    return !trains(node) && node_int(node, "spatial", 1);
+}
+
+/* Before opset 9 each place of a channel could have numbers of its own: then it is a channel. */
+static void batch_span(const struct node *node, const struct shape *shape, int64_t *channels,
+                       int64_t *size)
+{
+    bool spatial = node_int(node, "spatial", 1) != 0;
+    *size = spatial ? shape_span(shape, 2, shape->rank) : 1;
+    *channels = spatial ? shape->dim[1] : shape_span(shape, 1, shape->rank);
+}
+
 static int batch_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 2, SHAPE_RANK_MAX, err);
-    const struct shape *shape = &values->in[0]->shape;
-    if (rc || (rc = rule_per_channel(values, 1, 4, shape->dim[1], err)))
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT, 2, SHAPE_RANK_MAX, err);
+    if (rc)
         return rc;
-    if (node_int(node, "training_mode", 0) || !node_int(node, "spatial", 1))
-        return error_set(err, ERROR_UNSUPPORTED, "training_mode or spatial",
-                         "only inference, one number per channel, is supported");
-    rule_output(values, 0, TENSOR_REAL, shape);
+    const struct shape *shape = &values->in[0]->shape;
+    struct shape parameters = { .rank = 1, .dim = { shape->dim[1] } };
+    for (int i = 2; i < shape->rank && !node_int(node, "spatial", 1); i++)
+        parameters.dim[parameters.rank++] = shape->dim[i];
+    for (int i = 1; i < 5; i++) {
+        if ((rc = rule_input(values, i, "parameters", TYPES_FLOAT, parameters.rank, parameters.rank,
+                             err)))
+            return rc;
+        if (!shape_equal(&values->in[i]->shape, &parameters))
+            return error_set(err, ERROR_FORMAT, "parameters", "%lld numbers for %lld channels",
+                             (long long)values->in[i]->shape.dim[0], (long long)shape->dim[1]);
+    }
+    for (int i = 1; i < 5 && !trains(node); i++)
+        if (wants(node, i))
+            return error_set(err, ERROR_FORMAT, "outputs",
+                             "running statistics are only an output of training_mode 1");
+    if (trains(node) && shape_elements(shape) <= 0)
+        return error_set(err, ERROR_FORMAT, "input", "is empty");
+    rule_output(values, 0, values->in[0]->type, shape);
+    for (int i = 1; i < 5; i++)
+        rule_output(values, i, values->in[4 - i % 2]->type, &parameters);
     return 0;
+}
+
+/* Mean and mean square distance from it, of channel c of so many of this size. */
+static void measure_channel(const struct tensor *x, int64_t channels, int64_t size, int64_t c,
+                            double *mean, double *variance)
+{
+    int64_t batch = x->shape.dim[0];
+    double sum = 0, squares = 0, count = (double)(batch * size);
+    for (int64_t n = 0; n < batch; n++)
+        for (int64_t i = 0; i < size; i++)
+            sum += element_load(x, (n * channels + c) * size + i);
+    *mean = sum / count;
+    for (int64_t n = 0; n < batch; n++)
+        for (int64_t i = 0; i < size; i++) {
+            double distance = element_load(x, (n * channels + c) * size + i) - *mean;
+            squares += distance * distance;
+        }
+    *variance = squares / count;
+}
+
+/* The running statistics that follow, with the biased variance, and the batch's own. */
+static void put_statistics(const struct node *node, const struct tensor *const *in, int64_t c,
+                           double mean, double variance, struct tensor *const *out)
+{
+    double running_mean = element_load(in[3], c), running_variance = element_load(in[4], c);
+    batch_norm_renew(node, mean, &running_mean);
+    batch_norm_renew(node, variance, &running_variance);
+    const double results[] = { running_mean, running_variance, mean, variance };
+    for (int i = 1; i < 5; i++)
+        if (out[i])
+            element_store(out[i], c, results[i - 1]);
 }
 
 static int batch_reference(const struct node *node, const struct tensor *const *in,
                            struct tensor *const *out, struct error *err)
 {
     (void)err;
-    const real *scale = in[1]->data, *bias = in[2]->data, *mean = in[3]->data;
-    const real *variance = in[4]->data, *from = in[0]->data;
-    real *to = out[0]->data;
     double epsilon = (double)node_float(node, "epsilon", 1e-5f);
-    int64_t batch = in[0]->shape.dim[0], channels = in[0]->shape.dim[1];
-    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
-    for (int64_t n = 0; n < batch; n++)
-        for (int64_t c = 0; c < channels; c++) {
-            double factor = (double)scale[c] / sqrt((double)variance[c] + epsilon);
-            double offset = (double)bias[c] - (double)mean[c] * factor;
-            for (int64_t i = 0; i < size; i++)
-                *to++ = (real)((double)*from++ * factor + offset);
+    int64_t batch = in[0]->shape.dim[0], channels, size;
+    batch_span(node, &in[0]->shape, &channels, &size);
+    for (int64_t c = 0; c < channels; c++) {
+        double mean = element_load(in[3], c), variance = element_load(in[4], c);
+        if (trains(node)) {
+            measure_channel(in[0], channels, size, c, &mean, &variance);
+            put_statistics(node, in, c, mean, variance, out);
         }
+        double factor = element_load(in[1], c) / sqrt(variance + epsilon);
+        double offset = element_load(in[2], c) - mean * factor;
+        for (int64_t n = 0; n < batch; n++)
+            for (int64_t i = 0; i < size; i++) {
+                int64_t at = (n * channels + c) * size + i;
+                element_store(out[0], at, element_load(in[0], at) * factor + offset);
+            }
+    }
     return 0;
 }
 
@@ -200,26 +291,6 @@ void batch_norm_renew(const struct node *node, double batch, double *running)
     *running = *running * momentum + batch * (1 - momentum);
 }
 
-/* Mean and mean square distance from it, of channel c. */
-static void measure_channel(const struct tensor *x, int64_t c, double *mean, double *variance)
-{
-    int64_t batch = x->shape.dim[0], channels = x->shape.dim[1];
-    int64_t size = shape_span(&x->shape, 2, x->shape.rank);
-    double sum = 0, squares = 0, count = (double)(batch * size);
-    for (int64_t n = 0; n < batch; n++) {
-        const real *from = (const real *)x->data + (n * channels + c) * size;
-        for (int64_t i = 0; i < size; i++)
-            sum += (double)from[i];
-    }
-    *mean = sum / count;
-    for (int64_t n = 0; n < batch; n++) {
-        const real *from = (const real *)x->data + (n * channels + c) * size;
-        for (int64_t i = 0; i < size; i++)
-            squares += ((double)from[i] - *mean) * ((double)from[i] - *mean);
-    }
-    *variance = squares / count;
-}
-
 /* The running variance takes the unbiased one, as PyTorch's does; ONNX's own training mode takes the
  * biased one. */
 static int train_reference(const struct node *node, const struct tensor *const *in,
@@ -233,7 +304,7 @@ static int train_reference(const struct node *node, const struct tensor *const *
     double count = (double)(batch * size);
     for (int64_t c = 0; c < channels; c++) {
         double mean, variance;
-        measure_channel(in[0], c, &mean, &variance);
+        measure_channel(in[0], channels, size, c, &mean, &variance);
         double inverse = 1 / sqrt(variance + epsilon);
         for (int64_t n = 0; n < batch; n++) {
             const real *from = (const real *)in[0]->data + (n * channels + c) * size;
@@ -250,90 +321,6 @@ static int train_reference(const struct node *node, const struct tensor *const *
         for (int k = 1; k < 5; k++)
             if (out[k])
                 ((real *)out[k]->data)[c] = (real)results[k - 1];
-    }
-    return 0;
-}
-
-void normalise_measure(const real *from, int64_t size, double epsilon, double *mean,
-                       double *inverse_deviation)
-{
-    double sum = 0, squares = 0;
-    for (int64_t i = 0; i < size; i++)
-        sum += (double)from[i];
-    *mean = sum / (double)size;
-    for (int64_t i = 0; i < size; i++)
-        squares += ((double)from[i] - *mean) * ((double)from[i] - *mean);
-    *inverse_deviation = 1 / sqrt(squares / (double)size + epsilon);
-}
-
-static int instance_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    (void)node;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 3, SHAPE_RANK_MAX, err);
-    const struct shape *shape = &values->in[0]->shape;
-    if (rc || (rc = rule_per_channel(values, 1, 2, shape->dim[1], err)))
-        return rc;
-    rule_output(values, 0, TENSOR_REAL, shape);
-    return 0;
-}
-
-static int instance_reference(const struct node *node, const struct tensor *const *in,
-                              struct tensor *const *out, struct error *err)
-{
-    (void)err;
-    const real *scale = in[1]->data, *bias = in[2]->data, *from = in[0]->data;
-    real *to = out[0]->data;
-    double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
-    int64_t planes = shape_span(&in[0]->shape, 0, 2), channels = in[0]->shape.dim[1];
-    int64_t size = shape_span(&in[0]->shape, 2, in[0]->shape.rank);
-    for (int64_t n = 0; n < planes; n++) {
-        normalise_measure(from, size, epsilon, &mean, &inverse);
-        for (int64_t i = 0; i < size; i++)
-            *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[n % channels] +
-                           (double)bias[n % channels]);
-    }
-    return 0;
-}
-
-/* Everything from the axis on is normalised together; scale and bias have just that shape. */
-static int layer_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    int axis = 0;
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
-    const struct shape *shape = &values->in[0]->shape;
-    if (rc || (rc = rule_axis("axis", node_int(node, "axis", -1), shape->rank, &axis, err)))
-        return rc;
-    struct shape tail = { .rank = shape->rank - axis };
-    for (int i = 0; i < tail.rank; i++)
-        tail.dim[i] = shape->dim[axis + i];
-    for (int i = 1; i < 3; i++) {
-        if (!values->in[i])
-            continue;
-        rc = rule_input(values, i, "scale or bias", TYPE(REAL), 0, SHAPE_RANK_MAX, err);
-        if (rc)
-            return rc;
-        if (!shape_equal(&values->in[i]->shape, &tail))
-            return error_set(err, ERROR_UNSUPPORTED, "scale or bias",
-                             "its shape is not that of the normalised dimensions");
-    }
-    rule_output(values, 0, TENSOR_REAL, shape);
-    return 0;
-}
-
-static int layer_reference(const struct node *node, const struct tensor *const *in,
-                           struct tensor *const *out, struct error *err)
-{
-    (void)err;
-    const real *scale = in[1]->data, *bias = in[2] ? in[2]->data : NULL, *from = in[0]->data;
-    real *to = out[0]->data;
-    double epsilon = (double)node_float(node, "epsilon", 1e-5f), mean, inverse;
-    int64_t size = shape_elements(&in[1]->shape);
-    int64_t rows_left = size ? shape_elements(&in[0]->shape) / size : 0;
-    for (; rows_left > 0; rows_left--) {
-        normalise_measure(from, size, epsilon, &mean, &inverse);
-        for (int64_t i = 0; i < size; i++)
-            *to++ = (real)(((double)*from++ - mean) * inverse * (double)scale[i] +
-                           (bias ? (double)bias[i] : 0));
     }
     return 0;
 }

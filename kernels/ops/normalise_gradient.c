@@ -196,6 +196,9 @@ int batch_norm_gradient(struct gradient *g)
 {
     enum { X, SCALE, BIAS, MEAN, VARIANCE };
     const int *in = g->node->inputs;
+    if (!batch_norm_is_plain(g->node))
+        return error_set(g->err, ERROR_UNSUPPORTED, "training_mode or spatial",
+                         "only inference, one number per channel, has a gradient");
     int epsilon = gradient_scalar(g, (double)node_float(g->node, "epsilon", 1e-5f));
     int deviation = gradient_op(g, "Sqrt", gradient_op(g, "Add", in[VARIANCE], epsilon), -1);
     int factor = gradient_op(g, "Div", in[SCALE], deviation);
@@ -381,6 +384,12 @@ int layer_norm_gradient(struct gradient *g)
 {
     float epsilon = node_float(g->node, "epsilon", 1e-5f);
     int64_t axis = node_int(g->node, "axis", -1);
+    const int *in = g->node->inputs;
+    bool biased = g->node->input_count > 2 && in[2] >= 0;
+    if (!layer_norm_is_plain(g->node, gradient_shape(g, in[0]), gradient_shape(g, in[1]),
+                             biased ? gradient_shape(g, in[2]) : NULL))
+        return error_set(g->err, ERROR_UNSUPPORTED, "outputs, scale or bias",
+                         "only y alone, with a scale of the normalised dimensions, has a gradient");
     return through_norm(g, "layer_norm_grad",
                         (struct attribute[]){
                             GRADIENT_INT("axis", axis), GRADIENT_FLOAT("epsilon", epsilon), { 0 } });

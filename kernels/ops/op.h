@@ -21,6 +21,7 @@
 struct op_values {
     const struct value *in[GRAPH_NODE_INPUTS_MAX]; /* NULL for an absent optional input */
     struct value *out[GRAPH_NODE_INPUTS_MAX];      /* NULL for an absent optional output */
+    uint64_t *asked; /* bit i: the rule asked for what input i holds, which is not known (rule_constant) */
 };
 
 enum op_class {
@@ -45,6 +46,12 @@ struct op {
     int opset_min, opset_max; /* of the default ONNX domain; what the row implements */
     bool shape_only;           /* the result depends on the inputs' shapes alone (Shape) */
     bool heavy;                /* work grows faster than the data (Conv, MatMul) */
+    /* The kernel works in its outputs, so it gets all of them: inference adds those that a node leaves out. */
+    bool needs_outputs;
+    /* Attributes hold graphs. Inference puts nodes in the place of such a node (graph/expand.c), so nobody asks
+     * for its shapes or runs it. */
+    bool has_bodies;
+    bool widens;               /* the result is larger than what is read: inference does not fold it */
     /* All attributes that it may have, up to a NULL name; NULL: none is allowed. Files are held to
      * this, code that builds nodes is not. */
     const struct op_attribute *attributes;

@@ -1,20 +1,33 @@
-/* reduce: ReduceMax and its relatives, ArgMax and CumSum. */
+/* reduce: ReduceSum and its relatives. */
 #include "ops/reduce_gradient.h"
 #include "ops/families.h"
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
+#include "tensor/number.h"
+#include <string.h>
 
-enum reduction { REDUCE_MAX, REDUCE_MIN, REDUCE_MEAN, REDUCE_SUM, REDUCE_PROD };
+enum reduction {
+    REDUCE_MAX,
+    REDUCE_MIN,
+    REDUCE_MEAN,
+    REDUCE_SUM,
+    REDUCE_PROD,
+    REDUCE_L1,
+    REDUCE_L2,
+    REDUCE_SUM_SQUARE,
+    REDUCE_LOG_SUM,
+    REDUCE_LOG_SUM_EXP,
+};
+
+/* What has been folded so far: of fractions, or of whole numbers. */
+struct fold {
+    double sum;
+    int64_t whole_sum, count;
+};
 
 static int reduce_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int mean_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int arg_max_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int arg_max_reference(const struct node *node, const struct tensor *const *in,
-                             struct tensor *const *out, struct error *err);
-static int cum_sum_shape(const struct node *node, const struct op_values *values, struct error *err);
-static int cum_sum_reference(const struct node *node, const struct tensor *const *in,
-                             struct tensor *const *out, struct error *err);
+static int extreme_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int reduce(const struct node *node, enum reduction reduction, const struct tensor *const *in,
                   struct tensor *out, struct error *err);
 
@@ -29,6 +42,11 @@ REDUCE_REFERENCE(min, REDUCE_MIN)
 REDUCE_REFERENCE(mean, REDUCE_MEAN)
 REDUCE_REFERENCE(sum, REDUCE_SUM)
 REDUCE_REFERENCE(prod, REDUCE_PROD)
+REDUCE_REFERENCE(l1, REDUCE_L1)
+REDUCE_REFERENCE(l2, REDUCE_L2)
+REDUCE_REFERENCE(sum_square, REDUCE_SUM_SQUARE)
+REDUCE_REFERENCE(log_sum, REDUCE_LOG_SUM)
+REDUCE_REFERENCE(log_sum_exp, REDUCE_LOG_SUM_EXP)
 
 /* Axes as an attribute, and from some opset on as an input. */
 #define REDUCE_ROWS(op_name, change, rule, kernel, gradient_rule)                                    \
@@ -42,18 +60,16 @@ REDUCE_REFERENCE(prod, REDUCE_PROD)
     }
 
 static const struct op rows[] = {
-    REDUCE_ROWS("ReduceMax", 18, reduce_shape, max_reference, gradient_of_reduce_extreme),
-    REDUCE_ROWS("ReduceMin", 18, reduce_shape, min_reference, gradient_of_reduce_extreme),
-    REDUCE_ROWS("ReduceMean", 18, mean_shape, mean_reference, gradient_of_reduce_mean),
+    REDUCE_ROWS("ReduceMax", 18, extreme_shape, max_reference, gradient_of_reduce_extreme),
+    REDUCE_ROWS("ReduceMin", 18, extreme_shape, min_reference, gradient_of_reduce_extreme),
+    REDUCE_ROWS("ReduceMean", 18, reduce_shape, mean_reference, gradient_of_reduce_mean),
     REDUCE_ROWS("ReduceSum", 13, reduce_shape, sum_reference, gradient_of_reduce_sum),
     REDUCE_ROWS("ReduceProd", 18, reduce_shape, prod_reference, gradient_of_reduce_prod),
-    { OP_ROW("ArgMax", 1, 1, 1, OPSET_MIN, OPSET_MAX, arg_max_shape, arg_max_reference),
-      OP_ATTRIBUTES({ "axis", ATTRIBUTE_INT }, { "keepdims", ATTRIBUTE_INT },
-                    { "select_last_index", ATTRIBUTE_INT }),
-      .gradient = gradient_none },
-    { OP_ROW("CumSum", 2, 2, 1, 11, OPSET_MAX, cum_sum_shape, cum_sum_reference),
-      OP_ATTRIBUTES({ "exclusive", ATTRIBUTE_INT }, { "reverse", ATTRIBUTE_INT }),
-      .gradient = gradient_of_cum_sum },
+    REDUCE_ROWS("ReduceL1", 18, reduce_shape, l1_reference, NULL),
+    REDUCE_ROWS("ReduceL2", 18, reduce_shape, l2_reference, NULL),
+    REDUCE_ROWS("ReduceSumSquare", 18, reduce_shape, sum_square_reference, NULL),
+    REDUCE_ROWS("ReduceLogSum", 18, reduce_shape, log_sum_reference, NULL),
+    REDUCE_ROWS("ReduceLogSumExp", 18, reduce_shape, log_sum_exp_reference, NULL),
 };
 const struct op_family reduce_family = OP_FAMILY(rows);
 
@@ -78,8 +94,6 @@ static int check_reduce(const struct node *node, const struct op_values *values,
     const struct shape *from = &values->in[0]->shape;
     if (rc || (rc = reduce_axes(node, rule_constant(values, 1), from->rank, flags, err)))
         return rc;
-    if (shape_elements(from) == 0)
-        return error_set(err, ERROR_UNSUPPORTED, "input", "is empty");
     bool keep = node_int(node, "keepdims", 1) != 0;
     struct shape shape = { 0 };
     for (int i = 0; i < from->rank; i++)
@@ -91,15 +105,23 @@ static int check_reduce(const struct node *node, const struct op_values *values,
 
 static int reduce_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    return check_reduce(node, values, TYPES_NUMBER, err);
+    return check_reduce(node, values, TYPES_NUMERIC, err);
 }
 
-static int mean_shape(const struct node *node, const struct op_values *values, struct error *err)
+static int extreme_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    return check_reduce(node, values, TYPE(REAL), err);
+    return check_reduce(node, values, TYPES_NUMERIC | TYPE(BOOL), err);
 }
 
-static double fold_float(enum reduction reduction, double sum, double x)
+/* True of what is folded in whole numbers, where they are what the tensor holds. */
+static bool is_exact(enum reduction reduction)
+{
+    return reduction == REDUCE_MAX || reduction == REDUCE_MIN || reduction == REDUCE_SUM ||
+           reduction == REDUCE_PROD || reduction == REDUCE_L1 || reduction == REDUCE_SUM_SQUARE;
+}
+
+/* largest: of all elements, for REDUCE_LOG_SUM_EXP; an infinite one is what all others are nothing beside. */
+static double fold_float(enum reduction reduction, double sum, double x, double largest)
 {
     switch (reduction) {
     case REDUCE_MAX:
@@ -108,6 +130,13 @@ static double fold_float(enum reduction reduction, double sum, double x)
         return x < sum || isnan(x) ? x : sum;
     case REDUCE_PROD:
         return sum * x;
+    case REDUCE_L1:
+        return sum + fabs(x);
+    case REDUCE_L2:
+    case REDUCE_SUM_SQUARE:
+        return sum + x * x;
+    case REDUCE_LOG_SUM_EXP:
+        return sum + (x == largest ? 1 : exp(x - largest));
     default:
         return sum + x;
     }
@@ -122,35 +151,109 @@ static int64_t fold_whole(enum reduction reduction, int64_t sum, int64_t x)
         return x < sum ? x : sum;
     case REDUCE_PROD:
         return (int64_t)((uint64_t)sum * (uint64_t)x);
+    case REDUCE_SUM_SQUARE:
+        return (int64_t)((uint64_t)sum + (uint64_t)x * (uint64_t)x);
     default:
         return (int64_t)((uint64_t)sum + (uint64_t)x);
     }
 }
 
-/* Folds what one output element stands for: the walk goes over its input elements. */
-static void reduce_one(enum reduction reduction, struct walk walk, const struct tensor *in,
+/* What a fold begins with; whole numbers as number_load_whole has them. */
+static struct fold begin_fold(enum reduction reduction, enum tensor_type type)
+{
+    struct fold fold = { 0 };
+    if (reduction == REDUCE_MAX || reduction == REDUCE_MIN) {
+        bool max = reduction == REDUCE_MAX;
+        fold.sum = max ? (double)-INFINITY : (double)INFINITY;
+        fold.whole_sum = max ? INT64_MIN : INT64_MAX;
+        if (type == TENSOR_U64)
+            fold.whole_sum = max ? 0 : -1; /* all bits */
+    } else if (reduction == REDUCE_PROD) {
+        fold.sum = fold.whole_sum = 1;
+    }
+    return fold;
+}
+
+static struct fold fold_floats(enum reduction reduction, struct walk walk, const struct tensor *in,
+                               double largest)
+{
+    struct fold fold = begin_fold(reduction, in->type);
+    double sum = fold.sum;
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        fold.count += walk.row;
+        for (int64_t i = 0; i < walk.row; i++) {
+            int64_t from = walk.at[0] + i * walk.row_step[0];
+            double x = in->type == TENSOR_REAL ? (double)((const real *)in->data)[from]
+                                               : number_load(in, from);
+            sum = fold_float(reduction, sum, x, largest);
+        }
+    }
+    fold.sum = sum;
+    return fold;
+}
+
+/* Unsigned numbers are compared with the highest bit turned, so that they compare as signed ones. */
+static struct fold fold_wholes(enum reduction reduction, struct walk walk, const struct tensor *in)
+{
+    struct fold fold = begin_fold(reduction, in->type);
+    bool compares = reduction == REDUCE_MAX || reduction == REDUCE_MIN;
+    bool is_signed = TYPES_SIGNED & 1u << in->type;
+    uint64_t turn = compares && in->type == TENSOR_U64 ? (uint64_t)1 << 63 : 0;
+    int64_t sum = (int64_t)((uint64_t)fold.whole_sum ^ turn);
+    for (bool more = walk_begin(&walk); more; more = walk_next(&walk)) {
+        fold.count += walk.row;
+        for (int64_t i = 0; i < walk.row; i++) {
+            int64_t from = walk.at[0] + i * walk.row_step[0];
+            int64_t x = in->type == TENSOR_I64
+                            ? ((const int64_t *)in->data)[from]
+                            : (int64_t)((uint64_t)number_load_whole(in, from) ^ turn);
+            if (reduction == REDUCE_L1 && is_signed && x < 0)
+                x = (int64_t)(0 - (uint64_t)x);
+            sum = fold_whole(reduction, sum, x);
+        }
+    }
+    fold.whole_sum = (int64_t)((uint64_t)sum ^ turn);
+    return fold;
+}
+
+static double find_largest(const struct walk *walk, const struct tensor *in)
+{
+    if (!tensor_type_is_whole(in->type))
+        return fold_floats(REDUCE_MAX, *walk, in, 0).sum;
+    int64_t largest = fold_wholes(REDUCE_MAX, *walk, in).whole_sum;
+    return in->type == TENSOR_U64 ? (double)(uint64_t)largest : (double)largest;
+}
+
+/* Folds what one output element stands for: the walk goes over its input elements. Of none at all the largest
+ * is the smallest number that there is, and so on. */
+static void reduce_one(enum reduction reduction, const struct walk *walk, const struct tensor *in,
                        struct tensor *out, int64_t at)
 {
-    double float_sum = reduction == REDUCE_PROD ? 1 : 0;
-    int64_t whole_sum = reduction == REDUCE_PROD, count = 0;
-    if (reduction == REDUCE_MAX || reduction == REDUCE_MIN) {
-        float_sum = reduction == REDUCE_MAX ? (double)-INFINITY : (double)INFINITY;
-        whole_sum = reduction == REDUCE_MAX ? INT64_MIN : INT64_MAX;
+    double largest = reduction == REDUCE_LOG_SUM_EXP ? find_largest(walk, in) : 0;
+    bool whole = tensor_type_is_whole(in->type) && is_exact(reduction);
+    struct fold fold =
+        whole ? fold_wholes(reduction, *walk, in) : fold_floats(reduction, *walk, in, largest);
+    if (whole && fold.count > 0) {
+        number_store_whole(out, at, fold.whole_sum);
+        return;
     }
-    for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
-        for (int64_t i = 0; i < walk.row; i++, count++) {
-            int64_t from = walk.at[0] + i * walk.row_step[0];
-            if (in->type == TENSOR_REAL)
-                float_sum = fold_float(reduction, float_sum, (double)((const real *)in->data)[from]);
-            else
-                whole_sum = fold_whole(reduction, whole_sum, rule_int_at(in, from));
-        }
-    if (reduction == REDUCE_MEAN)
-        float_sum /= (double)count;
-    if (in->type == TENSOR_REAL)
-        ((real *)out->data)[at] = (real)float_sum;
-    else
-        rule_set_int(out, at, whole_sum);
+    switch (reduction) {
+    case REDUCE_MEAN:
+        fold.sum /= (double)fold.count;
+        break;
+    case REDUCE_L2:
+        fold.sum = sqrt(fold.sum);
+        break;
+    case REDUCE_LOG_SUM:
+        fold.sum = log(fold.sum);
+        break;
+    case REDUCE_LOG_SUM_EXP:
+        fold.sum = largest + log(fold.sum);
+        break;
+    default:
+        break;
+    }
+    number_store(out, at, fold.sum);
 }
 
 /* One walk over what stays, and for each of its elements one over what is folded. */
@@ -158,7 +261,7 @@ static int reduce(const struct node *node, enum reduction reduction, const struc
                   struct tensor *out, struct error *err)
 {
     const struct shape *from = &in[0]->shape;
-    bool flags[SHAPE_RANK_MAX];
+    bool flags[SHAPE_RANK_MAX], any = false;
     int rc = reduce_axes(node, node->op->inputs_max > 1 ? in[1] : NULL, from->rank, flags, err);
     if (rc)
         return rc;
@@ -168,6 +271,11 @@ static int reduce(const struct node *node, enum reduction reduction, const struc
     for (int i = 0; i < from->rank; i++) {
         kept.dim[i] = flags[i] ? 1 : from->dim[i];
         folded.dim[i] = flags[i] ? from->dim[i] : 1;
+        any = any || flags[i];
+    }
+    if (!any && node_int(node, "noop_with_empty_axes", 0)) {
+        memcpy(out->data, in[0]->data, tensor_bytes(out));
+        return 0;
     }
     struct walk outer;
     walk_init(&outer, &kept);
@@ -178,101 +286,7 @@ static int reduce(const struct node *node, enum reduction reduction, const struc
             struct walk inner;
             walk_init(&inner, &folded);
             walk_add_steps(&inner, outer.at[0] + i * outer.row_step[0], steps);
-            reduce_one(reduction, inner, in[0], out, at++);
-        }
-    return 0;
-}
-
-static int arg_max_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    int axis = 0;
-    int rc = rule_input(values, 0, "input", TYPES_NUMBER, 1, SHAPE_RANK_MAX, err);
-    const struct shape *from = &values->in[0]->shape;
-    if (rc || (rc = rule_axis("axis", node_int(node, "axis", 0), from->rank, &axis, err)))
-        return rc;
-    if (shape_elements(from) == 0)
-        return error_set(err, ERROR_UNSUPPORTED, "input", "is empty");
-    bool keep = node_int(node, "keepdims", 1) != 0;
-    struct shape shape = { 0 };
-    for (int i = 0; i < from->rank; i++)
-        if (i != axis || keep)
-            shape.dim[shape.rank++] = i == axis ? 1 : from->dim[i];
-    rule_output(values, 0, TENSOR_I64, &shape);
-    return 0;
-}
-
-static int arg_max_reference(const struct node *node, const struct tensor *const *in,
-                             struct tensor *const *out, struct error *err)
-{
-    int axis = 0;
-    const struct shape *from = &in[0]->shape;
-    int rc = rule_axis("axis", node_int(node, "axis", 0), from->rank, &axis, err);
-    if (rc)
-        return rc;
-    bool last = node_int(node, "select_last_index", 0) != 0;
-    int64_t outer = shape_span(from, 0, axis), inner = shape_span(from, axis + 1, from->rank);
-    int64_t *to = out[0]->data;
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            int64_t best = 0, first = o * from->dim[axis] * inner + i;
-            for (int64_t k = 1; k < from->dim[axis]; k++) {
-                int64_t a = first + best * inner, b = first + k * inner;
-                bool larger, equal;
-                if (in[0]->type == TENSOR_REAL) {
-                    const real *data = in[0]->data;
-                    larger = data[b] > data[a];
-                    equal = data[b] == data[a];
-                } else {
-                    larger = rule_int_at(in[0], b) > rule_int_at(in[0], a);
-                    equal = rule_int_at(in[0], b) == rule_int_at(in[0], a);
-                }
-                if (larger || (equal && last))
-                    best = k;
-            }
-            *to++ = best;
-        }
-    return 0;
-}
-
-static int cum_sum_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    (void)node;
-    int rc = rule_input(values, 0, "x", TYPES_NUMBER, 1, SHAPE_RANK_MAX, err);
-    if (rc || (rc = rule_input(values, 1, "axis", TYPE(I64) | TYPE(I32), 0, 1, err)))
-        return rc;
-    if (shape_elements(&values->in[1]->shape) != 1)
-        return error_set(err, ERROR_FORMAT, "axis", "one number expected");
-    rule_output(values, 0, values->in[0]->type, &values->in[0]->shape);
-    return 0;
-}
-
-static int cum_sum_reference(const struct node *node, const struct tensor *const *in,
-                             struct tensor *const *out, struct error *err)
-{
-    int axis = 0;
-    const struct shape *from = &in[0]->shape;
-    int rc = rule_axis("axis", rule_int_at(in[1], 0), from->rank, &axis, err);
-    if (rc)
-        return rc;
-    bool exclusive = node_int(node, "exclusive", 0), reverse = node_int(node, "reverse", 0);
-    int64_t outer = shape_span(from, 0, axis), inner = shape_span(from, axis + 1, from->rank);
-    int64_t length = from->dim[axis];
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < inner; i++) {
-            double float_sum = 0;
-            int64_t whole_sum = 0;
-            for (int64_t k = 0; k < length; k++) {
-                int64_t at = (o * length + (reverse ? length - 1 - k : k)) * inner + i;
-                double float_before = float_sum;
-                int64_t whole_before = whole_sum;
-                if (in[0]->type == TENSOR_REAL) {
-                    float_sum += (double)((const real *)in[0]->data)[at];
-                    ((real *)out[0]->data)[at] = (real)(exclusive ? float_before : float_sum);
-                } else {
-                    whole_sum = fold_whole(REDUCE_SUM, whole_sum, rule_int_at(in[0], at));
-                    rule_set_int(out[0], at, exclusive ? whole_before : whole_sum);
-                }
-            }
+            reduce_one(reduction, &inner, in[0], out, at++);
         }
     return 0;
 }

@@ -1,4 +1,5 @@
 /* resize: Resize and Upsample: nearest, linear and cubic along any dimensions. */
+#include "ops/element.h"
 #include "ops/families.h"
 #include "ops/gradient.h"
 #include "ops/resolve.h"
@@ -11,6 +12,8 @@ static int resize_shape(const struct node *node, const struct op_values *values,
 static int resize_reference(const struct node *node, const struct tensor *const *in,
                             struct tensor *const *out, struct error *err);
 static int resize_gradient(struct gradient *g);
+
+#define CROP_MAX 16 /* lengths of the input that a part of it may reach */
 
 #define RESIZE_ROW(name, least, most, first, last)                             \
     OP_ROW(name, least, most, 1, first, last, resize_shape, resize_reference), \
@@ -52,11 +55,10 @@ static bool is_old(const struct node *node)
 static int read_modes(const struct node *node, struct resize *resize, struct error *err)
 {
     static const char *const modes[] = { "nearest", "linear", "cubic", NULL };
-    static const char *const coordinates[] = {
-        "half_pixel", "pytorch_half_pixel",   "align_corners",
-        "asymmetric", "tf_half_pixel_for_nn", "half_pixel_symmetric",
-        NULL
-    };
+    static const char *const coordinates[] = { "half_pixel",           "pytorch_half_pixel",
+                                               "align_corners",        "asymmetric",
+                                               "tf_half_pixel_for_nn", "half_pixel_symmetric",
+                                               "tf_crop_and_resize",   NULL };
     static const char *const nearest[] = { "round_prefer_floor", "round_prefer_ceil", "floor",
                                            "ceil", NULL };
     static const char *const own_nearest[] = {
@@ -76,11 +78,9 @@ static int read_modes(const struct node *node, struct resize *resize, struct err
     resize->nearest = is_old(node) ? RESIZE_SIMPLE : (enum resize_nearest)rounding;
     resize->cubic_a = node_float(node, "cubic_coeff_a", -0.75f);
     resize->exclude_outside = node_int(node, "exclude_outside", 0) != 0;
-    if (node_int(node, "antialias", 0))
-        return error_set(err, ERROR_UNSUPPORTED, "antialias", "is not supported");
-    if (strcmp(node_string(node, "keep_aspect_ratio_policy", "stretch"), "stretch") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "keep_aspect_ratio_policy",
-                         "only stretch is supported");
+    resize->extrapolation = node_float(node, "extrapolation_value", 0);
+    /* Of the nearest element there is nothing to blur. */
+    resize->antialias = node_int(node, "antialias", 0) != 0 && resize->mode != RESIZE_NEAREST;
     return 0;
 }
 
@@ -92,8 +92,10 @@ static int read_scales(const float *scales, size_t count, const int *axes, int a
         return error_set(err, ERROR_FORMAT, "scales", "%zu numbers for %d dimensions", count,
                          axis_count);
     for (int i = 0; i < axis_count; i++) {
-        float scale = scales[i];
-        float length = floorf((float)from->dim[axes[i]] * scale);
+        float scale = scales[i], length = floorf((float)from->dim[axes[i]] * scale);
+        if (resize->crop[axes[i]][0] != 0 || resize->crop[axes[i]][1] != 1)
+            return error_set(err, ERROR_UNSUPPORTED, "scales",
+                             "of a part are read in two ways; sizes are supported");
         if (!(scale > 0) || !(length >= 1) || length > (float)TENSOR_BYTES_MAX)
             return error_set(err, ERROR_FORMAT, "scales", "%g for %lld elements", (double)scale,
                              (long long)from->dim[axes[i]]);
@@ -103,8 +105,43 @@ static int read_scales(const float *scales, size_t count, const int *axes, int a
     return 0;
 }
 
-static int read_sizes(const struct tensor *sizes, const int *axes, int axis_count,
-                      const struct shape *from, struct resize *resize, struct error *err)
+/* Where the sizes are only a frame, one ratio for all axes: the smallest or the largest of theirs. */
+static int keep_aspect(const struct node *node, const int *axes, int axis_count,
+                       struct resize *resize, struct error *err)
+{
+    static const char *const policies[] = { "stretch", "not_larger", "not_smaller", NULL };
+    enum { STRETCH, NOT_LARGER };
+    int policy = STRETCH, best = axes[0];
+    int rc = find_word(node, "keep_aspect_ratio_policy", "stretch", policies, &policy, err);
+    if (rc || policy == STRETCH)
+        return rc;
+    for (int i = 1; i < axis_count; i++) {
+        const int64_t *ratio = resize->ratio[axes[i]], *least = resize->ratio[best];
+        double a = (double)ratio[1] / (double)ratio[0], b = (double)least[1] / (double)least[0];
+        if (policy == NOT_LARGER ? a < b : a > b)
+            best = axes[i];
+    }
+    const int64_t one[] = { resize->ratio[best][0], resize->ratio[best][1] };
+    for (int i = 0; i < axis_count; i++) {
+        memcpy(resize->ratio[axes[i]], one, sizeof one);
+        double length =
+            floor((double)resize->in.dim[axes[i]] * (double)one[1] / (double)one[0] + 0.5);
+        if (length < 1 || length > (double)TENSOR_BYTES_MAX)
+            return error_set(err, ERROR_FORMAT, "input sizes", "leave %g of axis %d", length,
+                             axes[i]);
+        resize->out.dim[axes[i]] = (int64_t)length;
+    }
+    return 0;
+}
+
+static bool is_given(const struct tensor *tensor)
+{
+    return tensor && shape_elements(&tensor->shape) != 0; /* an empty one counts as absent */
+}
+
+static int read_sizes(const struct node *node, const struct tensor *sizes, const int *axes,
+                      int axis_count, const struct shape *from, struct resize *resize,
+                      struct error *err)
 {
     int64_t lengths[RULE_INTS_MAX];
     size_t count = 0;
@@ -118,20 +155,45 @@ static int read_sizes(const struct tensor *sizes, const int *axes, int axis_coun
         if (lengths[i] < 1 || lengths[i] > (int64_t)TENSOR_BYTES_MAX)
             return error_set(err, ERROR_FORMAT, "input sizes", "%lld is not a size",
                              (long long)lengths[i]);
-        resize->scale[axes[i]] = (float)lengths[i] / (float)from->dim[axes[i]];
-        resize->by_sizes = true;
+        resize->ratio[axes[i]][0] = from->dim[axes[i]];
+        resize->ratio[axes[i]][1] = lengths[i];
         resize->out.dim[axes[i]] = lengths[i];
     }
+    if ((rc = keep_aspect(node, axes, axis_count, resize, err)))
+        return rc;
+    for (int i = 0; i < axis_count; i++)
+        resize->scale[axes[i]] = (float)resize->ratio[axes[i]][1] / (float)resize->ratio[axes[i]][0];
+    resize->by_sizes = true;
     return 0;
 }
 
-static bool is_given(const struct tensor *tensor)
+/* Begins and ends of the part of each axis that is read, as parts of the whole. */
+static int read_crop(const struct tensor *roi, const int *axes, int axis_count,
+                     struct resize *resize, struct error *err)
 {
-    return tensor && shape_elements(&tensor->shape) != 0; /* an empty one counts as absent */
+    if (resize->coordinate != RESIZE_CROP)
+        return 0;
+    if (!is_given(roi))
+        return error_set(err, ERROR_FORMAT, "roi", "is missing");
+    if (!roi->data)
+        return error_set(err, ERROR_UNSUPPORTED, "roi",
+                         "is computed from the input's values; it must be constant");
+    if (!(TYPES_FLOAT & 1u << roi->type) || roi->shape.rank != 1 ||
+        roi->shape.dim[0] != 2 * (int64_t)axis_count)
+        return error_set(err, ERROR_FORMAT, "roi", "a list of %d floats expected", 2 * axis_count);
+    for (int i = 0; i < axis_count; i++)
+        for (int k = 0; k < 2; k++) {
+            double number = number_load(roi, i + k * axis_count);
+            if (!(fabs(number) <= CROP_MAX))
+                return error_set(err, ERROR_FORMAT, "roi", "%g is out of all range", number);
+            resize->crop[axes[i]][k] = (float)number;
+        }
+    return 0;
 }
 
-int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *scales,
-                   const struct tensor *sizes, struct resize *resize, struct error *err)
+int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *roi,
+                   const struct tensor *scales, const struct tensor *sizes, struct resize *resize,
+                   struct error *err)
 {
     *resize = (struct resize){ .in = *from, .out = *from };
     if (shape_elements(from) <= 0)
@@ -139,14 +201,17 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
     int rc = read_modes(node, resize, err);
     if (rc)
         return rc;
-    int axes[SHAPE_RANK_MAX], axis_count = 0;
+    int axes[SHAPE_RANK_MAX] = { 0 }, axis_count = 0;
     const int64_t *listed = NULL;
     size_t listed_count = node_ints(node, "axes", &listed);
     bool flags[SHAPE_RANK_MAX];
     if ((rc = rule_axes("axes", listed, listed_count, from->rank, flags, err)))
         return rc;
-    for (int i = 0; i < from->rank; i++)
+    for (int i = 0; i < from->rank; i++) {
         resize->scale[i] = 1;
+        resize->crop[i][1] = 1;
+        resize->ratio[i][0] = resize->ratio[i][1] = 1;
+    }
     if (listed_count > 0)
         for (; axis_count < (int)listed_count; axis_count++)
             axes[axis_count] =
@@ -155,6 +220,8 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
         for (; axis_count < from->rank; axis_count++)
             axes[axis_count] = axis_count;
 
+    if ((rc = read_crop(roi, axes, axis_count, resize, err)))
+        return rc;
     const struct attribute *scale_list = node_attribute(node, "scales");
     if (scale_list)
         return read_scales(scale_list->floats, scale_list->count, axes, axis_count, from, resize,
@@ -166,9 +233,9 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
         .data = size_list ? size_list->ints : NULL,
     };
     if (size_list)
-        return read_sizes(&listed_sizes, axes, axis_count, from, resize, err);
+        return read_sizes(node, &listed_sizes, axes, axis_count, from, resize, err);
     if (is_given(sizes))
-        return read_sizes(sizes, axes, axis_count, from, resize, err);
+        return read_sizes(node, sizes, axes, axis_count, from, resize, err);
     if (!is_given(scales))
         return error_set(err, ERROR_FORMAT, "scales", "neither scales nor sizes are given");
     if (!scales->data)
@@ -180,181 +247,98 @@ int resize_resolve(const struct node *node, const struct shape *from, const stru
                        err);
 }
 
-/* Where scales and sizes are among the inputs of this row. */
+/* What follows the data, and where it is among the inputs of this row. */
+enum part { ROI, RESIZE_SCALES, RESIZE_LENGTHS };
+
 static const struct tensor *pick_input(const struct node *node, const struct tensor *const *in,
-                                       bool sizes)
+                                       enum part part)
 {
     int most = node->op->inputs_max;
-    if (sizes)
-        return most == 4 ? in[3] : NULL;
-    return most == 4 ? in[2] : most == 2 ? in[1] : NULL;
+    if (most == 4)
+        return in[1 + part];
+    return most == 2 && part == RESIZE_SCALES ? in[1] : NULL;
+}
+
+static int resolve_inputs(const struct node *node, const struct shape *from,
+                          const struct tensor *const *in, struct resize *resize, struct error *err)
+{
+    return resize_resolve(node, from, pick_input(node, in, ROI), pick_input(node, in, RESIZE_SCALES),
+                          pick_input(node, in, RESIZE_LENGTHS), resize, err);
 }
 
 static int resize_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    const struct tensor *in[4];
+    const struct tensor *in[4] = { 0 };
     struct resize resize;
-    for (int i = 0; i < 4; i++)
+    for (int i = 1; i < 4; i++)
         in[i] = rule_constant(values, i);
-    int rc = rule_input(values, 0, "input", TYPE(REAL), 1, SHAPE_RANK_MAX, err);
-    if (rc || (rc = resize_resolve(node, &values->in[0]->shape, pick_input(node, in, false),
-                                   pick_input(node, in, true), &resize, err)))
+    int rc = rule_input(values, 0, "input", TYPES_FLOAT | TYPES_WHOLE | TYPE(BOOL), 1,
+                        SHAPE_RANK_MAX, err);
+    if (rc || (rc = resolve_inputs(node, &values->in[0]->shape, in, &resize, err)))
         return rc;
-    rule_output(values, 0, TENSOR_REAL, &resize.out);
+    rule_output(values, 0, values->in[0]->type, &resize.out);
     return 0;
 }
 
-/* An output coordinate in units of the input. Sizes give an exact ratio. A scale is a float and is
- * divided by as a float, as the runtimes that models are exported against do it: 1 / 0.33333334f is
- * 3, and nearest is decided by that last bit. */
-static double scale_back(const struct resize *resize, int axis, double x)
-{
-    if (resize->by_sizes)
-        return x * (double)resize->in.dim[axis] / (double)resize->out.dim[axis];
-    return (double)((float)x / resize->scale[axis]);
-}
-
-/* The input coordinate of an output position along one dimension. */
-static double source_coordinate(const struct resize *resize, int axis, int64_t at)
-{
-    double x = (double)at, in = (double)resize->in.dim[axis], out = (double)resize->out.dim[axis];
-    if (in == out && resize->scale[axis] == 1)
-        return x;
-    switch (resize->coordinate) {
-    case RESIZE_ALIGN_CORNERS:
-        return out == 1 ? 0 : x * (in - 1) / (out - 1);
-    case RESIZE_ASYMMETRIC:
-        return scale_back(resize, axis, x);
-    case RESIZE_TF_HALF_PIXEL:
-        return scale_back(resize, axis, x + 0.5);
-    case RESIZE_PYTORCH_HALF_PIXEL:
-        return out == 1 ? 0 : scale_back(resize, axis, x + 0.5) - 0.5;
-    case RESIZE_HALF_PIXEL_SYMMETRIC: {
-        double unused = 1 - out / ((double)resize->scale[axis] * in); /* part of the input */
-        return in / 2 * unused + scale_back(resize, axis, x + 0.5) - 0.5;
-    }
-    case RESIZE_HALF_PIXEL:
-    default:
-        return scale_back(resize, axis, x + 0.5) - 0.5;
-    }
-}
-
-static int64_t clamp_index(double x, int64_t count)
-{
-    return !(x > 0) ? 0 : x > (double)(count - 1) ? count - 1 : (int64_t)x;
-}
-
-static int64_t nearest_index(const struct resize *resize, double at, int axis)
-{
-    switch (resize->nearest) {
-    case RESIZE_FLOOR:
-        at = floor(at);
-        break;
-    case RESIZE_CEIL:
-        at = ceil(at);
-        break;
-    case RESIZE_PREFER_CEIL:
-        at = floor(at + 0.5);
-        break;
-    case RESIZE_SIMPLE:
-        at = resize->scale[axis] < 1 ? ceil(at) : floor(at);
-        break;
-    case RESIZE_PREFER_FLOOR:
-    default:
-        at = ceil(at - 0.5);
-        break;
-    }
-    return clamp_index(at, resize->in.dim[axis]);
-}
-
-/* Weights of the four neighbours of a coordinate; t is its distance from the second. */
-static void cubic_weights(double a, double t, double weights[4])
-{
-    double u = 1 - t;
-    weights[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a;
-    weights[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
-    weights[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
-    weights[3] = ((a * (u + 1) - 5 * a) * (u + 1) + 8 * a) * (u + 1) - 4 * a;
-}
-
-void resize_taps(const struct resize *resize, int axis, int64_t at, struct resize_taps *taps)
-{
-    int64_t count = resize->in.dim[axis];
-    double x = source_coordinate(resize, axis, at);
-    *taps = (struct resize_taps){ .count = 1, .weight = { 1 } };
-    if (resize->mode == RESIZE_NEAREST) {
-        taps->index[0] = nearest_index(resize, x, axis);
-        return;
-    }
-    double low = floor(x), t = x - low;
-    if (t == 0 && low >= 0 && low < (double)count) { /* on an element */
-        taps->index[0] = (int64_t)low;
-        return;
-    }
-    if (resize->mode == RESIZE_LINEAR) {
-        taps->count = 2;
-        taps->weight[0] = 1 - t;
-        taps->weight[1] = t;
-        for (int i = 0; i < 2; i++)
-            taps->index[i] = clamp_index(low + i, count);
-        return;
-    }
-    taps->count = 4;
-    cubic_weights((double)resize->cubic_a, t, taps->weight);
-    double sum = 0;
-    for (int i = 0; i < 4; i++) {
-        double neighbour = low - 1 + i;
-        if (resize->exclude_outside && (neighbour < 0 || neighbour > (double)(count - 1)))
-            taps->weight[i] = 0;
-        taps->index[i] = clamp_index(neighbour, count);
-        sum += taps->weight[i];
-    }
-    for (int i = 0; resize->exclude_outside && i < 4; i++)
-        taps->weight[i] /= sum;
-}
-
-void resize_first(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
-                  struct resize_taps taps[SHAPE_RANK_MAX])
-{
-    memset(taps, 0, SHAPE_RANK_MAX * sizeof *taps);
-    memset(index, 0, SHAPE_RANK_MAX * sizeof *index);
-    for (int i = 0; i < resize->out.rank; i++)
-        resize_taps(resize, i, 0, &taps[i]);
-}
-
-void resize_next(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
-                 struct resize_taps taps[SHAPE_RANK_MAX])
-{
-    bool wraps = true;
-    for (int i = resize->out.rank - 1; wraps && i >= 0; i--) {
-        wraps = ++index[i] == resize->out.dim[i];
-        if (wraps)
-            index[i] = 0;
-        resize_taps(resize, i, index[i], &taps[i]);
-    }
-}
-
-/* The weighted sum over all dimensions from `axis` on. */
+/* The weighted sum over all dimensions from `axis` on; at: what lies before. */
 static double blend(const struct resize_taps *taps, const int64_t *steps, int axis, int rank,
-                    const real *from)
+                    const struct tensor *in, int64_t at)
 {
     if (axis == rank)
-        return (double)*from;
+        return element_load(in, at);
     double sum = 0;
     for (int i = 0; i < taps[axis].count; i++)
         sum += taps[axis].weight[i] *
-               blend(taps, steps, axis + 1, rank, from + taps[axis].index[i] * steps[axis]);
+               blend(taps, steps, axis + 1, rank, in, at + taps[axis].index[i] * steps[axis]);
     return sum;
+}
+
+static double blend_spans(const struct resize *resize, const struct resize_span *spans,
+                          const int64_t *steps, int axis, const struct tensor *in, int64_t at)
+{
+    if (axis == resize->in.rank)
+        return element_load(in, at);
+    double sum = 0;
+    for (int64_t i = spans[axis].first; i < spans[axis].end; i++) {
+        int64_t index;
+        double weight = resize_span_weight(resize, axis, &spans[axis], i, &index);
+        if (weight != 0)
+            sum += weight * blend_spans(resize, spans, steps, axis + 1, in, at + index * steps[axis]);
+    }
+    return sum;
+}
+
+/* With antialias an element is made of as many as it stands for, with weights worked out on the way. */
+static void resize_spans(const struct resize *resize, const struct tensor *in, struct tensor *out)
+{
+    int64_t steps[SHAPE_RANK_MAX];
+    struct resize_span spans[SHAPE_RANK_MAX] = { { 0 } };
+    shape_steps(&resize->in, steps);
+    for (int64_t n = 0, count = shape_elements(&resize->out); n < count; n++) {
+        int64_t rest = n;
+        bool outside = false;
+        for (int i = resize->out.rank - 1; i >= 0; i--) {
+            resize_span(resize, i, rest % resize->out.dim[i], &spans[i]);
+            outside = outside || spans[i].first == spans[i].end;
+            rest /= resize->out.dim[i];
+        }
+        element_store(out, n,
+                      outside ? (double)resize->extrapolation
+                              : blend_spans(resize, spans, steps, 0, in, 0));
+    }
 }
 
 static int resize_reference(const struct node *node, const struct tensor *const *in,
                             struct tensor *const *out, struct error *err)
 {
     struct resize resize;
-    int rc = resize_resolve(node, &in[0]->shape, pick_input(node, in, false),
-                            pick_input(node, in, true), &resize, err);
+    int rc = resolve_inputs(node, &in[0]->shape, in, &resize, err);
     if (rc)
         return rc;
+    if (resize.antialias) {
+        resize_spans(&resize, in[0], out[0]);
+        return 0;
+    }
     int rank = resize.out.rank;
     int64_t steps[SHAPE_RANK_MAX], index[SHAPE_RANK_MAX];
     struct resize_taps taps[SHAPE_RANK_MAX];
@@ -362,7 +346,11 @@ static int resize_reference(const struct node *node, const struct tensor *const 
     resize_first(&resize, index, taps);
     int64_t elements = shape_elements(&resize.out);
     for (int64_t n = 0; n < elements; n++) {
-        ((real *)out[0]->data)[n] = (real)blend(taps, steps, 0, rank, in[0]->data);
+        bool outside = false;
+        for (int i = 0; i < rank; i++)
+            outside = outside || taps[i].count == 0;
+        element_store(out[0], n,
+                      outside ? (double)resize.extrapolation : blend(taps, steps, 0, rank, in[0], 0));
         resize_next(&resize, index, taps);
     }
     return 0;
@@ -378,12 +366,18 @@ static int resize_gradient(struct gradient *g)
     for (int i = 0; i < 4; i++)
         in[i] = gradient_constant(g, i);
     struct shape from = *gradient_shape(g, g->node->inputs[0]);
+    struct resize resize;
+    int rc = resolve_inputs(g->node, &from, in, &resize, g->err);
+    if (rc)
+        return rc;
+    if (resize.antialias || resize.coordinate == RESIZE_CROP)
+        return error_set(g->err, ERROR_UNSUPPORTED, "antialias or tf_crop_and_resize",
+                         "has no gradient");
     list[next++] = (struct attribute)GRADIENT_INTS("input_shape", from.dim, from.rank);
-    const struct tensor *scales = pick_input(g->node, in, false);
-    const struct tensor *sizes = pick_input(g->node, in, true);
+    const struct tensor *scales = pick_input(g->node, in, RESIZE_SCALES);
+    const struct tensor *sizes = pick_input(g->node, in, RESIZE_LENGTHS);
     if (is_given(sizes)) {
-        int rc = rule_ints(sizes, "input sizes", lengths, &count, g->err);
-        if (rc)
+        if ((rc = rule_ints(sizes, "input sizes", lengths, &count, g->err)))
             return rc;
         list[next++] = (struct attribute)GRADIENT_INTS("sizes", lengths, count);
     } else if (is_given(scales)) {

@@ -30,7 +30,7 @@ static int resize_grad_shape(const struct node *node, const struct op_values *va
     struct resize resize;
     int rc = rule_shape_attribute(node, "input_shape", &from, err);
     if (rc || (rc = rule_input(values, 0, "dy", TYPE(REAL), from.rank, from.rank, err)) ||
-        (rc = resize_resolve(node, &from, NULL, NULL, &resize, err)))
+        (rc = resize_resolve(node, &from, NULL, NULL, NULL, &resize, err)))
         return rc;
     if (!shape_equal(&resize.out, &values->in[0]->shape))
         return error_set(err, ERROR_FORMAT, "dy", "is not the output's shape");
@@ -55,7 +55,7 @@ static int resize_grad_reference(const struct node *node, const struct tensor *c
                                  struct tensor *const *out, struct error *err)
 {
     struct resize resize;
-    int rc = resize_resolve(node, &out[0]->shape, NULL, NULL, &resize, err);
+    int rc = resize_resolve(node, &out[0]->shape, NULL, NULL, NULL, &resize, err);
     if (rc)
         return rc;
     int rank = resize.out.rank;

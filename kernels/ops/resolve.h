@@ -32,6 +32,14 @@ void softmax_span(const struct node *node, const struct shape *input, int64_t *o
 int reduce_axes(const struct node *node, const struct tensor *axes, int rank, bool *folded,
                 struct error *err);
 
+/* BatchNormalization of inference with one number per channel; the other forms of the row (training,
+ * numbers of their own for each place) are for the reference kernel. */
+bool batch_norm_is_plain(const struct node *node);
+/* LayerNormalization that gives nothing but y, and whose scale and bias (NULL when absent) have just the
+ * shape of what is normalised together. */
+bool layer_norm_is_plain(const struct node *node, const struct shape *input,
+                         const struct shape *scale, const struct shape *bias);
+
 /* batch_norm_train: what a running statistic becomes with the batch's. */
 void batch_norm_renew(const struct node *node, double batch, double *running);
 
@@ -75,7 +83,7 @@ int pad_resolve(const struct node *node, const struct tensor *pads, const struct
 /* The input position that position `at`, counted from the input's first, shows; -1: the constant. */
 int64_t pad_source(enum pad_mode mode, int64_t at, int64_t dim);
 
-/* Resize and Upsample. scales and sizes are the node's inputs, NULL or empty when absent. */
+/* Resize and Upsample. roi, scales and sizes are the node's inputs, NULL or empty when absent. */
 enum resize_mode { RESIZE_NEAREST, RESIZE_LINEAR, RESIZE_CUBIC };
 enum resize_coordinate {
     RESIZE_HALF_PIXEL,
@@ -84,6 +92,7 @@ enum resize_coordinate {
     RESIZE_ASYMMETRIC,
     RESIZE_TF_HALF_PIXEL,
     RESIZE_HALF_PIXEL_SYMMETRIC,
+    RESIZE_CROP, /* a part of the input, beyond which there is a value of its own */
 };
 enum resize_nearest {
     RESIZE_PREFER_FLOOR,
@@ -102,15 +111,20 @@ struct resize {
     enum resize_nearest nearest;
     float cubic_a;
     bool exclude_outside;
+    bool antialias;                   /* elements are made of spans, not of taps */
+    float extrapolation;              /* of RESIZE_CROP, outside of the input */
+    float crop[SHAPE_RANK_MAX][2];    /* begin and end, as parts of the whole */
+    int64_t ratio[SHAPE_RANK_MAX][2]; /* by_sizes: so many elements become so many */
 };
 
 /* Of the forward op, or of resize_grad, with the forward op's shape `from` and no tensors. */
-int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *scales,
-                   const struct tensor *sizes, struct resize *resize, struct error *err);
+int resize_resolve(const struct node *node, const struct shape *from, const struct tensor *roi,
+                   const struct tensor *scales, const struct tensor *sizes, struct resize *resize,
+                   struct error *err);
 
 /* The input elements that an output position is made of along one dimension. */
 struct resize_taps {
-    int count; /* 1, 2 or 4 */
+    int count; /* 1, 2 or 4; 0 outside of the input (RESIZE_CROP) */
     int64_t index[4];
     double weight[4];
 };
@@ -121,5 +135,16 @@ void resize_first(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
                   struct resize_taps taps[SHAPE_RANK_MAX]);
 void resize_next(const struct resize *resize, int64_t index[SHAPE_RANK_MAX],
                  struct resize_taps taps[SHAPE_RANK_MAX]);
+
+/* The same with antialias: elements first … end - 1, of which those outside are the input's ends; none
+ * outside of the input (RESIZE_CROP). */
+struct resize_span {
+    int64_t first, end;
+    double x, scale, sum;
+};
+void resize_span(const struct resize *resize, int axis, int64_t at, struct resize_span *span);
+/* What element i of a span weighs, and where it is. */
+double resize_span_weight(const struct resize *resize, int axis, const struct resize_span *span,
+                          int64_t i, int64_t *index);
 
 #endif

@@ -67,6 +67,8 @@ const struct tensor *rule_constant(const struct op_values *values, int index)
     const struct value *value = values->in[index];
     if (!value)
         return NULL;
+    if (!value->constant.data && values->asked)
+        *values->asked |= (uint64_t)1 << index;
     return value->constant.data ? &value->constant : &not_constant;
 }
 

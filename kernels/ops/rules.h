@@ -11,8 +11,10 @@
 #define TYPES_ALL (~0u)
 #define TYPES_NUMBER (TYPE(REAL) | TYPE(I64) | TYPE(I32))
 #define TYPES_FLOAT (TYPE(F32) | TYPE(F64) | TYPE(F16) | TYPE(BF16))
-#define TYPES_WHOLE                                                                              \
-    (TYPE(I64) | TYPE(I32) | TYPE(I16) | TYPE(I8) | TYPE(U64) | TYPE(U32) | TYPE(U16) | TYPE(U8))
+#define TYPES_SIGNED (TYPE(I64) | TYPE(I32) | TYPE(I16) | TYPE(I8))
+#define TYPES_UNSIGNED (TYPE(U64) | TYPE(U32) | TYPE(U16) | TYPE(U8))
+#define TYPES_WHOLE (TYPES_SIGNED | TYPES_UNSIGNED)
+#define TYPES_NUMERIC (TYPES_FLOAT | TYPES_WHOLE)
 
 /* The input is there and has one of the types and a rank in the range. */
 int rule_input(const struct op_values *values, int index, const char *what, unsigned types,
@@ -26,7 +28,8 @@ int rule_axis(const char *what, int64_t axis, int rank, int *out, struct error *
 int rule_axes(const char *what, const int64_t *axes, size_t count, int rank, bool *flags,
               struct error *err);
 
-/* A tensor of a node's input for shape rules: NULL when absent, data NULL when not constant. */
+/* A tensor of a node's input for shape rules: NULL when absent, data NULL when not constant. The one way to
+ * ask for it: a rule that fails then is known to depend on that value (graph_infer_for). */
 const struct tensor *rule_constant(const struct op_values *values, int index);
 /* Reads a constant list (or scalar) of whole numbers, at most two for each axis. A tensor without
  * data is -ERROR_UNSUPPORTED: the shape would only be known while running. */

@@ -2,6 +2,7 @@
 #include "ops/families.h"
 #include "ops/gradient.h"
 #include "ops/rules.h"
+#include "tensor/number.h"
 #include <string.h>
 
 static int reshape_shape(const struct node *node, const struct op_values *values, struct error *err);
@@ -11,6 +12,8 @@ static int unsqueeze_shape(const struct node *node, const struct op_values *valu
                            struct error *err);
 static int identity_shape(const struct node *node, const struct op_values *values, struct error *err);
 static int dropout_shape(const struct node *node, const struct op_values *values, struct error *err);
+static int dropout_reference(const struct node *node, const struct tensor *const *in,
+                             struct tensor *const *out, struct error *err);
 static int view_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err);
 static int view_gradient(struct gradient *g);
@@ -29,6 +32,10 @@ static int constant_of_shape_reference(const struct node *node, const struct ten
     OP_ROW(name, least, most, 1, first, last, rule, view_reference), .class = OP_CLASS_VIEW, \
                                                                      .gradient = view_gradient
 
+#define DROPOUT(most, first, last)                                                \
+    OP_ROW("Dropout", 1, most, 2, first, last, dropout_shape, dropout_reference), \
+        .class = OP_CLASS_VIEW, .gradient = view_gradient
+
 static const struct op rows[] = {
     { VIEW("Reshape", 2, 2, OPSET_MIN, 13, reshape_shape) },
     { VIEW("Reshape", 2, 2, 14, OPSET_MAX, reshape_shape),
@@ -41,9 +48,9 @@ static const struct op rows[] = {
       OP_ATTRIBUTES({ "axes", ATTRIBUTE_INTS }) },
     { VIEW("Unsqueeze", 2, 2, 13, OPSET_MAX, unsqueeze_shape) },
     { VIEW("Identity", 1, 1, OPSET_MIN, OPSET_MAX, identity_shape) },
-    { VIEW("Dropout", 1, 1, OPSET_MIN, 11, dropout_shape),
-      OP_ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
-    { VIEW("Dropout", 1, 3, 12, OPSET_MAX, dropout_shape), OP_ATTRIBUTES({ "seed", ATTRIBUTE_INT }) },
+    { DROPOUT(1, OPSET_MIN, 9), OP_ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
+    { DROPOUT(1, 10, 11), OP_ATTRIBUTES({ "ratio", ATTRIBUTE_FLOAT }) },
+    { DROPOUT(3, 12, OPSET_MAX), OP_ATTRIBUTES({ "seed", ATTRIBUTE_INT }) },
     { OP_ROW("Shape", 1, 1, 1, OPSET_MIN, OPSET_MAX, shape_shape, shape_reference),
       .shape_only = true, .gradient = gradient_none,
       OP_ATTRIBUTES({ "end", ATTRIBUTE_INT }, { "start", ATTRIBUTE_INT }) },
@@ -195,14 +202,31 @@ static int identity_shape(const struct node *node, const struct op_values *value
     return 0;
 }
 
-/* Does nothing outside training. */
+/* Does nothing outside training, nor where it drops none. */
 static int dropout_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
-    const struct tensor *training = rule_constant(values, 2);
-    if (training && (!training->data || training->type != TENSOR_BOOL ||
-                     shape_elements(&training->shape) != 1 || *(const uint8_t *)training->data))
+    const struct tensor *ratio = rule_constant(values, 1), *training = rule_constant(values, 2);
+    bool keeps =
+        ratio && ratio->data && shape_elements(&ratio->shape) == 1 && number_load(ratio, 0) == 0;
+    if (training && !keeps &&
+        (!training->data || training->type != TENSOR_BOOL ||
+         shape_elements(&training->shape) != 1 || *(const uint8_t *)training->data))
         return error_set(err, ERROR_UNSUPPORTED, "input training_mode", "must be a constant false");
-    return identity_shape(node, values, err);
+    int rc = identity_shape(node, values, err);
+    if (rc)
+        return rc;
+    /* What is kept is marked with numbers until 9, with true since. */
+    const struct value *in = values->in[0];
+    rule_output(values, 1, node->op->opset_max < 10 ? in->type : TENSOR_BOOL, &in->shape);
+    return 0;
+}
+
+static int dropout_reference(const struct node *node, const struct tensor *const *in,
+                             struct tensor *const *out, struct error *err)
+{
+    for (int64_t i = 0; out[1] && i < shape_elements(&out[1]->shape); i++)
+        number_store(out[1], i, 1);
+    return view_reference(node, in, out, err);
 }
 
 /* The dimensions [*first, *end) that Shape gives. */

@@ -4,6 +4,7 @@
 #include "ops/resolve.h"
 #include "ops/rules.h"
 #include "ops/walk.h"
+#include "tensor/number.h"
 #include <string.h>
 
 static int slice_shape(const struct node *node, const struct op_values *values, struct error *err);
@@ -216,8 +217,6 @@ static int pad_shape(const struct node *node, const struct op_values *values, st
         rc = rule_input(values, 2, "constant_value", 1u << values->in[0]->type, 0, 1, err);
         if (!rc && shape_elements(&values->in[2]->shape) != 1)
             rc = error_set(err, ERROR_FORMAT, "constant_value", "one number expected");
-    } else if (node_attribute(node, "value") && values->in[0]->type != TENSOR_REAL) {
-        rc = error_set(err, ERROR_UNSUPPORTED, "value", "only f32 can be padded with one");
     }
     if (rc)
         return rc;
@@ -263,13 +262,12 @@ static int pad_reference(const struct node *node, const struct tensor *const *in
                          &mode, begin, &shape, err);
     if (rc || shape_elements(&shape) == 0)
         return rc;
-    real value = node_float(node, "value", 0);
-    const int64_t zero = 0; /* of any type */
-    const void *constant = &zero;
+    int64_t number = 0; /* room for one of any type */
+    struct tensor constant = { .type = in[0]->type, .data = &number };
     if (most > 2 && in[2])
-        constant = in[2]->data;
-    else if (in[0]->type == TENSOR_REAL)
-        constant = &value;
+        constant.data = in[2]->data;
+    else
+        number_store(&constant, 0, (double)node_float(node, "value", 0));
 
     size_t bytes = tensor_type_bytes(in[0]->type);
     int last = shape.rank - 1;
@@ -282,7 +280,7 @@ static int pad_reference(const struct node *node, const struct tensor *const *in
             int64_t source = pad_source(mode, index[i] - begin[i], in[0]->shape.dim[i]);
             line = source < 0 ? NULL : line + (size_t)(source * steps[i]) * bytes;
         }
-        pad_row(mode, to, line, constant, begin[last], in[0]->shape.dim[last], row, bytes);
+        pad_row(mode, to, line, constant.data, begin[last], in[0]->shape.dim[last], row, bytes);
         for (int i = last - 1; i >= 0 && ++index[i] == shape.dim[i]; i--)
             index[i] = 0;
     }

@@ -1,19 +1,20 @@
-/* unary: elementwise ops of one tensor, Clip and Not. Most are one line of a table: name, first opset,
- * attributes, alpha and beta where the node does not say, and the value for x. swish, x times its
- * sigmoid, is ours: exporters write it as two nodes, which passes/activation.c makes one. */
+/* unary: elementwise ops of one tensor. Each is one line of a table: name, first opset, attributes, alpha
+ * and beta where the node does not say, and the value for x. swish, x times its sigmoid, is ours: exporters
+ * write it as two nodes, which passes/activation.c makes one. */
+#include "ops/elementwise.h"
 #include "ops/elementwise_gradient.h"
 #include "ops/families.h"
-#include "ops/resolve.h"
 #include "ops/rules.h"
+#include "tensor/number.h"
 
-/* a is alpha, b beta. NaN goes through all of them. */
+/* a and b are the attributes in the order of their list. NaN goes through all of them. */
+#define UNIT(x) ((x) < 0 ? 0 : (x) > 1 ? 1 : (x)) /* within 0 to 1 */
 #define FLOAT_OPS(X)                                                       \
-    X(Relu, 7, none, 0, 0, x < 0 ? 0 : x)                                  \
     X(LeakyRelu, 7, alpha_only, 0.01f, 0, x < 0 ? a * x : x)               \
     X(Elu, 7, alpha_only, 1, 0, x < 0 ? a * expm1(x) : x)                  \
     X(Sigmoid, 7, none, 0, 0, 1 / (1 + exp(-x)))                           \
-    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, clamp(a *x + b, 0, 1))       \
-    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * clamp(a * x + b, 0, 1))     \
+    X(HardSigmoid, 7, alpha_beta, 0.2f, 0.5f, UNIT(a *x + b))              \
+    X(HardSwish, 14, none, 1.0f / 6, 0.5f, x * UNIT(a * x + b))            \
     X(swish, OPSET_OWN, none, 0, 0, x / (1 + exp(-x)))                     \
     X(Softplus, 7, none, 0, 0, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) \
     X(Tanh, 7, none, 0, 0, tanh(x))                                        \
@@ -26,12 +27,31 @@
     X(Reciprocal, 7, none, 0, 0, 1 / x)                                    \
     X(Floor, 7, none, 0, 0, floor(x))                                      \
     X(Ceil, 7, none, 0, 0, ceil(x))                                        \
-    X(Round, 11, none, 0, 0, rint(x)) /* halves to even */
+    X(Round, 11, none, 0, 0, rint(x)) /* halves to even */                 \
+    X(Softsign, 7, none, 0, 0, x / (1 + fabs(x)))
 
-/* Also for whole numbers, which wrap around. */
-#define NUMBER_OPS(X)                         \
-    X(Neg, 7, -x, (int64_t)(0 - (uint64_t)x)) \
-    X(Abs, 7, fabs(x), x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
+/* The same without a gradient. */
+#define PLAIN_OPS(X)                                                                    \
+    X(Tan, 7, none, 0, 0, tan(x))                                                       \
+    X(Asin, 7, none, 0, 0, asin(x))                                                     \
+    X(Acos, 7, none, 0, 0, acos(x))                                                     \
+    X(Atan, 7, none, 0, 0, atan(x))                                                     \
+    X(Sinh, 9, none, 0, 0, sinh(x))                                                     \
+    X(Cosh, 9, none, 0, 0, cosh(x))                                                     \
+    X(Asinh, 9, none, 0, 0, asinh(x))                                                   \
+    X(Acosh, 9, none, 0, 0, acosh(x))                                                   \
+    X(Atanh, 9, none, 0, 0, atanh(x))                                                   \
+    X(Selu, 7, alpha_gamma, 1.67326319f, 1.05070102f, x > 0 ? b * x : b * a * expm1(x)) \
+    X(Celu, 12, alpha_only, 1, 0, x < 0 ? a * expm1(x / a) : x)                         \
+    X(Mish, 18, none, 0, 0, x *tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))))        \
+    X(ThresholdedRelu, 10, alpha_only, 1, 0, x <= a ? 0 : x)
+
+/* Also for whole numbers, signed ones (which wrap around) and, where there is a value for them, unsigned. */
+#define NUMBER_OPS(X)                                                          \
+    X(Relu, 7, TYPES_SIGNED, x < 0 ? 0 : x, x < 0 ? 0 : x, x)                  \
+    X(Neg, 7, TYPES_SIGNED, -x, (int64_t)(0 - (uint64_t)x), x)                 \
+    X(Abs, 7, TYPES_WHOLE, fabs(x), x < 0 ? (int64_t)(0 - (uint64_t)x) : x, x) \
+    X(Sign, 9, TYPES_WHOLE, x > 0 ? 1 : x < 0 ? -1 : x, x > 0 ? 1 : x < 0 ? -1 : 0, x > 0)
 
 static const struct op_attribute none[] = { { 0 } };
 static const struct op_attribute alpha_only[] = { { "alpha", ATTRIBUTE_FLOAT }, { 0 } };
@@ -40,171 +60,160 @@ static const struct op_attribute alpha_beta[] = {
     { "beta", ATTRIBUTE_FLOAT },
     { 0 },
 };
+static const struct op_attribute alpha_gamma[] = {
+    { "alpha", ATTRIBUTE_FLOAT },
+    { "gamma", ATTRIBUTE_FLOAT },
+    { 0 },
+};
 
-static real clamp(real x, real low, real high)
-{
-    return x < low ? low : x > high ? high : x;
-}
+typedef real real_fn(real x, real a, real b);
+typedef double wide_fn(double x, double a, double b);
 
-/* The scalar functions. */
+/* The scalar functions of a number op, but for that of reals. */
+struct number_functions {
+    double (*of_wide)(double x);
+    int64_t (*of_signed)(int64_t x);
+    uint64_t (*of_unsigned)(uint64_t x);
+};
+
+static int float_shape(const struct node *node, const struct op_values *values, struct error *err);
+static inline void map_reals(const struct node *node, const struct tensor *in, struct tensor *out,
+                             real_fn *of_real, float alpha, float beta);
+static void map_wide(const struct node *node, const struct tensor *in, struct tensor *out,
+                     wide_fn *of_wide, float alpha, float beta);
+static float parameter(const struct node *node, int index, float fallback);
+static inline void map_numbers(const struct tensor *in, struct tensor *out, real (*of_real)(real x));
+static void map_others(const struct tensor *in, struct tensor *out,
+                       const struct number_functions *functions);
+
 #define FLOAT_SCALAR(name, opset, attributes, alpha, beta, value) \
-    static real scalar_##name(real x, real a, real b)             \
+    static real real_##name(real x, real a, real b)               \
+    {                                                             \
+        (void)a, (void)b;                                         \
+        return value;                                             \
+    }                                                             \
+    static double wide_##name(double x, double a, double b)       \
     {                                                             \
         (void)a, (void)b;                                         \
         return value;                                             \
     }
 FLOAT_OPS(FLOAT_SCALAR)
+PLAIN_OPS(FLOAT_SCALAR)
 
-#define NUMBER_SCALAR(name, opset, float_value, int_value) \
-    static real scalar_##name(real x)                      \
-    {                                                      \
-        return float_value;                                \
-    }                                                      \
-    static int64_t whole_##name(int64_t x)                 \
-    {                                                      \
-        return int_value;                                  \
-    }
+#define NUMBER_SCALAR(name, opset, types, float_value, signed_value, unsigned_value)      \
+    static real real_##name(real x)                                                       \
+    {                                                                                     \
+        return float_value;                                                               \
+    }                                                                                     \
+    static double wide_##name(double x)                                                   \
+    {                                                                                     \
+        return float_value;                                                               \
+    }                                                                                     \
+    static int64_t signed_##name(int64_t x)                                               \
+    {                                                                                     \
+        return signed_value;                                                              \
+    }                                                                                     \
+    static uint64_t unsigned_##name(uint64_t x)                                           \
+    {                                                                                     \
+        return unsigned_value;                                                            \
+    }                                                                                     \
+    static const struct number_functions functions_##name = { wide_##name, signed_##name, \
+                                                              unsigned_##name };
 NUMBER_OPS(NUMBER_SCALAR)
-
-static int same_shape(const struct op_values *values, unsigned types, struct error *err)
-{
-    int rc = rule_input(values, 0, "input", types, 0, SHAPE_RANK_MAX, err);
-    if (rc)
-        return rc;
-    rule_output(values, 0, values->in[0]->type, &values->in[0]->shape);
-    return 0;
-}
-
-static int float_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    (void)node;
-    return same_shape(values, TYPE(REAL), err);
-}
-
-static int number_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    (void)node;
-    return same_shape(values, TYPES_NUMBER, err);
-}
-
-static int map_floats(const struct node *node, const struct tensor *in, struct tensor *out,
-                      real (*scalar)(real x, real a, real b), float alpha, float beta)
-{
-    real a = node_float(node, "alpha", alpha), b = node_float(node, "beta", beta);
-    int64_t elements = shape_elements(&in->shape);
-    for (int64_t i = 0; i < elements; i++)
-        ((real *)out->data)[i] = scalar(((const real *)in->data)[i], a, b);
-    return 0;
-}
-
-static int map_numbers(const struct tensor *in, struct tensor *out, real (*scalar)(real x),
-                       int64_t (*whole)(int64_t x))
-{
-    int64_t elements = shape_elements(&in->shape);
-    for (int64_t i = 0; i < elements; i++)
-        if (in->type == TENSOR_REAL)
-            ((real *)out->data)[i] = scalar(((const real *)in->data)[i]);
-        else
-            rule_set_int(out, i, whole(rule_int_at(in, i)));
-    return 0;
-}
 
 #define REFERENCE(name, call)                                                            \
     static int reference_##name(const struct node *node, const struct tensor *const *in, \
                                 struct tensor *const *out, struct error *err)            \
     {                                                                                    \
         (void)node, (void)err;                                                           \
-        return call;                                                                     \
+        call;                                                                            \
+        return 0;                                                                        \
     }
-#define FLOAT_REFERENCE(name, opset, attributes, alpha, beta, value) \
-    REFERENCE(name, map_floats(node, in[0], out[0], scalar_##name, alpha, beta))
-#define NUMBER_REFERENCE(name, opset, float_value, int_value) \
-    REFERENCE(name, map_numbers(in[0], out[0], scalar_##name, whole_##name))
+/* Of reals in a loop of their own, into which the compiler puts the function. */
+#define FLOAT_REFERENCE(name, opset, attributes, alpha, beta, value)               \
+    REFERENCE(name, in[0]->type == TENSOR_REAL                                     \
+                        ? map_reals(node, in[0], out[0], real_##name, alpha, beta) \
+                        : map_wide(node, in[0], out[0], wide_##name, alpha, beta))
+#define NUMBER_REFERENCE(name, opset, types, float_value, signed_value, unsigned_value)        \
+    REFERENCE(name, in[0]->type == TENSOR_REAL ? map_numbers(in[0], out[0], real_##name)       \
+                                               : map_others(in[0], out[0], &functions_##name)) \
+    static int shape_##name(const struct node *node, const struct op_values *values,           \
+                            struct error *err)                                                 \
+    {                                                                                          \
+        (void)node;                                                                            \
+        return elementwise_shape(values, TYPES_FLOAT | (types), TENSOR_NONE, err);             \
+    }
 FLOAT_OPS(FLOAT_REFERENCE)
+PLAIN_OPS(FLOAT_REFERENCE)
 NUMBER_OPS(NUMBER_REFERENCE)
 
-/* Clip takes its bounds from attributes before opset 11, from inputs since. */
-static int clip_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    static const char *const names[] = { "input", "min", "max" };
-    (void)node;
-    int rc = same_shape(values, TYPES_NUMBER, err);
-    for (int i = 1; i < 3 && !rc; i++) {
-        if (!values->in[i])
-            continue;
-        rc = rule_input(values, i, names[i], 1u << values->in[0]->type, 0, 1, err);
-        if (!rc && shape_elements(&values->in[i]->shape) != 1)
-            rc = error_set(err, ERROR_FORMAT, names[i], "one number expected");
-    }
-    return rc;
-}
-
-void clip_bounds(const struct node *node, const struct tensor *min, const struct tensor *max,
-                 float *low, float *high)
-{
-    *low = min ? *(const real *)min->data : node_float(node, "min", -INFINITY);
-    *high = max ? *(const real *)max->data : node_float(node, "max", INFINITY);
-}
-
-static int clip_reference(const struct node *node, const struct tensor *const *in,
-                          struct tensor *const *out, struct error *err)
-{
-    (void)err;
-    bool by_input = node->op->inputs_max > 1;
-    const struct tensor *min = by_input ? in[1] : NULL, *max = by_input ? in[2] : NULL;
-    int64_t elements = shape_elements(&in[0]->shape);
-    if (in[0]->type == TENSOR_REAL) {
-        float low, high;
-        clip_bounds(node, min, max, &low, &high);
-        for (int64_t i = 0; i < elements; i++) {
-            real x = ((const real *)in[0]->data)[i];
-            x = x < low ? low : x;
-            ((real *)out[0]->data)[i] = x > high ? high : x;
-        }
-        return 0;
-    }
-    int64_t low = min ? rule_int_at(min, 0) : INT64_MIN;
-    int64_t high = max ? rule_int_at(max, 0) : INT64_MAX;
-    for (int64_t i = 0; i < elements; i++) {
-        int64_t x = rule_int_at(in[0], i);
-        x = x < low ? low : x;
-        rule_set_int(out[0], i, x > high ? high : x);
-    }
-    return 0;
-}
-
-static int not_shape(const struct node *node, const struct op_values *values, struct error *err)
-{
-    (void)node;
-    return same_shape(values, TYPE(BOOL), err);
-}
-
-static int not_reference(const struct node *node, const struct tensor *const *in,
-                         struct tensor *const *out, struct error *err)
-{
-    (void)node, (void)err;
-    int64_t elements = shape_elements(&in[0]->shape);
-    for (int64_t i = 0; i < elements; i++)
-        ((uint8_t *)out[0]->data)[i] = !((const uint8_t *)in[0]->data)[i];
-    return 0;
-}
-
-#define UNARY(name, most, first, last, rule, kernel) \
-    OP_ROW(name, 1, most, 1, first, last, rule, kernel), .class = OP_CLASS_UNARY
+#define UNARY(name, first, last, rule, kernel) \
+    OP_ROW(name, 1, 1, 1, first, last, rule, kernel), .class = OP_CLASS_UNARY
 #define LAST(opset) ((opset) == OPSET_OWN ? OPSET_OWN : OPSET_MAX)
-#define FLOAT_ROW(name, opset, list, alpha, beta, value)                                      \
-    { UNARY(#name, 1, opset, LAST(opset), float_shape, reference_##name), .attributes = list, \
+#define FLOAT_ROW(name, opset, list, alpha, beta, value)                                   \
+    { UNARY(#name, opset, LAST(opset), float_shape, reference_##name), .attributes = list, \
       .gradient = gradient_of_##name },
-#define NUMBER_ROW(name, opset, float_value, int_value)                  \
-    { UNARY(#name, 1, opset, OPSET_MAX, number_shape, reference_##name), \
+#define PLAIN_ROW(name, opset, list, alpha, beta, value) \
+    { UNARY(#name, opset, OPSET_MAX, float_shape, reference_##name), .attributes = list },
+#define NUMBER_ROW(name, opset, types, float_value, signed_value, unsigned_value) \
+    { UNARY(#name, opset, OPSET_MAX, shape_##name, reference_##name),             \
       .gradient = gradient_of_##name },
 
-static const struct op rows[] = {
-    { UNARY("Clip", 1, OPSET_MIN, 10, clip_shape, clip_reference),
-      OP_ATTRIBUTES({ "max", ATTRIBUTE_FLOAT }, { "min", ATTRIBUTE_FLOAT }),
-      .gradient = gradient_of_Clip },
-    { UNARY("Clip", 3, 11, OPSET_MAX, clip_shape, clip_reference), .gradient = gradient_of_Clip },
-    { UNARY("Not", 1, OPSET_MIN, OPSET_MAX, not_shape, not_reference), .gradient = gradient_none },
-    FLOAT_OPS(FLOAT_ROW) NUMBER_OPS(NUMBER_ROW)
-};
+static const struct op rows[] = { FLOAT_OPS(FLOAT_ROW) PLAIN_OPS(PLAIN_ROW) NUMBER_OPS(NUMBER_ROW) };
 const struct op_family unary_family = OP_FAMILY(rows);
+
+static int float_shape(const struct node *node, const struct op_values *values, struct error *err)
+{
+    (void)node;
+    return elementwise_shape(values, TYPES_FLOAT, TENSOR_NONE, err);
+}
+
+static inline void map_reals(const struct node *node, const struct tensor *in, struct tensor *out,
+                             real_fn *of_real, float alpha, float beta)
+{
+    real a = parameter(node, 0, alpha), b = parameter(node, 1, beta);
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        ((real *)out->data)[i] = of_real(((const real *)in->data)[i], a, b);
+}
+
+static void map_wide(const struct node *node, const struct tensor *in, struct tensor *out,
+                     wide_fn *of_wide, float alpha, float beta)
+{
+    double a = (double)parameter(node, 0, alpha), b = (double)parameter(node, 1, beta);
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        number_store(out, i, of_wide(number_load(in, i), a, b));
+}
+
+/* The attribute at this place of the op's list. */
+static float parameter(const struct node *node, int index, float fallback)
+{
+    const struct op_attribute *attribute = node->op->attributes;
+    for (int i = 0; attribute->name && i < index; i++)
+        attribute++;
+    return attribute->name ? node_float(node, attribute->name, fallback) : fallback;
+}
+
+static inline void map_numbers(const struct tensor *in, struct tensor *out, real (*of_real)(real x))
+{
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        ((real *)out->data)[i] = of_real(((const real *)in->data)[i]);
+}
+
+static void map_others(const struct tensor *in, struct tensor *out,
+                       const struct number_functions *functions)
+{
+    bool whole = tensor_type_is_whole(in->type);
+    bool natural = TYPES_UNSIGNED & 1u << in->type;
+    int64_t elements = shape_elements(&in->shape);
+    for (int64_t i = 0; i < elements; i++)
+        if (!whole)
+            number_store(out, i, functions->of_wide(number_load(in, i)));
+        else if (natural)
+            number_store_whole(out, i,
+                               (int64_t)functions->of_unsigned((uint64_t)number_load_whole(in, i)));
+        else
+            number_store_whole(out, i, functions->of_signed(number_load_whole(in, i)));
+}

@@ -25,6 +25,7 @@
     X(erf_grad, 0, 0, d *(real)TWO_OVER_ROOT_PI *exp(-x *x))                              \
     X(sqrt_grad, 0, 0, d / (2 * y))                                                       \
     X(reciprocal_grad, 0, 0, -d *y *y)                                                    \
+    X(softsign_grad, 0, 0, d *(1 - fabs(y)) * (1 - fabs(y)))                              \
     X(abs_grad, 0, 0, x > 0 ? d : x < 0 ? -d : 0)
 
 #define TWO_OVER_ROOT_PI 1.1283791670955126
@@ -147,6 +148,16 @@ int gradient_of_Neg(struct gradient *g)
 int gradient_of_Abs(struct gradient *g)
 {
     return by_input(g, "abs_grad");
+}
+
+int gradient_of_Sign(struct gradient *g)
+{
+    return gradient_none(g);
+}
+
+int gradient_of_Softsign(struct gradient *g)
+{
+    return by_output(g, "softsign_grad");
 }
 
 /* The bounds, where they are inputs, get none. */

@@ -10,7 +10,7 @@ enum auto_pad { PAD_EXPLICIT, PAD_SAME_UPPER, PAD_SAME_LOWER, PAD_VALID };
 static int begin_window(const struct node *node, const struct shape *input, struct window *window,
                         struct error *err);
 static int read_numbers(const struct node *node, const char *name, int spatial, int64_t min,
-                        int64_t numbers[2], struct error *err);
+                        int64_t numbers[WINDOW_SIDES], struct error *err);
 static int read_kernel(const struct node *node, int spatial, const struct shape *weights,
                        struct window *window, struct error *err);
 static int read_pads(const struct node *node, int spatial, struct window *window,
@@ -72,7 +72,7 @@ int window_of_pool(const struct node *node, const struct shape *input, struct wi
         return rc;
     window->out_channels = window->in_channels;
     resolve_auto_pad(window, auto_pad);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < WINDOW_SIDES; i++)
         if (window->pad_begin[i] >= kernel_reach(window, i) ||
             window->pad_end[i] >= kernel_reach(window, i))
             return error_set(err, ERROR_FORMAT, "pads",
@@ -97,41 +97,58 @@ struct window_reach window_reach_at(const struct window *w, int i, int64_t posit
 
 void window_output(const struct window *window, int rank, struct shape *shape)
 {
-    assert(rank == 3 || rank == 4);
+    assert(rank >= 3 && rank <= WINDOW_RANK_MAX);
     *shape = (struct shape){ .rank = rank, .dim = { window->batch, window->out_channels } };
-    if (rank == 4)
-        shape->dim[2] = window->out[ROWS];
-    shape->dim[rank - 1] = window->out[COLUMNS];
+    for (int i = 0; i < rank - 2; i++)
+        shape->dim[2 + i] = window->out[window_side(rank - 2, i)];
+}
+
+int64_t window_in_size(const struct window *window)
+{
+    return window->in[DEPTH] * window->in[ROWS] * window->in[COLUMNS];
+}
+
+int64_t window_out_size(const struct window *window)
+{
+    return window->out[DEPTH] * window->out[ROWS] * window->out[COLUMNS];
+}
+
+int64_t window_kernel_size(const struct window *window)
+{
+    return window->kernel[DEPTH] * window->kernel[ROWS] * window->kernel[COLUMNS];
 }
 
 /* What does not depend on the kernel. */
 static int begin_window(const struct node *node, const struct shape *input, struct window *window,
                         struct error *err)
 {
-    if (input->rank != 3 && input->rank != 4)
-        return error_set(err, ERROR_UNSUPPORTED, "input",
-                         "%d dimensions; 3 or 4 (batch, channels, rows, columns) are supported",
-                         input->rank);
+    if (input->rank < 3 || input->rank > WINDOW_RANK_MAX)
+        return error_set(
+            err, ERROR_UNSUPPORTED, "input",
+            "%d dimensions; 3 to %d (batch, channels, depth, rows, columns) are supported",
+            input->rank, WINDOW_RANK_MAX);
     if (shape_elements(input) <= 0)
         return error_set(err, ERROR_FORMAT, "input", "is empty");
     *window = (struct window){
         .batch = input->dim[0],
         .in_channels = input->dim[1],
-        .in = { input->rank == 4 ? input->dim[2] : 1, input->dim[input->rank - 1] },
-        .stride = { 1, 1 },
-        .dilation = { 1, 1 },
+        .in = { 1, 1, 1 },
+        .stride = { 1, 1, 1 },
+        .dilation = { 1, 1, 1 },
         .groups = node_int(node, "group", 1),
     };
     if (window->groups < 1 || window->groups > window->in_channels)
         return error_set(err, ERROR_FORMAT, "group", "%lld is outside [1, %lld]",
                          (long long)window->groups, (long long)window->in_channels);
+    for (int i = 0; i < input->rank - 2; i++)
+        window->in[window_side(input->rank - 2, i)] = input->dim[2 + i];
     int rc = read_numbers(node, "strides", input->rank - 2, 1, window->stride, err);
     return rc ? rc : read_numbers(node, "dilations", input->rank - 2, 1, window->dilation, err);
 }
 
 /* A list of one number for each spatial dimension; numbers stay as they are when it is absent. */
 static int read_numbers(const struct node *node, const char *name, int spatial, int64_t min,
-                        int64_t numbers[2], struct error *err)
+                        int64_t numbers[WINDOW_SIDES], struct error *err)
 {
     const int64_t *ints;
     size_t count = node_ints(node, name, &ints);
@@ -144,7 +161,7 @@ static int read_numbers(const struct node *node, const char *name, int spatial, 
         if (ints[i] < min || ints[i] > WINDOW_NUMBER_MAX)
             return error_set(err, ERROR_FORMAT, name, "%lld is outside [%lld, %lld]",
                              (long long)ints[i], (long long)min, (long long)WINDOW_NUMBER_MAX);
-        numbers[2 - spatial + i] = ints[i];
+        numbers[window_side(spatial, i)] = ints[i];
     }
     return 0;
 }
@@ -153,7 +170,7 @@ static int read_numbers(const struct node *node, const char *name, int spatial, 
 static int read_kernel(const struct node *node, int spatial, const struct shape *weights,
                        struct window *window, struct error *err)
 {
-    int64_t given[2] = { 1, 1 };
+    int64_t given[WINDOW_SIDES] = { 1, 1, 1 };
     const int64_t *ints;
     bool is_given = node_ints(node, "kernel_shape", &ints) > 0;
     int rc = read_numbers(node, "kernel_shape", spatial, 1, given, err);
@@ -164,16 +181,17 @@ static int read_kernel(const struct node *node, int spatial, const struct shape 
     if (weights && weights->rank != spatial + 2)
         return error_set(err, ERROR_FORMAT, "weights", "%d dimensions; the input has %d",
                          weights->rank, spatial + 2);
-    for (int i = 0; i < 2; i++) {
-        int axis = spatial + i; /* of the last two; 1 is the channels of a tensor with one row */
-        window->kernel[i] = weights && axis > 1 ? weights->dim[axis] : given[i];
-        if (window->kernel[i] < 1 || window->kernel[i] > WINDOW_NUMBER_MAX)
+    memcpy(window->kernel, given, sizeof window->kernel);
+    for (int i = 0; weights && i < spatial; i++) {
+        int side = window_side(spatial, i);
+        window->kernel[side] = weights->dim[2 + i];
+        if (window->kernel[side] < 1 || window->kernel[side] > WINDOW_NUMBER_MAX)
             return error_set(err, ERROR_FORMAT, "weights", "%lld is outside [1, %lld]",
-                             (long long)window->kernel[i], (long long)WINDOW_NUMBER_MAX);
-        if (is_given && window->kernel[i] != given[i])
+                             (long long)window->kernel[side], (long long)WINDOW_NUMBER_MAX);
+        if (is_given && window->kernel[side] != given[side])
             return error_set(err, ERROR_FORMAT, "kernel_shape",
                              "%lld does not match the weights, which have %lld",
-                             (long long)given[i], (long long)window->kernel[i]);
+                             (long long)given[side], (long long)window->kernel[side]);
     }
     return 0;
 }
@@ -198,9 +216,9 @@ static int read_pads(const struct node *node, int spatial, struct window *window
             return error_set(err, ERROR_FORMAT, "pads", "%lld is outside [0, %lld]",
                              (long long)pads[i], (long long)WINDOW_NUMBER_MAX);
         if (i < spatial)
-            window->pad_begin[2 - spatial + i] = pads[i];
+            window->pad_begin[window_side(spatial, i)] = pads[i];
         else
-            window->pad_end[2 - spatial + i - spatial] = pads[i];
+            window->pad_end[window_side(spatial, i - spatial)] = pads[i];
     }
     return 0;
 }
@@ -209,7 +227,7 @@ static void resolve_auto_pad(struct window *window, enum auto_pad auto_pad)
 {
     if (auto_pad != PAD_SAME_UPPER && auto_pad != PAD_SAME_LOWER)
         return;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WINDOW_SIDES; i++) {
         int64_t out = (window->in[i] + window->stride[i] - 1) / window->stride[i];
         int64_t total = (out - 1) * window->stride[i] + kernel_reach(window, i) - window->in[i];
         if (total < 0)
@@ -222,7 +240,7 @@ static void resolve_auto_pad(struct window *window, enum auto_pad auto_pad)
 
 static int resolve_output(struct window *window, bool ceil_mode, struct error *err)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WINDOW_SIDES; i++) {
         int64_t room =
             window->in[i] + window->pad_begin[i] + window->pad_end[i] - kernel_reach(window, i);
         if (room < 0)
@@ -240,14 +258,14 @@ static int resolve_output(struct window *window, bool ceil_mode, struct error *e
 static int resolve_transposed(const struct node *node, int spatial, enum auto_pad auto_pad,
                               struct window *window, struct error *err)
 {
-    int64_t extra[2] = { 0, 0 }, wanted[2] = { 1, 1 };
+    int64_t extra[WINDOW_SIDES] = { 0, 0, 0 }, wanted[WINDOW_SIDES] = { 1, 1, 1 };
     const int64_t *ints;
     int rc = read_numbers(node, "output_padding", spatial, 0, extra, err);
     if (rc || (rc = read_numbers(node, "output_shape", spatial, 1, wanted, err)))
         return rc;
     bool same = auto_pad == PAD_SAME_UPPER || auto_pad == PAD_SAME_LOWER;
     bool given = node_ints(node, "output_shape", &ints) > 0;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < WINDOW_SIDES; i++) {
         int64_t full = window->stride[i] * (window->in[i] - 1) + extra[i] + kernel_reach(window, i);
         if (!given && !same) {
             window->out[i] = full - window->pad_begin[i] - window->pad_end[i];

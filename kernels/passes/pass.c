@@ -4,7 +4,9 @@
 
 int pass_run_all(struct graph *graph, struct error *err)
 {
-    int rc = pass_drop_noop(graph, err);
+    int rc = pass_expand_constants(graph, err);
+    if (!rc)
+        rc = pass_drop_noop(graph, err);
     if (!rc)
         rc = pass_fuse_activation(graph, err);
     if (!rc)

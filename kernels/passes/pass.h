@@ -20,7 +20,13 @@ int pass_fuse_post(struct graph *graph, struct error *err);
 /* Elementwise nodes of one shape that hand each other values become one that goes over memory once. */
 int pass_fuse_chain(struct graph *graph, struct error *err);
 
-/* All of them, in the order that serves best. */
+/* What stands between DequantizeLinear and QuantizeLinear becomes ops on bytes, which not every device
+ * has: it is called before the others where they are there. */
+int pass_quantise(struct graph *graph, struct error *err);
+/* Constants that are still behind a DequantizeLinear become f32. */
+int pass_expand_constants(struct graph *graph, struct error *err);
+
+/* All but pass_quantise, in the order that serves best. */
 int pass_run_all(struct graph *graph, struct error *err);
 
 #endif

@@ -21,7 +21,7 @@
     X(TANH, "Tanh", 1, true)                                          \
     X(ELU, "Elu", 1, true) /* alpha */                                \
     X(EXP, "Exp", 1, true)                                            \
-    X(LOG, "Log", 1, true)                                            \
+    X(LOG, "Log", 1, false) /* oneDNN's is 1.4e-6 off at 1 */         \
     X(SQRT, "Sqrt", 1, true)                                          \
     X(ABS, "Abs", 1, true)                                            \
     X(NEG, "Neg", 1, true)                                            \

@@ -133,6 +133,14 @@ void number_store(struct tensor *tensor, int64_t index, double number)
     }
 }
 
+void number_copy(struct tensor *to, int64_t at, const struct tensor *from, int64_t from_at)
+{
+    size_t bytes = tensor_type_bytes(to->type);
+    assert(to->type == from->type);
+    memcpy((char *)to->data + (size_t)at * bytes,
+           (const char *)from->data + (size_t)from_at * bytes, bytes);
+}
+
 float float_from_half(uint16_t bits)
 {
     uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;

@@ -14,6 +14,8 @@ void number_store_whole(struct tensor *tensor, int64_t index, int64_t number);
  * zero and stays within the type's range (NaN gives 0). */
 double number_load(const struct tensor *tensor, int64_t index);
 void number_store(struct tensor *tensor, int64_t index, double number);
+/* One element between tensors of one type, bit by bit. */
+void number_copy(struct tensor *to, int64_t at, const struct tensor *from, int64_t from_at);
 
 float float_from_half(uint16_t bits);
 uint16_t float_to_half(float number); /* nearest, halves to even */

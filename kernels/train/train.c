@@ -3,6 +3,7 @@
  * old weights any more. */
 #include "train/train.h"
 #include "ops/gradient.h"
+#include "ops/resolve.h"
 #include "passes/autodiff.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -155,7 +156,7 @@ static int use_batch_statistics(struct making *making)
 {
     for (int i = 0; i < making->graph->node_count; i++) {
         const struct node *node = &making->graph->nodes[i];
-        if (strcmp(node->op->name, "BatchNormalization") != 0 ||
+        if (strcmp(node->op->name, "BatchNormalization") != 0 || !batch_norm_is_plain(node) ||
             !making->graph->values[node->inputs[1]].state.data)
             continue;
         int rc = use_batch(making, i);

@@ -1,9 +1,9 @@
-/* onnx_copy: reads a model and writes it again, for onnx_ort.py.
+/* onnx_copy: reads a model and writes it again, for onnx_ort.py and engine.py.
  *
- *     onnx_copy [-p | -t STEPS] [-s 1x3x224x224]... FROM TO
+ *     onnx_copy [-p | -n PICTURES | -t STEPS] [-s 1x3x224x224]... FROM TO
  *
  * -s gives the shape of an input (in order). -p infers the graph and runs the passes that leave ops of
- * ONNX, or what it can spell. -t trains the model on random input for some steps, towards outputs of
+ * ONNX, or what it can spell. -n infers it and makes it one for several pictures. -t trains the model on random input for some steps, towards outputs of
  * zero, which makes sense to nobody but changes all weights, and stores them in the graph as it was
  * read. */
 #include "base/random.h"
@@ -22,7 +22,7 @@
 
 struct request {
     bool passes;
-    int steps;
+    int pictures, steps;
     struct shape shapes[INPUTS_MAX];
     int shape_count;
     const char *from, *to;
@@ -32,6 +32,7 @@ static int read_arguments(int argc, char **argv, struct request *request);
 static int read_shape(const char *text, struct shape *shape);
 static int copy(const struct request *request, struct graph **graph, struct error *err);
 static int rewrite(const struct request *request, struct graph *graph, struct error *err);
+static int widen(const struct request *request, struct graph *graph, struct error *err);
 static int train(const struct request *request, struct graph *model, struct error *err);
 static int add_loss(struct graph *graph, struct error *err);
 static int run_steps(const struct graph *graph, int steps, struct graph *model, struct error *err);
@@ -42,7 +43,7 @@ int main(int argc, char **argv)
     struct graph *graph = NULL;
     struct error err = { 0 };
     if (read_arguments(argc, argv, &request)) {
-        fprintf(stderr, "usage: %s [-p | -t STEPS] [-s SHAPE]... FROM TO\n", argv[0]);
+        fprintf(stderr, "usage: %s [-p | -n PICTURES | -t STEPS] [-s SHAPE]... FROM TO\n", argv[0]);
         return 2;
     }
     int rc = copy(&request, &graph, &err);
@@ -55,9 +56,11 @@ int main(int argc, char **argv)
 static int read_arguments(int argc, char **argv, struct request *request)
 {
     int option;
-    while ((option = getopt(argc, argv, "pt:s:")) != -1) {
+    while ((option = getopt(argc, argv, "pn:t:s:")) != -1) {
         if (option == 'p')
             request->passes = true;
+        else if (option == 'n')
+            request->pictures = atoi(optarg);
         else if (option == 't')
             request->steps = atoi(optarg);
         else if (option != 's' || request->shape_count == INPUTS_MAX ||
@@ -94,6 +97,8 @@ static int copy(const struct request *request, struct graph **graph, struct erro
                          (*graph)->input_count, request->shape_count);
     if (request->passes)
         rc = rewrite(request, *graph, err);
+    else if (request->pictures > 0)
+        rc = widen(request, *graph, err);
     else if (request->steps > 0)
         rc = train(request, *graph, err);
     return rc ? rc : onnx_write_file(*graph, request->to, err);
@@ -107,6 +112,12 @@ static int rewrite(const struct request *request, struct graph *graph, struct er
     if (!rc)
         rc = pass_fuse_activation(graph, err);
     return rc ? rc : pass_fold_affine(graph, err);
+}
+
+static int widen(const struct request *request, struct graph *graph, struct error *err)
+{
+    int rc = graph_infer(graph, request->shape_count > 0 ? request->shapes : NULL, err);
+    return rc ? rc : graph_set_batch(graph, request->pictures, err);
 }
 
 static int train(const struct request *request, struct graph *model, struct error *err)

@@ -121,6 +121,12 @@ uint64_t source_skipped(const struct source *source)
     return 0;
 }
 
+const struct decoder_choice *source_decoder(const struct source *source)
+{
+    (void)source;
+    return NULL; /* pictures come as pictures */
+}
+
 void source_close(struct source **source)
 {
     if (!*source)
@@ -302,6 +308,12 @@ void decoder_skip_to_keyframe(struct decoder *decoder)
 bool decoder_wants_keyframe(const struct decoder *decoder)
 {
     return decoder->wants_keyframe;
+}
+
+enum decoder_kind decoder_kind(const struct decoder *decoder)
+{
+    (void)decoder;
+    return DECODER_SOFTWARE;
 }
 
 uint64_t decoder_pool_empty_count(const struct decoder *decoder)

@@ -5,6 +5,7 @@
 #include "graph/compose.h"
 #include "onnx/write.h"
 #include "ops/op.h"
+#include "tensor/npy.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,8 +132,23 @@ static void test_show_file(void **state)
 
     snprintf(file, sizeof file, "%s/free.onnx", folder);
     write_free_model(file);
-    assert_int_equal(run("show", file, NULL), 1);
-    assert_says("input x is 1x?: give its size, as in --shape 1x3x224x224\n");
+    assert_int_equal(run("show", file, NULL), 0);
+    assert_says("input x f32 1 x x_1\noutput y f32 1 x y_1\n");
+    assert_says("no plan yet: ");
+    assert_says(
+        "input x is 1 x x_1: give the sizes, as in --size x_1=8, or the shape, as in --shape "
+        "x=1x3x224x224\n");
+    assert_int_equal(run("show", file, "--size", "x_1=7", "--runs", "1", NULL), 0);
+    assert_says("output y f32 1x7\n");
+    assert_int_equal(run("show", file, "--shape", "x=2x5", "--runs", "1", NULL), 0);
+    assert_says("output y f32 2x5\n");
+    assert_int_equal(run("show", file, "--size", "width=7", NULL), 1);
+    assert_says("--size: width: is no free size of the model; it has x_1\n");
+    static const char *const sizes[] = { "x_1", "x_1=", "=7", "x_1=0", "x_1=-1", "x_1=7x" };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(run("show", file, "--size", sizes[i], NULL), 1);
+        assert_says("is not NAME=N, such as batch=1");
+    }
     assert_int_equal(run("show", file, "--shape", "1x5", "--runs", "1", NULL), 0);
     assert_says("output y f32 1x5\n");
     static const char *const wrong[] = { "",    "1x",  "x5",   "1x-5",
@@ -142,7 +158,7 @@ static void test_show_file(void **state)
         assert_says("is not a shape");
     }
     assert_int_equal(run("show", file, "--shape", "1x5", "--shape", "1x5", NULL), 1);
-    assert_says("--shape: is given 2 times for 1 inputs");
+    assert_says("--shape: the model has 1 input, and this is one more");
     assert_int_equal(run("show", file, "--shape", "1x5x1", NULL), 1);
     assert_says("2 dimensions, not 3");
     unlink(file);
@@ -223,6 +239,104 @@ static void test_networks(void **state)
     rmdir(inner);
 }
 
+/* NumPy's files in and out of the model whose second size is open. */
+static void test_run_file(void **state)
+{
+    (void)state;
+    enum { MODEL, INPUT, WRONG, BAD, OUTPUT, COUNT };
+    static const char *const names[] = { "free.onnx", "in.npy", "wrong.npy", "bad.npy", "out/y.npy" };
+    char paths[COUNT][256], out[256], named[300];
+    float numbers[] = { -1, 2, -3 }, wanted[] = { 0, 2, 0 };
+    double doubles[] = { 1, 2, 3 };
+    struct error err;
+    struct tensor tensor = { .type = TENSOR_F32,
+                             .shape = { .rank = 2, .dim = { 1, 3 } },
+                             .data = numbers };
+    for (int i = 0; i < COUNT; i++)
+        snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+    snprintf(out, sizeof out, "%s/out", folder);
+    snprintf(named, sizeof named, "x=%s", paths[INPUT]);
+    write_free_model(paths[MODEL]);
+    assert_int_equal(npy_write_file(&tensor, paths[INPUT], &err), 0);
+    const char *const given[] = { paths[INPUT], named };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run("run", paths[MODEL], given[i], "--output", out, NULL), 0);
+        assert_says("out/y.npy y f32 1x3\n");
+        struct tensor result = { 0 };
+        assert_int_equal(npy_read_file(&result, paths[OUTPUT], &err), 0);
+        assert_int_equal(tensor_bytes(&result), sizeof wanted);
+        assert_memory_equal(result.data, wanted, sizeof wanted);
+        tensor_free(&result);
+        unlink(paths[OUTPUT]);
+    }
+    assert_int_equal(run("run", paths[MODEL], NULL), 1);
+    assert_says("input x (f32, 1 x x_1) is missing: give x=FILE.npy");
+    assert_int_equal(run("run", paths[MODEL], given[0], given[1], NULL), 1);
+    assert_says("input x is given twice");
+    assert_int_equal(run("run", paths[MODEL], given[0], given[0], NULL), 1);
+    assert_says("the model has 1 input, and this is one more");
+    assert_int_equal(run("run", paths[MODEL], given[0], "--size", "x_1=4", NULL), 1);
+    assert_says("in.npy: is 1x3, and input x is 1x4; --shape gives the input another shape");
+    tensor = (struct tensor){ .type = TENSOR_F64, .shape = tensor.shape, .data = doubles };
+    assert_int_equal(npy_write_file(&tensor, paths[WRONG], &err), 0);
+    assert_int_equal(run("run", paths[MODEL], paths[WRONG], NULL), 1);
+    assert_says("wrong.npy: is f64, and input x is f32: save array.astype('float32')");
+    assert_int_equal(run("run", paths[MODEL], "/nowhere.npy", NULL), 1);
+    assert_says("/nowhere.npy: cannot open it");
+    copy_file(SHIPPED "/card.yaml", paths[BAD]);
+    assert_int_equal(run("run", paths[MODEL], paths[BAD], NULL), 1);
+    assert_says("bad.npy: file: is no .npy file");
+    assert_int_equal(run("run", paths[BAD], paths[INPUT], NULL), 1);
+    assert_says("bad.npy: ");
+    for (int i = 0; i < COUNT; i++)
+        unlink(paths[i]);
+    rmdir(out);
+}
+
+static void test_bench_file(void **state)
+{
+    (void)state;
+    static const char network[] = SHIPPED "/street_det.onnx";
+    char file[256];
+    assert_int_equal(run("bench", network, "--runs", "2", "--threads", "1", NULL), 0);
+    assert_says("model    " SHIPPED "/street_det.onnx, f32, 1 picture a run, 3.47 GFLOP\n");
+    assert_says(" 1 threads\ntime     median ");
+    assert_says(" of 2 runs\nspeed    ");
+    assert_says(" pictures/s, ");
+    assert_says(" that it reaches\nmemory   weights ");
+    assert_int_equal(run("bench", network, "--runs", "2", "--batch", "2", "--json", NULL), 0);
+    assert_says("\"precision\":\"f32\",\"device\":\"cpu\"");
+    assert_says("\"batch\":2,\"runs\":2,\"median_ms\":");
+    assert_says("\"gflop\":6.9");
+    assert_says("\"share_of_peak\":");
+    assert_says("\"process_bytes_max\":");
+    assert_int_equal(run("bench", network, "--precision", "int8", NULL), 1);
+    assert_says("--precision int8 is for models that are quantised, and this one is not");
+    assert_int_equal(run("bench", network, "--batch", "0", NULL), 1);
+    assert_says("--batch: \"0\" is not a number from 1 to 1024");
+    assert_int_equal(run("bench", network, "/nowhere.npy", "--batch", "2", NULL), 1);
+    assert_says("--batch: is for inputs that are made up");
+
+    snprintf(file, sizeof file, "%s/free.onnx", folder);
+    write_free_model(file);
+    assert_int_equal(run("bench", file, NULL), 1);
+    assert_says("free.onnx: input x is 1 x x_1: give the sizes");
+    assert_int_equal(run("bench", file, "--size", "x_1=9", "--batch", "3", "--runs", "1", NULL), 0);
+    assert_says(", f32, 3 pictures a run, ");
+    unlink(file);
+
+    static const char *const flags[][2] = {
+        { "--batch", "2" }, { "--size", "a=1" }, { "--precision", "int8" }, { "--output", "x" }
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        assert_int_equal(run("bench", SHIPPED, flags[i][0], flags[i][1], NULL), 1);
+        assert_says(flags[i][0]);
+        assert_says("file");
+    }
+    assert_int_equal(run("bench", SHIPPED, "--json", NULL), 1);
+    assert_says("--json: is for ONNX files, and " SHIPPED " is a folder");
+}
+
 static void test_run(void **state)
 {
     (void)state;
@@ -254,7 +368,7 @@ static void test_bench(void **state)
                      0);
     assert_says("threads=1 runs=1 ");
     assert_int_equal(run("bench", SHIPPED, "--precision", "f8", NULL), 1);
-    assert_says("\"f8\" is none of f32, bf16, bf16x3, tf32, f16");
+    assert_says("\"f8\" is none of f32, bf16, bf16x3, tf32, f16, int8");
     assert_int_equal(run("bench", SHIPPED, "--precision", "f16", NULL), 1);
     assert_says("f16"); /* which the processor does not have, and nothing takes its place here */
 }
@@ -296,7 +410,7 @@ static void test_wrong_arguments(void **state)
     (void)state;
     assert_int_equal(run(NULL), 2);
     assert_int_equal(run("check", NULL), 2);
-    assert_says("check|show|run|bench FOLDER");
+    assert_says("check|show|run|bench PATH");
     assert_int_equal(run("chek", SHIPPED, NULL), 2);
     assert_int_equal(run("check", SHIPPED, "picture.jpg", NULL), 2);
     assert_int_equal(run("run", SHIPPED, "a.jpg", "b.jpg", NULL), 2);
@@ -310,6 +424,8 @@ int main(void)
         cmocka_unit_test(test_show_file),
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_file),
+        cmocka_unit_test(test_bench_file),
         cmocka_unit_test(test_bench),
         cmocka_unit_test(test_bench_restored),
         cmocka_unit_test(test_wrong_arguments),

@@ -182,7 +182,7 @@ static void convolutions_are_as_exact_as_promised(void **state)
         { 1, 256, 16, 20, 256, 1, 1, 0, 1, 1, 6, false },
         { 2, 33, 19, 21, 70, 3, 1, 1, 1, 1, 6, false },
         { 3, 128, 9, 15, 128, 1, 2, 0, 1, 0, 2, false },
-        { 3, 256, 9, 15, 320, 1, 2, 0, 1, 1, 4, false },
+        { 3, 256, 9, 15, 320, 1, 2, 0, 1, 0, 4, false },
         { 1, 24, 20, 22, 40, 5, 1, 2, 1, 1, 6, false },
         { 2, 32, 12, 10, 48, 4, 2, 1, 1, 1, 6, true },
         /* not worth it: thin, in groups, depthwise */
@@ -190,6 +190,8 @@ static void convolutions_are_as_exact_as_promised(void **state)
         { 1, 64, 16, 16, 64, 3, 1, 1, 4, 0, 0, false },
         { 1, 64, 16, 16, 64, 3, 1, 1, 64, 0, 0, false },
         { 1, 64, 16, 16, 8, 1, 1, 0, 1, 0, 0, false },
+        { 1, 64, 16, 16, 64, 1, 1, 0, 1, 0, 0, false },
+        { 1, 12, 20, 22, 40, 3, 1, 1, 1, 0, 6, false },
     };
     struct device *device = open_device();
     (void)state;

@@ -220,16 +220,10 @@ static void test_chain(void **state)
     struct net net;
     int w[3];
     net_begin(&net, 1);
-    int x = net_input(&net, SHAPE(2, 32, 9, 11));
+    int x = net_input(&net, SHAPE(2, 64, 9, 11));
     net_input(&net, SHAPE(2, 64, 9, 11));
     for (int i = 0; i < 3; i++)
-        w[i] = net_constant(&net,
-                            SHAPE(i == 0 ? 48 : 64,
-                                  i == 0   ? 32
-                                  : i == 1 ? 48
-                                           : 64,
-                                  3, 3),
-                            -0.1, 0.1);
+        w[i] = net_constant(&net, SHAPE(i == 0 ? 80 : 64, i == 1 ? 80 : 64, 3, 3), -0.1, 0.1);
     int y = net_node(&net, "Relu", add_conv(&net, x, w[0]), -2);
     y = net_node(&net, "Relu", add_conv(&net, y, w[1]), -2);
     differentiate(&net, add_conv(&net, y, w[2]));

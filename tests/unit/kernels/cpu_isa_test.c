@@ -1,5 +1,5 @@
-/* oneDNN has other code for each generation of processors. cpu_ops_test, cpu_random_test and
- * conv_gradient_test, programs beside this one, are run again as if this processor were an older one. */
+/* oneDNN has other code for each generation of processors. cpu_ops_test, cpu_random_test,
+ * conv_gradient_test and quantised_test, programs beside this one, are run again as if this processor were an older one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -49,6 +49,7 @@ static void test_as(void **state)
     run_as(*state, "cpu_ops_test");
     run_as(*state, "cpu_random_test");
     run_as(*state, "conv_gradient_test");
+    run_as(*state, "quantised_test");
 }
 
 int main(int argc, char **argv)

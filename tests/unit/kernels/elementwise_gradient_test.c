@@ -33,7 +33,7 @@ static void test_unary(void **state)
     static const char *const plain[] = { "Relu",        "LeakyRelu", "Elu",   "Sigmoid",
                                          "HardSigmoid", "HardSwish", "swish", "Tanh",
                                          "Softplus",    "Erf",       "Exp",   "Sin",
-                                         "Cos",         "Neg",       "Abs" };
+                                         "Cos",         "Neg",       "Abs",   "Softsign" };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         check_unary(plain[i], NULL, 0, 0);
     check_unary("Log", NULL, 0, 1.5);

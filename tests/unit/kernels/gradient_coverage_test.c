@@ -1,5 +1,5 @@
-/* What has a gradient: every op that a file can name, and so every model of the test data that has no
- * other reason to be refused, and the detector that comes with the daemons. Each is differentiated
+/* What has a gradient: every op that a file can name but for those listed here, and so every model of the test
+ * data that has no other reason to be refused, and the detector that comes with the daemons. Each is differentiated
  * with respect to its input and to all numbers that it holds; that the rules are right is for other
  * tests (kernels/lab/ops.h). */
 #include "graph/graph.h"
@@ -20,14 +20,73 @@
 #define PATH_BYTES 512
 #define OUTPUTS_MAX 16
 
+/* For inference alone: asking for their gradient is an error that names them. */
+static const char *const without[] = {
+    "Tan",
+    "Asin",
+    "Acos",
+    "Atan",
+    "Sinh",
+    "Cosh",
+    "Asinh",
+    "Acosh",
+    "Atanh",
+    "Selu",
+    "Celu",
+    "Mish",
+    "Gelu",
+    "Mean",
+    "Mod",
+    "ThresholdedRelu",
+    "Shrink",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceSumSquare",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "TopK",
+    "GatherElements",
+    "GatherND",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
+    "Trilu",
+    "ReverseSequence",
+    "OneHot",
+    "Compress",
+    "Unique",
+    "Einsum",
+    "Det",
+    "RNN",
+    "GRU",
+    "LSTM",
+    "LpPool",        "GlobalLpPool",       "MaxUnpool",
+    "MaxRoiPool",    "RoiAlign",           "GridSample",
+    "AffineGrid",    "NonMaxSuppression",  "Col2Im",
+    "CenterCropPad", "DeformConv",         "MeanVarianceNormalization",
+    "LRN",           "GroupNormalization", "LpNormalization",
+    "DFT",           "STFT",               "HannWindow",
+    "HammingWindow", "BlackmanWindow",     "MelWeightMatrix",
+};
+
+static bool is_without(const char *name)
+{
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (strcmp(without[i], name) == 0)
+            return true;
+    return false;
+}
+
 static void test_rows(void **state)
 {
     size_t row_count;
     (void)state;
     const struct op *const *rows = op_all(&row_count);
     for (size_t i = 0; i < row_count; i++)
-        if (rows[i]->opset_min != OPSET_OWN && !rows[i]->gradient)
-            fail_msg("%s has no gradient rule", rows[i]->name);
+        /* nodes with bodies are gone before gradients are asked for */
+        if (rows[i]->opset_min != OPSET_OWN && !rows[i]->has_bodies &&
+            !rows[i]->gradient != is_without(rows[i]->name))
+            fail_msg("%s %s a gradient rule", rows[i]->name, rows[i]->gradient ? "has" : "has not");
 }
 
 /* 1 for dimensions that the file leaves open, and a small picture. */

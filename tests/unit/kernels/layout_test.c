@@ -159,6 +159,13 @@ static bool has_avx512(void)
     return ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted;
 }
 
+/* Winograd's method is not for these channels there. */
+static bool has_amx(void)
+{
+    unsigned wanted = dnnl_cpu_isa_avx512_core_amx;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted;
+}
+
 /* How many steps there are, and how many of them are Winograd's; what is found elsewhere than on AVX-512
  * is of no interest here. */
 static void check_steps(struct net *net, int steps, int winograd)
@@ -192,19 +199,19 @@ static void test_chain(void **state)
     struct net net;
     net_begin(&net, 1);
     int x = net_input(&net, SHAPE(2, 3, 9, 14));
-    int y = net_node(&net, "Relu", add_conv(&net, x, 3, 32), -2); /* straight from row-major */
+    int y = net_node(&net, "Relu", add_conv(&net, x, 3, 64), -2); /* straight from row-major */
     for (int block = 0; block < 2; block++) {
-        int z = net_node(&net, "Relu", add_conv(&net, y, 32, 48), -2);
-        y = net_node(&net, "Relu", net_node(&net, "Add", add_conv(&net, z, 48, 32), y, -2), -2);
+        int z = net_node(&net, "Relu", add_conv(&net, y, 64, 80), -2);
+        y = net_node(&net, "Relu", net_node(&net, "Add", add_conv(&net, z, 80, 64), y, -2), -2);
     }
     net_output(&net, y);
     check_steps(&net, 1 + 4 + 1, 4); /* the last puts the output in order */
     check(&net, "residual blocks");
 
     net_begin(&net, 2); /* what is added is needed again, so that additions are a step of their own */
-    x = net_input(&net, SHAPE(1, 32, 8, 8));
-    y = add_conv(&net, x, 32, 32);
-    int z = net_node(&net, "Relu", net_node(&net, "Add", add_conv(&net, y, 32, 32), y, -2), -2);
+    x = net_input(&net, SHAPE(1, 64, 8, 8));
+    y = add_conv(&net, x, 64, 64);
+    int z = net_node(&net, "Relu", net_node(&net, "Add", add_conv(&net, y, 64, 64), y, -2), -2);
     net_output(&net, net_node(&net, "Add", z, y, -2));
     check_steps(&net, 1 + 2 + 1 + 1, 2);
     check(&net, "a branch that lives on");
@@ -273,7 +280,7 @@ static void test_odd_channels(void **state)
         int y = net_node(&net, form & 2 ? "Exp" : "Relu", add_conv(&net, x, 33, between), -2);
         y = net_node(&net, "Add", add_conv(&net, y, between, between), y, -2);
         net_output(&net, net_node(&net, "Relu", add_conv(&net, y, between, 70), -2));
-        if (form == 0) /* a copy that fills up, an addition between, a copy that takes away */
+        if (form == 0 && !has_amx()) /* a copy that fills up, an addition between, a copy that takes away */
             check_steps(&net, 1 + 4 + 2, 3);
         snprintf(what, sizeof what, "odd channels %d", form);
         check(&net, what);

@@ -1,10 +1,11 @@
-/* models_expected: what ONNX Runtime (CPU, graph optimisation off) gives for each f32 model of the
+/* models_expected: what ONNX Runtime (CPU, graph optimisation off) gives for each model of the
  * test data when input element i is ((i * 1103515245 + 12345) mod 2^31) / 2^31; a second input is all
  * zeros. From the models' own text files. */
 #ifndef RUNESPOOR_TESTS_MODELS_EXPECTED_H
 #define RUNESPOOR_TESTS_MODELS_EXPECTED_H
 
 #include "tensor/tensor.h"
+#include <string.h>
 
 struct expected_output {
     const char *file, *output; /* below TEST_DATA; the value's name */
@@ -32,6 +33,8 @@ static const struct expected_output expected_outputs[] = {
       { 0.2228913, 0.9526461, 0.002659219, 0.1081928 }, 28, { -0.007549305, 0.2322483, 0.6792580 } },
     { "models/lstr_lane.onnx", "weights", { 3, { 1, 240, 240 } }, 0.004166667, 0.0001627607, 0.05839589,
       { 0.0007780350, 0.001510722, 0.001195894, 0.001362586 }, 28800, { 0.0008519640, 0.001273821, 0.001151984 } },
+    { "models/mobilenetv2_qdq.onnx", "output", { 2, { 1, 1000 } }, -0.001358542, -6.113438, 9.238084,
+      { -2.988792, -0.5434167, -1.358542, -0.5434167 }, 500, { -3.124646, 2.988792, -0.4075625 } },
     { "models/twinlitenet.onnx", "da", { 4, { 1, 2, 360, 640 } }, -0.6901558, -5.533154, 2.263007,
       { 2.200035, 2.189680, 2.203466, 2.192608 }, 230400, { -5.403363, -5.373157, -5.410166 } },
     { "models/twinlitenet.onnx", "ll", { 4, { 1, 2, 360, 640 } }, -3.037821, -9.125645, 2.609165,
@@ -45,6 +48,15 @@ static const struct expected_output expected_outputs[] = {
     { "own/street_det_512x384.onnx", "output", { 3, { 1, 4032, 11 } }, 0.2529814, -1.825792, 2.315080,
       { 0.4170140, 0.9012453, 0.3811379, 0.5312142 }, 22176, { -0.3393382, -0.2386561, 1.244741 } },
 };
+
+/* What the numbers of a quantised output may be off, and their mean; 0 for others. One rounding that
+ * goes the other way early on is many at the end: ONNX Runtime with its optimisations is 7 steps from
+ * itself without on this input, at the worst of the 1000 outputs (17 on photographs). */
+static inline double expected_slack(const char *file, bool mean)
+{
+    const double step = 0.13585416972637177;
+    return strstr(file, "mobilenetv2_qdq") ? (mean ? 0.1 : 8) * step : 0;
+}
 
 /* Fills an f32 input. */
 static inline void fill_expected_input(float *data, int64_t count)

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define CASE_INPUTS 5
+#define CASE_INPUTS 9
 #define CASE_OUTPUTS 4
 #define CASE_ATTRIBUTES 8
 #define CASE_OPSET 13 /* where a case names none */
@@ -56,6 +56,11 @@ struct op_case {
     { .name = (char *)(n), .kind = ATTRIBUTE_FLOATS,                                      \
       .floats = (float *)(const float[]){ __VA_ARGS__ },                                  \
       .count = COUNT_OF(float, __VA_ARGS__) }
+
+#define STRINGS(n, ...)                                                                   \
+    { .name = (char *)(n), .kind = ATTRIBUTE_STRINGS,                                     \
+      .strings = (char **)(const char *const[]){ __VA_ARGS__ },                           \
+      .count = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) }
 
 /* The case as a graph; all inputs constant when asked. */
 static inline struct graph *case_graph(const struct op_case *c, bool all_constant)

@@ -33,6 +33,28 @@ static void test_unary(void **state)
     check_unary("LeakyRelu", -0.02f, -0.005f, 0, 3);
     check_unary("Elu", -0.864664717f, -0.393469340f, 0, 3);
     check_unary("Softplus", 0.126928011f, 0.474076984f, 0.693147181f, 3.04858735f);
+    check_unary("Tan", 2.18503986f, -0.546302490f, 0, -0.142546543f);
+    check_unary("Sinh", -3.62686041f, -0.521095305f, 0, 10.0178749f);
+    check_unary("Cosh", 3.76219569f, 1.12762597f, 1, 10.0676620f);
+    check_unary("Atan", -1.10714872f, -0.463647609f, 0, 1.24904577f);
+    check_unary("Asinh", -1.44363548f, -0.481211825f, 0, 1.81844646f);
+    check_unary("Acosh", NAN, NAN, NAN, 1.76274717f);
+    check_unary("Asin", NAN, -0.523598776f, 0, NAN);
+    check_unary("Acos", NAN, 2.09439510f, 1.57079633f, NAN);
+    check_unary("Atanh", NAN, -0.549306144f, 0, NAN);
+    check_unary("Softsign", -0.666666667f, -0.333333333f, 0, 0.75f);
+    check_unary("Selu", -1.52016647f, -0.691758188f, 0, 3.15210296f);
+    check_unary("Celu", -0.864664717f, -0.393469340f, 0, 3);
+    check_unary("ThresholdedRelu", 0, 0, 0, 3);
+    check_unary("Sign", -1, -1, 0, 1);
+    CHECK(.op = "Mish", .opset = 18, .in = { IN },
+          .out = { F32(SHAPE(N), -0.252501483f, -0.220743775f, 0, 2.98653500f) });
+    CHECK(.op = "Selu", .in = { IN }, .attributes = { FLOAT("alpha", 2), FLOAT("gamma", 3) },
+          .out = { F32(SHAPE(N), -5.18798830f, -2.36081604f, 0, 9) });
+    CHECK(.op = "Celu", .in = { IN }, .attributes = { FLOAT("alpha", 2) },
+          .out = { F32(SHAPE(N), -1.26424112f, -0.442398434f, 0, 3) });
+    CHECK(.op = "ThresholdedRelu", .in = { IN }, .attributes = { FLOAT("alpha", -1) },
+          .out = { F32(SHAPE(N), 0, -0.5f, 0, 3) });
     CHECK(.op = "LeakyRelu", .in = { IN }, .attributes = { FLOAT("alpha", 0.5f) },
           .out = { F32(SHAPE(N), -1, -0.25f, 0, 3) });
     CHECK(.op = "HardSigmoid", .in = { IN }, .attributes = { FLOAT("alpha", 0.5f), FLOAT("beta", 1) },
@@ -67,6 +89,22 @@ static void test_clip(void **state)
     REFUSED("max: one number expected", .op = "Clip", .in = { IN, { 0 }, F32(SHAPE(2), 1, 2) });
 }
 
+static void test_gelu_and_shrink(void **state)
+{
+    (void)state;
+    CHECK(.op = "Gelu", .opset = 20, .in = { IN },
+          .out = { F32(SHAPE(N), -0.0455002639f, -0.154268769f, 0, 2.99595031f) });
+    CHECK(.op = "Gelu", .opset = 20, .in = { IN }, .attributes = { STRING("approximate", "tanh") },
+          .out = { F32(SHAPE(N), -0.0454023059f, -0.154285990f, 0, 2.99636261f) });
+    REFUSED("unknown word 'erf'", .op = "Gelu", .opset = 20, .in = { IN },
+            .attributes = { STRING("approximate", "erf") });
+    CHECK(.op = "Shrink", .in = { IN }, .out = { F32(SHAPE(N), -2, 0, 0, 3) });
+    CHECK(.op = "Shrink", .in = { IN }, .attributes = { FLOAT("bias", 1.5f), FLOAT("lambd", 0.25f) },
+          .out = { F32(SHAPE(N), -0.5f, 1, 0, 1.5f) });
+    CHECK(.op = "Shrink", .in = { I8(SHAPE(3), -3, 1, 4) },
+          .attributes = { FLOAT("bias", 1), FLOAT("lambd", 2) }, .out = { I8(SHAPE(3), -2, 0, 3) });
+}
+
 static void test_binary(void **state)
 {
     (void)state;
@@ -96,6 +134,9 @@ static void test_binary(void **state)
           .out = { F32(SHAPE(2), NAN, NAN) });
     CHECK(.op = "Sum", .in = { row }, .out = { row });
     CHECK(.op = "Sum", .in = { row, row, row, row }, .out = { F32(SHAPE(3), 40, 80, 120) });
+    CHECK(.op = "Mean", .in = { row, row, F32(SCALAR, 40) },
+          .out = { F32(SHAPE(3), 20, 26.6666667f, 33.3333333f) });
+    CHECK(.op = "Mean", .in = { row }, .out = { row });
     REFUSED("shapes 2x3 and 2 do not go together", .op = "Add",
             .in = { matrix, F32(SHAPE(2), 1, 2) });
     REFUSED("of types f32 and i64", .op = "Add", .in = { matrix, I64(SCALAR, 1) });
@@ -167,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_unary),       cmocka_unit_test(test_clip),
         cmocka_unit_test(test_binary),      cmocka_unit_test(test_whole_numbers),
         cmocka_unit_test(test_comparisons), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_gelu_and_shrink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

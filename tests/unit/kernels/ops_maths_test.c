@@ -69,8 +69,6 @@ static void test_normalisations(void **state)
           .out = { F32(SHAPE(1, 2, 2), 10, 11, 20, 23) });
     REFUSED("3 numbers for 2 channels", .op = "BatchNormalization",
             .in = { F32(SHAPE(1, 2), 1, 2), two, two, two, F32(SHAPE(3), 1, 2, 3) });
-    REFUSED("only inference", .op = "BatchNormalization", .attributes = { INT("training_mode", 1) },
-            .in = { F32(SHAPE(1, 2), 1, 2), two, two, two, two });
     CHECK(.op = "InstanceNormalization",
           .in = { F32(SHAPE(1, 2, 2), -1, 1, 4, 8), two, F32(SHAPE(2), 0, 100) },
           .attributes = { FLOAT("epsilon", 0) }, .out = { F32(SHAPE(1, 2, 2), -2, 2, 97, 103) });
@@ -81,8 +79,6 @@ static void test_normalisations(void **state)
           .in = { F32(SHAPE(1, 2, 2), 1, 1, 3, 3), F32(SHAPE(2, 2), 1, 2, 3, 4) },
           .attributes = { FLOAT("epsilon", 0), INT("axis", 1) },
           .out = { F32(SHAPE(1, 2, 2), -1, -2, 3, 4) });
-    REFUSED("not that of the normalised dimensions", .op = "LayerNormalization", .opset = 17,
-            .in = { F32(SHAPE(2, 2), 1, 2, 3, 4), F32(SHAPE(1), 1) });
 }
 
 static void test_reductions(void **state)
@@ -113,7 +109,7 @@ static void test_reductions(void **state)
     REFUSED("axes: axis 1 is listed twice", .op = "ReduceMax", .in = { in },
             .attributes = { INTS("axes", 1, -1) });
     REFUSED("input axes: is computed", .op = "ReduceSum", .in = { in, I64(SHAPE(1), 0) });
-    REFUSED("type i64", .op = "ReduceMean", .in = { I64(SHAPE(1), 1) });
+    REFUSED("type bool", .op = "ReduceMean", .in = { BOOLS(SHAPE(1), 1) });
 }
 
 static void test_arg_max_and_cum_sum(void **state)

@@ -129,6 +129,109 @@ static void test_planes(void **state)
           .constants = 2, .out = { F32(SHAPE(2), 1, 3) });
 }
 
+/* Coordinates go from the first to the last element of a part. */
+static void test_crop(void **state)
+{
+    (void)state;
+    struct tensor line = F32(SHAPE(5), 0, 10, 20, 30, 40);
+    const struct attribute crop = COORDINATES("tf_crop_and_resize");
+    /* from 1 to 3 in 5 */
+    CHECK(.op = "Resize", .constants = SIZES | 2, .attributes = { crop, LINEAR },
+          .in = { line, F32(SHAPE(2), 0.25f, 0.75f), { 0 }, I64(SHAPE(1), 5) },
+          .out = { F32(SHAPE(5), 10, 15, 20, 25, 30) });
+    /* one element: the middle */
+    CHECK(.op = "Resize", .constants = SIZES | 2, .attributes = { crop, LINEAR },
+          .in = { line, F32(SHAPE(2), 0.5f, 0.75f), { 0 }, I64(SHAPE(1), 1) },
+          .out = { F32(SHAPE(1), 25) });
+    /* 0 2 4 6: what is behind the end has a value of its own */
+    CHECK(.op = "Resize", .constants = SIZES | 2,
+          .attributes = { crop, FLOAT("extrapolation_value", -7), ROUNDING("floor") },
+          .in = { line, F32(SHAPE(2), 0, 1.5f), { 0 }, I64(SHAPE(1), 4) },
+          .out = { F32(SHAPE(4), 0, 20, 40, -7) });
+    /* scales only of the whole */
+    CHECK(.op = "Resize", .constants = SCALES | 2, .attributes = { crop, LINEAR },
+          .in = { line, F32(SHAPE(2), 0, 1), F32(SHAPE(1), 1.8f) },
+          .out = { F32(SHAPE(9), 0, 5, 10, 15, 20, 25, 30, 35, 40) });
+    /* both axes, listed backwards: rows 0 to 1, columns 1 to 2 */
+    CHECK(.op = "Resize", .opset = 18, .constants = SIZES | 2,
+          .attributes = { crop, LINEAR, INTS("axes", 1, 0) },
+          .in = { F32(SHAPE(2, 3), 1, 2, 3, 4, 5, 6),
+                  F32(SHAPE(4), 0.5f, 0, 1, 1),
+                  { 0 },
+                  I64(SHAPE(2), 2, 3) },
+          .out = { F32(SHAPE(3, 2), 2, 3, 3.5f, 4.5f, 5, 6) });
+    /* elements on the input may be the same without the mode, but not those of a part */
+    CHECK(.op = "Resize", .constants = SIZES | 2, .attributes = { crop, LINEAR },
+          .in = { F32(SHAPE(3), 0, 10, 20), F32(SHAPE(2), 0, 0.5f), { 0 }, I64(SHAPE(1), 3) },
+          .out = { F32(SHAPE(3), 0, 5, 10) });
+}
+
+static void test_aspect(void **state)
+{
+    (void)state;
+    struct tensor in = F32(SHAPE(2, 4), 1, 2, 3, 4, 5, 6, 7, 8);
+    /* 3/2 and 4/4: the smaller is 1, so nothing changes; the larger makes 3 x 6 */
+    CHECK(.op = "Resize", .opset = 18, .constants = SIZES,
+          .in = { in, { 0 }, { 0 }, I64(SHAPE(2), 3, 4) },
+          .attributes = { STRING("keep_aspect_ratio_policy", "not_larger") }, .out = { in });
+    CHECK(.op = "Resize", .opset = 18, .constants = SIZES,
+          .in = { in, { 0 }, { 0 }, I64(SHAPE(2), 3, 4) },
+          .attributes = { STRING("keep_aspect_ratio_policy", "not_smaller") },
+          .out = { F32(SHAPE(3, 6), 1, 1, 2, 3, 3, 4, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8) });
+    /* 4 * 3/8 is 1.5, which is rounded up; 8/3 stays the step: 0.833 and 3.5 */
+    CHECK(.op = "Resize", .opset = 18, .constants = SIZES,
+          .in = { F32(SHAPE(4, 8), 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 6, 6, 6, 6, 6, 6,
+                      6, 6, 9, 9, 9, 9, 9, 9, 9, 9),
+                  { 0 },
+                  { 0 },
+                  I64(SHAPE(2), 4, 3) },
+          .attributes = { STRING("keep_aspect_ratio_policy", "not_larger"), LINEAR },
+          .out = { F32(SHAPE(2, 3), 2.5f, 2.5f, 2.5f, 9, 9, 9) });
+}
+
+static void test_antialias(void **state)
+{
+    (void)state;
+    struct tensor eight = F32(SHAPE(8), 0, 0, 8, 0, 0, 0, 0, 16), half = F32(SHAPE(1), 0.5f);
+    const struct attribute antialias = INT("antialias", 1);
+    /* triangles of two elements to both sides, at 0.5 2.5 4.5 6.5: 1 3 3 1 eighths, ends repeated */
+    CHECK(.op = "Resize", .opset = 18, .constants = SCALES, .attributes = { antialias, LINEAR },
+          .in = { eight, { 0 }, half }, .out = { F32(SHAPE(4), 1, 3, 0, 8) });
+    /* left out instead: 3 3 1 sevenths at both ends */
+    CHECK(.op = "Resize", .opset = 18, .constants = SCALES,
+          .attributes = { antialias, LINEAR, INT("exclude_outside", 1) },
+          .in = { eight, { 0 }, half }, .out = { F32(SHAPE(4), 8 / 7.0f, 3, 0, 48 / 7.0f) });
+    /* nothing to blur where it grows, nor of the nearest */
+    CHECK(.op = "Resize", .opset = 18, .constants = SCALES, .attributes = { antialias, LINEAR },
+          .in = { F32(SHAPE(2), 0, 4), { 0 }, F32(SHAPE(1), 2) },
+          .out = { F32(SHAPE(4), 0, 1, 3, 4) });
+    CHECK(.op = "Resize", .opset = 18, .constants = SCALES, .attributes = { antialias },
+          .in = { eight, { 0 }, half }, .out = { F32(SHAPE(4), 0, 8, 0, 0) });
+    /* cubic: weights at 0.25 0.75 1.25 1.75 of the kernel, twice, over their sum */
+    const double near = (1.25 * 0.25 - 2.25) * 0.25 * 0.25 + 1;
+    const double far = (1.25 * 0.75 - 2.25) * 0.75 * 0.75 + 1;
+    const double next = ((-0.75 * 1.25 + 3.75) * 1.25 - 6) * 1.25 + 3;
+    const double last = ((-0.75 * 1.75 + 3.75) * 1.75 - 6) * 1.75 + 3;
+    const float sum = (float)(2 * (near + far + next + last));
+    CHECK(.op = "Resize", .opset = 18, .constants = SCALES, .attributes = { antialias, CUBIC },
+          .in = { F32(SHAPE(8), 0, 0, 0, 1, 0, 0, 0, 0), { 0 }, half },
+          .out = { F32(SHAPE(4), (float)next / sum, (float)near / sum, (float)far / sum,
+                       (float)last / sum) });
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    CHECK(.op = "Resize", .constants = SCALES, .in = { U8(SHAPE(2), 7, 9), { 0 }, F32(SHAPE(1), 2) },
+          .out = { U8(SHAPE(4), 7, 7, 9, 9) });
+    CHECK(.op = "Resize", .constants = SCALES, .attributes = { LINEAR },
+          .in = { U8(SHAPE(2), 0, 255), { 0 }, F32(SHAPE(1), 2) },
+          .out = { U8(SHAPE(4), 0, 63, 191, 255) }); /* 63.75 and 191.25 are cut */
+    CHECK(.op = "Resize", .constants = SCALES, .attributes = { LINEAR },
+          .in = { LITERAL(TENSOR_F64, double, SHAPE(2), 0, 4), { 0 }, F32(SHAPE(1), 2) },
+          .out = { LITERAL(TENSOR_F64, double, SHAPE(4), 0, 1, 3, 4) });
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -145,20 +248,31 @@ static void test_refused(void **state)
             .in = { in, { 0 }, F32(SHAPE(1), 1e30f) });
     REFUSED("input sizes: 0 is not a size", .op = "Resize", .constants = SIZES,
             .in = { in, { 0 }, { 0 }, I64(SHAPE(1), 0) });
-    REFUSED("coordinate_transformation_mode: 'tf_crop_and_resize'", .op = "Resize",
-            .constants = SCALES, .in = { in, { 0 }, twice },
-            .attributes = { STRING("coordinate_transformation_mode", "tf_crop_and_resize") });
     REFUSED("mode: 'area' is not supported", .op = "Resize", .constants = SCALES,
             .in = { in, { 0 }, twice }, .attributes = { STRING("mode", "area") });
-    REFUSED("antialias", .op = "Resize", .opset = 18, .constants = SCALES,
-            .in = { in, { 0 }, twice }, .attributes = { INT("antialias", 1) });
+    REFUSED("keep_aspect_ratio_policy: 'fit'", .op = "Resize", .opset = 18, .constants = SIZES,
+            .in = { in, { 0 }, { 0 }, I64(SHAPE(1), 3) },
+            .attributes = { STRING("keep_aspect_ratio_policy", "fit") });
+    const struct attribute crop = COORDINATES("tf_crop_and_resize");
+    REFUSED("roi: is missing", .op = "Resize", .constants = SCALES, .in = { in, { 0 }, twice },
+            .attributes = { crop });
+    REFUSED("roi: is computed", .op = "Resize", .constants = SCALES,
+            .in = { in, F32(SHAPE(2), 0, 1), twice }, .attributes = { crop });
+    REFUSED("roi: a list of 2 floats", .op = "Resize", .constants = SCALES | 2,
+            .in = { in, F32(SHAPE(1), 0), twice }, .attributes = { crop });
+    REFUSED("roi: 1e+09 is out of all range", .op = "Resize", .constants = SCALES | 2,
+            .in = { in, F32(SHAPE(2), 0, 1e9f), twice }, .attributes = { crop });
+    REFUSED("scales: of a part are read in two ways", .op = "Resize", .constants = SCALES | 2,
+            .in = { in, F32(SHAPE(2), 0, 0.5f), twice }, .attributes = { crop });
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_cubic),   cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_nearest),   cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_cubic),     cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_crop),      cmocka_unit_test(test_aspect),
+        cmocka_unit_test(test_antialias), cmocka_unit_test(test_types),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
