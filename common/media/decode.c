@@ -118,9 +118,9 @@ static int start_codec(struct decoder *decoder, struct error *err)
 
 static int open_device(struct decoder *decoder, struct error *err)
 {
-    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = { [VIDEO_H264] = AV_CODEC_ID_H264,
-                                                           [VIDEO_H265] = AV_CODEC_ID_HEVC,
-                                                           [VIDEO_AV1] = AV_CODEC_ID_AV1 };
+    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = {
+        [VIDEO_H264] = AV_CODEC_ID_H264, [VIDEO_H265] = AV_CODEC_ID_HEVC, [VIDEO_AV1] = AV_CODEC_ID_AV1
+    };
     const struct decoder_config *config = &decoder->config;
     if (config->kind == DECODER_SOFTWARE)
         return 0;
@@ -295,7 +295,8 @@ static void leave_hardware(struct decoder *decoder)
 }
 
 /* What the device does not want is software's at once; what it does want, and fails at, is once it has failed
- * often: before the codec is stopped for the failure, so that the next one is made without the device. */
+ * often: before the codec is stopped for the failure, so that the next one is made without the device. What we
+ * have refused ourselves is no failure of its. */
 static int decode_by_hardware(struct decoder *decoder, struct picture **picture, struct error *err)
 {
     int failed = decode_packet(decoder, picture, err);
@@ -304,7 +305,9 @@ static int decode_by_hardware(struct decoder *decoder, struct picture **picture,
         failed = start_codec(decoder, err);
         return failed ? failed : decode_packet(decoder, picture, err);
     }
-    decoder->hardware_failures = failed == -ERROR_FORMAT ? decoder->hardware_failures + 1 : 0;
+    if (failed && decoder->refusal.code != ERROR_NONE)
+        return failed;
+    decoder->hardware_failures = failed ? decoder->hardware_failures + 1 : 0;
     if (decoder->hardware_failures == HARDWARE_FAILURES_MAX)
         leave_hardware(decoder);
     return failed;

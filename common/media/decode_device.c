@@ -28,10 +28,10 @@ static const struct way {
 struct decode_device {
     enum decoder_kind kind;
     const AVCodec *library;
-    AVBufferRef *gpu;      /* NULL: none is needed */
-    bool refused;          /* a stream; for good */
-    AVFrame *fetched;      /* blank between two pictures */
-    AVBufferPool *blocks;  /* for pictures in memory */
+    AVBufferRef *gpu;     /* NULL: none is needed */
+    bool refused;         /* a stream; for good */
+    AVFrame *fetched;     /* blank between two pictures */
+    AVBufferPool *blocks; /* for pictures in memory */
     size_t block_bytes;
 };
 
@@ -75,9 +75,9 @@ int decode_device_open(struct decode_device **device, enum AVCodecID codec, enum
     fresh->library = find_library(codec, way);
     int failed = 0;
     if (!fresh->library || (way->gpu != AV_HWDEVICE_TYPE_NONE && !has_gpu(fresh->library, way->gpu)))
-        failed = error_set(err, ERROR_UNSUPPORTED, "decoder",
-                           "this libavcodec has no %s decoder for %s", decoder_kind_words[kind],
-                           avcodec_get_name(codec));
+        failed =
+            error_set(err, ERROR_UNSUPPORTED, "decoder", "this libavcodec has no %s decoder for %s",
+                      decoder_kind_words[kind], avcodec_get_name(codec));
     else if (way->gpu != AV_HWDEVICE_TYPE_NONE)
         failed = take_gpu(fresh, err);
     if (failed)
@@ -147,8 +147,8 @@ static int make_room(struct decode_device *device, const AVFrame *frame)
     room->format = surfaces->sw_format;
     room->width = frame->width;
     room->height = frame->height;
-    bytes = av_image_fill_arrays(room->data, room->linesize, room->buf[0]->data, surfaces->sw_format,
-                                 room->width, room->height, ROW_ALIGN);
+    bytes = av_image_fill_arrays(room->data, room->linesize, room->buf[0]->data,
+                                 surfaces->sw_format, room->width, room->height, ROW_ALIGN);
     return bytes < 0 ? bytes : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "clip_maker.h"
 #include "nvidia_double.h"
 
+#include "base/clock.h"
 #include "media/decode_choice.h"
 #include "media/decode_trial.h"
 #include "media/hardware.h"
@@ -30,6 +31,7 @@ static struct {
     bool grey;           /* all that it decodes */
     unsigned painted;    /* but for trials */
     unsigned fails_from; /* painted ones on */
+    unsigned fail_ms;    /* that each failure takes */
     struct source *trial;
 } gpu = { .fails_from = NEVER };
 
@@ -85,9 +87,10 @@ bool nvidia_decode(const struct nvidia_picture *picture)
     else if (picture->width == TRIAL_WIDTH && picture->height >= TRIAL_HEIGHT &&
              picture->height < TRIAL_HEIGHT + 16)
         paint_trial(picture);
-    else if (gpu.painted >= gpu.fails_from)
+    else if (gpu.painted >= gpu.fails_from) {
+        clock_sleep_until_ns(clock_now_ns() + gpu.fail_ms * CLOCK_NS_PER_MS);
         return false;
-    else
+    } else
         paint_sample(picture, gpu.painted++);
     return true;
 }
@@ -95,7 +98,7 @@ bool nvidia_decode(const struct nvidia_picture *picture)
 static int reset(void **state)
 {
     (void)state;
-    gpu.painted = 0;
+    gpu.painted = gpu.fail_ms = 0;
     gpu.fails_from = NEVER;
     nvidia_box.codec = true;
     return 0;
@@ -237,7 +240,7 @@ static void test_what_is_asked_for_is_missed(void **state)
 static void test_trial_passes(void **state)
 {
     (void)state;
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++) {
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
         struct error err;
         struct decode_trial trial;
         assert_ok(decode_trial_run(&trial, codec, DECODER_NVDEC, &err), &err);
@@ -249,7 +252,7 @@ static void test_trial_passes(void **state)
 static void test_auto_takes_it(void **state)
 {
     (void)state;
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++)
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++)
         for (int delays = 0; delays < 2; delays++) {
             struct decoder_choice choice;
             decoder_choose(&choice, codec, DECODER_AUTO, delays);
@@ -262,8 +265,8 @@ static void test_auto_takes_it(void **state)
 static void test_pictures_are_the_gpus(void **state)
 {
     (void)state;
-    static const uint32_t sizes[][2] = { { 320, 192 }, { 322, 182 }, { 1910, 1078 }, { 64, 66 } };
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++)
+    static const uint32_t sizes[][2] = { { 320, 192 }, { 322, 182 }, { 1278, 718 }, { 64, 66 } };
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++)
         for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
             const uint32_t width = sizes[size][0], height = sizes[size][1];
             struct encoder *encoder = open_encoder(codec, width, height);
@@ -373,7 +376,7 @@ static void check_software_picture(const struct picture *picture, unsigned numbe
 static void test_failures_end_in_software(void **state)
 {
     (void)state;
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++) {
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
         struct error err;
         struct picture *picture = NULL;
         struct encoder *encoder = open_encoder(codec, 320, 192);
@@ -404,12 +407,41 @@ static void test_failures_end_in_software(void **state)
     }
 }
 
+/* A reader who holds on to its pictures is at fault, not the hardware. */
+static void test_full_pool_is_no_failure(void **state)
+{
+    (void)state;
+    struct error err;
+    struct encoder *encoder = open_encoder(VIDEO_H264, 320, 192);
+    struct decoder *decoder = open_decoder(VIDEO_H264);
+    struct picture *held[3] = { NULL };
+    struct picture *picture = NULL;
+    for (unsigned i = 0; i < 4 + 2 * HARDWARE_FAILURES_MAX; i++) {
+        struct packet *packet = encode_next(encoder, 320, 192, i, true);
+        struct picture **to = i < 3 ? &held[i] : &picture;
+        if (i == 3 + 2 * HARDWARE_FAILURES_MAX)
+            picture_unref(&held[1]);
+        const bool room = i < 3 || !held[1];
+        assert_int_equal(decode(decoder, packet, to, &err), room ? 0 : -ERROR_MEMORY);
+        if (room)
+            check_sample(*to, i, 0, 0);
+        packet_unref(&packet);
+    }
+    assert_int_equal(decoder_pool_empty_count(decoder), 2 * HARDWARE_FAILURES_MAX);
+    assert_int_equal(decoder_kind(decoder), DECODER_NVDEC);
+    for (unsigned i = 0; i < 3; i++)
+        picture_unref(&held[i]);
+    picture_unref(&picture);
+    decoder_close(&decoder);
+    encoder_close(&encoder);
+}
+
 /* The GPU has the codec, but not for this stream: nothing of it is lost. */
 static void test_refused_streams_are_softwares(void **state)
 {
     (void)state;
     nvidia_box.codec = false;
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++) {
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
         struct error err;
         struct picture *picture = NULL;
         struct encoder *encoder = open_encoder(codec, 320, 192);
@@ -544,6 +576,26 @@ static void test_file_goes_on_in_software(void **state)
     source_close(&source);
 }
 
+/* A few failures are enough where they come slowly. */
+static void test_slow_failures_end_sooner(void **state)
+{
+    (void)state;
+    make_clip(0);
+    gpu.fails_from = 4;
+    gpu.fail_ms = 450;
+    struct source *source = open_clip();
+    struct error err;
+    struct picture *picture = NULL;
+    uint64_t time_ns;
+    while (source_decoder(source)->kind == DECODER_NVDEC) {
+        assert_ok(source_next(source, &picture, &time_ns, &err), &err);
+        picture_unref(&picture);
+    }
+    assert_int_equal(gpu.painted, 4);
+    assert_in_range(source_skipped(source), 5, 10);
+    source_close(&source);
+}
+
 static void test_refused_file_is_softwares(void **state)
 {
     (void)state;
@@ -572,7 +624,7 @@ static void test_refused_file_is_softwares(void **state)
 
 static void check_software(const char *reason, bool wanted, const char *text)
 {
-    for (enum video_codec codec = VIDEO_H264; codec <= VIDEO_H265; codec++) {
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
         struct decoder_choice choice;
         decoder_choose(&choice, codec, DECODER_AUTO, false);
         printf("%s: %s\n", choice.left_out[0].reason, choice.left_out[0].cause.text);
@@ -622,11 +674,13 @@ static const struct CMUnitTest works[] = {
     cmocka_unit_test_setup(test_cut_at_all_sides, reset),
     cmocka_unit_test_setup(test_decoders_beside_each_other, reset),
     cmocka_unit_test_setup(test_failures_end_in_software, reset),
+    cmocka_unit_test_setup(test_full_pool_is_no_failure, reset),
     cmocka_unit_test_setup(test_refused_streams_are_softwares, reset),
     cmocka_unit_test_setup(test_refused_file_is_softwares, reset),
     cmocka_unit_test_setup(test_file_plays, reset),
     cmocka_unit_test_setup(test_file_with_b_frames, reset),
     cmocka_unit_test_setup(test_file_goes_on_in_software, reset),
+    cmocka_unit_test_setup(test_slow_failures_end_sooner, reset),
 };
 static const struct CMUnitTest grey[] = { cmocka_unit_test(test_grey_pictures_are_found) };
 static const struct CMUnitTest no_gpu[] = { cmocka_unit_test(test_driver_without_a_gpu) };
