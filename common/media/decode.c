@@ -197,8 +197,8 @@ static void copy_nv12(AVFrame *to, const AVFrame *from)
         uint8_t *u = to->data[1] + (ptrdiff_t)row * to->linesize[1];
         uint8_t *v = to->data[2] + (ptrdiff_t)row * to->linesize[2];
         for (int column = 0; column < (from->width + 1) / 2; column++) {
-            u[column] = both[2 * column];
-            v[column] = both[2 * column + 1];
+            u[column] = *both++;
+            v[column] = *both++;
         }
     }
 }
