@@ -282,6 +282,9 @@ static int decode_packet(struct decoder *decoder, struct picture **picture, stru
 /* Before a keyframe: whatever damage went unseen ends here. */
 static int make_fresh(struct decoder *decoder, struct error *err)
 {
+    /* libavcodec's own AV1 asks for a format but once, and keeps surfaces of its first size. */
+    if (decoder->device && decoder->config.codec == VIDEO_AV1)
+        stop_codec(decoder);
     if (!decoder->codec)
         return start_codec(decoder, err);
     avcodec_flush_buffers(decoder->codec);

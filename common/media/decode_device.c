@@ -5,6 +5,7 @@
 #include "media/hardware.h"
 
 #include <assert.h>
+#include <libavutil/common.h>
 #include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <pthread.h>
@@ -152,10 +153,25 @@ static int make_room(struct decode_device *device, const AVFrame *frame)
     return bytes < 0 ? bytes : 0;
 }
 
+/* libavcodec's AV1 goes on with the surfaces that it began with, whatever size a picture says it has. What NVDEC
+ * leaves in one for a smaller picture nobody tells. */
+static bool fits_surface(const struct decode_device *device, const AVFrame *frame)
+{
+    const AVHWFramesContext *surfaces = (AVHWFramesContext *)frame->hw_frames_ctx->data;
+    if (device->library->id == AV_CODEC_ID_AV1 && device->kind == DECODER_NVDEC)
+        return FFALIGN(frame->width, 2) == FFALIGN(surfaces->width, 2) &&
+               FFALIGN(frame->height, 2) == FFALIGN(surfaces->height, 2);
+    return frame->width <= surfaces->width && frame->height <= surfaces->height;
+}
+
 int decode_device_fetch(struct decode_device *device, AVFrame *frame)
 {
     if (!frame->hw_frames_ctx)
         return 0;
+    if (!fits_surface(device, frame)) {
+        device->refused = true;
+        return AVERROR(EINVAL);
+    }
     int rc = make_room(device, frame);
     if (rc == 0)
         rc = av_hwframe_transfer_data(device->fetched, frame, 0);

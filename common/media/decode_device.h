@@ -18,7 +18,8 @@ int decode_device_attach(struct decode_device *device, AVCodecContext *context, 
 /* Of the offered formats the one that this device decodes into, NONE when it is not among them. */
 enum AVPixelFormat decode_device_format(struct decode_device *device,
                                         const enum AVPixelFormat *offered);
-/* Whether NONE was the answer: the stream, as its size or its format, is not for this device, and will not be. */
+/* Whether NONE was the answer, or a picture was not of its surface's size: the stream is not for this device, and
+ * will not be. */
 bool decode_device_has_refused(const struct decode_device *device);
 /* A picture that lies in the device becomes one in memory, usually NV12; one in memory stays. 0 or an
  * AVERROR. */

@@ -183,19 +183,21 @@ static int skip_failed(struct demux *demux, int averror, const char *what, struc
     return fall_back(demux, &cause, err);
 }
 
-/* A stream that the device refuses, at its beginning or where it changes, is software's with this very packet. */
-static int send_packet(struct demux *demux, int *rc, struct error *err)
+/* A stream that the device refuses, at its beginning or where it changes, is software's with this very packet.
+ * *rc: what its sending comes to. */
+static int hand_over(struct demux *demux, int *rc, struct error *err)
 {
     struct error cause;
-    ffmpeg_forget_complaint();
-    *rc = avcodec_send_packet(demux->codec, demux->packet);
-    if (*rc >= 0 || !demux->device || !decode_device_has_refused(demux->device))
-        return 0;
     ffmpeg_error(&cause, ERROR_UNSUPPORTED, *rc, demux->place, "the hardware does not take it");
     int failed = fall_back(demux, &cause, err);
     if (!failed)
         *rc = avcodec_send_packet(demux->codec, demux->packet);
     return failed;
+}
+
+static bool is_refused(const struct demux *demux, int rc)
+{
+    return rc < 0 && demux->device && decode_device_has_refused(demux->device);
 }
 
 int demux_feed(struct demux *demux, struct error *err)
@@ -216,7 +218,9 @@ int demux_feed(struct demux *demux, struct error *err)
     if (demux->packet->flags & AV_PKT_FLAG_CORRUPT) /* the demuxer knows: cut short, or a gap */
         return skip_bad(demux, "packets are damaged", err);
     demux->begun |= (demux->packet->flags & AV_PKT_FLAG_KEY) != 0;
-    int failed = send_packet(demux, &rc, err);
+    ffmpeg_forget_complaint();
+    rc = avcodec_send_packet(demux->codec, demux->packet);
+    int failed = is_refused(demux, rc) ? hand_over(demux, &rc, err) : 0;
     if (failed)
         return failed;
     if (rc == AVERROR(ENOMEM) && !demux->device) /* a device's memory is not ours */
@@ -239,6 +243,11 @@ int demux_receive(struct demux *demux, struct error *err)
         return 0;
     }
     av_frame_unref(demux->frame);
+    if (is_refused(demux, rc)) {
+        int failed = hand_over(demux, &rc, err);
+        if (failed || rc >= 0)
+            return failed ? failed : -(int)ERROR_AGAIN;
+    }
     int failed = rc == 0 ? skip_bad(demux, "pictures are damaged", err)
                          : skip_failed(demux, rc, "pictures do not decode", err);
     return failed ? failed : -(int)ERROR_AGAIN;

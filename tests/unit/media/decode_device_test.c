@@ -341,25 +341,30 @@ static void test_cut_at_all_sides(void **state)
 static void test_decoders_beside_each_other(void **state)
 {
     (void)state;
+    static const uint32_t widths[] = { 192, 160, 224 };
     struct error err;
-    struct decoder *decoders[2] = { open_decoder(VIDEO_H264), open_decoder(VIDEO_H264) };
-    unsigned number = 0;
-    for (unsigned round = 0; round < 3; round++) {
-        const uint32_t width = 160 + 32 * round, height = 98;
-        struct encoder *encoder = open_encoder(VIDEO_H264, width, height);
-        struct packet *packet = encode_next(encoder, width, height, round, true);
-        for (unsigned i = 0; i < 2 && decoders[i]; i++) {
-            struct picture *picture = NULL;
-            assert_ok(decode(decoders[i], packet, &picture, &err), &err);
-            check_sample(picture, number++, 0, 0);
-            picture_unref(&picture);
+    for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
+        struct decoder *decoders[2] = { open_decoder(codec), open_decoder(codec) };
+        unsigned number = 0;
+        reset(NULL);
+        for (unsigned round = 0; round < 3; round++) {
+            const uint32_t width = widths[round], height = 98;
+            struct encoder *encoder = open_encoder(codec, width, height);
+            struct packet *packet = encode_next(encoder, width, height, round, true);
+            for (unsigned i = 0; i < 2 && decoders[i]; i++) {
+                struct picture *picture = NULL;
+                assert_ok(decode(decoders[i], packet, &picture, &err), &err);
+                check_sample(picture, number++, 0, 0);
+                picture_unref(&picture);
+            }
+            packet_unref(&packet);
+            encoder_close(&encoder);
+            if (round == 1)
+                decoder_close(&decoders[1]);
         }
-        packet_unref(&packet);
-        encoder_close(&encoder);
-        if (round == 1)
-            decoder_close(&decoders[1]);
+        assert_int_equal(decoder_kind(decoders[0]), DECODER_NVDEC);
+        decoder_close(&decoders[0]);
     }
-    decoder_close(&decoders[0]);
 }
 
 static void check_software_picture(const struct picture *picture, unsigned number)
@@ -436,26 +441,66 @@ static void test_full_pool_is_no_failure(void **state)
     encoder_close(&encoder);
 }
 
-/* The GPU has the codec, but not for this stream: nothing of it is lost. */
+/* The GPU has the codec, but not for what the stream is from its picture `change` on: nothing of it is lost. */
+static void check_refused(enum video_codec codec, unsigned change)
+{
+    struct error err;
+    struct picture *picture = NULL;
+    struct encoder *encoder = open_encoder(codec, 160, 96);
+    struct decoder *decoder = open_decoder(codec);
+    reset(NULL);
+    for (unsigned i = 0; i < change + 3; i++) {
+        if (i == change) {
+            nvidia_box.codec = false;
+            encoder_close(&encoder);
+            encoder = open_encoder(codec, 320, 192);
+        }
+        struct packet *packet =
+            encode_next(encoder, i < change ? 160 : 320, i < change ? 96 : 192, i, i == 0);
+        assert_ok(decode(decoder, packet, &picture, &err), &err);
+        assert_int_equal(decoder_kind(decoder), i < change ? DECODER_NVDEC : DECODER_SOFTWARE);
+        if (i < change)
+            check_sample(picture, i, 0, 0);
+        else
+            check_software_picture(picture, i);
+        picture_unref(&picture);
+        packet_unref(&packet);
+    }
+    decoder_close(&decoder);
+    encoder_close(&encoder);
+}
+
 static void test_refused_streams_are_softwares(void **state)
 {
     (void)state;
-    nvidia_box.codec = false;
     for (enum video_codec codec = VIDEO_H264; codec < VIDEO_CODEC_COUNT; codec++) {
+        check_refused(codec, 0);
+        check_refused(codec, 2);
+    }
+}
+
+/* AV1's size may change with any picture. Surfaces of another size are not read. */
+static void test_sizes_that_nobody_announced(void **state)
+{
+    (void)state;
+    static const uint32_t sides[] = { 96, 192 };
+    for (unsigned first = 0; first < 2; first++) {
         struct error err;
         struct picture *picture = NULL;
-        struct encoder *encoder = open_encoder(codec, 320, 192);
-        struct decoder *decoder = open_decoder(codec);
-        for (unsigned i = 0; i < 3; i++) {
-            struct packet *packet = encode_next(encoder, 320, 192, i, i == 0);
-            assert_ok(decode(decoder, packet, &picture, &err), &err);
-            assert_int_equal(decoder_kind(decoder), DECODER_SOFTWARE);
-            check_software_picture(picture, i);
+        struct decoder *decoder = open_decoder(VIDEO_AV1);
+        for (unsigned i = 0; i < 2; i++) {
+            const uint32_t side = sides[i ^ first];
+            struct encoder *encoder = open_encoder(VIDEO_AV1, side, side);
+            struct packet *packet = encode_next(encoder, side, side, i, true);
+            size_t size;
+            const uint8_t *bytes = packet_data(packet, &size);
+            assert_ok(decoder_decode(decoder, bytes, size, i == 0, &picture, &err), &err);
+            assert_int_equal(decoder_kind(decoder), i == 0 ? DECODER_NVDEC : DECODER_SOFTWARE);
             picture_unref(&picture);
             packet_unref(&packet);
+            encoder_close(&encoder);
         }
         decoder_close(&decoder);
-        encoder_close(&encoder);
     }
 }
 
@@ -596,6 +641,64 @@ static void test_slow_failures_end_sooner(void **state)
     source_close(&source);
 }
 
+static void put_number(FILE *file, uint64_t value, unsigned bytes)
+{
+    for (; bytes > 0; bytes--, value >>= 8)
+        fputc((int)(value & 255), file);
+}
+
+/* AV1 in IVF, four pictures of each size. */
+static void make_sizes_clip(const uint32_t *sides, unsigned count)
+{
+    FILE *file = fopen(clip_path, "wb");
+    assert_non_null(file);
+    fputs("DKIF", file);
+    put_number(file, 32 << 16, 4);
+    fputs("AV01", file);
+    put_number(file, sides[0], 2);
+    put_number(file, sides[0], 2);
+    put_number(file, 25, 4);
+    put_number(file, 1, 4);
+    put_number(file, 4 * count, 8);
+    for (unsigned i = 0; i < count; i++) {
+        struct encoder *encoder = open_encoder(VIDEO_AV1, sides[i], sides[i]);
+        for (unsigned number = 0; number < 4; number++) {
+            struct packet *packet = encode_next(encoder, sides[i], sides[i], number, number == 0);
+            size_t size;
+            const uint8_t *bytes = packet_data(packet, &size);
+            put_number(file, size, 4);
+            put_number(file, 4 * i + number, 8);
+            fwrite(bytes, 1, size, file);
+            packet_unref(&packet);
+        }
+        encoder_close(&encoder);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_file_of_two_sizes(void **state)
+{
+    (void)state;
+    static const uint32_t sides[] = { 96, 192 };
+    make_sizes_clip(sides, 2);
+    struct source *source = open_clip();
+    struct error err;
+    struct picture *picture = NULL;
+    uint64_t time_ns;
+    for (unsigned i = 0; i < 8; i++) {
+        struct picture_view view;
+        assert_ok(source_next(source, &picture, &time_ns, &err), &err);
+        picture_get_view(picture, &view);
+        assert_int_equal(view.width, sides[i / 4]);
+        assert_int_equal(source_decoder(source)->kind, i < 4 ? DECODER_NVDEC : DECODER_SOFTWARE);
+        picture_unref(&picture);
+    }
+    printf("%s\n", source_decoder(source)->left_out[0].cause.text);
+    assert_int_equal(source_skipped(source), 0);
+    assert_int_equal(source_next(source, &picture, &time_ns, &err), -ERROR_END);
+    source_close(&source);
+}
+
 static void test_refused_file_is_softwares(void **state)
 {
     (void)state;
@@ -676,6 +779,8 @@ static const struct CMUnitTest works[] = {
     cmocka_unit_test_setup(test_failures_end_in_software, reset),
     cmocka_unit_test_setup(test_full_pool_is_no_failure, reset),
     cmocka_unit_test_setup(test_refused_streams_are_softwares, reset),
+    cmocka_unit_test_setup(test_sizes_that_nobody_announced, reset),
+    cmocka_unit_test_setup(test_file_of_two_sizes, reset),
     cmocka_unit_test_setup(test_refused_file_is_softwares, reset),
     cmocka_unit_test_setup(test_file_plays, reset),
     cmocka_unit_test_setup(test_file_with_b_frames, reset),

@@ -4,7 +4,6 @@
 
 #include <ffnvcodec/dynlink_cuda.h>
 #include <ffnvcodec/dynlink_nvcuvid.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
