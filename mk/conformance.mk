@@ -1,15 +1,17 @@
 # ONNX's own test cases (tests/conformance). CASES are folders of cases, or cases.
 
-PACKAGES_CONFORMANCE = libonnx-testdata
 CASES ?= $(addprefix /usr/share/libonnx-testdata/data/,node pytorch-converted pytorch-operator simple)
 
-$(B)/test/conformance: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/conformance/*.c)) $(call archives,kernels)
+$(B)/test/conformance: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %_test.c,$(wildcard tests/conformance/*.c))) $(call archives,kernels)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -ljson-c
 
+$(B)/test/conformance_test: $(B)/obj/tests/conformance/conformance_test.o | $(B)/test/conformance
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
 .PHONY: conformance
-conformance: deps-build ## ONNX's test cases; CASES=FOLDER... (those of Debian's libonnx-testdata)
-	@mk/deps.sh $(PACKAGES_CONFORMANCE)
+conformance: deps-test ## ONNX's test cases; CASES=FOLDER... (those of Debian's libonnx-testdata)
 	@$(MAKE) --no-print-directory $(B)/test/conformance
 	@echo "conformance: cases that did not pass: $(B)/conformance.txt"
 	@$(B)/test/conformance -o -r $(B)/conformance.txt $(CASES)

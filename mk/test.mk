@@ -5,7 +5,8 @@ UNIT_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/unit/*/*_test.c))
 PIPELINE_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/pipeline/*_test.c))
 
 FUZZ_REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(B)/test/fuzz/%_replay,$(wildcard tests/fuzz/*_fuzz.c))
-ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(SIM_TESTS) $(PIPELINE_TESTS) $(B)/test/faults/camera_test
+ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(SIM_TESTS) $(B)/test/conformance_test \
+	$(PIPELINE_TESTS) $(B)/test/faults/camera_test
 
 .PHONY: test test-unit test-pipeline
 # Builds with all processors, unless told how many.

@@ -309,7 +309,8 @@ static void name_file(char *name, size_t name_bytes, const char *output, size_t 
     for (char *c = name; *c; c++) {
         bool same = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
                     (*c >= '0' && *c <= '9') || *c == '_' || *c == '-' || (*c == '.' && c != name);
-        *c = same ? *c : '_';
+        if (!same)
+            *c = '_';
         plain = plain && same;
     }
     size_t used = strlen(name);

@@ -121,12 +121,13 @@ static int read_pictures(struct compose *c, const struct card_input *input,
 static int read_planes(struct compose *c, const struct card_input *input,
                        const struct picture_view *like, enum planes_way way, uint32_t place)
 {
-    static const char *const names[] = { "y", "u", "v" };
+    static const char *const names[PLANES_MAX] = { "y", "u", "v" };
     const int64_t size[] = { input->height, input->width };
     float factor[COLOURS], offset[COLOURS];
     struct plane planes[PLANES_MAX];
     int inputs[PLANES_MAX];
     uint32_t count = list_planes(like, way, planes);
+    assert(count <= PLANES_MAX);
     set_scaling(input, factor, offset);
     for (uint32_t i = 0; i < count; i++) {
         const int64_t rows = planes[i].rows, bytes = planes[i].bytes;

@@ -188,7 +188,7 @@ static int init_workers(struct pool *pool, const struct option_list *devices, st
         if (failed)
             return failed;
         sum += threads[i];
-        pool->room_inside += WORKER_JOBS_MAX * pool->workers[i].batch;
+        pool->room_inside += (size_t)WORKER_JOBS_MAX * pool->workers[i].batch;
     }
     if (sum > processors)
         log_warn("pool", "cpu workers have more threads than there are processors",

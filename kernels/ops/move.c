@@ -289,32 +289,44 @@ static int tile_shape(const struct node *node, const struct op_values *values, s
     return 0;
 }
 
-/* Lays the input down once for each combination of repeats. */
+/* The block that lies at the beginning, again and again until `total` bytes are full. */
+static void repeat_block(uint8_t *at, size_t block, size_t total)
+{
+    for (size_t done = block; done < total;) {
+        size_t more = done < total - done ? done : total - done;
+        memcpy(at + done, at, more);
+        done += more;
+    }
+}
+
+/* Lays the input down once, and repeats what lies there along each dimension, the last first. */
 static int tile_reference(const struct node *node, const struct tensor *const *in,
                           struct tensor *const *out, struct error *err)
 {
     (void)node, (void)err;
-    const struct shape *from = &in[0]->shape;
-    if (shape_elements(&out[0]->shape) == 0)
+    const struct shape *from = &in[0]->shape, *to = &out[0]->shape;
+    if (shape_elements(to) == 0)
         return 0;
-    int64_t steps[SHAPE_RANK_MAX], own[SHAPE_RANK_MAX], jump[SHAPE_RANK_MAX];
-    struct shape repeats = { .rank = from->rank };
-    shape_steps(&out[0]->shape, steps);
+    size_t element = tensor_type_bytes(in[0]->type);
+    int64_t steps[SHAPE_RANK_MAX], own[SHAPE_RANK_MAX];
+    struct walk walk;
+    shape_steps(to, steps);
     shape_steps(from, own);
-    for (int i = 0; i < from->rank; i++) {
-        repeats.dim[i] = out[0]->shape.dim[i] / from->dim[i];
-        jump[i] = steps[i] * from->dim[i];
+    walk_init(&walk, from);
+    walk_add_steps(&walk, 0, steps);
+    walk_add_steps(&walk, 0, own);
+    walk_copy(&walk, out[0]->data, in[0]->data, element);
+    for (int d = from->rank - 1; d >= 0; d--) {
+        struct shape before = { .rank = d };
+        memcpy(before.dim, from->dim, (size_t)d * sizeof before.dim[0]);
+        size_t step = (size_t)steps[d] * element;
+        walk_init(&walk, &before);
+        walk_add_steps(&walk, 0, steps);
+        for (bool more = walk_begin(&walk); more; more = walk_next(&walk))
+            for (int64_t i = 0; i < walk.row; i++)
+                repeat_block((uint8_t *)out[0]->data +
+                                 (size_t)(walk.at[0] + i * walk.row_step[0]) * element,
+                             (size_t)from->dim[d] * step, (size_t)to->dim[d] * step);
     }
-    struct walk tiles;
-    walk_init(&tiles, &repeats);
-    walk_add_steps(&tiles, 0, jump);
-    for (bool more = walk_begin(&tiles); more; more = walk_next(&tiles))
-        for (int64_t i = 0; i < tiles.row; i++) {
-            struct walk walk;
-            walk_init(&walk, from);
-            walk_add_steps(&walk, tiles.at[0] + i * tiles.row_step[0], steps);
-            walk_add_steps(&walk, 0, own);
-            walk_copy(&walk, out[0]->data, in[0]->data, tensor_type_bytes(in[0]->type));
-        }
     return 0;
 }
