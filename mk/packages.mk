@@ -6,7 +6,7 @@ PACKAGES_BUILD = gcc libc6-dev libsqlite3-dev pkg-config libuv1-dev libzmq3-dev 
 	libmosquitto-dev
 PACKAGES_TEST = libcmocka-dev mosquitto mosquitto-clients iproute2 libgstrtspserver-1.0-dev \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly \
-	libonnx-testdata
+	libonnx-testdata libffmpeg-nvenc-dev
 PACKAGES_LINT = clang-tidy shellcheck
 PACKAGES_FUZZ = clang libclang-rt-14-dev
 

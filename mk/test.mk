@@ -42,6 +42,23 @@ $(B)/test/unit/cloud-server/samples_test: LDFLAGS += -Wl,--wrap=calloc
 # It plays the hardware that a test cannot count on.
 $(B)/test/unit/media/encode_rung_test: LDFLAGS += -Wl,--wrap=encode_trial_check,--wrap=encoder_open,--wrap=encoder_encode
 
+# A double of NVIDIA's driver, which libavcodec loads; it asks the test program for its pictures. In a folder with
+# all of the driver, and in one with a part of it, where an empty file stands before the box's own.
+NVIDIA_DOUBLE = $(addprefix $(B)/test/nvidia_double/,all/libcuda.so.1 all/libnvcuvid.so.1 cuda/libcuda.so.1)
+NVIDIA_NOTHING = $(B)/test/nvidia_double/cuda/libnvcuvid.so.1
+$(B)/test/unit/media/decode_device_test: LDFLAGS += -rdynamic
+$(B)/test/unit/media/decode_device_test: | $(NVIDIA_DOUBLE) $(NVIDIA_NOTHING)
+$(B)/test/nvidia_double/double.so: tests/unit/media/nvidia_double.c $(B)/flags
+	@mkdir -p $(@D) $(B)/obj/tests/unit/media
+	@echo "  LD $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(B)/obj/tests/unit/media/nvidia_double.d -o $@ $<
+$(NVIDIA_DOUBLE): $(B)/test/nvidia_double/double.so
+	@mkdir -p $(@D)
+	@ln -sf ../double.so $@
+$(NVIDIA_NOTHING):
+	@mkdir -p $(@D)
+	@: >$@
+
 # It runs the agent's camera beside the server's degrade.
 $(B)/test/unit/cloud-server/degrade_test: $(B)/obj/tests/unit/cloud-server/degrade_test.o $(B)/lib/edge-agent.a \
 		$(call archives,cloud-server)

@@ -118,9 +118,9 @@ static int start_codec(struct decoder *decoder, struct error *err)
 
 static int open_device(struct decoder *decoder, struct error *err)
 {
-    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = { [VIDEO_H264] = AV_CODEC_ID_H264,
-                                                           [VIDEO_H265] = AV_CODEC_ID_HEVC,
-                                                           [VIDEO_AV1] = AV_CODEC_ID_AV1 };
+    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = {
+        [VIDEO_H264] = AV_CODEC_ID_H264, [VIDEO_H265] = AV_CODEC_ID_HEVC, [VIDEO_AV1] = AV_CODEC_ID_AV1
+    };
     const struct decoder_config *config = &decoder->config;
     if (config->kind == DECODER_SOFTWARE)
         return 0;
@@ -197,8 +197,8 @@ static void copy_nv12(AVFrame *to, const AVFrame *from)
         uint8_t *u = to->data[1] + (ptrdiff_t)row * to->linesize[1];
         uint8_t *v = to->data[2] + (ptrdiff_t)row * to->linesize[2];
         for (int column = 0; column < (from->width + 1) / 2; column++) {
-            u[column] = both[2 * column];
-            v[column] = both[2 * column + 1];
+            u[column] = *both++;
+            v[column] = *both++;
         }
     }
 }
@@ -282,20 +282,38 @@ static int decode_packet(struct decoder *decoder, struct picture **picture, stru
 /* Before a keyframe: whatever damage went unseen ends here. */
 static int make_fresh(struct decoder *decoder, struct error *err)
 {
+    /* libavcodec's own AV1 asks for a format but once, and keeps surfaces of its first size. */
+    if (decoder->device && decoder->config.codec == VIDEO_AV1)
+        stop_codec(decoder);
     if (!decoder->codec)
         return start_codec(decoder, err);
     avcodec_flush_buffers(decoder->codec);
     return 0;
 }
 
-/* Before the codec is stopped for a failure: the next one is made without the device then. */
-static void watch_hardware(struct decoder *decoder, int failed)
+static void leave_hardware(struct decoder *decoder)
 {
-    decoder->hardware_failures = failed == -ERROR_FORMAT ? decoder->hardware_failures + 1 : 0;
-    if (decoder->hardware_failures < HARDWARE_FAILURES_MAX)
-        return;
     stop_codec(decoder);
     decode_device_close(&decoder->device);
+}
+
+/* What the device does not want is software's at once; what it does want, and fails at, is once it has failed
+ * often: before the codec is stopped for the failure, so that the next one is made without the device. What we
+ * have refused ourselves is no failure of its. */
+static int decode_by_hardware(struct decoder *decoder, struct picture **picture, struct error *err)
+{
+    int failed = decode_packet(decoder, picture, err);
+    if (failed && decode_device_has_refused(decoder->device)) {
+        leave_hardware(decoder);
+        failed = start_codec(decoder, err);
+        return failed ? failed : decode_packet(decoder, picture, err);
+    }
+    if (failed && decoder->refusal.code != ERROR_NONE)
+        return failed;
+    decoder->hardware_failures = failed ? decoder->hardware_failures + 1 : 0;
+    if (decoder->hardware_failures == HARDWARE_FAILURES_MAX)
+        leave_hardware(decoder);
+    return failed;
 }
 
 int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool keyframe,
@@ -320,9 +338,8 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
         failed = make_fresh(decoder, err);
     if (failed)
         return failed;
-    failed = decode_packet(decoder, picture, err);
-    if (decoder->device)
-        watch_hardware(decoder, failed);
+    failed = decoder->device ? decode_by_hardware(decoder, picture, err)
+                             : decode_packet(decoder, picture, err);
     if (failed) /* its scratch memory still holds parts of the broken macroblock */
         stop_codec(decoder);
     decoder->waits = failed != 0;

@@ -24,14 +24,14 @@ extern const char *const decoder_kind_words[]; /* by enum decoder_kind, NULL-end
 
 struct decoder_config {
     enum video_codec codec;
-    enum decoder_kind kind; /* software, nvdec or vaapi: the others hold pictures back */
+    enum decoder_kind kind;         /* software, nvdec or vaapi: the others hold pictures back */
     uint32_t width_max, height_max; /* a larger picture is -ERROR_LIMIT before memory is taken */
     uint32_t pictures; /* slots beside the codec's own references (queue, worker, …) */
 };
 
 struct decoder;
 
-/* Longest run of packets that hardware may refuse before software takes its place. */
+/* Longest run of packets that hardware may fail at before software takes its place. */
 #define HARDWARE_FAILURES_MAX 3u
 
 int decoder_open(struct decoder **decoder, const struct decoder_config *config, struct error *err);
@@ -50,8 +50,9 @@ int decoder_decode(struct decoder *decoder, const void *bytes, size_t size, bool
  * the codec cannot know. */
 void decoder_skip_to_keyframe(struct decoder *decoder);
 bool decoder_wants_keyframe(const struct decoder *decoder);
-/* What decodes: the config's kind, or software once the hardware has failed HARDWARE_FAILURES_MAX times in a
- * row. (Hardware makes up for damage and does not tell; what was lost before the packet is known without it.) */
+/* What decodes: the config's kind, or software once the hardware has refused the stream, or failed
+ * HARDWARE_FAILURES_MAX times in a row. (Hardware makes up for damage and does not tell; what was lost before
+ * the packet is known without it.) */
 enum decoder_kind decoder_kind(const struct decoder *decoder);
 /* Times that a packet found no free slot. */
 uint64_t decoder_pool_empty_count(const struct decoder *decoder);

@@ -5,6 +5,7 @@
 #include "media/hardware.h"
 
 #include <assert.h>
+#include <libavutil/common.h>
 #include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <pthread.h>
@@ -28,9 +29,10 @@ static const struct way {
 struct decode_device {
     enum decoder_kind kind;
     const AVCodec *library;
-    AVBufferRef *gpu;      /* NULL: none is needed */
-    AVFrame *fetched;      /* blank between two pictures */
-    AVBufferPool *blocks;  /* for pictures in memory */
+    AVBufferRef *gpu;     /* NULL: none is needed */
+    bool refused;         /* a stream; for good */
+    AVFrame *fetched;     /* blank between two pictures */
+    AVBufferPool *blocks; /* for pictures in memory */
     size_t block_bytes;
 };
 
@@ -74,9 +76,9 @@ int decode_device_open(struct decode_device **device, enum AVCodecID codec, enum
     fresh->library = find_library(codec, way);
     int failed = 0;
     if (!fresh->library || (way->gpu != AV_HWDEVICE_TYPE_NONE && !has_gpu(fresh->library, way->gpu)))
-        failed = error_set(err, ERROR_UNSUPPORTED, "decoder",
-                           "this libavcodec has no %s decoder for %s", decoder_kind_words[kind],
-                           avcodec_get_name(codec));
+        failed =
+            error_set(err, ERROR_UNSUPPORTED, "decoder", "this libavcodec has no %s decoder for %s",
+                      decoder_kind_words[kind], avcodec_get_name(codec));
     else if (way->gpu != AV_HWDEVICE_TYPE_NONE)
         failed = take_gpu(fresh, err);
     if (failed)
@@ -109,7 +111,7 @@ int decode_device_attach(struct decode_device *device, AVCodecContext *context, 
                                   : error_set(err, ERROR_MEMORY, "decoder", "no room for a decoder");
 }
 
-enum AVPixelFormat decode_device_format(const struct decode_device *device,
+enum AVPixelFormat decode_device_format(struct decode_device *device,
                                         const enum AVPixelFormat *offered)
 {
     const enum AVPixelFormat wanted = ways[device->kind].surface;
@@ -118,7 +120,13 @@ enum AVPixelFormat decode_device_format(const struct decode_device *device,
     for (; *offered != AV_PIX_FMT_NONE; offered++)
         if (*offered == wanted)
             return wanted;
+    device->refused = true;
     return AV_PIX_FMT_NONE;
+}
+
+bool decode_device_has_refused(const struct decode_device *device)
+{
+    return device->refused;
 }
 
 /* Memory for a picture like the one in the device. */
@@ -140,15 +148,30 @@ static int make_room(struct decode_device *device, const AVFrame *frame)
     room->format = surfaces->sw_format;
     room->width = frame->width;
     room->height = frame->height;
-    bytes = av_image_fill_arrays(room->data, room->linesize, room->buf[0]->data, surfaces->sw_format,
-                                 room->width, room->height, ROW_ALIGN);
+    bytes = av_image_fill_arrays(room->data, room->linesize, room->buf[0]->data,
+                                 surfaces->sw_format, room->width, room->height, ROW_ALIGN);
     return bytes < 0 ? bytes : 0;
+}
+
+/* libavcodec's AV1 goes on with the surfaces that it began with, whatever size a picture says it has. What NVDEC
+ * leaves in one for a smaller picture nobody tells. */
+static bool fits_surface(const struct decode_device *device, const AVFrame *frame)
+{
+    const AVHWFramesContext *surfaces = (AVHWFramesContext *)frame->hw_frames_ctx->data;
+    if (device->library->id == AV_CODEC_ID_AV1 && device->kind == DECODER_NVDEC)
+        return FFALIGN(frame->width, 2) == FFALIGN(surfaces->width, 2) &&
+               FFALIGN(frame->height, 2) == FFALIGN(surfaces->height, 2);
+    return frame->width <= surfaces->width && frame->height <= surfaces->height;
 }
 
 int decode_device_fetch(struct decode_device *device, AVFrame *frame)
 {
     if (!frame->hw_frames_ctx)
         return 0;
+    if (!fits_surface(device, frame)) {
+        device->refused = true;
+        return AVERROR(EINVAL);
+    }
     int rc = make_room(device, frame);
     if (rc == 0)
         rc = av_hwframe_transfer_data(device->fetched, frame, 0);
@@ -157,6 +180,8 @@ int decode_device_fetch(struct decode_device *device, AVFrame *frame)
     if (rc == 0) {
         av_frame_unref(frame);
         av_frame_move_ref(frame, device->fetched);
+        /* In the device only what is right of a picture and below it was cut off. */
+        rc = av_frame_apply_cropping(frame, 0);
     }
     av_frame_unref(device->fetched);
     return rc;

@@ -1,6 +1,6 @@
 /* decode_trial: whether a decoder in hardware really works on this box, and how fast: a few generated pictures
- * are encoded in software and decoded. What comes back has to be the same pictures, all of them, in their
- * order. One thread. */
+ * are encoded in software and decoded. What comes back has to be the same pictures, all of them. (Two neighbours
+ * that change places are too alike to be told from it.) One thread. */
 #ifndef RUNESPOOR_MEDIA_DECODE_TRIAL_H
 #define RUNESPOOR_MEDIA_DECODE_TRIAL_H
 

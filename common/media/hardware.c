@@ -36,6 +36,7 @@ static const struct {
     { "No usable encoding entrypoint", NO_DEVICE, "the GPU here does not encode this" },
     { "Cannot load libnvcuvid", NO_DRIVER,
       "the NVIDIA driver here came without its decoding library (libnvcuvid1)" },
+    { "Hardware is lacking required capabilities", NO_DEVICE, "the GPU here does not decode this" },
     { "Could not find a valid device", NO_DEVICE, "no /dev/video* here does this" },
     { "does not do this codec", NO_DEVICE, NULL },
     { "was held back", "held_back", NULL },

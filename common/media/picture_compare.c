@@ -3,10 +3,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Mean difference of two pictures' luma from which on they are not the same one. Grey, green and black
- * differ by more from anything that can be seen; what a few bits leave of a picture by less. */
-#define DIFFERENCE_MAX 40.0
-
 double picture_difference(const struct picture *a, const struct picture *b)
 {
     struct picture_view x, y;
@@ -22,9 +18,4 @@ double picture_difference(const struct picture *a, const struct picture *b)
             sum += (uint64_t)abs(p[column] - q[column]);
     }
     return (double)sum / ((double)x.width * x.height);
-}
-
-bool picture_is_alike(const struct picture *a, const struct picture *b)
-{
-    return picture_difference(a, b) <= DIFFERENCE_MAX;
 }

@@ -1,4 +1,4 @@
-/* picture_compare: whether a picture that went through an encoder and a decoder is still the same one. */
+/* picture_compare: how far a picture that went through an encoder and a decoder is from what it was. */
 #ifndef RUNESPOOR_MEDIA_PICTURE_COMPARE_H
 #define RUNESPOOR_MEDIA_PICTURE_COMPARE_H
 
@@ -6,7 +6,5 @@
 
 /* Mean difference of luma, 0 to 255; 255 for another size. */
 double picture_difference(const struct picture *a, const struct picture *b);
-/* What a few bits leave of a picture is alike; another one, and grey, green or black, are not. */
-bool picture_is_alike(const struct picture *a, const struct picture *b);
 
 #endif

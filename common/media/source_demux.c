@@ -12,9 +12,11 @@
 #define JUMP_MAX_NS (10 * CLOCK_NS_PER_S)
 #define FPS_ASSUMED 25.0 /* when a source does not tell */
 #define FPS_MAX 1000.0
-/* Packets in a row that hardware may refuse before software takes its place: more than may come before the
- * first keyframe of a camera, fewer than its deadlines allow. */
+/* What hardware may fail at before software takes its place: so many packets in a row; or fewer over so long a
+ * time, for slow cameras, whose deadlines would come first. */
 #define HARDWARE_BAD_MAX 50u
+#define HARDWARE_BAD_MIN 5u
+#define HARDWARE_BAD_NS (2 * CLOCK_NS_PER_S)
 
 int demux_init(struct demux *demux, const char *place, struct error *err)
 {
@@ -61,7 +63,8 @@ static int open_codec(struct demux *demux, struct error *err)
     demux->codec->max_pixels = (int64_t)PICTURE_SIDE_MAX * PICTURE_SIDE_MAX;
     demux->codec->pkt_timebase = video(demux)->time_base;
     int rc = avcodec_parameters_to_context(demux->codec, parameters);
-    int failed = rc == 0 && demux->device ? decode_device_attach(demux->device, demux->codec, err) : 0;
+    int failed =
+        rc == 0 && demux->device ? decode_device_attach(demux->device, demux->codec, err) : 0;
     if (failed)
         return failed;
     if (rc == 0)
@@ -83,15 +86,15 @@ static int fall_back(struct demux *demux, const struct error *cause, struct erro
 {
     decoder_choice_leave(&demux->choice, cause);
     close_codec(demux);
-    demux->bad_in_row = 0;
+    demux->bad_in_row = demux->failures = 0;
     return open_codec(demux, err);
 }
 
 int demux_open_codec(struct demux *demux, enum decoder_kind wish, struct error *err)
 {
-    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = { [VIDEO_H264] = AV_CODEC_ID_H264,
-                                                           [VIDEO_H265] = AV_CODEC_ID_HEVC,
-                                                           [VIDEO_AV1] = AV_CODEC_ID_AV1 };
+    static const enum AVCodecID ids[VIDEO_CODEC_COUNT] = {
+        [VIDEO_H264] = AV_CODEC_ID_H264, [VIDEO_H265] = AV_CODEC_ID_HEVC, [VIDEO_AV1] = AV_CODEC_ID_AV1
+    };
     const enum AVCodecID id = video(demux)->codecpar->codec_id;
     struct error cause;
     demux->choice = (struct decoder_choice){ .codec = avcodec_get_name(id) };
@@ -149,17 +152,52 @@ void demux_describe(struct demux *demux, struct source_info *info)
 /* One damaged packet or picture more. */
 static int skip_bad(struct demux *demux, const char *what, struct error *err)
 {
-    struct error cause;
     demux->skipped++;
     demux->bad_in_row++;
-    if (demux->device && demux->bad_in_row >= HARDWARE_BAD_MAX) {
-        ffmpeg_error(&cause, ERROR_FORMAT, AVERROR_INVALIDDATA, demux->place, "%s", what);
-        return fall_back(demux, &cause, err);
-    }
     if (demux->bad_max == 0 || demux->bad_in_row < demux->bad_max)
         return 0;
     return error_set(err, ERROR_FORMAT, demux->place, "%u damaged pictures in a row (%s)",
                      demux->bad_in_row, what);
+}
+
+/* True for one failure too many. Before a keyframe has come nothing is to be expected of the hardware. */
+static bool count_failure(struct demux *demux)
+{
+    if (!demux->device || !demux->begun)
+        return false;
+    if (demux->failures++ == 0)
+        demux->failing_since_ns = clock_now_ns();
+    return demux->failures >= HARDWARE_BAD_MAX ||
+           (demux->failures >= HARDWARE_BAD_MIN &&
+            clock_now_ns() - demux->failing_since_ns >= HARDWARE_BAD_NS);
+}
+
+/* One that the decoder failed at. */
+static int skip_failed(struct demux *demux, int averror, const char *what, struct error *err)
+{
+    struct error cause;
+    if (!count_failure(demux))
+        return skip_bad(demux, what, err);
+    demux->skipped++;
+    ffmpeg_error(&cause, ERROR_FORMAT, averror, demux->place, "%s", what);
+    return fall_back(demux, &cause, err);
+}
+
+/* A stream that the device refuses, at its beginning or where it changes, is software's with this very packet.
+ * *rc: what its sending comes to. */
+static int hand_over(struct demux *demux, int *rc, struct error *err)
+{
+    struct error cause;
+    ffmpeg_error(&cause, ERROR_UNSUPPORTED, *rc, demux->place, "the hardware does not take it");
+    int failed = fall_back(demux, &cause, err);
+    if (!failed)
+        *rc = avcodec_send_packet(demux->codec, demux->packet);
+    return failed;
+}
+
+static bool is_refused(const struct demux *demux, int rc)
+{
+    return rc < 0 && demux->device && decode_device_has_refused(demux->device);
 }
 
 int demux_feed(struct demux *demux, struct error *err)
@@ -179,10 +217,15 @@ int demux_feed(struct demux *demux, struct error *err)
                          avcodec_get_name(video(demux)->codecpar->codec_id));
     if (demux->packet->flags & AV_PKT_FLAG_CORRUPT) /* the demuxer knows: cut short, or a gap */
         return skip_bad(demux, "packets are damaged", err);
+    demux->begun |= (demux->packet->flags & AV_PKT_FLAG_KEY) != 0;
+    ffmpeg_forget_complaint();
     rc = avcodec_send_packet(demux->codec, demux->packet);
-    if (rc == AVERROR(ENOMEM))
+    int failed = is_refused(demux, rc) ? hand_over(demux, &rc, err) : 0;
+    if (failed)
+        return failed;
+    if (rc == AVERROR(ENOMEM) && !demux->device) /* a device's memory is not ours */
         return ffmpeg_error(err, ERROR_MEMORY, rc, demux->place, "cannot decode");
-    return rc < 0 ? skip_bad(demux, "packets do not decode", err) : 0;
+    return rc < 0 ? skip_failed(demux, rc, "packets do not decode", err) : 0;
 }
 
 int demux_receive(struct demux *demux, struct error *err)
@@ -196,12 +239,17 @@ int demux_receive(struct demux *demux, struct error *err)
         rc = decode_device_fetch(demux->device, demux->frame);
     if (rc == 0 && !demux->frame->decode_error_flags &&
         !(demux->frame->flags & AV_FRAME_FLAG_CORRUPT)) {
-        demux->bad_in_row = 0;
+        demux->bad_in_row = demux->failures = 0;
         return 0;
     }
-    const char *what = rc == 0 ? "pictures are damaged" : "pictures do not decode";
     av_frame_unref(demux->frame);
-    int failed = skip_bad(demux, what, err);
+    if (is_refused(demux, rc)) {
+        int failed = hand_over(demux, &rc, err);
+        if (failed || rc >= 0)
+            return failed ? failed : -(int)ERROR_AGAIN;
+    }
+    int failed = rc == 0 ? skip_bad(demux, "pictures are damaged", err)
+                         : skip_failed(demux, rc, "pictures do not decode", err);
     return failed ? failed : -(int)ERROR_AGAIN;
 }
 

@@ -26,6 +26,9 @@ struct demux {
     int stream;               /* index of the video */
     uint32_t bad_max;         /* damaged in a row that are an error; 0: any number is none */
     uint32_t bad_in_row;
+    bool begun;        /* a keyframe has come */
+    uint32_t failures; /* of the device, in a row */
+    uint64_t failing_since_ns;
     uint64_t skipped, pictures;
     int64_t packets;       /* of the video, since it was opened or rewound */
     uint64_t period_ns;    /* nominal, between two pictures */
