@@ -69,7 +69,7 @@ static int det_reference(const struct node *node, const struct tensor *const *in
                          struct tensor *const *out, struct error *err)
 {
     (void)node, (void)err;
-    double matrix[ROWS_MAX][ROWS_MAX];
+    double matrix[ROWS_MAX][ROWS_MAX] = { { 0 } };
     int64_t size = in[0]->shape.dim[in[0]->shape.rank - 1];
     for (int64_t m = 0, count = shape_elements(&out[0]->shape); m < count; m++) {
         for (int64_t i = 0; i < size * size; i++)

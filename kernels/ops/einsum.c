@@ -144,7 +144,7 @@ static int read_equation(const struct node *node, const struct shape *const *sha
     const char *text = node_string(node, "equation", "");
     int times[LABELS] = { 0 }, dots = 0;
     *einsum = (struct einsum){ .count = node->input_count };
-    for (int i = 0; i < einsum->count; i++) {
+    for (int i = 0; i < node->input_count; i++) {
         int rc = read_term(&text, shapes[i]->rank, 0, einsum->label[i], &einsum->rank[i], err);
         if (!rc)
             rc = size_labels(einsum, i, shapes[i], err);
@@ -167,7 +167,7 @@ static int read_equation(const struct node *node, const struct shape *const *sha
 static int einsum_shape(const struct node *node, const struct op_values *values, struct error *err)
 {
     struct einsum einsum;
-    const struct shape *shapes[GRAPH_NODE_INPUTS_MAX];
+    const struct shape *shapes[GRAPH_NODE_INPUTS_MAX] = { NULL };
     for (int i = 0; i < node->input_count; i++) {
         unsigned types = i == 0 ? TYPES_NUMERIC : 1u << values->in[0]->type;
         int rc = rule_input(values, i, "input", types, 0, SHAPE_RANK_MAX, err);
@@ -246,14 +246,14 @@ static int einsum_reference(const struct node *node, const struct tensor *const 
                             struct tensor *const *out, struct error *err)
 {
     struct einsum einsum;
-    const struct shape *shapes[GRAPH_NODE_INPUTS_MAX];
+    const struct shape *shapes[GRAPH_NODE_INPUTS_MAX] = { NULL };
     int64_t steps[GRAPH_NODE_INPUTS_MAX][LABELS];
     for (int i = 0; i < node->input_count; i++)
         shapes[i] = &in[i]->shape;
     int rc = read_equation(node, shapes, &einsum, err);
     if (rc)
         return rc;
-    for (int i = 0; i < einsum.count; i++)
+    for (int i = 0; i < node->input_count; i++)
         find_steps(&einsum, i, shapes[i], steps[i]);
     struct counter counters[LABELS];
     int count = order_labels(&einsum, counters), outer = einsum.output_rank;

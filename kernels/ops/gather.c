@@ -192,6 +192,8 @@ static int nd_reference(const struct node *node, const struct tensor *const *in,
     struct gather_nd nd;
     const struct shape *data = &in[0]->shape;
     int rc = gather_nd_span(data, &in[1]->shape, node_int(node, "batch_dims", 0), &nd, err);
+    if (rc)
+        return rc;
     size_t bytes = (size_t)nd.piece * tensor_type_bytes(in[0]->type);
     for (int64_t i = 0; !rc && i < nd.batches * nd.tuples; i++) {
         int64_t piece = 0;

@@ -113,7 +113,7 @@ static struct model *choose_model(struct tail_rung *rung, struct way *way,
 {
     const struct runner_picture picture = { .view = *received,
                                             .camera = { rung->truth->width, rung->truth->height } };
-    const struct restored_plan *plan = restorer_find(way->restorer, &picture);
+    const struct restored_plan *plan = restorer_find(way->restorer, &picture, 1);
     const char *name = "nothing";
     if (plan && plan->kind == RESTORE_BICUBIC)
         name = "bicubic";

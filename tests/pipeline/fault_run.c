@@ -225,7 +225,7 @@ void fault_compare(const struct scratch *scratch, const char *name, size_t count
     for (size_t i = 0; i < files.gl_pathc; i++) {
         FILE *file = fopen(files.gl_pathv[i], "r");
         assert_non_null(file);
-        while (getline(&line, &capacity, file) > 0) {
+        while (getline(&line, &capacity, file) > 0 && line) {
             const char *at = strstr(line, "\"frame\":");
             if (line[0] != '{' || !at || !strchr(line, '\n'))
                 fail_msg("a torn line: %s", line);

@@ -261,7 +261,7 @@ static void test_models(void **state)
     EXPECT_MODEL(-ERROR_FORMAT);
 }
 
-static void test_fields(void **state)
+static void test_job_fields(void **state)
 {
     (void)state;
     expect_job(good_job(), 0);
@@ -280,7 +280,11 @@ static void test_fields(void **state)
     EXPECT_BAD_JOB(camera_width, UINT32_MAX);
     EXPECT_BAD_JOB(camera_height, 0);
     EXPECT_BAD_JOB(camera_height, PICTURE_SIDE_MAX + 1);
+}
 
+static void test_setup_fields(void **state)
+{
+    (void)state;
     struct order_setup setup = { .head = { ORDER_VERSION, ORDER_SETUP }, .batch = 1 };
     int passed = 0;
     memset(setup.name, 'n', sizeof setup.name); /* without an end */
@@ -301,7 +305,11 @@ static void test_fields(void **state)
     setup.device_kind = 99;
     send_raw(&setup, sizeof setup, &passed, 1);
     assert_int_equal(receive(), -ERROR_FORMAT);
+}
 
+static void test_done_fields(void **state)
+{
+    (void)state;
     EXPECT_BAD_DONE(failed, 2);
     EXPECT_BAD_DONE(restored, RESTORE_BILINEAR); /* nobody asks for it */
     EXPECT_BAD_DONE(restored, RESTORE_NETWORK + 1);
@@ -327,7 +335,11 @@ static void test_fields(void **state)
     memset(done.fallback, 'w', sizeof done.fallback); /* without an end */
     send_raw(&done, sizeof done, NULL, 0);
     assert_int_equal(receive(), -ERROR_FORMAT);
+}
 
+static void test_other_fields(void **state)
+{
+    (void)state;
     struct reply_refused refused = { .head = { ORDER_VERSION, REPLY_REFUSED },
                                      .model = ORDER_MODEL_NONE,
                                      .code = ERROR_CODE_COUNT };
@@ -468,7 +480,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_last_words, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_sizes_versions_kinds, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_models, open_pair, close_pair),
-        cmocka_unit_test_setup_teardown(test_fields, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_job_fields, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_setup_fields, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_done_fields, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_other_fields, open_pair, close_pair),
         cmocka_unit_test(test_picture_must_lie_in_its_pool),
         cmocka_unit_test(test_analysis),
     };

@@ -66,8 +66,8 @@ static int net_weights(struct net *net, const struct layer *l, const struct shap
 /* What a layer's output is quantised with: sums are about so large. */
 static double output_scale(const struct layer *l)
 {
-    double terms = (double)(l->in / l->groups * l->kernel[0] * l->kernel[1]);
-    return 0.01 * 100 * sqrt(terms) * 2 / 128;
+    int64_t terms = l->in / l->groups * l->kernel[0] * l->kernel[1];
+    return 0.01 * 100 * sqrt((double)terms) * 2 / 128;
 }
 
 static int net_end_of_layer(struct net *net, const struct layer *l, int y)

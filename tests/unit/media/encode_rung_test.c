@@ -22,41 +22,44 @@ static struct {
     size_t tried_count;
 } box;
 
-int __real_encode_trial_check(const struct encoder_config *config, struct error *err);
-int __wrap_encode_trial_check(const struct encoder_config *config, struct error *err);
-int __wrap_encode_trial_check(const struct encoder_config *config, struct error *err)
+/* By the linker's names for these functions, and for what is called instead. */
+int real_trial(const struct encoder_config *config,
+               struct error *err) __asm__("__real_encode_trial_check");
+int play_trial(const struct encoder_config *config,
+               struct error *err) __asm__("__wrap_encode_trial_check");
+int real_open(struct encoder **encoder, const struct encoder_config *config,
+              struct error *err) __asm__("__real_encoder_open");
+int play_open(struct encoder **encoder, const struct encoder_config *config,
+              struct error *err) __asm__("__wrap_encoder_open");
+int real_encode(struct encoder *encoder, struct picture *picture, uint64_t number, bool force_idr,
+                struct packet **packet, struct error *err) __asm__("__real_encoder_encode");
+int play_encode(struct encoder *encoder, struct picture *picture, uint64_t number, bool force_idr,
+                struct packet **packet, struct error *err) __asm__("__wrap_encoder_encode");
+
+int play_trial(const struct encoder_config *config, struct error *err)
 {
     box.tried[box.tried_count++ % 8] = (enum encoder_kind)config->rung.encoder;
     if (box.played && config->rung.encoder == (int)box.kind)
         return 0;
-    return __real_encode_trial_check(config, err);
+    return real_trial(config, err);
 }
 
-int __real_encoder_open(struct encoder **encoder, const struct encoder_config *config,
-                        struct error *err);
-int __wrap_encoder_open(struct encoder **encoder, const struct encoder_config *config,
-                        struct error *err);
-int __wrap_encoder_open(struct encoder **encoder, const struct encoder_config *config,
-                        struct error *err)
+int play_open(struct encoder **encoder, const struct encoder_config *config, struct error *err)
 {
     struct encoder_config real = *config;
     if (box.played && config->rung.encoder == (int)box.kind)
         real.rung.encoder = ENCODER_SOFTWARE;
     else
         box.fails = box.holds_back = false; /* another one, which is well */
-    return __real_encoder_open(encoder, &real, err);
+    return real_open(encoder, &real, err);
 }
 
-int __real_encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
-                          bool force_idr, struct packet **packet, struct error *err);
-int __wrap_encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
-                          bool force_idr, struct packet **packet, struct error *err);
-int __wrap_encoder_encode(struct encoder *encoder, struct picture *picture, uint64_t number,
-                          bool force_idr, struct packet **packet, struct error *err)
+int play_encode(struct encoder *encoder, struct picture *picture, uint64_t number, bool force_idr,
+                struct packet **packet, struct error *err)
 {
     if (box.fails)
         return error_set(err, ERROR_IO, "encoder", "cannot encode frame 7: the GPU is lost");
-    int rc = __real_encoder_encode(encoder, picture, number, force_idr, packet, err);
+    int rc = real_encode(encoder, picture, number, force_idr, packet, err);
     if (rc == 0 && box.holds_back)
         packet_unref(packet);
     return rc;
