@@ -225,11 +225,12 @@ void fault_compare(const struct scratch *scratch, const char *name, size_t count
     for (size_t i = 0; i < files.gl_pathc; i++) {
         FILE *file = fopen(files.gl_pathv[i], "r");
         assert_non_null(file);
-        while (getline(&line, &capacity, file) > 0 && line) {
+        while (getline(&line, &capacity, file) > 0) {
             const char *at = strstr(line, "\"frame\":");
-            if (line[0] != '{' || !at || !strchr(line, '\n'))
+            bool whole = line[0] == '{' && at && strchr(line, '\n');
+            uint64_t number = whole ? strtoull(at + 8, NULL, 10) : 0;
+            if (!whole)
                 fail_msg("a torn line: %s", line);
-            uint64_t number = strtoull(at + 8, NULL, 10);
             assert_true(number < count);
             *twice += seen[number]++ > 0;
         }
