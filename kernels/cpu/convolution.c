@@ -3,6 +3,7 @@
  * many input channels, the parts of what was split. */
 #include "cpu/choose.h"
 #include "cpu/post.h"
+#include "cpu/split_conv_steps.h"
 #include "cpu/split_steps.h"
 #include "cpu/winograd_steps.h"
 #include "ops/window.h"
@@ -52,6 +53,11 @@ static int add_step(struct build *build, const struct node *node,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err);
 static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
                         const struct winograd *winograd, struct error *err);
+static int add_split_step(struct build *build, const struct node *node,
+                          struct convolution *convolution, struct split_conv *conv,
+                          struct error *err);
+static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
+                        struct cpu_place **in, struct error *err);
 static int place_operands(struct build *build, const struct node *node,
                           const struct convolution *convolution, struct cpu_place **in,
                           struct cpu_place **weights, struct error *err);
@@ -79,6 +85,15 @@ int build_convolution(struct build *build, const struct node *node, struct error
     if (!rc && !convolution.transposed && winograd_suits(build, &convolution.window, &winograd) &&
         weights->state.data && !build_leaves(build, node->outputs[0]))
         return add_own_step(build, node, &convolution, &winograd, err);
+    struct split_conv conv;
+    int bias = convolution.has_bias ? node->inputs[2] : -1;
+    if (!rc && !convolution.transposed &&
+        split_conv_suits(build, &convolution.window, node->inputs[1], bias, &conv)) {
+        rc = add_split_step(build, node, &convolution, &conv, err);
+        if (rc != BUILD_DECLINED)
+            return rc;
+        rc = 0;
+    }
     if (!rc)
         rc = choose(build, node, &convolution, &posts, &pd, &taken, err);
     return rc ? rc : add_step(build, node, &convolution, &posts, pd, taken, err);
@@ -372,6 +387,54 @@ static int add_own_step(struct build *build, const struct node *node, struct con
     size_t taken = take_posts(&posts, &convolution->out, &added, &relu);
     rc = winograd_add_step(build, winograd, in, weights, false, bias, added, relu, out, err);
     return rc ? rc : post_add_steps(build, &posts, taken, out, out, err);
+}
+
+/* Our own way in bf16x3, channels-last, read where it lies. */
+static int add_split_step(struct build *build, const struct node *node,
+                          struct convolution *convolution, struct split_conv *conv,
+                          struct error *err)
+{
+    struct cpu_place *in, *out = NULL;
+    struct post_list posts;
+    struct shape image = to_image(&build_info(build, node->outputs[0])->shape);
+    convolution->out = layout_channels_last(TENSOR_F32, &image);
+    int rc = place_pixels(build, node, conv, &in, err);
+    if (!rc && !split_conv_plan(conv))
+        rc = BUILD_DECLINED;
+    if (!rc)
+        rc = post_prepare(build, node, &convolution->out, &posts, err);
+    if (!rc)
+        rc = place_output(build, node, convolution, &out, err);
+    return rc ? rc
+              : split_conv_add_step(build, conv, in, node->inputs[1],
+                                    convolution->has_bias ? node->inputs[2] : -1, &posts, out, err);
+}
+
+/* Pixels may lie apart, as in a part of the channels of a wider image, and pictures in planes. */
+static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
+                        struct cpu_place **in, struct error *err)
+{
+    const struct shape *shape = &build_info(build, node->inputs[0])->shape;
+    int rc = build_place(build, node->inputs[0], in, err);
+    if (rc)
+        return rc;
+    const struct layout *layout = &(*in)->layout;
+    const int64_t *stride = layout->stride;
+    conv->planar = layout->type == TENSOR_F32 && conv->in <= SPLIT_CONV_PLANAR_MAX &&
+                   layout_is_dense(layout) && (conv->kernel[1] > 1 || conv->stride[1] == 1);
+    if (conv->planar) {
+        conv->in_step = 1;
+        return 0;
+    }
+    if (shape->rank == 4 && layout->type == TENSOR_F32 && (conv->in == 1 || stride[1] == 1) &&
+        stride[3] >= conv->in && stride[2] == stride[3] * conv->columns &&
+        (conv->batch == 1 || stride[0] == stride[2] * conv->rows)) {
+        conv->in_step = stride[3];
+        return 0;
+    }
+    struct shape image = to_image(shape);
+    struct layout last = layout_channels_last(TENSOR_F32, &image);
+    return choice_read(build, CHOICE_LAST, node->inputs[0], &last, in, err);
 }
 
 /* Our own way takes an addition and then a Relu. */

@@ -1,0 +1,229 @@
+/* split_conv_steps: weights are split and packed when the plan is made; which posts the kernel takes is
+ * found here. */
+#include "cpu/split_conv_steps.h"
+#include "cpu/lanes_quick.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUN_IN, RUN_WEIGHTS, RUN_BIAS, RUN_OUT, RUN_SCRATCH, RUN_OPERANDS };
+
+struct run_state {
+    struct split_conv conv;
+    struct split_conv_tail tail;
+    bool adds;                            /* places[RUN_OPERANDS] */
+    int operands[SPLIT_CONV_POSTS_MAX]; /* of posts: indices of places, 0: none */
+};
+
+static int run(const struct cpu_step *step, struct error *err);
+static int pack_weights(struct build *build, const struct split_conv *conv, int weights,
+                        struct cpu_place **place, struct error *err);
+static int pad_bias(struct build *build, const struct split_conv *conv, int bias,
+                    struct cpu_place **place, struct error *err);
+static int add_scratch(struct build *build, const struct split_conv *conv, struct cpu_place **place,
+                       struct error *err);
+static size_t take_posts(const struct post_list *posts, struct run_state *state,
+                         struct cpu_place **places, int *place_count);
+static bool take_bounds(const struct post_list *posts, size_t first, struct split_conv_tail *tail);
+static bool take_operand(const struct post_list *posts, size_t index, enum split_conv_operand *how);
+static bool is_constant(const struct build *build, int value);
+static uint64_t count_flop(const struct split_conv *conv);
+
+bool split_conv_suits(const struct build *build, const struct window *window, int weights, int bias,
+                      struct split_conv *conv)
+{
+    unsigned wanted = dnnl_cpu_isa_avx512_core_amx;
+    if (!build->splits || window->groups != 1 || !is_constant(build, weights) ||
+        (bias >= 0 && !is_constant(build, bias)) ||
+        ((unsigned)dnnl_get_effective_cpu_isa() & wanted) != wanted || !split_conv_available())
+        return false;
+    *conv = (struct split_conv){
+        .batch = window->batch,
+        .in = window->in_channels,
+        .out = window->out_channels,
+        .rows = window->in[ROWS],
+        .columns = window->in[COLUMNS],
+        .out_rows = window->out[ROWS],
+        .out_columns = window->out[COLUMNS],
+        .kernel = { window->kernel[ROWS], window->kernel[COLUMNS] },
+        .stride = { window->stride[ROWS], window->stride[COLUMNS] },
+        .dilation = { window->dilation[ROWS], window->dilation[COLUMNS] },
+        .pad = { window->pad_begin[ROWS], window->pad_begin[COLUMNS] },
+        .in_step = window->in_channels,
+        .out_step = window->out_channels,
+        .threads = build->device->threads,
+    };
+    return true;
+}
+
+int split_conv_add_step(struct build *build, struct split_conv *conv, struct cpu_place *in,
+                        int weights, int bias, const struct post_list *posts, struct cpu_place *out,
+                        struct error *err)
+{
+    struct cpu_place *places[RUN_OPERANDS + SPLIT_CONV_POSTS_MAX] = { [RUN_IN] = in, [RUN_OUT] = out };
+    int count = RUN_OPERANDS;
+    int rc = pack_weights(build, conv, weights, &places[RUN_WEIGHTS], err);
+    if (!rc)
+        rc = pad_bias(build, conv, bias, &places[RUN_BIAS], err);
+    if (!rc)
+        rc = add_scratch(build, conv, &places[RUN_SCRATCH], err);
+    if (rc)
+        return rc;
+    struct run_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    state->conv = *conv;
+    size_t taken = take_posts(posts, state, places, &count);
+    rc = build_c_step(build, "own:split_conv", run, state, places, count, err);
+    if (rc)
+        return rc;
+    build_set_flop(build, count_flop(conv));
+    return post_add_steps(build, posts, taken, out, out, err);
+}
+
+static int run(const struct cpu_step *step, struct error *err)
+{
+    const struct run_state *state = step->state;
+    struct split_conv_tail tail = state->tail;
+    (void)err;
+    tail.bias = step->places[RUN_BIAS]->data;
+    if (state->adds)
+        tail.added = step->places[RUN_OPERANDS]->data;
+    for (int i = 0; i < tail.post_count; i++)
+        if (state->operands[i])
+            tail.posts[i].data = step->places[state->operands[i]]->data;
+    split_conv_run(&state->conv, step->places[RUN_IN]->data, step->places[RUN_WEIGHTS]->data, &tail,
+                   step->places[RUN_OUT]->data, step->places[RUN_SCRATCH]->data);
+    return 0;
+}
+
+/* ---- operands ---- */
+
+static int pack_weights(struct build *build, const struct split_conv *conv, int weights,
+                        struct cpu_place **place, struct error *err)
+{
+    struct shape shape = { .rank = 1, .dim = { (int64_t)split_conv_weights_bytes(conv) / 2 } };
+    struct layout layout = layout_dense(TENSOR_BF16, &shape);
+    int64_t taps = conv->kernel[0] * conv->kernel[1];
+    struct split_conv_weights given = { .out_step = conv->in * taps,
+                                        .in_step = taps,
+                                        .row_step = conv->kernel[1],
+                                        .column_step = 1 };
+    struct cpu_place *plain;
+    int rc = build_want_dense(build, weights, &plain, err);
+    if (rc)
+        return rc;
+    given.data = build_constant_data(build, plain);
+    void *packed = cpu_allocate(layout_bytes(&layout));
+    if (!packed)
+        return error_set(err, ERROR_MEMORY, "cpu", "no room for weights as bf16 parts");
+    if (!split_conv_pack(conv, &given, packed)) {
+        free(packed);
+        return BUILD_DECLINED;
+    }
+    return build_take_constant(build, packed, &layout, place, err);
+}
+
+/* Zeros if there is none. */
+static int pad_bias(struct build *build, const struct split_conv *conv, int bias,
+                    struct cpu_place **place, struct error *err)
+{
+    struct shape shape = { .rank = 1, .dim = { (conv->out + 15) / 16 * 16 } };
+    struct layout layout = layout_dense(TENSOR_F32, &shape);
+    struct cpu_place *given = NULL;
+    int rc = bias < 0 ? 0 : build_want_dense(build, bias, &given, err);
+    if (rc)
+        return rc;
+    float *padded = cpu_allocate(layout_bytes(&layout));
+    if (!padded)
+        return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
+    memset(padded, 0, layout_bytes(&layout));
+    if (given)
+        memcpy(padded, build_constant_data(build, given), (size_t)conv->out * sizeof *padded);
+    return build_take_constant(build, padded, &layout, place, err);
+}
+
+static int add_scratch(struct build *build, const struct split_conv *conv, struct cpu_place **place,
+                       struct error *err)
+{
+    dnnl_memory_desc_t md;
+    dnnl_dims_t dims = { (dnnl_dim_t)split_conv_scratch_bytes(conv) };
+    dnnl_memory_desc_init_by_tag(&md, 1, dims, dnnl_u8, dnnl_a);
+    return build_new_opaque(build, &md, place, err);
+}
+
+/* ---- posts ---- */
+
+/* An addition and then bounds, or nothing but bounds, are the quickest; any others go one by one over a
+ * few tiles of sums, and bounds behind them. */
+static size_t take_posts(const struct post_list *posts, struct run_state *state,
+                         struct cpu_place **places, int *place_count)
+{
+    struct split_conv_tail *tail = &state->tail;
+    enum split_conv_operand how;
+    size_t taken = 0;
+    tail->low = -INFINITY;
+    tail->high = INFINITY;
+    if (posts->count > 0 && posts->posts[0].kind == POINTWISE_ADD && take_operand(posts, 0, &how) &&
+        how == SPLIT_CONV_FULL &&
+        (posts->count == 1 || (posts->count == 2 && take_bounds(posts, 1, tail)))) {
+        state->adds = true;
+        places[(*place_count)++] = posts->operands[0];
+        return posts->count;
+    }
+    for (; taken < posts->count; taken++) {
+        if (taken + 1 == posts->count && take_bounds(posts, taken, tail))
+            return posts->count;
+        if (!take_operand(posts, taken, &how))
+            return taken;
+        struct split_conv_post *post = &tail->posts[tail->post_count];
+        *post = (struct split_conv_post){ .run = lanes_find_quick(posts->posts[taken].kind),
+                                          .alpha = posts->posts[taken].alpha,
+                                          .beta = posts->posts[taken].beta,
+                                          .operand = how };
+        if (how != SPLIT_CONV_ALONE) {
+            state->operands[tail->post_count] = *place_count;
+            places[(*place_count)++] = posts->operands[taken];
+        }
+        tail->post_count++;
+    }
+    return taken;
+}
+
+static bool take_bounds(const struct post_list *posts, size_t index, struct split_conv_tail *tail)
+{
+    const struct pointwise *post = &posts->posts[index];
+    if (post->kind != POINTWISE_RELU && post->kind != POINTWISE_CLIP)
+        return false;
+    tail->low = post->kind == POINTWISE_RELU ? 0 : post->alpha;
+    tail->high = post->kind == POINTWISE_RELU ? INFINITY : post->beta;
+    return true;
+}
+
+/* As large as the output, or a number for each channel. */
+static bool take_operand(const struct post_list *posts, size_t index, enum split_conv_operand *how)
+{
+    const struct cpu_place *operand = posts->operands[index];
+    *how = SPLIT_CONV_ALONE;
+    if (!operand)
+        return true;
+    *how = SPLIT_CONV_FULL;
+    if (layout_equal(&operand->layout, &posts->out))
+        return true;
+    *how = SPLIT_CONV_CHANNEL;
+    const struct shape *shape = &operand->layout.shape;
+    return operand->layout.type == TENSOR_F32 && layout_is_dense(&operand->layout) &&
+           shape->rank == posts->out.shape.rank && shape->dim[1] == posts->out.shape.dim[1] &&
+           shape_elements(shape) == shape->dim[1];
+}
+
+static bool is_constant(const struct build *build, int value)
+{
+    return build_info(build, value)->constant.data != NULL;
+}
+
+static uint64_t count_flop(const struct split_conv *conv)
+{
+    return 2 * (uint64_t)(conv->batch * conv->out_rows * conv->out_columns * conv->in * conv->out *
+                          conv->kernel[0] * conv->kernel[1]);
+}
