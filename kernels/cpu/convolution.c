@@ -399,7 +399,7 @@ static int add_split_step(struct build *build, const struct node *node,
     struct shape image = to_image(&build_info(build, node->outputs[0])->shape);
     convolution->out = layout_channels_last(TENSOR_F32, &image);
     int rc = place_pixels(build, node, conv, &in, err);
-    if (!rc && !split_conv_plan(conv))
+    if (!rc && (!split_conv_plan(conv) || !split_conv_pays(conv)))
         rc = BUILD_DECLINED;
     if (!rc)
         rc = post_prepare(build, node, &convolution->out, &posts, err);

@@ -18,7 +18,7 @@
 #define SUMS (WIDE_PIXELS * 2 * TILE)
 #define LARGEST 0x1.fep+127f /* of bf16 */
 #define LINE_NUMBERS 32
-#define PIECE_BYTES ((int64_t)256 << 10)
+#define PIECE_BYTES ((int64_t)512 << 10)
 #define FLAT_BYTES ((int64_t)64 << 10)
 #define LEAST_PRODUCTS 400000
 
@@ -38,7 +38,8 @@ struct job {
 struct piece {
     const struct job *job;
     int64_t image, row, column, rows, columns;
-    uint16_t *high, *low, *again; /* again: high with 0 for what is no number */
+    uint16_t *high, *low;
+    bool numbers; /* and nothing else is read */
     int64_t offsets[SPLIT_CONV_RUNS_MAX];
     float *sums, *operand; /* sums: of two blocks */
 };
@@ -103,18 +104,15 @@ bool split_conv_plan(struct split_conv *conv)
     return true;
 }
 
+/* A run is what lies side by side in a row of a plane: all taps of a row, or one where they are apart. What a
+ * chunk reads behind its run meets weights that are 0. */
 static void plan_runs(struct split_conv *conv)
 {
     bool by_row = conv->dilation[1] == 1;
-    int64_t taps = by_row ? conv->kernel[1] : 1, length;
-    conv->channels = conv->planar ? (conv->in > 2 ? 4 : 2) : conv->in;
-    for (;; conv->channels += conv->planar ? conv->channels : 1) {
-        length = taps * conv->channels;
-        conv->chunks = ceil_div(length, CHUNK_MAX);
-        if (length % (2 * conv->chunks) == 0)
-            break;
-    }
-    conv->chunk = length / conv->chunks;
+    conv->channels = !conv->planar ? conv->in : conv->in > 2 ? 4 : 2;
+    int64_t length = (by_row ? conv->kernel[1] : 1) * conv->channels;
+    conv->chunks = ceil_div(length, CHUNK_MAX);
+    conv->chunk = 2 * ceil_div(length, 2 * conv->chunks);
     conv->runs = conv->kernel[0] * (by_row ? 1 : conv->kernel[1]);
     for (int64_t r = 0; r < conv->runs; r++) {
         conv->run_rows[r] = (by_row ? r : r / conv->kernel[1]) * conv->dilation[0];
@@ -156,7 +154,8 @@ static void plan_pieces(struct split_conv *conv)
     conv->column_pieces = ceil_div(conv->out_columns, conv->piece_columns);
     conv->width = conv->piece_columns + more;
     int64_t high = budget / conv->width - more_rows;
-    high = high < 1 ? 1 : high;
+    int64_t least = 2 * more_rows < 1 ? 1 : 2 * more_rows; /* or most would be split again and again */
+    high = high < least ? least : high;
     conv->row_pieces = ceil_div(conv->out_rows, high);
     while (conv->row_pieces < conv->out_rows &&
            conv->row_pieces * conv->column_pieces * conv->batch % conv->threads != 0)
@@ -165,13 +164,22 @@ static void plan_pieces(struct split_conv *conv)
     conv->row_pieces = ceil_div(conv->out_rows, conv->piece_rows);
     conv->phase_numbers = line_up(
         ((conv->piece_rows + more_rows) * conv->width + LONG_PIXELS) * conv->step * conv->channels +
-        conv->chunks * conv->chunk);
+        conv->chunks * conv->chunk + CHUNK_MAX);
     int64_t used = 0;
     for (int64_t p = 0; p < conv->stride[0]; p++)
         if (max_shift(conv, p) >= 0)
             used = p + 1;
     conv->plane_numbers = line_up(used * conv->phase_numbers);
     conv->plane_numbers += 2048 - conv->plane_numbers % 2048 + 1024 + LINE_NUMBERS;
+}
+
+int64_t split_conv_products(const struct split_conv *conv)
+{
+    int64_t outputs = conv->piece_rows * conv->width; /* of a piece, and some that are none */
+    int64_t wide = conv->out / (2 * TILE) + (conv->out % (2 * TILE) > TILE);
+    int64_t left = wide * 2 * TILE < conv->out ? 1 : 0;
+    int64_t tiles = 4 * wide * ceil_div(outputs, WIDE_PIXELS) + 4 * left * ceil_div(outputs, LONG_PIXELS);
+    return conv->batch * conv->row_pieces * conv->column_pieces * tiles * conv->runs * conv->chunks * 3;
 }
 
 /* ---- weights ---- */
@@ -197,11 +205,11 @@ static uint16_t round_bf16(float x, float *wide)
     return (uint16_t)(rounded >> 16);
 }
 
-bool split_conv_pack(const struct split_conv *conv, const struct split_conv_weights *weights,
+void split_conv_pack(const struct split_conv *conv, const struct split_conv_weights *weights,
                      void *packed)
 {
     bool by_row = conv->dilation[1] == 1;
-    int64_t length = conv->chunks * conv->chunk, part = conv->chunk * TILE;
+    int64_t length = (by_row ? conv->kernel[1] : 1) * conv->channels, part = conv->chunk * TILE;
     memset(packed, 0, split_conv_weights_bytes(conv));
     for (int64_t o = 0; o < conv->out; o++)
         for (int64_t r = 0; r < conv->runs; r++)
@@ -214,15 +222,12 @@ bool split_conv_pack(const struct split_conv *conv, const struct split_conv_weig
                 float x = weights->data[o * weights->out_step + c * weights->in_step +
                                         row * weights->row_step + column * weights->column_step];
                 float wide, rest;
-                if (!isfinite(x))
-                    return false;
                 uint16_t *to = (uint16_t *)packed + o / TILE * block_numbers(conv) +
                                (r * conv->chunks + e / conv->chunk) * 2 * part + k / 2 * 2 * TILE +
                                o % TILE * 2 + k % 2;
                 to[0] = round_bf16(x, &wide);
                 to[part] = round_bf16(x - wide, &rest);
             }
-    return true;
 }
 
 /* ---- splitting ---- */
@@ -352,6 +357,7 @@ static bool split_planar(const struct split_conv *conv, const float *from, int64
     return odd == 0;
 }
 
+/* A row of a plane, zeros where there is no picture. */
 static bool split_row(const struct piece *piece, int64_t row, uint16_t *high, uint16_t *low)
 {
     const struct split_conv *conv = piece->job->conv;
@@ -383,25 +389,24 @@ static bool split_row(const struct piece *piece, int64_t row, uint16_t *high, ui
     return split_pixels(conv, from, end - first, high, low);
 }
 
-/* Both planes of a piece; a third one where there is something that is no number. */
 static void split_piece(struct piece *piece)
 {
     const struct split_conv *conv = piece->job->conv;
-    bool numbers = true;
+    const int64_t line = conv->width * conv->step * conv->channels;
+    piece->numbers = true;
     for (int64_t phase = 0; phase < conv->stride[0]; phase++) {
-        int64_t shift = max_shift(conv, phase);
-        for (int64_t r = 0; shift >= 0 && r < piece->rows + shift; r++) {
-            int64_t at = phase * conv->phase_numbers + r * conv->width * conv->step * conv->channels;
+        int64_t shift = max_shift(conv, phase), at = phase * conv->phase_numbers;
+        if (shift < 0)
+            continue;
+        for (int64_t r = 0; r < piece->rows + shift; r++, at += line) {
             int64_t row = (piece->row + r) * conv->stride[0] + phase - conv->pad[0];
-            numbers = split_row(piece, row, piece->high + at, piece->low + at) && numbers;
+            if (!split_row(piece, row, piece->high + at, piece->low + at))
+                piece->numbers = false;
         }
+        /* Read behind the last run, and times 0. */
+        memset(piece->high + at, 0, CHUNK_MAX * sizeof *piece->high);
+        memset(piece->low + at, 0, CHUNK_MAX * sizeof *piece->low);
     }
-    piece->again = piece->high;
-    if (numbers)
-        return;
-    piece->again = piece->low + conv->plane_numbers;
-    for (int64_t i = 0; i < conv->plane_numbers; i++)
-        piece->again[i] = (piece->high[i] & 0x7f80u) == 0x7f80u ? 0 : piece->high[i];
 }
 
 /* ---- products ---- */
@@ -426,7 +431,6 @@ multiply_wide(const struct piece *piece, int64_t at, const uint16_t *weights, co
     const struct split_conv *conv = piece->job->conv;
     const int64_t pixel = conv->step * conv->channels, step = pixel * (int64_t)sizeof(uint16_t);
     const int64_t part = conv->chunk * TILE, next = block_numbers(conv), below = TILE * pixel;
-    const bool same = piece->again == piece->high;
     _tile_loadd(0, bias, 0);
     _tile_loadd(1, bias + TILE, 0);
     if (second) {
@@ -436,20 +440,15 @@ multiply_wide(const struct piece *piece, int64_t at, const uint16_t *weights, co
     for (int64_t r = 0; r < conv->runs; r++) {
         int64_t from = at * pixel + piece->offsets[r];
         for (int64_t c = 0; c < conv->chunks; c++, from += conv->chunk, weights += 2 * part) {
-            _tile_loadd(4, piece->again + from, step);
+            _tile_loadd(4, piece->high + from, step);
             _tile_loadd(6, weights + part, 64);
             _tile_dpbf16ps(0, 4, 6);
             _tile_loadd(7, weights + next + part, 64);
             _tile_dpbf16ps(1, 4, 7);
             if (second) {
-                _tile_loadd(5, piece->again + from + below, step);
+                _tile_loadd(5, piece->high + from + below, step);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
-            }
-            if (__builtin_expect(!same, 0)) {
-                _tile_loadd(4, piece->high + from, step);
-                if (second)
-                    _tile_loadd(5, piece->high + from + below, step);
             }
             _tile_loadd(6, weights, 64);
             _tile_dpbf16ps(0, 4, 6);
@@ -479,10 +478,8 @@ multiply_wide(const struct piece *piece, int64_t at, const uint16_t *weights, co
 
 #define ADD_LONG(sum, below)                                            \
     do {                                                                \
-        _tile_loadd(4, piece->again + from + (below), step);            \
+        _tile_loadd(4, piece->high + from + (below), step);            \
         _tile_dpbf16ps(sum, 4, 7);                                      \
-        if (__builtin_expect(!same, 0))                                 \
-            _tile_loadd(4, piece->high + from + (below), step);         \
         _tile_dpbf16ps(sum, 4, 6);                                      \
         _tile_loadd(5, piece->low + from + (below), step);              \
         _tile_dpbf16ps(sum, 5, 6);                                      \
@@ -496,7 +493,6 @@ multiply_long(const struct piece *piece, int64_t at, const uint16_t *weights, co
     const struct split_conv *conv = piece->job->conv;
     const int64_t pixel = conv->step * conv->channels, step = pixel * (int64_t)sizeof(uint16_t);
     const int64_t part = conv->chunk * TILE, below = TILE * pixel;
-    const bool same = piece->again == piece->high;
     _tile_loadd(0, bias, 0);
     _tile_loadd(1, bias, 0);
     _tile_loadd(2, bias, 0);
@@ -519,6 +515,65 @@ multiply_long(const struct piece *piece, int64_t at, const uint16_t *weights, co
     _tile_stored(1, sums + TILE * TILE, ROW_BYTES(1));
     _tile_stored(2, sums + 2 * TILE * TILE, ROW_BYTES(1));
     _tile_stored(3, sums + 3 * TILE * TILE, ROW_BYTES(1));
+}
+
+/* ---- where something is no number ---- */
+
+/* 16 weights that meet the same number, from both parts. */
+static inline __m512 join_weights(const uint16_t *pairs, int64_t part, int64_t odd)
+{
+    __m512i high = _mm512_loadu_si512(pairs), low = _mm512_loadu_si512(pairs + part);
+    if (odd) {
+        const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+        high = _mm512_and_si512(high, upper);
+        low = _mm512_and_si512(low, upper);
+    } else {
+        high = _mm512_slli_epi32(high, 16);
+        low = _mm512_slli_epi32(low, 16);
+    }
+    return _mm512_add_ps(_mm512_castsi512_ps(high), _mm512_castsi512_ps(low));
+}
+
+/* Adds what one run gives to one output. row, column: in the picture, of the run's first tap. */
+static __m512 add_run(const struct piece *piece, int64_t row, int64_t column, int64_t taps,
+                      const uint16_t *weights, __m512 sum)
+{
+    const struct split_conv *conv = piece->job->conv;
+    const int64_t part = conv->chunk * TILE;
+    if (row < 0 || row >= conv->rows)
+        return sum;
+    for (int64_t t = 0; t < taps; t++) {
+        for (int64_t c = 0; column + t >= 0 && column + t < conv->columns && c < conv->in; c++) {
+            int64_t e = t * conv->channels + c, k = e % conv->chunk;
+            int64_t plane = conv->planar ? piece->image * conv->in + c : piece->image;
+            int64_t from = ((plane * conv->rows + row) * conv->columns + column + t) * conv->in_step +
+                           (conv->planar ? 0 : c);
+            const uint16_t *pairs = weights + e / conv->chunk * 2 * part + k / 2 * 2 * TILE;
+            sum = _mm512_fmadd_ps(_mm512_set1_ps(piece->job->input[from]),
+                                  join_weights(pairs, part, k % 2), sum);
+        }
+    }
+    return sum;
+}
+
+/* As in f32: an infinity has no parts that could be multiplied one by one, and would meet the zeros behind
+ * a run. */
+static void multiply_plain(const struct piece *piece, const struct block *block)
+{
+    const struct split_conv *conv = piece->job->conv;
+    int64_t taps = conv->runs == conv->kernel[0] ? conv->kernel[1] : 1;
+    for (int64_t p = 0; p < block->pixels; p++)
+        for (int64_t t = 0; t < block->tiles; t++) {
+            int64_t first = block->first + t * TILE;
+            int64_t row = (piece->row + (block->at + p) / conv->width) * conv->stride[0];
+            int64_t column = (piece->column + (block->at + p) % conv->width) * conv->stride[1];
+            const uint16_t *weights = piece->job->packed + first / TILE * block_numbers(conv);
+            __m512 sum = _mm512_loadu_ps(piece->job->tail->bias + first);
+            for (int64_t r = 0; r < conv->runs; r++, weights += conv->chunks * conv->chunk * 2 * TILE)
+                sum = add_run(piece, row + conv->run_rows[r] - conv->pad[0],
+                              column + conv->run_columns[r] - conv->pad[1], taps, weights, sum);
+            _mm512_store_ps(block->sums + (p * block->tiles + t) * TILE, sum);
+        }
 }
 
 /* ---- what stands behind ---- */
@@ -635,7 +690,9 @@ static void multiply(const struct piece *piece, const struct block *block)
     const struct job *job = piece->job;
     const uint16_t *weights = job->packed + block->first / TILE * block_numbers(job->conv);
     const float *bias = job->tail->bias + block->first;
-    if (block->tiles == 2 && block->pixels > TILE)
+    if (!piece->numbers)
+        multiply_plain(piece, block);
+    else if (block->tiles == 2 && block->pixels > TILE)
         multiply_wide(piece, block->at, weights, bias, block->sums, true);
     else if (block->tiles == 2)
         multiply_wide(piece, block->at, weights, bias, block->sums, false);
@@ -672,7 +729,7 @@ static void run_piece(const struct piece *piece)
 
 static size_t part_bytes(const struct split_conv *conv)
 {
-    return (size_t)conv->plane_numbers * 3 * sizeof(uint16_t) + 3 * SUMS * sizeof(float);
+    return (size_t)conv->plane_numbers * 2 * sizeof(uint16_t) + 3 * SUMS * sizeof(float);
 }
 
 size_t split_conv_scratch_bytes(const struct split_conv *conv)

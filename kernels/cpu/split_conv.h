@@ -59,7 +59,7 @@ struct split_conv_post {
     const float *data;
 };
 
-/* out = clip(posts(sum + bias + added), low, high): `added` is as the output or NULL; bias is [out] filled
+/* out = clip(posts(sum + bias) + added, low, high): `added` is as the output or NULL; bias is [out] filled
  * up with zeros to whole sixteens. */
 struct split_conv_tail {
     const float *bias, *added;
@@ -73,11 +73,13 @@ bool split_conv_available(void);
 
 /* Works out the second part; false where it cannot be done. */
 bool split_conv_plan(struct split_conv *conv);
+/* How many products of two tiles that takes. */
+int64_t split_conv_products(const struct split_conv *conv);
 size_t split_conv_weights_bytes(const struct split_conv *conv);
 size_t split_conv_scratch_bytes(const struct split_conv *conv);
 
-/* False if a weight is not a number: such are not split right. */
-bool split_conv_pack(const struct split_conv *conv, const struct split_conv_weights *weights,
+/* Weights are numbers. */
+void split_conv_pack(const struct split_conv *conv, const struct split_conv_weights *weights,
                      void *packed);
 void split_conv_run(const struct split_conv *conv, const float *input, const void *packed,
                     const struct split_conv_tail *tail, float *output, void *scratch);
