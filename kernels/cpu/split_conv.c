@@ -779,4 +779,50 @@ void split_conv_run(const struct split_conv *conv, const float *input, const voi
 }
 
 #else
+
+#include <stdlib.h>
+
+bool split_conv_available(void)
+{
+    return false;
+}
+
+bool split_conv_plan(struct split_conv *conv)
+{
+    (void)conv;
+    abort();
+}
+
+int64_t split_conv_products(const struct split_conv *conv)
+{
+    (void)conv;
+    abort();
+}
+
+size_t split_conv_weights_bytes(const struct split_conv *conv)
+{
+    (void)conv;
+    abort();
+}
+
+size_t split_conv_scratch_bytes(const struct split_conv *conv)
+{
+    (void)conv;
+    abort();
+}
+
+void split_conv_pack(const struct split_conv *conv, const struct split_conv_weights *weights,
+                     void *packed)
+{
+    (void)conv, (void)weights, (void)packed;
+    abort();
+}
+
+void split_conv_run(const struct split_conv *conv, const float *input, const void *packed,
+                    const struct split_conv_tail *tail, float *output, void *scratch)
+{
+    (void)conv, (void)input, (void)packed, (void)tail, (void)output, (void)scratch;
+    abort();
+}
+
 #endif
