@@ -29,19 +29,20 @@ struct split_conv {
     int64_t batch, in, out; /* channels */
     int64_t rows, columns, out_rows, out_columns;
     int64_t kernel[2], stride[2], dilation[2]; /* of rows and columns */
-    int64_t pad[2];                            /* in front; behind, whatever the output's size needs */
-    int64_t in_step, out_step;                 /* floats from one pixel to the next */
-    bool planar;                               /* the input is [batch][in][rows][columns] */
+    int64_t pad[2];            /* in front; behind, whatever the output's size needs */
+    int64_t in_step, out_step; /* floats from one pixel to the next */
+    bool planar;               /* the input is [batch][in][rows][columns] */
     int threads;
 
-    int64_t channels; /* of a pixel in the planes: `in` and zeros */
+    int64_t channels;            /* of a pixel in the planes: `in` and zeros */
     int64_t runs, chunks, chunk; /* K: runs of numbers side by side, in chunks of so many */
-    int64_t run_rows[SPLIT_CONV_RUNS_MAX], run_columns[SPLIT_CONV_RUNS_MAX]; /* of the tap it begins with */
-    int64_t taken;  /* every so many columns are taken into the planes */
-    int64_t step;   /* pixels of a plane from one output to the next */
-    int64_t width;  /* outputs from one row of a piece to the next; some of them are none */
-    int64_t piece_rows, piece_columns;  /* outputs of a piece */
-    int64_t row_pieces, column_pieces;  /* of a picture */
+    int64_t run_rows[SPLIT_CONV_RUNS_MAX],
+        run_columns[SPLIT_CONV_RUNS_MAX]; /* of the tap it begins with */
+    int64_t taken;                        /* every so many columns are taken into the planes */
+    int64_t step;                         /* pixels of a plane from one output to the next */
+    int64_t width; /* outputs from one row of a piece to the next; some of them are none */
+    int64_t piece_rows, piece_columns;    /* outputs of a piece */
+    int64_t row_pieces, column_pieces;    /* of a picture */
     int64_t phase_numbers, plane_numbers; /* rows apart by the stride lie together: a phase */
 };
 

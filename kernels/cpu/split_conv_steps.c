@@ -18,7 +18,7 @@ enum { RUN_IN, RUN_WEIGHTS, RUN_BIAS, RUN_OUT, RUN_SCRATCH, RUN_OPERANDS };
 struct run_state {
     struct split_conv conv;
     struct split_conv_tail tail;
-    bool adds;                            /* places[RUN_OPERANDS] */
+    bool adds;                          /* places[RUN_OPERANDS] */
     int operands[SPLIT_CONV_POSTS_MAX]; /* of posts: indices of places, 0: none */
 };
 
@@ -68,7 +68,8 @@ bool split_conv_pays(const struct split_conv *conv)
     double outputs = (double)(conv->batch * conv->out_rows * conv->out_columns * conv->out);
     double inputs = (double)(conv->batch * conv->rows * conv->columns * conv->in);
     double plain = outputs * (double)(conv->in * conv->kernel[0] * conv->kernel[1]) * PLAIN_PS;
-    return (double)split_conv_products(conv) * TILES_PS + inputs * READ_PS + outputs * WRITE_PS < plain;
+    return (double)split_conv_products(conv) * TILES_PS + inputs * READ_PS + outputs * WRITE_PS <
+           plain;
 }
 
 int split_conv_add_step(struct build *build, struct split_conv *conv, struct cpu_place *in,
@@ -120,10 +121,9 @@ static int pack_weights(struct build *build, const struct split_conv *conv, int 
     struct shape shape = { .rank = 1, .dim = { (int64_t)split_conv_weights_bytes(conv) / 2 } };
     struct layout layout = layout_dense(TENSOR_BF16, &shape);
     int64_t taps = conv->kernel[0] * conv->kernel[1];
-    struct split_conv_weights given = { .out_step = conv->in * taps,
-                                        .in_step = taps,
-                                        .row_step = conv->kernel[1],
-                                        .column_step = 1 };
+    struct split_conv_weights given = {
+        .out_step = conv->in * taps, .in_step = taps, .row_step = conv->kernel[1], .column_step = 1
+    };
     struct cpu_place *plain;
     int rc = build_want_dense(build, weights, &plain, err);
     if (rc)

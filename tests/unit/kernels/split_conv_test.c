@@ -61,7 +61,9 @@ static int64_t out_size(int64_t in, int64_t kernel, int64_t stride, int64_t dila
 
 static struct split_conv random_conv(void)
 {
-    struct split_conv conv = { .batch = 1 + below(2), .out = 1 + below(67), .threads = 1 + (int)below(3) };
+    struct split_conv conv = { .batch = 1 + below(2),
+                               .out = 1 + below(67),
+                               .threads = 1 + (int)below(3) };
     do {
         int64_t dilation = 1 + below(3), stride = 1 + below(3), pad = below(3), kind = below(3);
         conv.in = 1 + below(kind == 0 ? 4 : 67);
@@ -78,8 +80,8 @@ static struct split_conv random_conv(void)
         conv.out_columns =
             out_size(conv.columns, conv.kernel[1], conv.stride[1], conv.dilation[1], conv.pad[1]);
     } while (conv.out_rows == 0 || conv.out_columns == 0);
-    conv.planar = conv.in <= SPLIT_CONV_PLANAR_MAX && below(2) &&
-                  (conv.kernel[1] > 1 || conv.stride[1] == 1);
+    conv.planar =
+        conv.in <= SPLIT_CONV_PLANAR_MAX && below(2) && (conv.kernel[1] > 1 || conv.stride[1] == 1);
     conv.in_step = conv.planar ? 1 : conv.in + (below(3) ? 0 : below(5));
     conv.out_step = conv.out + (below(3) ? 0 : below(5));
     return conv;
@@ -103,13 +105,12 @@ static void add_posts(struct problem *p)
             (struct split_conv_post){ lanes_find(kind), 0.1f, 0, SPLIT_CONV_ALONE, NULL };
     }
     if (below(3) == 0)
-        p->tail.posts[p->tail.post_count++] = (struct split_conv_post){
-            lanes_find(POINTWISE_MUL), 0, 0, SPLIT_CONV_FULL, p->added
-        };
+        p->tail.posts[p->tail.post_count++] =
+            (struct split_conv_post){ lanes_find(POINTWISE_MUL), 0, 0, SPLIT_CONV_FULL, p->added };
     if (below(3) == 0)
-        p->tail.posts[p->tail.post_count++] = (struct split_conv_post){
-            lanes_find(POINTWISE_PRELU), 0, 0, SPLIT_CONV_CHANNEL, p->slopes
-        };
+        p->tail.posts[p->tail.post_count++] =
+            (struct split_conv_post){ lanes_find(POINTWISE_PRELU), 0, 0, SPLIT_CONV_CHANNEL,
+                                      p->slopes };
 }
 
 static void open_problem(struct problem *p, const struct split_conv *conv)
@@ -154,8 +155,8 @@ static void run(struct problem *p)
 
 /* ---- in doubles ---- */
 
-static double sum_one(const struct problem *p, const struct split_conv *c, int64_t image, int64_t row,
-                      int64_t column, int64_t k)
+static double sum_one(const struct problem *p, const struct split_conv *c, int64_t image,
+                      int64_t row, int64_t column, int64_t k)
 {
     double sum = (double)p->bias[k];
     for (int64_t r = 0; r < c->kernel[0]; r++)
@@ -316,9 +317,19 @@ static void the_same_threads_give_the_same_bits(void **state)
 
 static void what_it_cannot_do_is_refused(void **state)
 {
-    struct split_conv conv = { .batch = 1, .in = 3, .out = 8, .rows = 40, .columns = 40, .out_rows = 1,
-                               .out_columns = 1, .kernel = { 33, 33 }, .stride = { 1, 1 },
-                               .dilation = { 1, 1 }, .in_step = 3, .out_step = 8, .threads = 1 };
+    struct split_conv conv = { .batch = 1,
+                               .in = 3,
+                               .out = 8,
+                               .rows = 40,
+                               .columns = 40,
+                               .out_rows = 1,
+                               .out_columns = 1,
+                               .kernel = { 33, 33 },
+                               .stride = { 1, 1 },
+                               .dilation = { 1, 1 },
+                               .in_step = 3,
+                               .out_step = 8,
+                               .threads = 1 };
     (void)state;
     need_matrix_units();
     assert_false(split_conv_plan(&conv)); /* more runs than there is room for */
