@@ -5,10 +5,10 @@
 
 #include "cpu/split_conv.h"
 
-#define SPLIT_CONV_TILE 16                    /* outputs, and output channels, of a tile */
-#define SPLIT_CONV_CHUNK 32                   /* bf16 in a row of a tile, at most */
-#define SPLIT_CONV_WIDE (2 * SPLIT_CONV_TILE) /* outputs of 2x2 tiles of sums */
-#define SPLIT_CONV_LONG (4 * SPLIT_CONV_TILE) /* of 4x1 */
+#define SPLIT_CONV_TILE 16  /* outputs, and output channels, of a tile */
+#define SPLIT_CONV_CHUNK 32 /* bf16 in a row of a tile, at most */
+#define SPLIT_CONV_WIDE 32  /* outputs of 2x2 tiles of sums */
+#define SPLIT_CONV_LONG 64  /* of 4x1 */
 
 #define SPLIT_CONV_SUMS (4 * SPLIT_CONV_TILE * SPLIT_CONV_TILE) /* of a block */
 

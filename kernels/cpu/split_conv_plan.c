@@ -3,6 +3,7 @@
  * 224x224 take 9.30, 9.29, 9.17 and 9.84 ms with 128, 256, 512 and 1024 KiB, and 131 to 25 of stride 2, 90x160,
  * 1.44, 1.44, 1.31 and 1.42 (one thread, 2026-11-22). */
 #include "cpu/split_conv_piece.h"
+#include <assert.h>
 #include <string.h>
 
 #define PIECE_BYTES ((int64_t)512 << 10)
@@ -31,6 +32,7 @@ bool split_conv_plan(struct split_conv *conv)
     int64_t more_rows = (conv->kernel[0] - 1) * conv->dilation[0] / conv->stride[0], phases = 0;
     for (int64_t p = 0; p < conv->stride[0]; p++)
         phases += split_conv_shift(conv, p) >= 0;
+    assert(phases > 0); /* that of the first tap */
     bool one = conv->kernel[1] == 1;
     conv->taken = one ? conv->stride[1] : 1;
     conv->step = one ? 1 : conv->stride[1];

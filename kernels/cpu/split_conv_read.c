@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LANES 16
+#define PAIR ((int64_t)2 * LANES)
 #define LARGEST 0x1.fep+127f /* of bf16 */
 
 static bool split_row(const struct split_conv_piece *piece, int64_t row, uint16_t *high,
@@ -79,8 +80,8 @@ static bool split_line(const float *from, int64_t count, uint16_t *high, uint16_
 {
     unsigned odd = 0;
     for (int64_t i = 0; i < count; i += LANES) {
-        while (i + 2 * LANES <= count && split_pair(from + i, high + i, low + i))
-            i += 2 * LANES;
+        while (i + PAIR <= count && split_pair(from + i, high + i, low + i))
+            i += PAIR;
         __mmask16 left = split_conv_lanes(count - i);
         struct parts parts = split_lanes(_mm512_maskz_loadu_ps(left, from + i));
         _mm256_mask_storeu_epi16(high + i, left, parts.high);
@@ -116,7 +117,7 @@ static inline void weave(const __m256i parts[SPLIT_CONV_PLANAR_MAX], int64_t cha
                          int64_t count, uint16_t *to)
 {
     __m512i pairs[2];
-    for (int i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++)
         pairs[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(parts[2 * i]),
                                    _mm512_slli_epi32(_mm512_cvtepu16_epi32(parts[2 * i + 1]), 16));
     if (channels == 2) {
@@ -127,7 +128,7 @@ static inline void weave(const __m256i parts[SPLIT_CONV_PLANAR_MAX], int64_t cha
     const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(LANES / 2));
     _mm512_mask_storeu_epi32(to, split_conv_lanes(2 * count),
                              _mm512_permutex2var_epi32(pairs[0], first, pairs[1]));
-    _mm512_mask_storeu_epi32(to + 2 * LANES, split_conv_lanes(2 * count - LANES),
+    _mm512_mask_storeu_epi32(to + PAIR, split_conv_lanes(2 * count - LANES),
                              _mm512_permutex2var_epi32(pairs[0], second, pairs[1]));
 }
 
