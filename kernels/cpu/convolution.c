@@ -1,6 +1,6 @@
 /* convolution: Conv and ConvTranspose with what was fused to them, in the way and layout that
- * choose.c has for them. One dimension is seen as one row of two. In bf16x3 there are three times as
- * many input channels, the parts of what was split. */
+ * choose.c has for them. One dimension is seen as one row of two. In bf16x3 convolutions are our own
+ * where that pays; else there are three times as many input channels, the parts of what was split. */
 #include "cpu/choose.h"
 #include "cpu/post.h"
 #include "cpu/split_conv_steps.h"
@@ -54,10 +54,7 @@ static int add_step(struct build *build, const struct node *node,
 static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
                         const struct winograd *winograd, struct error *err);
 static int add_split_step(struct build *build, const struct node *node,
-                          struct convolution *convolution, struct split_conv *conv,
-                          struct error *err);
-static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
-                        struct cpu_place **in, struct error *err);
+                          struct convolution *convolution, struct error *err);
 static int place_operands(struct build *build, const struct node *node,
                           const struct convolution *convolution, struct cpu_place **in,
                           struct cpu_place **weights, struct error *err);
@@ -85,11 +82,8 @@ int build_convolution(struct build *build, const struct node *node, struct error
     if (!rc && !convolution.transposed && winograd_suits(build, &convolution.window, &winograd) &&
         weights->state.data && !build_leaves(build, node->outputs[0]))
         return add_own_step(build, node, &convolution, &winograd, err);
-    struct split_conv conv;
-    int bias = convolution.has_bias ? node->inputs[2] : -1;
-    if (!rc && !convolution.transposed &&
-        split_conv_suits(build, &convolution.window, node->inputs[1], bias, &conv)) {
-        rc = add_split_step(build, node, &convolution, &conv, err);
+    if (!rc && !convolution.transposed) {
+        rc = add_split_step(build, node, &convolution, err);
         if (rc != BUILD_DECLINED)
             return rc;
         rc = 0;
@@ -389,52 +383,22 @@ static int add_own_step(struct build *build, const struct node *node, struct con
     return rc ? rc : post_add_steps(build, &posts, taken, out, out, err);
 }
 
-/* Our own way in bf16x3, channels-last, read where it lies. */
+/* Our own way in bf16x3, on matrix units; BUILD_DECLINED where it does not apply or pay. */
 static int add_split_step(struct build *build, const struct node *node,
-                          struct convolution *convolution, struct split_conv *conv,
-                          struct error *err)
+                          struct convolution *convolution, struct error *err)
 {
+    struct split_conv conv;
     struct cpu_place *in, *out = NULL;
     struct post_list posts;
     struct shape image = to_image(&build_info(build, node->outputs[0])->shape);
-    convolution->out = layout_channels_last(TENSOR_F32, &image);
-    int rc = place_pixels(build, node, conv, &in, err);
-    if (!rc && (!split_conv_plan(conv) || !split_conv_pays(conv)))
-        rc = BUILD_DECLINED;
-    if (!rc)
-        rc = post_prepare(build, node, &convolution->out, &posts, err);
-    if (!rc)
-        rc = place_output(build, node, convolution, &out, err);
-    return rc ? rc
-              : split_conv_add_step(build, conv, in, node->inputs[1],
-                                    convolution->has_bias ? node->inputs[2] : -1, &posts, out, err);
-}
-
-/* Pixels may lie apart, as in a part of the channels of a wider image, and pictures in planes. */
-static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
-                        struct cpu_place **in, struct error *err)
-{
-    const struct shape *shape = &build_info(build, node->inputs[0])->shape;
-    int rc = build_place(build, node->inputs[0], in, err);
+    int rc = split_conv_choose(build, node, &convolution->window, &conv, &in, err);
     if (rc)
         return rc;
-    const struct layout *layout = &(*in)->layout;
-    const int64_t *stride = layout->stride;
-    conv->planar = layout->type == TENSOR_F32 && conv->in <= SPLIT_CONV_PLANAR_MAX &&
-                   layout_is_dense(layout) && (conv->kernel[1] > 1 || conv->stride[1] == 1);
-    if (conv->planar) {
-        conv->in_step = 1;
-        return 0;
-    }
-    if (shape->rank == 4 && layout->type == TENSOR_F32 && (conv->in == 1 || stride[1] == 1) &&
-        stride[3] >= conv->in && stride[2] == stride[3] * conv->columns &&
-        (conv->batch == 1 || stride[0] == stride[2] * conv->rows)) {
-        conv->in_step = stride[3];
-        return 0;
-    }
-    struct shape image = to_image(shape);
-    struct layout last = layout_channels_last(TENSOR_F32, &image);
-    return choice_read(build, CHOICE_LAST, node->inputs[0], &last, in, err);
+    convolution->out = layout_channels_last(TENSOR_F32, &image);
+    rc = post_prepare(build, node, &convolution->out, &posts, err);
+    if (!rc)
+        rc = place_output(build, node, convolution, &out, err);
+    return rc ? rc : split_conv_add_step(build, node, &conv, in, &posts, out, err);
 }
 
 /* Our own way takes an addition and then a Relu. */

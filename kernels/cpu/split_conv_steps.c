@@ -1,13 +1,17 @@
-/* split_conv_steps: weights are split and packed when the plan is made; which posts the kernel takes is
- * found here. */
+/* split_conv_steps: what goes this way and what of it the kernel takes along; weights are split and packed when the plan
+ * is made. */
 #include "cpu/split_conv_steps.h"
+#include "cpu/choose.h"
 #include "cpu/lanes_quick.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What takes how long, one thread. A product of tiles is 6.4 ns where nobody else uses the matrix units, and three
- * times that in the worst minutes. */
+/* The rule: what takes how long, in picoseconds, on one thread of a Xeon with AMX, 2026-11-22. A number that is read
+ * or written has a share of the first-level cache's misses in it; a product of two tiles takes 6400 alone and up to
+ * four times that while others use the same matrix units; a multiplication in f32 is direct, as Winograd's method
+ * is never used in bf16x3. `make check-kernels` prints, in the better minutes: 3x3, 64 channels, 48x64: 425 us
+ * for 1690 in f32; 1x1, 64 channels, 26x26: 23 for 38; 1x1, 16 channels, 104x104: 67 for 60, and that stays f32. */
 #define TILES_PS 11000
 #define READ_PS 230
 #define WRITE_PS 150
@@ -22,6 +26,11 @@ struct run_state {
     int operands[SPLIT_CONV_POSTS_MAX]; /* of posts: indices of places, 0: none */
 };
 
+static bool suits(const struct build *build, const struct node *node, const struct window *window);
+static int find_bias(const struct node *node);
+static bool pays(const struct split_conv *conv);
+static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
+                        struct cpu_place **in, struct error *err);
 static int run(const struct cpu_step *step, struct error *err);
 static int pack_weights(struct build *build, const struct split_conv *conv, int weights,
                         struct cpu_place **place, struct error *err);
@@ -36,14 +45,11 @@ static bool take_operand(const struct post_list *posts, size_t index, enum split
 static bool is_finite_constant(const struct build *build, int value);
 static uint64_t count_flop(const struct split_conv *conv);
 
-bool split_conv_suits(const struct build *build, const struct window *window, int weights, int bias,
-                      struct split_conv *conv)
+int split_conv_choose(struct build *build, const struct node *node, const struct window *window,
+                      struct split_conv *conv, struct cpu_place **in, struct error *err)
 {
-    unsigned wanted = dnnl_cpu_isa_avx512_core_amx;
-    if (!build->splits || window->groups != 1 || !is_finite_constant(build, weights) ||
-        (bias >= 0 && !build_info(build, bias)->constant.data) ||
-        ((unsigned)dnnl_get_effective_cpu_isa() & wanted) != wanted || !split_conv_available())
-        return false;
+    if (!suits(build, node, window))
+        return BUILD_DECLINED;
     *conv = (struct split_conv){
         .batch = window->batch,
         .in = window->in_channels,
@@ -60,27 +66,21 @@ bool split_conv_suits(const struct build *build, const struct window *window, in
         .out_step = window->out_channels,
         .threads = build->device->threads,
     };
-    return true;
+    int rc = place_pixels(build, node, conv, in, err);
+    if (rc)
+        return rc;
+    return split_conv_plan(conv) && pays(conv) ? 0 : BUILD_DECLINED;
 }
 
-bool split_conv_pays(const struct split_conv *conv)
-{
-    double outputs = (double)(conv->batch * conv->out_rows * conv->out_columns * conv->out);
-    double inputs = (double)(conv->batch * conv->rows * conv->columns * conv->in);
-    double plain = outputs * (double)(conv->in * conv->kernel[0] * conv->kernel[1]) * PLAIN_PS;
-    return (double)split_conv_products(conv) * TILES_PS + inputs * READ_PS + outputs * WRITE_PS <
-           plain;
-}
-
-int split_conv_add_step(struct build *build, struct split_conv *conv, struct cpu_place *in,
-                        int weights, int bias, const struct post_list *posts, struct cpu_place *out,
+int split_conv_add_step(struct build *build, const struct node *node, const struct split_conv *conv,
+                        struct cpu_place *in, const struct post_list *posts, struct cpu_place *out,
                         struct error *err)
 {
     struct cpu_place *places[RUN_OPERANDS + SPLIT_CONV_POSTS_MAX] = { [RUN_IN] = in, [RUN_OUT] = out };
     int count = RUN_OPERANDS;
-    int rc = pack_weights(build, conv, weights, &places[RUN_WEIGHTS], err);
+    int rc = pack_weights(build, conv, node->inputs[1], &places[RUN_WEIGHTS], err);
     if (!rc)
-        rc = pad_bias(build, conv, bias, &places[RUN_BIAS], err);
+        rc = pad_bias(build, conv, find_bias(node), &places[RUN_BIAS], err);
     if (!rc)
         rc = add_scratch(build, conv, &places[RUN_SCRATCH], err);
     if (rc)
@@ -113,7 +113,63 @@ static int run(const struct cpu_step *step, struct error *err)
     return 0;
 }
 
+/* ---- the rule ---- */
+
+static bool suits(const struct build *build, const struct node *node, const struct window *window)
+{
+    unsigned wanted = dnnl_cpu_isa_avx512_core_amx;
+    int bias = find_bias(node);
+    return build->splits && window->groups == 1 &&
+           ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted && split_conv_available() &&
+           is_finite_constant(build, node->inputs[1]) &&
+           (bias < 0 || build_info(build, bias)->constant.data);
+}
+
+static int find_bias(const struct node *node)
+{
+    return node->input_count > 2 ? node->inputs[2] : -1;
+}
+
+static bool pays(const struct split_conv *conv)
+{
+    double outputs = (double)(conv->batch * conv->out_rows * conv->out_columns * conv->out);
+    double inputs = (double)(conv->batch * conv->rows * conv->columns * conv->in);
+    double plain = outputs * (double)(conv->in * conv->kernel[0] * conv->kernel[1]) * PLAIN_PS;
+    return (double)split_conv_products(conv) * TILES_PS + inputs * READ_PS + outputs * WRITE_PS <
+           plain;
+}
+
 /* ---- operands ---- */
+
+/* Read where they lie: planes of a few channels, or pixels, which may be parts of wider ones; otherwise brought
+ * channels-last. */
+static int place_pixels(struct build *build, const struct node *node, struct split_conv *conv,
+                        struct cpu_place **in, struct error *err)
+{
+    const struct shape *shape = &build_info(build, node->inputs[0])->shape;
+    int rc = build_place(build, node->inputs[0], in, err);
+    if (rc)
+        return rc;
+    const struct layout *layout = &(*in)->layout;
+    const int64_t *stride = layout->stride;
+    conv->planar = layout->type == TENSOR_F32 && conv->in <= SPLIT_CONV_PLANAR_MAX &&
+                   layout_is_dense(layout) && (conv->kernel[1] > 1 || conv->stride[1] == 1);
+    conv->in_step = conv->planar ? 1 : conv->in;
+    if (conv->planar)
+        return 0;
+    if (shape->rank == 4 && layout->type == TENSOR_F32 && (conv->in == 1 || stride[1] == 1) &&
+        stride[3] >= conv->in && stride[2] == stride[3] * conv->columns &&
+        (conv->batch == 1 || stride[0] == stride[2] * conv->rows)) {
+        conv->in_step = stride[3];
+        return 0;
+    }
+    struct shape image = *shape;
+    if (shape->rank == 3)
+        image =
+            (struct shape){ .rank = 4, .dim = { shape->dim[0], shape->dim[1], 1, shape->dim[2] } };
+    struct layout last = layout_channels_last(TENSOR_F32, &image);
+    return choice_read(build, CHOICE_LAST, node->inputs[0], &last, in, err);
+}
 
 static int pack_weights(struct build *build, const struct split_conv *conv, int weights,
                         struct cpu_place **place, struct error *err)

@@ -7,16 +7,13 @@
 #include "cpu/split_conv.h"
 #include "ops/window.h"
 
-/* Says whether a convolution over this window, with these inputs, can go this way, and how. The caller has yet
- * to say how its pixels lie, and to make the plan. */
-bool split_conv_suits(const struct build *build, const struct window *window, int weights, int bias,
-                      struct split_conv *conv);
-/* Whether it is faster than f32, by what the plan takes. */
-bool split_conv_pays(const struct split_conv *conv);
-/* in: f32, pixels in_step apart, or planar; out: the same, out_step apart; weights and bias (-1: none) are
- * values of the graph. Posts that the kernel does not take get steps behind it. */
-int split_conv_add_step(struct build *build, struct split_conv *conv, struct cpu_place *in,
-                        int weights, int bias, const struct post_list *posts, struct cpu_place *out,
+/* How the convolution of a node over this window goes this way, and its input as it is read; BUILD_DECLINED where it
+ * cannot, or f32 is faster. */
+int split_conv_choose(struct build *build, const struct node *node, const struct window *window,
+                      struct split_conv *conv, struct cpu_place **in, struct error *err);
+/* out: f32, channels-last. Posts that the kernel does not take get steps behind it. */
+int split_conv_add_step(struct build *build, const struct node *node, const struct split_conv *conv,
+                        struct cpu_place *in, const struct post_list *posts, struct cpu_place *out,
                         struct error *err);
 
 #endif
