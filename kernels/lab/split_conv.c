@@ -60,10 +60,11 @@ static double sum_one(const struct split_conv_problem *own, int64_t pixel, int64
     for (int64_t r = 0; r < c->kernel[0]; r++)
         for (int64_t s = 0; s < c->kernel[1]; s++) {
             int64_t y = row * c->stride[0] + r - c->pad[0], x = column * c->stride[1] + s - c->pad[1];
-            const float *from = own->input + ((image * c->rows + y) * c->columns + x) * c->in;
             const float *weights = own->weights + (k * c->in * c->kernel[0] + r) * c->kernel[1] + s;
-            bool inside = y >= 0 && y < c->rows && x >= 0 && x < c->columns;
-            for (int64_t i = 0; inside && i < c->in; i++)
+            if (y < 0 || y >= c->rows || x < 0 || x >= c->columns)
+                continue;
+            const float *from = own->input + ((image * c->rows + y) * c->columns + x) * c->in;
+            for (int64_t i = 0; i < c->in; i++)
                 sum += (double)from[i] * (double)weights[i * c->kernel[0] * c->kernel[1]];
         }
     return sum;
