@@ -20,6 +20,7 @@ static void flatten(struct split_conv *conv);
 static void cut_runs(struct split_conv *conv);
 static void cut_columns(struct split_conv *conv, int64_t budget, int64_t more_rows);
 static void cut_rows(struct split_conv *conv, int64_t budget, int64_t more_rows);
+static int64_t choose_size(int64_t count, int64_t most, int64_t times, int64_t threads, int64_t more);
 static void lay_planes(struct split_conv *conv, int64_t more_rows);
 static uint16_t round_bf16(float x, float *rounded);
 
@@ -141,35 +142,54 @@ static void cut_runs(struct split_conv *conv)
     }
 }
 
-/* budget: outputs that there is room for. Rows are cut only where a few of them would be too many. */
+/* budget: outputs that there is room for. Rows are cut only where a few of them would be too many; a single one in
+ * whole blocks. */
 static void cut_columns(struct split_conv *conv, int64_t budget, int64_t more_rows)
 {
-    bool flat = conv->out_rows == 1;
-    int64_t most = budget / (flat ? 1 : more_rows + 4) / SPLIT_CONV_WIDE * SPLIT_CONV_WIDE;
-    most = most < SPLIT_CONV_LONG ? SPLIT_CONV_LONG : most;
-    int64_t pieces = split_conv_ceil(conv->out_columns, most);
-    if (flat && conv->batch % conv->threads != 0)
-        pieces = split_conv_ceil(pieces, conv->threads) * conv->threads;
-    conv->piece_columns = split_conv_ceil(conv->out_columns, pieces);
-    if (flat)
-        conv->piece_columns = split_conv_ceil(conv->piece_columns, SPLIT_CONV_WIDE) * SPLIT_CONV_WIDE;
+    int64_t blocks = split_conv_ceil(conv->out_columns, SPLIT_CONV_WIDE);
+    int64_t most = budget / SPLIT_CONV_WIDE;
+    if (conv->out_rows == 1) {
+        conv->piece_columns =
+            SPLIT_CONV_WIDE * choose_size(blocks, most, conv->batch, conv->threads, 0);
+    } else {
+        most = most / (more_rows + 4) * SPLIT_CONV_WIDE;
+        most = most < SPLIT_CONV_LONG ? SPLIT_CONV_LONG : most;
+        conv->piece_columns =
+            split_conv_ceil(conv->out_columns, split_conv_ceil(conv->out_columns, most));
+    }
     conv->column_pieces = split_conv_ceil(conv->out_columns, conv->piece_columns);
     int64_t reach = (conv->kernel[1] - 1) * conv->dilation[1] + 1;
     conv->width = conv->piece_columns +
                   (reach > conv->step ? split_conv_ceil(reach - conv->step, conv->step) : 0);
 }
 
-/* As many pieces as threads, or some times as many. What two pieces read is split for both: where that is most of
- * it, they are higher than the budget. */
+/* What two pieces read is split for both: where that is most of it, they are higher than the budget. */
 static void cut_rows(struct split_conv *conv, int64_t budget, int64_t more_rows)
 {
-    int64_t most = budget / conv->width - more_rows, least = more_rows > 0 ? 2 * more_rows : 1;
-    most = most < least ? least : most;
-    int64_t pieces = split_conv_ceil(conv->out_rows, most);
-    while (pieces < conv->out_rows && pieces * conv->column_pieces * conv->batch % conv->threads != 0)
-        pieces++;
-    conv->piece_rows = split_conv_ceil(conv->out_rows, pieces);
+    int64_t most = budget / conv->width - more_rows;
+    most = most < 2 * more_rows ? 2 * more_rows : most;
+    conv->piece_rows = choose_size(conv->out_rows, most, conv->column_pieces * conv->batch,
+                                   conv->threads, more_rows);
     conv->row_pieces = split_conv_ceil(conv->out_rows, conv->piece_rows);
+}
+
+/* So many rows or blocks of `count` for a piece, about `most` of them, that no thread has much more to do than
+ * others. times: there are so many such counts; more: rows of a piece that are only split, which takes about a
+ * quarter of the time. */
+static int64_t choose_size(int64_t count, int64_t most, int64_t times, int64_t threads, int64_t more)
+{
+    int64_t best = 1, least = INT64_MAX;
+    most = most < 1 ? 1 : most > count ? count : most;
+    int64_t end = most + most / 2 < count ? most + most / 2 : count;
+    for (int64_t size = (most + 1) / 2; size <= end; size++) {
+        int64_t pieces = split_conv_ceil(count, size) * times;
+        int64_t longest = split_conv_ceil(pieces, threads) * (4 * size + more);
+        if (longest <= least) {
+            least = longest;
+            best = size;
+        }
+    }
+    return best;
 }
 
 /* Blocks of outputs may go beyond the last one, and chunks beyond the last run. Both planes are an odd number of
