@@ -5,8 +5,8 @@
  *
  *     y[pixel][k] = posts( bias[k] + sum over taps and c of x[pixel + tap][c] * w[k][c][tap] )
  *
- * Infinities and NaN come out as in f32. The same bits every time for a fixed number of threads. All
- * functions but split_conv_available and split_conv_plan need that it is available; none allocates. */
+ * Infinities and NaN come out as in f32, in pieces that are then computed the plain way. The same bits every time
+ * for a fixed number of threads. split_conv_run needs split_conv_available(); nothing allocates. */
 #ifndef RUNESPOOR_CPU_SPLIT_CONV_H
 #define RUNESPOOR_CPU_SPLIT_CONV_H
 
@@ -36,10 +36,10 @@ struct split_conv {
 
     int64_t channels;            /* of a pixel in the planes: `in` and zeros */
     int64_t runs, chunks, chunk; /* K: runs of numbers side by side, in chunks of so many */
-    int64_t run_rows[SPLIT_CONV_RUNS_MAX],
-        run_columns[SPLIT_CONV_RUNS_MAX]; /* of the tap it begins with */
-    int64_t taken;                        /* every so many columns are taken into the planes */
-    int64_t step;                         /* pixels of a plane from one output to the next */
+    /* Of the tap that a run begins with. */
+    int64_t run_rows[SPLIT_CONV_RUNS_MAX], run_columns[SPLIT_CONV_RUNS_MAX];
+    int64_t taken; /* every so many columns are taken into the planes */
+    int64_t step;  /* pixels of a plane from one output to the next */
     int64_t width; /* outputs from one row of a piece to the next; some of them are none */
     int64_t piece_rows, piece_columns;    /* outputs of a piece */
     int64_t row_pieces, column_pieces;    /* of a picture */

@@ -1,5 +1,5 @@
-/* split_conv_steps: what goes this way and what of it the kernel takes along; weights are split and packed when the plan
- * is made. */
+/* split_conv_steps: what goes this way and what of it the kernel takes along; weights are split and packed when
+ * the plan is made. */
 #include "cpu/split_conv_steps.h"
 #include "cpu/choose.h"
 #include "cpu/lanes_quick.h"
@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The rule: what takes how long, in picoseconds, on one thread of a Xeon with AMX, 2026-11-22. A number that is read
- * or written has a share of the first-level cache's misses in it; a product of two tiles takes 6400 with all that is loaded
- * for it, and up to four times that in worse minutes (split_conv.c), when f32 takes up to twice as long; a multiplication in f32 is direct, as Winograd's method
- * is never used in bf16x3. `make check-kernels` prints, in the better minutes: 3x3, 64 channels, 48x64: 425 us
- * for 1690 in f32; 1x1, 64 channels, 26x26: 23 for 38; 1x1, 16 channels, 104x104: 67 for 60, and that stays f32. */
+/* The rule: what takes how long, in picoseconds, on one thread of a Xeon with AMX, 2026-11-22. A number that is
+ * read or written has its share of waiting for the caches in it. A product of two tiles takes 6400 with all that
+ * is loaded for it, and up to four times that in worse minutes (split_conv.c), when f32 takes up to twice as long.
+ * A multiplication in f32 is a direct one, as Winograd's method is not used in bf16x3. In the better minutes: 3x3, 64
+ * channels, 48x64: 425 us for 1690 in f32; 1x1, 64 channels, 26x26: 23 for 38; 1x1, 16 channels, 104x104: 67 for
+ * 60, and that stays f32 (kernels/lab/split_conv.c). */
 #define TILES_PS 11000
 #define READ_PS 230
 #define WRITE_PS 150
