@@ -9,11 +9,12 @@
 
 /* The rule: what takes how long, in picoseconds, on one thread of a Xeon with AMX, 2026-11-22. A number that is
  * read or written has its share of waiting for the caches in it. A product of two tiles takes 6400 with all that
- * is loaded for it, and up to four times that in worse minutes (split_conv.c), when f32 takes up to twice as long.
- * A multiplication in f32 is a direct one, as Winograd's method is not used in bf16x3. In the better minutes: 3x3, 64
- * channels, 48x64: 425 us for 1690 in f32; 1x1, 64 channels, 26x26: 23 for 38; 1x1, 16 channels, 104x104: 67 for
- * 60, and that stays f32 (kernels/lab/split_conv.c). */
-#define TILES_PS 11000
+ * is loaded for it, and four times that in worse minutes (split_conv.c), when f32 takes at most twice as long: what
+ * stands here is between the two, so that nothing loses much in either. A multiplication in f32 is a direct one, as
+ * Winograd's method is not used in bf16x3. In the better minutes: 3x3, 64 channels, 48x64: 425 us for 1690 in f32;
+ * 1x1, 64 channels, 26x26: 23 for 38; 1x1, 16 channels, 104x104: 67 for 60, and that stays f32
+ * (kernels/lab/split_conv.c). */
+#define TILES_PS 14000
 #define READ_PS 230
 #define WRITE_PS 150
 #define PLAIN_PS 15
@@ -135,6 +136,8 @@ static bool pays(const struct split_conv *conv)
 {
     double outputs = (double)(conv->batch * conv->out_rows * conv->out_columns * conv->out);
     double inputs = (double)(conv->batch * conv->rows * conv->columns * conv->in);
+    for (int d = 0; d < 2; d++)
+        inputs /= conv->kernel[d] == 1 ? (double)conv->stride[d] : 1; /* what is passed over */
     double plain = outputs * (double)(conv->in * conv->kernel[0] * conv->kernel[1]) * PLAIN_PS;
     return (double)split_conv_products(conv) * TILES_PS + inputs * READ_PS + outputs * WRITE_PS <
            plain;
