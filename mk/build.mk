@@ -48,7 +48,8 @@ $(B)/obj/kernels/cpu/row_norm.o $(B)/obj/kernels/cpu/where.o $(B)/obj/kernels/cp
 $(B)/obj/kernels/cpu/optimise.o: private OWN_CFLAGS += -O3 -fno-math-errno
 # Written for one kind of processor; elsewhere it says that it is not available.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-$(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o: private OWN_CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+$(B)/obj/kernels/cpu/winograd.o $(B)/obj/kernels/cpu/split.o $(B)/obj/kernels/cpu/split_conv_read.o $(B)/obj/kernels/cpu/split_conv_finish.o: private OWN_CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+$(B)/obj/kernels/cpu/split_conv.o: private OWN_CFLAGS += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512bf16 -mamx-tile -mamx-bf16
 endif
 # Selections instead of branches, and roots, only where nobody asks for traps or errno.
 $(B)/obj/kernels/cpu/lanes.o: private OWN_CFLAGS += -O3 -fno-math-errno -fno-trapping-math

@@ -1,8 +1,9 @@
 /* convolution: Conv and ConvTranspose with what was fused to them, in the way and layout that
- * choose.c has for them. One dimension is seen as one row of two. In bf16x3 there are three times as
- * many input channels, the parts of what was split. */
+ * choose.c has for them. One dimension is seen as one row of two. In bf16x3 convolutions are our own
+ * where that pays; else there are three times as many input channels, the parts of what was split. */
 #include "cpu/choose.h"
 #include "cpu/post.h"
+#include "cpu/split_conv_steps.h"
 #include "cpu/split_steps.h"
 #include "cpu/winograd_steps.h"
 #include "ops/window.h"
@@ -52,6 +53,8 @@ static int add_step(struct build *build, const struct node *node,
                     dnnl_primitive_desc_t pd, size_t taken, struct error *err);
 static int add_own_step(struct build *build, const struct node *node, struct convolution *convolution,
                         const struct winograd *winograd, struct error *err);
+static int add_split_step(struct build *build, const struct node *node,
+                          struct convolution *convolution, struct error *err);
 static int place_operands(struct build *build, const struct node *node,
                           const struct convolution *convolution, struct cpu_place **in,
                           struct cpu_place **weights, struct error *err);
@@ -79,6 +82,12 @@ int build_convolution(struct build *build, const struct node *node, struct error
     if (!rc && !convolution.transposed && winograd_suits(build, &convolution.window, &winograd) &&
         weights->state.data && !build_leaves(build, node->outputs[0]))
         return add_own_step(build, node, &convolution, &winograd, err);
+    if (!rc && !convolution.transposed) {
+        rc = add_split_step(build, node, &convolution, err);
+        if (rc != BUILD_DECLINED)
+            return rc;
+        rc = 0;
+    }
     if (!rc)
         rc = choose(build, node, &convolution, &posts, &pd, &taken, err);
     return rc ? rc : add_step(build, node, &convolution, &posts, pd, taken, err);
@@ -372,6 +381,24 @@ static int add_own_step(struct build *build, const struct node *node, struct con
     size_t taken = take_posts(&posts, &convolution->out, &added, &relu);
     rc = winograd_add_step(build, winograd, in, weights, false, bias, added, relu, out, err);
     return rc ? rc : post_add_steps(build, &posts, taken, out, out, err);
+}
+
+/* Our own way in bf16x3, on matrix units; BUILD_DECLINED where it does not apply or pay. */
+static int add_split_step(struct build *build, const struct node *node,
+                          struct convolution *convolution, struct error *err)
+{
+    struct split_conv conv;
+    struct cpu_place *in, *out = NULL;
+    struct post_list posts;
+    struct shape image = to_image(&build_info(build, node->outputs[0])->shape);
+    int rc = split_conv_choose(build, node, &convolution->window, &conv, &in, err);
+    if (rc)
+        return rc;
+    convolution->out = layout_channels_last(TENSOR_F32, &image);
+    rc = post_prepare(build, node, &convolution->out, &posts, err);
+    if (!rc)
+        rc = place_output(build, node, convolution, &out, err);
+    return rc ? rc : split_conv_add_step(build, node, &conv, in, &posts, out, err);
 }
 
 /* Our own way takes an addition and then a Relu. */

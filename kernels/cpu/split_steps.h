@@ -1,5 +1,6 @@
 /* split_steps: the steps that split f32 operands into bf16 parts for PRECISION_BF16X3, so that one bf16
- * primitive over three times the contraction gives an f32 result.
+ * primitive over three times the contraction gives an f32 result. With matrix units, convolutions of constant
+ * weights go another way, if they pay there (cpu/split_conv_steps.h).
  *
  * What is split: convolutions in one group, forward and both gradients, transposed ones, and products
  * of matrices, if there are SPLIT_PRODUCTS_MIN multiplications for each number that has to be split in

@@ -6,6 +6,7 @@
  * f32. */
 #include "cpu/plan.h"
 #include "cpu/split.h"
+#include "cpu/split_conv.h"
 #include "cpu_check.h"
 #include "lab/double.h"
 #include "passes/autodiff.h"
@@ -78,18 +79,25 @@ static void run_wide(struct net *net, const struct tensor *inputs, struct tensor
     graph_free(&wide);
 }
 
-static int count_splits(const struct plan *plan)
+static bool has_matrix_units(void)
+{
+    unsigned wanted = dnnl_cpu_isa_avx512_core_amx;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted && split_conv_available();
+}
+
+static int count_steps(const struct plan *plan, const char *implementation)
 {
     const struct cpu_plan *cpu = (const struct cpu_plan *)plan;
     int count = 0;
     for (int i = 0; i < cpu->step_count; i++)
-        count += strcmp(cpu->steps[i].implementation, "split") == 0;
+        count += strcmp(cpu->steps[i].implementation, implementation) == 0;
     return count;
 }
 
-/* All outputs, twice: the second time there are leftovers in memory. splits:
- * steps of that kind in the plan. */
-static void check_outputs(struct net *net, struct device *device, int splits, const char *what)
+/* All outputs, twice: the second time there are leftovers in memory. splits, own:
+ * steps of these kinds in the plan. */
+static void check_outputs(struct net *net, struct device *device, int splits, int own,
+                          const char *what)
 {
     struct tensor inputs[CHECK_INPUTS_MAX] = { 0 };
     struct tensor *expected = calloc((size_t)net->graph->output_count, sizeof *expected);
@@ -113,10 +121,11 @@ static void check_outputs(struct net *net, struct device *device, int splits, co
             }
         }
     }
-    print_message("%s: %d splits, at most %.2g off\n", what, count_splits(plan), worst);
-    if (count_splits(plan) != splits)
+    print_message("%s: %d splits, at most %.2g off\n", what, count_steps(plan, "split"), worst);
+    if (count_steps(plan, "split") != splits || count_steps(plan, "own:split_conv") != own)
         plan_print(plan, 0, stderr, &net->err);
-    assert_int_equal(count_splits(plan), splits);
+    assert_int_equal(count_steps(plan, "split"), splits);
+    assert_int_equal(count_steps(plan, "own:split_conv"), own);
     plan_free(&plan);
     for (int i = 0; i < net->graph->output_count; i++)
         tensor_free(&expected[i]);
@@ -130,6 +139,7 @@ static void check_outputs(struct net *net, struct device *device, int splits, co
 struct convolution {
     int64_t batch, in, rows, columns, out, kernel, stride, pad, groups;
     int forward, all; /* numbers of splits: of the forward pass, and with the gradients */
+    int own;          /* steps on matrix units, if there are any, with constant weights */
     bool transposed;
 };
 
@@ -168,30 +178,31 @@ static void check_convolution(const struct convolution *c, struct device *device
                        SHAPE(c->batch, c->out, out_size(c, c->rows), out_size(c, c->columns)));
         add_gradients(&net);
     }
-    check_outputs(&net, device, constant ? c->forward : c->all, what);
+    bool own = constant && c->own > 0 && has_matrix_units();
+    check_outputs(&net, device, own ? 0 : constant ? c->forward : c->all, own, what);
     net_end(&net);
 }
 
 static void convolutions_are_as_exact_as_promised(void **state)
 {
     static const struct convolution cases[] = {
-        { 2, 16, 24, 20, 16, 3, 1, 1, 1, 1, 6, false },
-        { 1, 64, 17, 13, 64, 3, 1, 1, 1, 1, 6, false },
-        { 1, 256, 12, 16, 256, 3, 1, 1, 1, 1, 6, false },
-        { 2, 32, 25, 31, 64, 3, 2, 1, 1, 1, 6, false },
-        { 1, 256, 16, 20, 256, 1, 1, 0, 1, 1, 6, false },
-        { 2, 33, 19, 21, 70, 3, 1, 1, 1, 1, 6, false },
-        { 3, 128, 9, 15, 128, 1, 2, 0, 1, 0, 2, false },
-        { 3, 256, 9, 15, 320, 1, 2, 0, 1, 0, 4, false },
-        { 1, 24, 20, 22, 40, 5, 1, 2, 1, 1, 6, false },
-        { 2, 32, 12, 10, 48, 4, 2, 1, 1, 1, 6, true },
+        { 2, 16, 24, 20, 16, 3, 1, 1, 1, 1, 6, 1, false },
+        { 1, 64, 17, 13, 64, 3, 1, 1, 1, 1, 6, 1, false },
+        { 1, 256, 12, 16, 256, 3, 1, 1, 1, 1, 6, 1, false },
+        { 2, 32, 25, 31, 64, 3, 2, 1, 1, 1, 6, 1, false },
+        { 1, 256, 16, 20, 256, 1, 1, 0, 1, 1, 6, 1, false },
+        { 2, 33, 19, 21, 70, 3, 1, 1, 1, 1, 6, 1, false },
+        { 3, 128, 9, 15, 128, 1, 2, 0, 1, 0, 2, 1, false },
+        { 3, 256, 9, 15, 320, 1, 2, 0, 1, 0, 4, 1, false },
+        { 1, 24, 20, 22, 40, 5, 1, 2, 1, 1, 6, 1, false },
+        { 2, 32, 12, 10, 48, 4, 2, 1, 1, 1, 6, 0, true },
         /* not worth it: thin, in groups, depthwise */
-        { 1, 3, 32, 32, 16, 3, 2, 1, 1, 0, 0, false },
-        { 1, 64, 16, 16, 64, 3, 1, 1, 4, 0, 0, false },
-        { 1, 64, 16, 16, 64, 3, 1, 1, 64, 0, 0, false },
-        { 1, 64, 16, 16, 8, 1, 1, 0, 1, 0, 0, false },
-        { 1, 64, 16, 16, 64, 1, 1, 0, 1, 0, 0, false },
-        { 1, 12, 20, 22, 40, 3, 1, 1, 1, 0, 6, false },
+        { 1, 3, 32, 32, 16, 3, 2, 1, 1, 0, 0, 0, false },
+        { 1, 64, 16, 16, 64, 3, 1, 1, 4, 0, 0, 0, false },
+        { 1, 64, 16, 16, 64, 3, 1, 1, 64, 0, 0, 0, false },
+        { 1, 64, 16, 16, 8, 1, 1, 0, 1, 0, 0, 0, false },
+        { 1, 64, 16, 16, 64, 1, 1, 0, 1, 0, 0, 1, false },
+        { 1, 12, 20, 22, 40, 3, 1, 1, 1, 0, 6, 1, false },
     };
     struct device *device = open_device();
     (void)state;
@@ -202,8 +213,8 @@ static void convolutions_are_as_exact_as_promised(void **state)
     device_close(&device);
 }
 
-/* Two convolutions read x, and one of them its sum with an image: x is split
- * once for both. */
+/* Two convolutions, of weights that are no constants, read x: it is split once
+ * for both. */
 static void what_two_read_is_split_once(void **state)
 {
     struct device *device = open_device();
@@ -211,13 +222,13 @@ static void what_two_read_is_split_once(void **state)
     (void)state;
     net_begin(&net, 3);
     int x = net_input(&net, SHAPE(1, 32, 20, 24));
-    int first = net_node(&net, "Conv", x, net_constant(&net, SHAPE(64, 32, 3, 3), -1, 1), -2);
+    int first = net_node(&net, "Conv", x, net_input(&net, SHAPE(64, 32, 3, 3)), -2);
     LIST(&net, "pads", 1, 1, 1, 1);
-    int second = net_node(&net, "Conv", x, net_constant(&net, SHAPE(64, 32, 3, 3), -1, 1), -2);
+    int second = net_node(&net, "Conv", x, net_input(&net, SHAPE(64, 32, 3, 3)), -2);
     LIST(&net, "pads", 1, 1, 1, 1);
     net_output(&net, net_node(&net, "Add", first, second, -2));
     net_infer(&net);
-    check_outputs(&net, device, 1, "two convolutions of one image");
+    check_outputs(&net, device, 3, 0, "two convolutions of one image");
     net_end(&net);
     device_close(&device);
 }
@@ -244,7 +255,7 @@ static void check_product(struct device *device, const char *op, const struct sh
     add_gradients(&net);
     snprintf(what, sizeof what, "%s of %d and %d numbers", op, (int)shape_elements(a),
              (int)shape_elements(b));
-    check_outputs(&net, device, splits, what);
+    check_outputs(&net, device, splits, 0, what);
     net_end(&net);
 }
 
@@ -347,7 +358,7 @@ static void infinities_come_out_as_in_f32(void **state)
     net_must(&net, device_compile(device, net.graph,
                                   &(struct plan_options){ .precision = PRECISION_BF16X3 }, &plan,
                                   &net.err));
-    assert_int_equal(count_splits(plan), 2);
+    assert_int_equal(count_steps(plan, "split"), 2);
     for (size_t i = 0; i < 2; i++)
         memcpy(plan_input(plan, i)->data, inputs[i].data, tensor_bytes(&inputs[i]));
     net_must(&net, plan_run(plan, &net.err));

@@ -1,12 +1,13 @@
 /* Posts that a primitive leaves to one pass of our own (cpu/chain_posts.c): every exponential behind a
  * convolution, alone and with additions before and behind, per channel and whole, on images large enough for
- * it, in f32 and bf16; numbers at the ends of what floats hold; and that a run takes tiny numbers for 0. */
+ * it, in f32, bf16 and bf16x3 (which with matrix units takes posts along, cpu/split_conv_steps.c); numbers at the ends of what floats hold; and that a run takes tiny numbers for 0. */
 #include "cpu/lanes_quick.h"
 #include "cpu_check.h"
 #include "cpu_device.h"
 
 #define F32_BOUND 3e-6
 #define BF16_BOUND 1e-2
+#define BF16X3_BOUND 5e-5
 #define CHANNELS 24
 
 static const char *const long_ops[] = { "Sigmoid", "Tanh", "Elu", "Exp", "Softplus", "swish" };
@@ -18,8 +19,15 @@ static struct device_info device_info_of(void)
     return info;
 }
 
+static double bound_of(enum precision precision)
+{
+    return precision == PRECISION_F32    ? F32_BOUND
+           : precision == PRECISION_BF16 ? BF16_BOUND
+                                         : BF16X3_BOUND;
+}
+
 /* where: 0 the function alone, 1 behind an addition per channel, 2 before one of a whole array, 3 before a
- * PRelu per channel. */
+ * PRelu per channel, 4 between a whole product and an addition with Relu, 5 behind an addition of one number. */
 static void check_post(const char *op, int where, enum precision precision)
 {
     struct net net;
@@ -29,14 +37,21 @@ static void check_post(const char *op, int where, enum precision precision)
     LIST(&net, "pads", 1, 1, 1, 1);
     if (where == 1)
         y = net_node(&net, "Add", y, net_constant(&net, SHAPE(CHANNELS, 1, 1), -1, 1), -2);
+    if (where == 4)
+        y = net_node(&net, "Mul", y, net_input(&net, SHAPE(1, CHANNELS, 40, 33)), -2);
+    if (where == 5)
+        y = net_node(&net, "Add", y, net_constant(&net, SHAPE(1), -1, 1), -2);
     y = net_node(&net, op, y, -2);
+    if (where == 4)
+        y = net_node(&net, "Relu",
+                     net_node(&net, "Add", y, net_input(&net, SHAPE(1, CHANNELS, 40, 33)), -2), -2);
     if (where == 2)
         y = net_node(&net, "Add", y, net_input(&net, SHAPE(1, CHANNELS, 40, 33)), -2);
     if (where == 3)
         y = net_node(&net, "PRelu", y, net_constant(&net, SHAPE(CHANNELS, 1, 1), -1, 1), -2);
     y = net_node(&net, "Conv", y, net_constant(&net, SHAPE(8, CHANNELS, 1, 1), -1, 1), -2);
     net_output(&net, y);
-    net_check(&net, device, precision, precision == PRECISION_F32 ? F32_BOUND : BF16_BOUND, op);
+    net_check(&net, device, precision, bound_of(precision), op);
     net_end(&net);
 }
 
@@ -44,10 +59,12 @@ static void test_posts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof long_ops / sizeof *long_ops; i++)
-        for (int where = 0; where < 4; where++) {
+        for (int where = 0; where < 6; where++) {
             check_post(long_ops[i], where, PRECISION_F32);
             if (device_info_of().bf16)
                 check_post(long_ops[i], where, PRECISION_BF16);
+            if (device_info_of().bf16x3)
+                check_post(long_ops[i], where, PRECISION_BF16X3);
         }
 }
 
