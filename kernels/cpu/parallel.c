@@ -1,6 +1,7 @@
 /* parallel: OpenMP, because oneDNN brings its threads: others beside them would fight for the cores.
  * Without it (clang has another library, which is not asked for) parts run one after the other. */
 #include "cpu/parallel.h"
+#include <sched.h>
 #include <stddef.h>
 #if defined(__SSE2__)
 #include <xmmintrin.h>
@@ -24,6 +25,7 @@
 #endif
 
 static void drop_tiny(const void *arg, int part, int parts);
+static void pin(const void *arg, int part, int parts);
 
 void parallel_run(int parts, parallel_fn *fn, const void *arg)
 {
@@ -42,6 +44,17 @@ void parallel_run(int parts, parallel_fn *fn, const void *arg)
         HAND_OVER(done);
     }
     TAKE_OVER(done);
+}
+
+void parallel_pin(int threads)
+{
+    static _Thread_local int pinned;
+    cpu_set_t own;
+    if (threads == pinned)
+        return;
+    pinned = threads;
+    if (threads > 1 && sched_getaffinity(0, sizeof own, &own) == 0 && CPU_COUNT(&own) == threads)
+        parallel_run(threads, pin, &own);
 }
 
 unsigned parallel_drop_tiny(int threads)
@@ -78,4 +91,20 @@ static void drop_tiny(const void *arg, int part, int parts)
     (void)part;
     (void)parts;
     CONTROL_SET(CONTROL_GET() | CONTROL_DROP_TINY);
+}
+
+/* The processor of the set that comes in this part's turn. Where it fails nothing is lost but time. */
+static void pin(const void *arg, int part, int parts)
+{
+    const cpu_set_t *set = arg;
+    cpu_set_t one;
+    int left = part;
+    (void)parts;
+    if (part == 0)
+        return;
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, set) && left-- == 0)
+            CPU_SET(i, &one);
+    sched_setaffinity(0, sizeof one, &one);
 }

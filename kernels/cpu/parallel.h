@@ -10,6 +10,11 @@ typedef void parallel_fn(const void *arg, int part, int parts);
 /* Runs fn for each part below `parts`, at the same time where there are as many threads. */
 void parallel_run(int parts, parallel_fn *fn, const void *arg);
 
+/* Puts each of the threads that work for this one on a processor of its own, if they and this one are just as
+ * many as the processors it may use. This one stays free, so that the scheduler moves it away from others. Does
+ * nothing when they are there already. */
+void parallel_pin(int threads);
+
 /* Has this thread, and those that parallel_run and oneDNN share its work with, take numbers below the smallest
  * normal one for 0, in results and in operands. Processors take a hundred times as long for one that is not,
  * and weights of some files are full of them. What it was before for this thread: parallel_keep_tiny. */

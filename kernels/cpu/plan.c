@@ -68,6 +68,7 @@ int cpu_plan_run(struct plan *plan, struct error *err)
     struct cpu_plan *self = (struct cpu_plan *)plan;
     const struct cpu_device *device = (const struct cpu_device *)plan->device;
     omp_set_num_threads(device->threads);
+    parallel_pin(device->threads);
     unsigned before = self->drops_tiny ? parallel_drop_tiny(device->threads) : 0;
     int rc = 0;
     for (int i = 0; !rc && i < self->step_count; i++)

@@ -111,6 +111,7 @@ static int measure(struct cpu_plan *plan, uint32_t runs, uint64_t *times_ns, uin
     const struct cpu_device *device = (const struct cpu_device *)plan->plan.device;
     int rc = cpu_plan_run(&plan->plan, err);
     omp_set_num_threads(device->threads);
+    parallel_pin(device->threads);
     unsigned before = plan->drops_tiny ? parallel_drop_tiny(device->threads) : 0;
     for (uint32_t r = 0; !rc && r < runs; r++)
         for (int i = 0; !rc && i < plan->step_count; i++) {
