@@ -24,6 +24,9 @@ class Recipe:
         self.scaling, self.layout, self.mask = scaling, layout, mask
 
 
+# Of 8 bits: their outputs are compared in steps, see docs/decisions.md, 8.
+QUANTISED = {"mobilenetv2_qdq"}
+
 RECIPES = {
     "street_det": Recipe(VTEST, 512, 384, "scale=512:384:flags=area"),
     "yolox_nano": Recipe(VTEST, 416, 416, "scale=416:416:force_original_aspect_ratio=decrease:"
