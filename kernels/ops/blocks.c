@@ -32,17 +32,6 @@ static const struct op rows[] = {
 };
 const struct op_family blocks_family = OP_FAMILY(rows);
 
-/* Fills out from in, where the walk's shape is out's in dense order and steps are in's. */
-static void copy_with_steps(const struct shape *shape, const int64_t *steps,
-                            const struct tensor *in, struct tensor *out)
-{
-    struct walk walk;
-    walk_init(&walk, shape);
-    walk_add_broadcast(&walk, shape);
-    walk_add_steps(&walk, 0, steps);
-    walk_copy(&walk, out->data, in->data, tensor_type_bytes(in->type));
-}
-
 static int read_block(const struct node *node, const struct op_values *values, int64_t *block,
                       struct error *err)
 {
@@ -97,7 +86,7 @@ static int depth_to_space_reference(const struct node *node, const struct tensor
         dim[1] * plane, outer ? plane : block * block * plane, dim[3], block * block_step, 1,
         block_step
     };
-    copy_with_steps(&shape, steps, in[0], out[0]);
+    walk_fill(&shape, steps, in[0], out[0]);
     return 0;
 }
 
@@ -131,11 +120,11 @@ static int space_to_depth_reference(const struct node *node, const struct tensor
         const struct shape shape = { .rank = 6,
                                      .dim = { dim[0], block, block, dim[1], height, width } };
         const int64_t steps[] = { dim[1] * plane, dim[3], 1, plane, block * dim[3], block };
-        copy_with_steps(&shape, steps, in[0], out[0]);
+        walk_fill(&shape, steps, in[0], out[0]);
         return 0;
     }
     const struct shape shape = { .rank = 6, .dim = { dim[0], dim[1], block, block, height, width } };
     const int64_t steps[] = { dim[1] * plane, plane, dim[3], 1, block * dim[3], block };
-    copy_with_steps(&shape, steps, in[0], out[0]);
+    walk_fill(&shape, steps, in[0], out[0]);
     return 0;
 }

@@ -86,17 +86,6 @@ static int transpose_shape(const struct node *node, const struct op_values *valu
     return 0;
 }
 
-/* Fills out from in, where the walk's shape is out's in dense order and steps are in's. */
-static void copy_with_steps(const struct shape *shape, const int64_t *steps,
-                            const struct tensor *in, struct tensor *out)
-{
-    struct walk walk;
-    walk_init(&walk, shape);
-    walk_add_broadcast(&walk, shape);
-    walk_add_steps(&walk, 0, steps);
-    walk_copy(&walk, out->data, in->data, tensor_type_bytes(in->type));
-}
-
 static int transpose_reference(const struct node *node, const struct tensor *const *in,
                                struct tensor *const *out, struct error *err)
 {
@@ -108,7 +97,7 @@ static int transpose_reference(const struct node *node, const struct tensor *con
     shape_steps(&in[0]->shape, own);
     for (int i = 0; i < in[0]->shape.rank; i++)
         steps[i] = own[order[i]];
-    copy_with_steps(&out[0]->shape, steps, in[0], out[0]);
+    walk_fill(&out[0]->shape, steps, in[0], out[0]);
     return 0;
 }
 

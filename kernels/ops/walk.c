@@ -118,3 +118,13 @@ void walk_copy(struct walk *walk, void *to, const void *from, size_t element_byt
         break;
     }
 }
+
+void walk_fill(const struct shape *shape, const int64_t *steps, const struct tensor *in,
+               struct tensor *out)
+{
+    struct walk walk;
+    walk_init(&walk, shape);
+    walk_add_broadcast(&walk, shape);
+    walk_add_steps(&walk, 0, steps);
+    walk_copy(&walk, out->data, in->data, tensor_type_bytes(in->type));
+}

@@ -37,5 +37,8 @@ bool walk_next(struct walk *walk);
 
 /* Copies along a walk of two tensors: 0 is written, 1 read. */
 void walk_copy(struct walk *walk, void *to, const void *from, size_t element_bytes);
+/* Fills out, seen as `shape` (as many elements, dense), from in, whose elements lie `steps` apart. */
+void walk_fill(const struct shape *shape, const int64_t *steps, const struct tensor *in,
+               struct tensor *out);
 
 #endif
