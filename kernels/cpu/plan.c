@@ -16,6 +16,7 @@ static void free_step(struct cpu_step *step);
 static void extend_lives(struct cpu_plan *plan);
 static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct error *err);
 static int allocate_externals(struct cpu_plan *plan, struct error *err);
+static void *allocate_zeros(uint64_t bytes, void **room);
 static int point_places(struct cpu_plan *plan, bool externals_only, struct error *err);
 static uint64_t round_up(uint64_t bytes);
 
@@ -41,16 +42,15 @@ int cpu_plan_finish(struct cpu_plan *plan, struct error *err)
     rc = lay_out_arena(plan, &arena_bytes, err);
     if (rc)
         return rc;
-    plan->arena = cpu_allocate(arena_bytes);
-    if (!plan->arena)
+    char *arena = allocate_zeros(arena_bytes, &plan->arena_room);
+    if (!arena)
         return error_set(err, ERROR_MEMORY, "cpu", "no room for %" PRIu64 " bytes of activations",
                          arena_bytes);
-    memset(plan->arena, 0, arena_bytes); /* touches every page now rather than in the first run */
     plan->plan.activation_bytes = arena_bytes;
     for (int i = 0; i < plan->buffer_count; i++) {
         struct cpu_buffer *buffer = &plan->buffers[i];
         if (buffer->kind == CPU_BUFFER_ARENA && buffer->parent < 0)
-            buffer->data = (char *)plan->arena + buffer->arena_offset_bytes;
+            buffer->data = arena + buffer->arena_offset_bytes;
         if (buffer->kind == CPU_BUFFER_CONSTANT || buffer->kind == CPU_BUFFER_STATE)
             plan->plan.weight_bytes += buffer->bytes;
     }
@@ -108,14 +108,14 @@ void cpu_plan_free(struct plan *plan)
     for (int i = 0; i < self->buffer_count; i++)
         if (self->buffers[i].owned)
             free(self->buffers[i].data);
-    for (size_t i = 0; self->own_memory && i < plan->input_count + plan->output_count; i++)
-        free(self->own_memory[i]);
+    for (size_t i = 0; self->own_rooms && i < plan->input_count + plan->output_count; i++)
+        free(self->own_rooms[i]);
     plan_forget(plan);
-    free(self->own_memory);
+    free(self->own_rooms);
     free(self->steps);
     free(self->places);
     free(self->buffers);
-    free(self->arena);
+    free(self->arena_room);
     graph_free(&self->graph);
     free(self);
 }
@@ -219,19 +219,28 @@ static int lay_out_arena(struct cpu_plan *plan, uint64_t *arena_bytes, struct er
 static int allocate_externals(struct cpu_plan *plan, struct error *err)
 {
     size_t inputs = plan->plan.input_count, outputs = plan->plan.output_count;
-    plan->own_memory = calloc(inputs + outputs + 1, sizeof *plan->own_memory);
-    if (!plan->own_memory)
+    plan->own_rooms = calloc(inputs + outputs + 1, sizeof *plan->own_rooms);
+    if (!plan->own_rooms)
         return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
     for (size_t i = 0; i < inputs + outputs; i++) {
         struct tensor *tensor = i < inputs ? &plan->plan.inputs[i] : &plan->plan.outputs[i - inputs];
         uint64_t bytes = tensor_bytes(tensor);
-        plan->own_memory[i] = cpu_allocate(bytes);
-        if (!plan->own_memory[i])
+        tensor->data = allocate_zeros(bytes, &plan->own_rooms[i]);
+        if (!tensor->data)
             return error_set(err, ERROR_MEMORY, "cpu", "no room for %" PRIu64 " bytes", bytes);
-        memset(plan->own_memory[i], 0, bytes);
-        tensor->data = plan->own_memory[i];
     }
     return 0;
+}
+
+/* As cpu_allocate, inside a room of calloc's, which is what to free: most pages come into being in the
+ * first run only, when what the graph was read from and compiled with is gone. */
+static void *allocate_zeros(uint64_t bytes, void **room)
+{
+    *room = calloc(1, round_up(bytes) + CPU_ALIGNMENT_BYTES);
+    if (!*room)
+        return NULL;
+    uintptr_t past = (uintptr_t)*room % CPU_ALIGNMENT_BYTES;
+    return (char *)*room + (CPU_ALIGNMENT_BYTES - past);
 }
 
 static int point_places(struct cpu_plan *plan, bool externals_only, struct error *err)

@@ -72,9 +72,9 @@ struct cpu_plan {
     int place_count, place_capacity;
     struct cpu_step *steps;
     int step_count, step_capacity;
-    void *arena;
+    void *arena_room; /* the arena is inside */
     bool drops_tiny; /* numbers below the smallest normal one are 0 while it runs */
-    void **own_memory; /* of inputs, then outputs, until bound */
+    void **own_rooms; /* around the memory of inputs, then outputs, until bound */
 };
 
 /* The buffer that index is finally a part of, with the offset in it. */
