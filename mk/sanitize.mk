@@ -10,12 +10,14 @@ tsan: deps-test ## all tests under ThreadSanitizer (suppressions: tests/tsan.sup
 
 # What a sanitizer finds in any process, workers included, goes to files of its own, which tests/run
 # counts and shows: a daemon may survive what happens in its worker. The + lets make -j reach the make
-# in here, which make itself cannot see through the call.
+# in here, which make itself cannot see through the call. ThreadSanitizer goes through a list of
+# all addresses with races, suppressed ones too, at each race that it sees, unless it is told not to: that
+# takes conv_gradient_test many times as long.
 sanitized = rm -f $(B)/$(1)/findings.*; \
 	ASAN_OPTIONS=detect_leaks=1:log_path=$(abspath $(B)/$(1)/findings) \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath $(B)/$(1)/findings) \
-	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:history_size=4:log_path=$(abspath $(B)/$(1)/findings) \
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:history_size=4:suppress_equal_addresses=0:log_path=$(abspath $(B)/$(1)/findings) \
 	TEST_FINDINGS=$(abspath $(B)/$(1)/findings) TEST_SECONDS=900 TEST_SLOWER=5 \
 	$(MAKE) --no-print-directory test B=$(B)/$(1) SANITIZE="$(2)"
 
