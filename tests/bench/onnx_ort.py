@@ -9,7 +9,8 @@ test data with models/. Each model is written three times, passes onnx.checker, 
   copied    as it was read: the output must be the original file's, bit for bit
   passes    after inference and the passes that fold: the output must be the original's to 1e-4
   trained   after two steps of training in the engine: the output must be that of the engine's own plan
-            of the same file to 1e-4, and not the original's
+            of the same file to 1e-4, and not the original's (not done where nothing learns, as
+            behind the roundings of a model of 8 bits)
 (norm of the difference over norm, the largest over the outputs). A model that the engine does not read is
 counted as refused. Status 1 when one differs. Last line:
     onnx: models=… same=… worst=… refused=…
@@ -92,6 +93,8 @@ def check(copy, plan_run, path, name, folder):
         done = subprocess.run([copy] + flags + [path, file], capture_output=True, text=True)
         if done.returncode and what == "copied":
             return done.stderr.strip()
+        if what == "trained" and "nothing learns" in done.stderr:
+            break
         if done.returncode:
             sys.exit(f"onnx_ort: {name}: {what}: {done.stderr.strip()}")
         sessions[what] = open_checked(file)
@@ -102,6 +105,8 @@ def check(copy, plan_run, path, name, folder):
     same = all(numpy.array_equal(a, b) for a, b in zip(sessions["copied"].run(None, feed), wanted,
                                                        strict=True))
     passes = worst_error(sessions["passes"].run(None, feed), wanted)
+    if "trained" not in sessions:
+        return same, passes, None
     changed = sessions["trained"].run(None, feed)
     if worst_error(changed, wanted) < 10 * BOUND:
         sys.exit(f"onnx_ort: {name}: training changed nothing")
@@ -123,11 +128,12 @@ def main():
             print(f"{name}: refused: {result}", flush=True)
             continue
         bits, passes, trained = result
-        good = bits and max(passes, trained) < BOUND
+        errors = [passes] if trained is None else [passes, trained]
+        good = bits and max(errors) < BOUND
         count, same, wrong = count + 1, same + bits, wrong + (not good)
-        worst = max(worst, passes, trained)
+        worst = max(worst, *errors)
         print(f"{name}: {'good' if good else 'WRONG'}: copied={'same' if bits else 'different'} "
-              f"passes={passes:.1e} trained={trained:.1e}", flush=True)
+              f"passes={passes:.1e} trained={'-' if trained is None else f'{trained:.1e}'}", flush=True)
     if wrong:
         print(f"onnx_ort: {wrong} models differ", file=sys.stderr)
     print(f"onnx: models={count} same={same} worst={worst:.1e} refused={refused}")
