@@ -6,7 +6,7 @@ PIPELINE_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/pipeline/*_te
 
 FUZZ_REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(B)/test/fuzz/%_replay,$(wildcard tests/fuzz/*_fuzz.c))
 ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(SIM_TESTS) $(B)/test/conformance_test \
-	$(PIPELINE_TESTS) $(B)/test/faults/camera_test
+	$(PIPELINE_TESTS) $(addprefix $(B)/test/faults/,camera_test mpegts_test)
 
 .PHONY: test test-unit test-pipeline
 # Builds with all processors, unless told how many.
