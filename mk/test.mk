@@ -6,7 +6,7 @@ PIPELINE_TESTS = $(patsubst tests/%.c,$(B)/test/%,$(wildcard tests/pipeline/*_te
 
 FUZZ_REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(B)/test/fuzz/%_replay,$(wildcard tests/fuzz/*_fuzz.c))
 ALL_TESTS = $(UNIT_TESTS) $(LADDERS) $(FUZZ_REPLAYS) $(SIM_TESTS) $(B)/test/conformance_test \
-	$(PIPELINE_TESTS) $(B)/test/faults/camera_test
+	$(PIPELINE_TESTS) $(addprefix $(B)/test/faults/,camera_test mpegts_test)
 
 .PHONY: test test-unit test-pipeline
 # Builds with all processors, unless told how many.
@@ -48,10 +48,11 @@ NVIDIA_DOUBLE = $(addprefix $(B)/test/nvidia_double/,all/libcuda.so.1 all/libnvc
 NVIDIA_NOTHING = $(B)/test/nvidia_double/cuda/libnvcuvid.so.1
 $(B)/test/unit/media/decode_device_test: LDFLAGS += -rdynamic
 $(B)/test/unit/media/decode_device_test: | $(NVIDIA_DOUBLE) $(NVIDIA_NOTHING)
-$(B)/test/nvidia_double/double.so: tests/unit/media/nvidia_double.c $(B)/flags
-	@mkdir -p $(@D) $(B)/obj/tests/unit/media
+$(B)/obj/tests/unit/media/nvidia_double.o: private OWN_CFLAGS += -fPIC
+$(B)/test/nvidia_double/double.so: $(B)/obj/tests/unit/media/nvidia_double.o
+	@mkdir -p $(@D)
 	@echo "  LD $@"
-	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(B)/obj/tests/unit/media/nvidia_double.d -o $@ $<
+	@$(CC) $(LDFLAGS) -shared -o $@ $(filter %.o,$^)
 $(NVIDIA_DOUBLE): $(B)/test/nvidia_double/double.so
 	@mkdir -p $(@D)
 	@ln -sf ../double.so $@
@@ -103,6 +104,17 @@ $(B)/test/pipeline/kernels-cuda.so: tests/pipeline/gpu_double.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -MMD -MP -MF $(B)/obj/tests/pipeline/gpu_double.d -o $@ $<
+
+# A double of NVIDIA's driver that has its pictures with it, for daemons.
+NVIDIA_GPU = $(addprefix $(B)/test/pipeline/nvidia/,libcuda.so.1 libnvcuvid.so.1)
+$(B)/test/pipeline/decoder_test: | $(NVIDIA_GPU)
+$(B)/obj/tests/pipeline/nvidia_gpu.o: private OWN_CFLAGS += -fPIC
+$(B)/test/pipeline/nvidia/double.so: $(addprefix $(B)/obj/tests/,pipeline/nvidia_gpu.o unit/media/nvidia_double.o)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -shared -o $@ $(filter %.o,$^)
+$(NVIDIA_GPU): $(B)/test/pipeline/nvidia/double.so
+	@ln -sf double.so $@
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c over the module below, with tests/fuzz/corpus/NAME as seeds.
 # Here they replay the corpus; `make fuzz` (mk/sanitize.mk) lets libFuzzer search.

@@ -179,6 +179,7 @@ static int skip_failed(struct demux *demux, int averror, const char *what, struc
     if (!count_failure(demux))
         return skip_bad(demux, what, err);
     demux->skipped++;
+    demux->left_midway = true;
     ffmpeg_error(&cause, ERROR_FORMAT, averror, demux->place, "%s", what);
     return fall_back(demux, &cause, err);
 }
@@ -323,8 +324,17 @@ int demux_take(struct demux *demux, struct picture **picture, uint64_t *time_ns,
     return 0;
 }
 
+int demux_leave_device(struct demux *demux, struct error *err)
+{
+    struct error cause;
+    demux->left_midway = true;
+    error_set(&cause, ERROR_FORMAT, demux->place, "no picture decodes from its start to its end");
+    return fall_back(demux, &cause, err);
+}
+
 void demux_restart(struct demux *demux)
 {
+    demux->left_midway = false;
     avcodec_flush_buffers(demux->codec);
     demux->packets = 0;
     demux->last_stamp_ns = AV_NOPTS_VALUE;

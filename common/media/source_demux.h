@@ -29,6 +29,7 @@ struct demux {
     bool begun;        /* a keyframe has come */
     uint32_t failures; /* of the device, in a row */
     uint64_t failing_since_ns;
+    bool left_midway; /* since it was opened or rewound, the device was left for software */
     uint64_t skipped, pictures;
     int64_t packets;       /* of the video, since it was opened or rewound */
     uint64_t period_ns;    /* nominal, between two pictures */
@@ -56,6 +57,8 @@ void demux_look(struct demux *demux, struct source_info *info);
 /* demux->frame as a picture, and its time; info is brought up to date. The frame is let go. */
 int demux_take(struct demux *demux, struct picture **picture, uint64_t *time_ns,
                struct source_info *info, struct error *err);
+/* At the end of packets of which the device has decoded none: software is to try them, once demux is rewound. */
+int demux_leave_device(struct demux *demux, struct error *err);
 /* After a seek to the start: the next time goes on from the last. */
 void demux_restart(struct demux *demux);
 void demux_finish(struct demux *demux);

@@ -179,11 +179,16 @@ static int rewind_file(struct source_file *file, struct error *err)
     return 0;
 }
 
+/* A pass that hardware left without a picture is software's once more. */
 static int end_pass(struct source_file *file, struct error *err)
 {
-    const struct demux *demux = &file->demux;
-    if (demux->pictures == file->pictures_before)
+    struct demux *demux = &file->demux;
+    const bool empty = demux->pictures == file->pictures_before;
+    const int failed = empty && demux->device ? demux_leave_device(demux, err) : 0;
+    if (failed)
+        return failed;
+    if (empty && !demux->left_midway)
         return error_set(err, ERROR_FORMAT, demux->place, "no picture in it can be decoded");
-    return file->loop ? rewind_file(file, err)
-                      : error_set(err, ERROR_END, demux->place, "end of the file");
+    return file->loop || empty ? rewind_file(file, err)
+                               : error_set(err, ERROR_END, demux->place, "end of the file");
 }

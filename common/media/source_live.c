@@ -331,6 +331,9 @@ static void set_options(const struct source_live *live, const struct source_conf
         break;
     case SOURCE_MPEGTS:
         av_dict_set(options, "overrun_nonfatal", "1", 0); /* lost is lost; it goes on */
+        /* A stream that the program map does not list is held back until its codec is guessed, for up to 5 MB
+         * or 2500 packets, and the video behind it. */
+        av_dict_set(options, "max_probe_packets", "1", 0);
         av_dict_set(options, "protocol_whitelist", "udp", 0);
         break;
     case SOURCE_V4L2:

@@ -1,4 +1,5 @@
-/* tool: the peers of these tests (rtsp_server.c, bad_proxy.c) as processes that are told by lines what to do. */
+/* tool: the peers of these tests (rtsp_server.c, bad_proxy.c, ts_sender.c) as processes that are told by lines what
+ * to do. */
 #ifndef RUNESPOOR_TESTS_TOOL_H
 #define RUNESPOOR_TESTS_TOOL_H
 

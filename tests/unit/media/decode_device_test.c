@@ -508,7 +508,7 @@ static void test_sizes_that_nobody_announced(void **state)
 
 static char clip_path[] = "/tmp/runespoor-nvdec-XXXXXX.mp4";
 
-static void make_clip(int b_frames)
+static void make_clip_of(unsigned pictures, int keyframe_every, int b_frames)
 {
     struct clip_maker clip;
     const struct clip_config config = { .url = clip_path,
@@ -519,11 +519,16 @@ static void make_clip(int b_frames)
                                         .matrix = AVCOL_SPC_BT709,
                                         .range = AVCOL_RANGE_JPEG,
                                         .b_frames = b_frames,
-                                        .keyframe_every = CLIP_KEYFRAME_EVERY };
+                                        .keyframe_every = keyframe_every };
     clip_open(&clip, &config);
-    for (unsigned i = 0; i < CLIP_PICTURES; i++)
+    for (unsigned i = 0; i < pictures; i++)
         clip_add(&clip, clip_number_colour(i), NULL, 0);
     clip_close(&clip);
+}
+
+static void make_clip(int b_frames)
+{
+    make_clip_of(CLIP_PICTURES, CLIP_KEYFRAME_EVERY, b_frames);
 }
 
 static struct source *open_clip(void)
@@ -619,6 +624,35 @@ static void test_file_goes_on_in_software(void **state)
     assert_string_equal(choice->left_out[0].reason, "failed");
     printf("%s\n", choice->left_out[0].cause.text);
     source_close(&source);
+}
+
+/* Too short for hardware that fails to be left within it, and one without a keyframe after that: the whole of it
+ * is software's. */
+static void test_file_without_a_picture_is_softwares(void **state)
+{
+    (void)state;
+    static const unsigned sizes[] = { 12, CLIP_PICTURES };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct error err;
+        struct picture *picture = NULL;
+        uint64_t time_ns;
+        unsigned count = 0;
+        int rc;
+        make_clip_of(sizes[i], CLIP_PICTURES, 0);
+        gpu.fails_from = 0;
+        struct source *source = open_clip();
+        while ((rc = source_next(source, &picture, &time_ns, &err)) == 0) {
+            count++;
+            picture_unref(&picture);
+        }
+        assert_int_equal(rc, -ERROR_END);
+        assert_int_equal(count, sizes[i]);
+        const struct decoder_choice *choice = source_decoder(source);
+        assert_int_equal(choice->kind, DECODER_SOFTWARE);
+        assert_int_equal(choice->left_out_count, 1);
+        assert_string_equal(choice->left_out[0].reason, "failed");
+        source_close(&source);
+    }
 }
 
 /* A few failures are enough where they come slowly. */
@@ -785,6 +819,7 @@ static const struct CMUnitTest works[] = {
     cmocka_unit_test_setup(test_file_plays, reset),
     cmocka_unit_test_setup(test_file_with_b_frames, reset),
     cmocka_unit_test_setup(test_file_goes_on_in_software, reset),
+    cmocka_unit_test_setup(test_file_without_a_picture_is_softwares, reset),
     cmocka_unit_test_setup(test_slow_failures_end_sooner, reset),
 };
 static const struct CMUnitTest grey[] = { cmocka_unit_test(test_grey_pictures_are_found) };
