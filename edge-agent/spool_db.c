@@ -40,6 +40,7 @@ static const char schema[] =
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
+    X(FLIP_MARK, "UPDATE answers SET bytes = -1 - bytes WHERE id = 1")                             \
     X(PAGES, "PRAGMA page_count")                                                                  \
     X(FREE_PAGES, "PRAGMA freelist_count")                                                         \
     X(ADD_STREAM, "INSERT OR IGNORE INTO stream (name, next_number) VALUES (?1, 0)")               \
@@ -97,6 +98,7 @@ struct spool_db {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     uint64_t bytes_max;
+    bool unsettled; /* a commit failed: see spool_db_settle */
 };
 
 static int prepare_all(struct spool_db *db, struct error *err);
@@ -151,7 +153,26 @@ int spool_db_begin(struct spool_db *db, struct error *err)
 
 int spool_db_commit(struct spool_db *db, struct error *err)
 {
-    return run(db, STATEMENT_COMMIT, err);
+    int result = run(db, STATEMENT_COMMIT, err);
+    db->unsettled = db->unsettled || result != 0;
+    return result;
+}
+
+/* Its page is in the log again, at the place of the first one that was not committed; twice flipped, the
+ * mark is what it was. */
+int spool_db_settle(struct spool_db *db, struct error *err)
+{
+    if (!db->unsettled)
+        return 0;
+    int result = spool_db_begin(db, err);
+    for (int i = 0; result == 0 && i < 2; i++)
+        result = run(db, STATEMENT_FLIP_MARK, err);
+    if (result == 0)
+        result = spool_db_commit(db, err);
+    if (result != 0)
+        spool_db_roll_back(db);
+    db->unsettled = result != 0;
+    return result;
 }
 
 void spool_db_roll_back(struct spool_db *db)

@@ -28,6 +28,12 @@ int spool_db_open(struct spool_db **db, const char *path, uint64_t bytes_max, st
 /* Sets NULL; takes NULL. */
 void spool_db_close(struct spool_db **db);
 
+/* What could not be committed may stand whole in the log all the same, when only the disk's word for it was
+ * missing, and would then hold at the next start. This puts something else in its place; until it has
+ * succeeded, nothing outside of the database may be taken back. Harmless when all was committed. Outside a
+ * transaction. */
+int spool_db_settle(struct spool_db *db, struct error *err);
+
 /* All that follows is inside a transaction. */
 int spool_db_begin(struct spool_db *db, struct error *err);
 int spool_db_commit(struct spool_db *db, struct error *err);

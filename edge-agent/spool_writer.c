@@ -339,7 +339,9 @@ static bool try_transaction(struct spool *spool)
     struct error err;
     uint64_t begin_ns = clock_now_ns();
     remember_places(spool);
-    int result = writer->lines ? lines_cut(writer->lines, &writer->mark, &err) : 0;
+    int result = spool_db_settle(writer->db, &err);
+    if (result == 0 && writer->lines)
+        result = lines_cut(writer->lines, &writer->mark, &err);
     if (result == 0 && writer->lines && lines_are_full(writer->lines)) {
         result = lines_rotate(writer->lines, &err);
         if (result == 0)
