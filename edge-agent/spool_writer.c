@@ -332,6 +332,22 @@ static void take_back(struct spool *spool)
             packet_unref(&request->frames[request->frame_count - 1].frame.packet);
 }
 
+/* The file as it was with the last commit; a new one where it is full. */
+static int prepare_lines(struct spool_writer *writer, struct error *err)
+{
+    struct lines_mark end;
+    int result = 0;
+    lines_get_mark(writer->lines, &end);
+    if (end.inode == writer->mark.inode) /* else the commit below has failed before */
+        result = lines_cut(writer->lines, &writer->mark, err);
+    if (result == 0 && lines_are_full(writer->lines))
+        result = lines_rotate(writer->lines, err);
+    lines_get_mark(writer->lines, &end);
+    if (result == 0 && end.inode != writer->mark.inode)
+        result = commit_mark(writer, err); /* before anything is in the new file */
+    return result;
+}
+
 /* One transaction; false, with all taken back, when it failed. */
 static bool try_transaction(struct spool *spool)
 {
@@ -341,12 +357,7 @@ static bool try_transaction(struct spool *spool)
     remember_places(spool);
     int result = spool_db_settle(writer->db, &err);
     if (result == 0 && writer->lines)
-        result = lines_cut(writer->lines, &writer->mark, &err);
-    if (result == 0 && writer->lines && lines_are_full(writer->lines)) {
-        result = lines_rotate(writer->lines, &err);
-        if (result == 0)
-            result = commit_mark(writer, &err); /* before anything is in the new file */
-    }
+        result = prepare_lines(writer, &err);
     if (result == 0)
         result = try_all(spool, &err);
     if (result == 0) {

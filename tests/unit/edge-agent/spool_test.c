@@ -599,6 +599,30 @@ static void a_commit_that_failed_loses_no_answer(void **state)
     expect_lines(0, 5);
 }
 
+static void a_rotation_that_cannot_be_noted_is_survived(void **state)
+{
+    static char reason[60000];
+    uint64_t frames[400];
+    (void)state;
+    memset(reason, 'r', sizeof reason - 1);
+    rig.answers.rotate_mb = 1;
+    open_spool();
+    put_many(0, 20);
+    for (uint64_t number = 0; number < 18; number++)
+        ask_answer(number, true, reason);
+    wait_done(18);
+    assert_true(file_bytes(rig.file) >= 1u << 20);
+    break_disk(0);
+    ask_answer(18, true, "");
+    loop_bench_turn(&bench, NULL, NULL, 50);
+    repair_disk();
+    wait_done(1);
+    answer_many(19, 20);
+    expect_lines(18, 20);
+    assert_int_equal(lines_of_rotated(1, frames), 18);
+    assert_int_equal(lines_of_rotated(2, frames), 0);
+}
+
 static void overwrite(const char *path, uint64_t from, uint64_t to)
 {
     static const uint8_t noise[4096] = { 0xa5, 0x5a, 0xff };
@@ -703,6 +727,7 @@ int main(void)
         TEST(old_frames_go),
         TEST(a_full_disk_is_survived),
         TEST(a_commit_that_failed_loses_no_answer),
+        TEST(a_rotation_that_cannot_be_noted_is_survived),
         TEST(a_damaged_page_is_a_clear_error),
         TEST(a_damaged_packet_is_counted),
         TEST(a_spool_is_for_one_agent),
