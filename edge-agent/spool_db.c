@@ -432,11 +432,13 @@ static int count_pages(struct spool_db *db, uint64_t *used, struct error *err)
     return result;
 }
 
-bool spool_db_has_room(struct spool_db *db, size_t bytes)
+int spool_db_has_room(struct spool_db *db, size_t bytes, bool *room, struct error *err)
 {
     uint64_t used;
-    return count_pages(db, &used, NULL) != 0 || /* then putting it will say what is wrong */
-           used + bytes + bytes / 64 + FRAME_EXTRA_BYTES + RESERVE_BYTES <= db->bytes_max;
+    int result = count_pages(db, &used, err);
+    *room = result == 0 &&
+            used + bytes + bytes / 64 + FRAME_EXTRA_BYTES + RESERVE_BYTES <= db->bytes_max;
+    return result;
 }
 
 int spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number, bool *found,

@@ -54,7 +54,7 @@ int spool_db_find_stream(struct spool_db *db, const char *name, struct spool_pla
 int spool_db_put(struct spool_db *db, struct spool_place *place, const struct spool_frame *stored,
                  struct error *err);
 /* Whether a frame of so many bytes fits beside what is there. */
-bool spool_db_has_room(struct spool_db *db, size_t bytes);
+int spool_db_has_room(struct spool_db *db, size_t bytes, bool *room, struct error *err);
 
 /* A frame has its answer. found: it was there and waited for one. */
 int spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number, bool *found,

@@ -156,14 +156,14 @@ static void note_loss(struct spool *spool, const struct spool_loss *loss, enum d
 static int make_room(struct spool *spool, size_t bytes, bool *room, struct error *err)
 {
     struct spool_db *db = spool->writer.db;
-    int result = 0;
     struct spool_loss loss = { .id = -1 };
-    *room = spool_db_has_room(db, bytes);
+    int result = spool_db_has_room(db, bytes, room, err);
     while (result == 0 && !*room && loss.id != 0 && spool->config->full == SPOOL_FULL_OLDEST) {
         result = spool_db_drop_oldest(db, &loss, err);
         if (result == 0 && loss.id != 0)
             note_loss(spool, &loss, DROP_SPOOL_FULL);
-        *room = spool_db_has_room(db, bytes);
+        if (result == 0)
+            result = spool_db_has_room(db, bytes, room, err);
     }
     return result;
 }
