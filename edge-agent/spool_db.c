@@ -296,13 +296,15 @@ static int check_pages(struct spool_db *db, struct error *err)
         return fail(db, "cannot be checked", err);
     int result = step(db, prepared, &code, err);
     const char *text = result == 0 ? (const char *)sqlite3_column_text(prepared, 0) : NULL;
-    if (result == 0 && (!text || strcmp(text, "ok") != 0))
+    if (result == 0 && !text)
+        result = fail(db, "cannot be checked", err);
+    else if (result == 0 && strcmp(text, "ok") != 0)
         result = error_set(
             err, ERROR_FORMAT, db->path,
             "is damaged (%s): move it away, with its -wal beside it, and start again; the "
             "frames in it that have no answer are lost with it, unless sqlite3's "
             ".recover brings them back",
-            text ? text : "no result");
+            text);
     sqlite3_finalize(prepared);
     return result;
 }
