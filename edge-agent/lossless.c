@@ -62,7 +62,7 @@ int lossless_open(struct lossless **out, const struct lossless_spec *spec, struc
                             &spool_events, lossless, &lossless->first_number, err);
     if (result != 0) {
         free(lossless);
-        return result;
+        return error_wrap(err, "%s", config->name);
     }
     const struct metric_label labels[] = { { "stream", config->name }, { "queue", "spool" } };
     lossless->backlog = metrics_gauge(spec->session.figures->metrics, "edge_queue_depth",

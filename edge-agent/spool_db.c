@@ -40,6 +40,7 @@ static const char schema[] =
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
+    X(FLIP_MARK, "UPDATE answers SET bytes = -1 - bytes WHERE id = 1")                             \
     X(PAGES, "PRAGMA page_count")                                                                  \
     X(FREE_PAGES, "PRAGMA freelist_count")                                                         \
     X(ADD_STREAM, "INSERT OR IGNORE INTO stream (name, next_number) VALUES (?1, 0)")               \
@@ -97,6 +98,7 @@ struct spool_db {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     uint64_t bytes_max;
+    bool unsettled; /* a commit failed: see spool_db_settle */
 };
 
 static int prepare_all(struct spool_db *db, struct error *err);
@@ -151,7 +153,26 @@ int spool_db_begin(struct spool_db *db, struct error *err)
 
 int spool_db_commit(struct spool_db *db, struct error *err)
 {
-    return run(db, STATEMENT_COMMIT, err);
+    int result = run(db, STATEMENT_COMMIT, err);
+    db->unsettled = db->unsettled || result != 0;
+    return result;
+}
+
+/* Its page is in the log again, at the place of the first one that was not committed; twice flipped, the
+ * mark is what it was. */
+int spool_db_settle(struct spool_db *db, struct error *err)
+{
+    if (!db->unsettled)
+        return 0;
+    int result = spool_db_begin(db, err);
+    for (int i = 0; result == 0 && i < 2; i++)
+        result = run(db, STATEMENT_FLIP_MARK, err);
+    if (result == 0)
+        result = spool_db_commit(db, err);
+    if (result != 0)
+        spool_db_roll_back(db);
+    db->unsettled = result != 0;
+    return result;
 }
 
 void spool_db_roll_back(struct spool_db *db)
@@ -275,13 +296,15 @@ static int check_pages(struct spool_db *db, struct error *err)
         return fail(db, "cannot be checked", err);
     int result = step(db, prepared, &code, err);
     const char *text = result == 0 ? (const char *)sqlite3_column_text(prepared, 0) : NULL;
-    if (result == 0 && (!text || strcmp(text, "ok") != 0))
+    if (result == 0 && !text)
+        result = fail(db, "cannot be checked", err);
+    else if (result == 0 && strcmp(text, "ok") != 0)
         result = error_set(
             err, ERROR_FORMAT, db->path,
             "is damaged (%s): move it away, with its -wal beside it, and start again; the "
             "frames in it that have no answer are lost with it, unless sqlite3's "
             ".recover brings them back",
-            text ? text : "no result");
+            text);
     sqlite3_finalize(prepared);
     return result;
 }
@@ -411,11 +434,13 @@ static int count_pages(struct spool_db *db, uint64_t *used, struct error *err)
     return result;
 }
 
-bool spool_db_has_room(struct spool_db *db, size_t bytes)
+int spool_db_has_room(struct spool_db *db, size_t bytes, bool *room, struct error *err)
 {
     uint64_t used;
-    return count_pages(db, &used, NULL) != 0 || /* then putting it will say what is wrong */
-           used + bytes + bytes / 64 + FRAME_EXTRA_BYTES + RESERVE_BYTES <= db->bytes_max;
+    int result = count_pages(db, &used, err);
+    *room = result == 0 &&
+            used + bytes + bytes / 64 + FRAME_EXTRA_BYTES + RESERVE_BYTES <= db->bytes_max;
+    return result;
 }
 
 int spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number, bool *found,

@@ -28,6 +28,12 @@ int spool_db_open(struct spool_db **db, const char *path, uint64_t bytes_max, st
 /* Sets NULL; takes NULL. */
 void spool_db_close(struct spool_db **db);
 
+/* What could not be committed may stand whole in the log all the same, when only the disk's word for it was
+ * missing, and would then hold at the next start. This puts something else in its place; until it has
+ * succeeded, nothing outside of the database may be taken back. Harmless when all was committed. Outside a
+ * transaction. */
+int spool_db_settle(struct spool_db *db, struct error *err);
+
 /* All that follows is inside a transaction. */
 int spool_db_begin(struct spool_db *db, struct error *err);
 int spool_db_commit(struct spool_db *db, struct error *err);
@@ -48,7 +54,7 @@ int spool_db_find_stream(struct spool_db *db, const char *name, struct spool_pla
 int spool_db_put(struct spool_db *db, struct spool_place *place, const struct spool_frame *stored,
                  struct error *err);
 /* Whether a frame of so many bytes fits beside what is there. */
-bool spool_db_has_room(struct spool_db *db, size_t bytes);
+int spool_db_has_room(struct spool_db *db, size_t bytes, bool *room, struct error *err);
 
 /* A frame has its answer. found: it was there and waited for one. */
 int spool_db_answer(struct spool_db *db, struct spool_place *place, uint64_t number, bool *found,

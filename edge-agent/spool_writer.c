@@ -156,14 +156,14 @@ static void note_loss(struct spool *spool, const struct spool_loss *loss, enum d
 static int make_room(struct spool *spool, size_t bytes, bool *room, struct error *err)
 {
     struct spool_db *db = spool->writer.db;
-    int result = 0;
     struct spool_loss loss = { .id = -1 };
-    *room = spool_db_has_room(db, bytes);
+    int result = spool_db_has_room(db, bytes, room, err);
     while (result == 0 && !*room && loss.id != 0 && spool->config->full == SPOOL_FULL_OLDEST) {
         result = spool_db_drop_oldest(db, &loss, err);
         if (result == 0 && loss.id != 0)
             note_loss(spool, &loss, DROP_SPOOL_FULL);
-        *room = spool_db_has_room(db, bytes);
+        if (result == 0)
+            result = spool_db_has_room(db, bytes, room, err);
     }
     return result;
 }
@@ -332,6 +332,22 @@ static void take_back(struct spool *spool)
             packet_unref(&request->frames[request->frame_count - 1].frame.packet);
 }
 
+/* The file as it was with the last commit; a new one where it is full. */
+static int prepare_lines(struct spool_writer *writer, struct error *err)
+{
+    struct lines_mark end;
+    int result = 0;
+    lines_get_mark(writer->lines, &end);
+    if (end.inode == writer->mark.inode) /* else the commit below has failed before */
+        result = lines_cut(writer->lines, &writer->mark, err);
+    if (result == 0 && lines_are_full(writer->lines))
+        result = lines_rotate(writer->lines, err);
+    lines_get_mark(writer->lines, &end);
+    if (result == 0 && end.inode != writer->mark.inode)
+        result = commit_mark(writer, err); /* before anything is in the new file */
+    return result;
+}
+
 /* One transaction; false, with all taken back, when it failed. */
 static bool try_transaction(struct spool *spool)
 {
@@ -339,12 +355,9 @@ static bool try_transaction(struct spool *spool)
     struct error err;
     uint64_t begin_ns = clock_now_ns();
     remember_places(spool);
-    int result = writer->lines ? lines_cut(writer->lines, &writer->mark, &err) : 0;
-    if (result == 0 && writer->lines && lines_are_full(writer->lines)) {
-        result = lines_rotate(writer->lines, &err);
-        if (result == 0)
-            result = commit_mark(writer, &err); /* before anything is in the new file */
-    }
+    int result = spool_db_settle(writer->db, &err);
+    if (result == 0 && writer->lines)
+        result = prepare_lines(writer, &err);
     if (result == 0)
         result = try_all(spool, &err);
     if (result == 0) {

@@ -7,11 +7,12 @@ SIM = $(B)/test/sim/sim
 SIM_TESTS = $(B)/test/sim/sim_test
 SIM_HISTORIES ?= 10000
 
-SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop disk net media memory history hour)
+SIM_OBJECTS = $(patsubst %,$(B)/obj/tests/sim/%.o,run fiber thread loop disk database net media memory \
+	history hour)
 
 SIM_MESSAGES = zmq_msg_init_size zmq_msg_init_data
-SIM_WRAPS = clock_nanosleep write fdatasync ftruncate rename random_entropy metrics_create metrics_destroy \
-	malloc calloc realloc strdup \
+SIM_WRAPS = clock_nanosleep write fdatasync fsync ftruncate rename random_entropy \
+	metrics_create metrics_destroy malloc calloc realloc strdup \
 	$(addprefix pthread_,mutex_lock mutex_unlock cond_wait cond_timedwait cond_signal cond_broadcast \
 	create join timedjoin_np)
 SIM_LINK = -Wl,-z,muldefs
@@ -23,7 +24,7 @@ $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o: CPPFLAGS += -Icloud-
 
 $(B)/obj/tests/sim/edge-agent.o: $(B)/obj/tests/sim/agent_side.o $(B)/lib/edge-agent.a
 	@$(CC) -r -nostdlib $(call sim_wraps,$(SIM_MESSAGES) credit_init credit_finish sink_add_answer \
-		$(addprefix spool_db_,find_stream put answer commit roll_back)) -o $@ $^
+		$(addprefix spool_db_,find_stream put answer commit settle roll_back)) -o $@ $^
 	@objcopy --wildcard --keep-global-symbol='agent_side_*' $@
 
 $(B)/obj/tests/sim/cloud-server.o: $(B)/obj/tests/sim/server_side.o $(B)/obj/tests/sim/pool.o $(B)/lib/cloud-server.a
@@ -42,3 +43,6 @@ sim: $(SIM) ## 10,000 seeded histories of faults over both daemons, and every al
 	@$(SIM) --histories $(SIM_HISTORIES)
 	@$(SIM) --allocations
 	@$(SIM) --writes
+	@$(SIM) --spool-allocations
+	@$(SIM) --spool-writes
+	@$(SIM) --spool-disks

@@ -31,6 +31,8 @@ int __wrap_spool_db_commit(struct spool_db *db, struct error *err);
 int __real_spool_db_commit(struct spool_db *db, struct error *err);
 void __wrap_spool_db_roll_back(struct spool_db *db);
 void __real_spool_db_roll_back(struct spool_db *db);
+int __wrap_spool_db_settle(struct spool_db *db, struct error *err);
+int __real_spool_db_settle(struct spool_db *db, struct error *err);
 int __wrap_credit_init(struct credit *credit);
 void __wrap_credit_finish(struct credit *credit);
 int __real_credit_init(struct credit *credit);
@@ -41,11 +43,15 @@ static uint64_t answered[SIM_STREAMS_MAX];
 /* Frames of lossless streams that the spool has taken, by number; and those of the present transaction. */
 static bool stored[SIM_STREAMS_MAX][SIM_FRAMES_MAX];
 static int64_t spool_ids[SIM_STREAMS_MAX];
-static struct {
+static struct put {
     size_t stream;
     uint64_t number;
+    const struct process *process;
 } pending[PENDING_MAX];
 static size_t pending_count;
+/* Of transactions that the disk failed to commit, and that may be found in its log all the same. */
+static struct put perhaps[PENDING_MAX];
+static size_t perhaps_count;
 
 void agent_side_configure(struct process *process, const char *const *sets, size_t count)
 {
@@ -75,11 +81,17 @@ void agent_side_reset(void)
     memset(stored, 0, sizeof stored);
     memset(spool_ids, 0, sizeof spool_ids);
     pending_count = 0;
+    perhaps_count = 0;
 }
 
-bool agent_side_stored(size_t stream, uint64_t number)
+enum stored agent_side_stored(size_t stream, uint64_t number)
 {
-    return number < SIM_FRAMES_MAX && stored[stream][number];
+    if (number < SIM_FRAMES_MAX && stored[stream][number])
+        return STORED;
+    for (size_t i = 0; i < perhaps_count; i++)
+        if (perhaps[i].stream == stream && perhaps[i].number == number)
+            return STORED_PERHAPS;
+    return STORED_NEVER;
 }
 
 uint64_t agent_side_answered(size_t stream)
@@ -105,6 +117,9 @@ int __wrap_spool_db_find_stream(struct spool_db *db, const char *name, struct sp
                                 struct error *err)
 {
     int result = __real_spool_db_find_stream(db, name, place, err);
+    for (size_t i = 0; result == 0 && i < SIM_STREAMS_MAX; i++)
+        if (spool_ids[i] == place->id)
+            spool_ids[i] = 0; /* it was never committed */
     if (result == 0)
         spool_ids[find_stream(name)] = place->id;
     return result;
@@ -136,10 +151,28 @@ int __wrap_spool_db_put(struct spool_db *db, struct spool_place *place,
     SIM_CHECK(frame->frame.number < SIM_FRAMES_MAX && pending_count < PENDING_MAX,
               "the simulation has no room for this frame");
     if (result == 0 && !fiber_process()->dead) {
-        pending[pending_count].stream = stream;
-        pending[pending_count++].number = frame->frame.number;
+        pending[pending_count++] = (struct put){ stream, frame->frame.number, fiber_process() };
     }
     return result;
+}
+
+static void keep_pending(void)
+{
+    for (size_t i = 0; i < pending_count; i++) {
+        bool *frame = &stored[pending[i].stream][pending[i].number];
+        SIM_CHECK(!*frame, "frame %llu of cam-%zu is stored twice",
+                  (unsigned long long)pending[i].number, pending[i].stream);
+        *frame = true;
+    }
+    pending_count = 0;
+}
+
+static void doubt_pending(void)
+{
+    SIM_CHECK(perhaps_count + pending_count <= PENDING_MAX, "the disk fails too often");
+    for (size_t i = 0; i < pending_count; i++)
+        perhaps[perhaps_count++] = pending[i];
+    pending_count = 0;
 }
 
 int __wrap_spool_db_commit(struct spool_db *db, struct error *err)
@@ -147,13 +180,22 @@ int __wrap_spool_db_commit(struct spool_db *db, struct error *err)
     int result = __real_spool_db_commit(db, err);
     if (fiber_process()->dead)
         return result;
-    for (size_t i = 0; result == 0 && i < pending_count; i++) {
-        bool *frame = &stored[pending[i].stream][pending[i].number];
-        SIM_CHECK(!*frame, "frame %llu of cam-%zu is stored twice",
-                  (unsigned long long)pending[i].number, pending[i].stream);
-        *frame = true;
-    }
-    pending_count = result == 0 ? 0 : pending_count;
+    if (result == 0)
+        keep_pending();
+    else
+        doubt_pending();
+    return result;
+}
+
+/* What this process failed to commit is not found any more. */
+int __wrap_spool_db_settle(struct spool_db *db, struct error *err)
+{
+    int result = __real_spool_db_settle(db, err);
+    size_t left = 0;
+    for (size_t i = 0; i < perhaps_count; i++)
+        if (result != 0 || fiber_process()->dead || perhaps[i].process != fiber_process())
+            perhaps[left++] = perhaps[i];
+    perhaps_count = left;
     return result;
 }
 

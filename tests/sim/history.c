@@ -23,8 +23,10 @@
 #define STOP_NS (15 * SIM_S)
 #define FLOW_ANSWERS 3u
 #define SETS_MAX 64u
+#define FULL_WRITES 8u /* until there is room again: some tries, and some starts */
 #define SPOOL_QUERY \
     "SELECT s.name, f.number FROM frame f JOIN stream s ON s.id = f.stream WHERE f.answered = 0"
+#define MARK_QUERY "SELECT bytes FROM answers"
 
 struct history {
     bool memory; /* memory fails: everything may end by that, and nobody counts right */
@@ -108,7 +110,7 @@ static void write_spool_path(char *path, size_t path_bytes, unsigned life)
 
 static void remove_files(void)
 {
-    static const char *const parts[] = { "", "-wal", "-shm" };
+    static const char *const parts[] = { "", "-wal", "-shm", "-journal" };
     char path[160], part[170];
     for (unsigned life = 0; life <= FAULTS_MAX; life++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -136,10 +138,10 @@ static void copy_file(const char *from, const char *to)
 /* The disk as it is now is what the next agent finds; what a killed one does to its own is not seen. */
 static void leave_spool(void)
 {
-    static const char *const parts[] = { "", "-wal" };
+    static const char *const parts[] = { "", "-wal", "-journal" };
     char path[160], from[170], to[170];
     write_spool_path(path, sizeof path, now.lives);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(from, sizeof from, "%s%s", path, parts[i]);
         write_spool_path(path, sizeof path, now.lives + 1);
         snprintf(to, sizeof to, "%s%s", path, parts[i]);
@@ -149,23 +151,38 @@ static void leave_spool(void)
     now.lives++;
 }
 
-/* Frames that wait for their answers in the last agent's spool. */
-static void read_spool(bool waiting[SIM_STREAMS_MAX][SIM_FRAMES_MAX])
+/* Frames that wait for their answers in the last agent's spool, and where the file of answers ends for it. */
+static void read_spool(bool waiting[SIM_STREAMS_MAX][SIM_FRAMES_MAX], int64_t *end)
 {
     char path[160];
     sqlite3 *db;
-    sqlite3_stmt *rows;
+    sqlite3_stmt *rows, *mark;
     write_spool_path(path, sizeof path, now.lives);
     SIM_CHECK(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
-                  sqlite3_prepare_v2(db, SPOOL_QUERY, -1, &rows, NULL) == SQLITE_OK,
+                  sqlite3_prepare_v2(db, SPOOL_QUERY, -1, &rows, NULL) == SQLITE_OK &&
+                  sqlite3_prepare_v2(db, MARK_QUERY, -1, &mark, NULL) == SQLITE_OK &&
+                  sqlite3_step(mark) == SQLITE_ROW,
               "the spool cannot be read: %s", sqlite3_errmsg(db));
     while (sqlite3_step(rows) == SQLITE_ROW) {
         unsigned stream = 0;
         sscanf((const char *)sqlite3_column_text(rows, 0), "cam-%u", &stream);
         waiting[stream % SIM_STREAMS_MAX][sqlite3_column_int64(rows, 1) % SIM_FRAMES_MAX] = true;
     }
+    *end = sqlite3_column_int64(mark, 0);
     sqlite3_finalize(rows);
+    sqlite3_finalize(mark);
     sqlite3_close(db);
+}
+
+static void check_frame(size_t stream, size_t number, bool written, bool waiting)
+{
+    static const char *const words[] = { "was never stored", "was perhaps stored", "was stored" };
+    enum stored stored = agent_side_stored(stream, number);
+    bool there = written || waiting;
+    SIM_CHECK(!(written && waiting) && (stored == STORED_PERHAPS || there == (stored == STORED)),
+              "frame %zu of cam-%zu: %s, %s, %s", number, stream, words[stored],
+              written ? "is in the file" : "is not in the file",
+              waiting ? "waits in the spool" : "does not wait in the spool");
 }
 
 /* Each frame that ever was in the spool is in the file once, or waits in the spool. */
@@ -174,13 +191,15 @@ static void check_once(void)
     static bool waiting[SIM_STREAMS_MAX][SIM_FRAMES_MAX], written[SIM_STREAMS_MAX][SIM_FRAMES_MAX];
     char path[160], *line = NULL;
     size_t room = 0;
+    int64_t end;
     memset(waiting, 0, sizeof waiting);
     memset(written, 0, sizeof written);
-    read_spool(waiting);
+    read_spool(waiting, &end);
     write_answers_path(path, sizeof path);
     FILE *file = fopen(path, "r");
     SIM_CHECK(file, "there is no file of answers");
-    while (getline(&line, &room, file) > 0) {
+    /* What stands behind the end, the next agent cuts off. */
+    while (ftell(file) < end && getline(&line, &room, file) > 0) {
         const char *stream_at = strstr(line, "\"stream\":\"cam-"),
                    *frame_at = strstr(line, "\"frame\":");
         SIM_CHECK(stream_at && frame_at, "not an answer: %s", line);
@@ -192,17 +211,12 @@ static void check_once(void)
                   stream);
         written[stream][number] = true;
     }
+    SIM_CHECK(ftell(file) == end, "the file of answers ends before its end in the spool");
     free(line);
     fclose(file);
     for (size_t stream = 0; stream < now.streams; stream++)
         for (size_t number = 0; now.lossless[stream] && number < SIM_FRAMES_MAX; number++)
-            SIM_CHECK(agent_side_stored(stream, number) ==
-                              (written[stream][number] || waiting[stream][number]) &&
-                          !(written[stream][number] && waiting[stream][number]),
-                      "frame %zu of cam-%zu: %s, %s, %s", number, stream,
-                      agent_side_stored(stream, number) ? "was stored" : "was never stored",
-                      written[stream][number] ? "is in the file" : "is not in the file",
-                      waiting[stream][number] ? "waits in the spool" : "does not wait in the spool");
+            check_frame(stream, number, written[stream][number], waiting[stream][number]);
 }
 
 /* Whole lines, and as many as the agents say. */
@@ -354,6 +368,7 @@ static struct process *start(bool agent)
 
 static void start_agent(void)
 {
+    memset(now.left_out, 0, sizeof now.left_out);
     now.agent = start(true);
 }
 
@@ -461,7 +476,7 @@ static void cause_trouble(void)
     pool_faults.service_us_max = (uint32_t)sim_between(1000, 200000);
     pool_faults.fails = sim_chance(0.3) ? 0.05 : 0;
     pool_faults.crashes = sim_chance(0.3) ? 0.05 : 0;
-    disk.fails = sim_chance(0.3) ? 0.1 : 0;
+    disk.fails = sim_chance(0.3) ? sim_chance(0.5) ? 0.1 : 0.01 : 0; /* a commit is some ten calls */
     disk.is_short = sim_chance(0.5) ? 0.2 : 0;
 }
 
@@ -533,17 +548,17 @@ static bool flows(size_t stream, uint64_t before)
     return agent_side_answered(stream) >= before + FLOW_ANSWERS || now.left_out[stream];
 }
 
-/* A camera that could not be opened, which only happens for want of memory. */
+/* A camera that could not be opened, which only happens for want of memory; or of a place in the spool. */
 void history_on_line(const char *line, size_t bytes)
 {
     const char *camera = memmem(line, bytes, "camera left out", 15);
     unsigned stream;
     if (!camera)
         return;
-    SIM_CHECK(now.memory, "a camera is left out");
     camera = memmem(line, bytes, "cam-", 4);
     SIM_CHECK(camera && sscanf(camera, "cam-%u", &stream) == 1 && stream < SIM_STREAMS_MAX,
               "it is not said which camera is left out");
+    SIM_CHECK(now.memory || now.lossless[stream], "camera %u is left out", stream);
     now.left_out[stream] = true;
 }
 
@@ -573,6 +588,38 @@ static void wait_for_flow(void)
                   history_metric(now.server, "server_streams", NULL), now.streams);
         history_pass(50 * SIM_MS);
     }
+}
+
+static bool has_left_out(void)
+{
+    for (size_t i = 0; i < now.streams; i++)
+        if (now.left_out[i])
+            return true;
+    return false;
+}
+
+/* As a service manager does with a daemon that ended by an error, and whoever sees that an agent is not ready
+ * with that agent. False when there is none such. */
+static bool start_failed_again(void)
+{
+    bool agent = now.agent->ended && now.agent->result != 0, server = now.server->ended;
+    if (!agent && !now.agent->ended && has_left_out()) {
+        restart(&now.agent, false);
+        agent = true;
+    }
+    if (agent)
+        start_agent();
+    if (server)
+        start_server();
+    return agent || server;
+}
+
+/* Whatever was before, all comes back. */
+static void wait_for_all(void)
+{
+    do
+        wait_for_flow();
+    while (start_failed_again());
 }
 
 static void end_all(void)
@@ -657,7 +704,7 @@ static void direct(void *arg)
     }
     history_pass(sim_between(0, GAP_MS_MAX) * SIM_MS);
     calm_down();
-    wait_for_flow();
+    wait_for_all();
     end_all();
 }
 
@@ -713,15 +760,32 @@ static void direct_short(void *arg)
     history_pass(400 * SIM_MS);
     net_cut();
     history_pass(600 * SIM_MS);
-    wait_for_flow();
+    wait_for_all();
     end_all();
 }
 
-uint64_t history_run_short(enum failing what, uint64_t n)
+static void direct_short_spool(void *arg)
+{
+    (void)arg;
+    calm_down();
+    start_server();
+    start_agent();
+    history_pass(400 * SIM_MS);
+    net_cut();
+    history_pass(200 * SIM_MS);
+    restart(&now.agent, true); /* what waits for its answers is found by the next one */
+    start_agent();
+    history_pass(200 * SIM_MS);
+    wait_for_all();
+    end_all();
+}
+
+uint64_t history_run_short(enum failing what, bool spool, uint64_t n)
 {
     begin();
     now.memory = what == FAILING_ALLOCATION;
     now.streams = 2;
+    now.lossless[0] = spool;
     now.fps[0] = now.fps[1] = 10;
     now.fast[0] = now.fast[1] = false;
     now.live[0] = true;
@@ -733,7 +797,8 @@ uint64_t history_run_short(enum failing what, uint64_t n)
     now.endless = true;
     media_frames_max = 0;
     memory_fail_at(what == FAILING_ALLOCATION ? n : 0);
-    disk.failing = what == FAILING_WRITE ? n : 0;
-    fiber_run_all(direct_short, NULL);
+    disk.failing = what == FAILING_ALLOCATION ? 0 : n;
+    disk.full = what == FULL_DISK ? FULL_WRITES : 0;
+    fiber_run_all(spool ? direct_short_spool : direct_short, NULL);
     return what == FAILING_ALLOCATION ? memory_count() : disk.writes;
 }

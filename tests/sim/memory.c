@@ -1,6 +1,6 @@
-/* memory: counts the allocations of the daemons (their own code's, and messages of libzmq's), and lets one
- * fail. Not libuv's: that ends the process by itself when it cannot watch one more descriptor. What the
- * stand-ins need they take elsewhere. */
+/* memory: counts the allocations of the daemons (their own code's, messages of libzmq's, and what SQLite
+ * takes by database.c), and lets one fail. Not libuv's: that ends the process by itself when it cannot watch
+ * one more descriptor. What the stand-ins need they take elsewhere. */
 #include "sim.h"
 
 #include <errno.h>

@@ -31,7 +31,15 @@ static struct random_state chance;
 static uint64_t number, events;
 static enum sim_kind kind;
 static bool trace;
-static const char *const kind_words[] = { "seed", "allocation", "write", "hour" };
+static const char *const kind_words[] = {
+    [SIM_HISTORIES] = "seed",
+    [SIM_ALLOCATIONS] = "allocation",
+    [SIM_WRITES] = "write",
+    [SIM_SPOOL_ALLOCATIONS] = "spool-allocation",
+    [SIM_SPOOL_WRITES] = "spool-write",
+    [SIM_SPOOL_DISKS] = "spool-disk",
+    [SIM_HOURS] = "hour",
+};
 static char lines[LINES_KEPT][LINE_BYTES];
 static uint64_t line_count;
 
@@ -130,6 +138,18 @@ static void on_abort(int signal_number)
 
 /* ---- many histories ---- */
 
+static uint64_t run_short(uint64_t n)
+{
+    static const enum failing what[] = {
+        [SIM_ALLOCATIONS] = FAILING_ALLOCATION,
+        [SIM_WRITES] = FAILING_WRITE,
+        [SIM_SPOOL_ALLOCATIONS] = FAILING_ALLOCATION,
+        [SIM_SPOOL_WRITES] = FAILING_WRITE,
+        [SIM_SPOOL_DISKS] = FULL_DISK,
+    };
+    return history_run_short(what[kind], kind >= SIM_SPOOL_ALLOCATIONS, n);
+}
+
 static void run_one(uint64_t which)
 {
     number = which;
@@ -142,7 +162,7 @@ static void run_one(uint64_t which)
     else if (kind == SIM_HOURS)
         hour_run();
     else
-        history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, which);
+        run_short(which);
     alarm(0);
 }
 
@@ -153,6 +173,7 @@ static void make_folder(char folder[32])
     if (!mkdtemp(folder))
         sim_fail("no folder: %s", strerror(errno));
     random_seed(&chance, 0);
+    database_open();
     history_open(folder);
 }
 
@@ -250,6 +271,8 @@ struct sim_sum sim_run(const struct sim_job *job)
 bool sim_replay(enum sim_kind of_kind, uint64_t which)
 {
     struct sim_job job = { .kind = of_kind, .first = which, .count = 1, .step = 1, .processes = 1 };
+    if (of_kind != SIM_HISTORIES && of_kind != SIM_HOURS)
+        sim_count(of_kind); /* as before all of them: what a process allocates once is there */
     trace = true;
     struct sim_sum sum = sim_run(&job);
     fprintf(stderr, "sim: %s, events=%llu\n", sum.failed == 0 ? "it held" : "it failed",
@@ -263,7 +286,7 @@ uint64_t sim_count(enum sim_kind of_kind)
     kind = of_kind;
     make_folder(folder);
     random_seed(&chance, 1);
-    uint64_t count = history_run_short(kind == SIM_WRITES ? FAILING_WRITE : FAILING_ALLOCATION, 0);
+    uint64_t count = run_short(0);
     remove_folder(folder);
     return count;
 }

@@ -3,9 +3,10 @@
  * Nothing of the daemons is left out or switched: agent_run and server_run run as they are, each in a
  * fiber, and so does each thread that they start. What is outside of them has a stand-in, chosen when the
  * program is linked (mk/sim.mk): time, threads and the loop's sleep (fiber.c, thread.c, loop.c), the
- * network below net/zmq_loop.h (net.c), cameras, encoders and decoders below media/ (media.c), the worker
- * processes below devices/pool.h (pool.c). history.c lets a seeded list of faults happen to them and
- * judges. All chance comes from one generator, so a seed is a history.
+ * network below net/zmq_loop.h (net.c), the disk, below SQLite too (disk.c, database.c), cameras, encoders
+ * and decoders below media/ (media.c), the worker processes below devices/pool.h (pool.c). history.c lets a
+ * seeded list of faults happen to them and judges. All chance comes from one generator, so a seed is a
+ * history.
  *
  * Everything here runs in one thread. */
 #ifndef RUNESPOOR_TESTS_SIM_H
@@ -99,9 +100,18 @@ void loop_wake(const void *loop);
 struct disk_faults {
     double fails, is_short;
     uint64_t failing; /* this call, counted from the begin of the history; 0: none */
-    uint64_t writes;  /* calls so far */
+    uint64_t full;    /* and so many behind it that want room */
+    uint64_t writes;  /* calls so far: syncs and the like, too */
 };
 extern struct disk_faults disk;
+/* Counts a call of the daemon that runs, and gives whether it is to fail; never one of a dead one, or of the
+ * director. wants_room: it is one that a full disk refuses. */
+bool disk_fails(const char *what, bool wants_room);
+
+/* ---- database.c ---- */
+
+/* Before the first use of SQLite. */
+void database_open(void);
 
 /* ---- net.c ---- */
 
@@ -159,8 +169,10 @@ void server_side_run(void *process);
  * lossless stream, those that are a frame's last. */
 uint64_t agent_side_answered(size_t stream);
 void agent_side_reset(void);
-/* Whether the spool has committed this frame, some time. */
-bool agent_side_stored(size_t stream, uint64_t number);
+/* Whether the spool has committed this frame, some time. Perhaps: the disk failed at that, and the
+ * agent has written nothing in its place (spool_db_settle), so that its successor may find the frame. */
+enum stored { STORED_NEVER, STORED_PERHAPS, STORED };
+enum stored agent_side_stored(size_t stream, uint64_t number);
 /* Holds at every moment: no credit more than granted, and none below zero. */
 void agent_side_check(void);
 /* What the server took in and has not answered. */
@@ -173,10 +185,11 @@ void server_side_reset(void);
 void history_open(const char *folder);
 /* Lets the history of the generator's seed happen; comes back when all of it held. */
 void history_run(void);
-/* A short history, in which the n-th allocation of the daemons, or their n-th write, fails (0: none). Gives
- * how many there were. */
-enum failing { FAILING_ALLOCATION, FAILING_WRITE };
-uint64_t history_run_short(enum failing what, uint64_t n);
+/* A short history, in which the n-th allocation of the daemons, or their n-th write, fails (0: none); or
+ * the disk is full from that write on, for a while. Gives how many there were. spool: one with a lossless
+ * stream, whose agent is killed in the middle. */
+enum failing { FAILING_ALLOCATION, FAILING_WRITE, FULL_DISK };
+uint64_t history_run_short(enum failing what, bool spool, uint64_t n);
 /* One with that many live cameras and no faults; body is called when all flow, and they have to flow
  * again after it. */
 void history_run_calm(size_t cameras, void (*body)(struct process *agent, struct process *server));
@@ -204,7 +217,15 @@ size_t memory_in_use(void);
 
 /* ---- run.c: many histories ---- */
 
-enum sim_kind { SIM_HISTORIES, SIM_ALLOCATIONS, SIM_WRITES, SIM_HOURS };
+enum sim_kind {
+    SIM_HISTORIES,
+    SIM_ALLOCATIONS,
+    SIM_WRITES,
+    SIM_SPOOL_ALLOCATIONS,
+    SIM_SPOOL_WRITES,
+    SIM_SPOOL_DISKS,
+    SIM_HOURS
+};
 struct sim_job {
     enum sim_kind kind;
     uint64_t first, count, step; /* seeds, or numbers of what fails */

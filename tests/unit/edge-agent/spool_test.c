@@ -1,6 +1,7 @@
 /* spool: what was put comes back until it is answered, with what it needs to be decoded, also in a new
  * process; the file of answers agrees with it wherever a kill came, across rotation too; bounds by size
- * and age, both ways of being full; a full disk, damaged pages and packets, foreign files. */
+ * and age, both ways of being full; a disk that is full or fails at any sync, damaged pages and packets,
+ * foreign files. */
 #include "loop_bench.h"
 
 #include "base/log.h"
@@ -9,13 +10,21 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define WAIT_MS 20000u
 #define GROUP 5u /* frames in a group of pictures */
 
 static struct loop_bench bench;
+
+/* The disk fails for good after so many more syncs; -1: it does not. */
+static struct {
+    atomic_int good_syncs;
+    atomic_bool broken;
+} disk = { .good_syncs = -1 };
 
 static struct {
     char db[200], file[200];
@@ -49,6 +58,40 @@ static int setup(void **state)
     rig.frame_bytes = 3000;
     figures_init(&rig.figures, bench.metrics, "gate");
     return 0;
+}
+
+/* ---- the disk: in place of the C library's, SQLite's calls included ---- */
+
+int fdatasync(int file)
+{
+    disk.broken = disk.broken || disk.good_syncs == 0;
+    if (disk.good_syncs > 0)
+        disk.good_syncs--;
+    if (!disk.broken)
+        return (int)syscall(SYS_fdatasync, file);
+    errno = EIO;
+    return -1;
+}
+
+/* Of lines, that is; the loop's own writes are to no file. */
+ssize_t write(int file, const void *bytes, size_t size)
+{
+    struct stat status;
+    if (!disk.broken || fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+        return syscall(SYS_write, file, bytes, size);
+    errno = EIO;
+    return -1;
+}
+
+static void break_disk(int good_syncs)
+{
+    disk.good_syncs = good_syncs;
+}
+
+static void repair_disk(void)
+{
+    disk.good_syncs = -1;
+    disk.broken = false;
 }
 
 /* ---- the stream's side ---- */
@@ -129,6 +172,7 @@ static int teardown(void **state)
     (void)state;
     if (rig.spool)
         close_spool();
+    repair_disk();
     log_configure("info", NULL);
     loop_bench_close(&bench);
     return 0;
@@ -538,6 +582,47 @@ static void a_full_disk_is_survived(void **state)
     assert_int_equal(rig.read[rig.read_count - 1].number, 34);
 }
 
+/* The commit of an answer stands whole in the log, but the disk does not say so, and takes nothing more: the
+ * line may not be cut off as long as the next start would find the frame answered. */
+static void a_commit_that_failed_loses_no_answer(void **state)
+{
+    (void)state;
+    open_spool();
+    put_many(0, 5);
+    answer_many(0, 2);
+    break_disk(1); /* of the file; not of the log */
+    ask_answer(2, true, "");
+    close_spool();
+    repair_disk();
+    open_spool();
+    answer_many(2, 5);
+    expect_lines(0, 5);
+}
+
+static void a_rotation_that_cannot_be_noted_is_survived(void **state)
+{
+    static char reason[60000];
+    uint64_t frames[400];
+    (void)state;
+    memset(reason, 'r', sizeof reason - 1);
+    rig.answers.rotate_mb = 1;
+    open_spool();
+    put_many(0, 20);
+    for (uint64_t number = 0; number < 18; number++)
+        ask_answer(number, true, reason);
+    wait_done(18);
+    assert_true(file_bytes(rig.file) >= 1u << 20);
+    break_disk(0);
+    ask_answer(18, true, "");
+    loop_bench_turn(&bench, NULL, NULL, 50);
+    repair_disk();
+    wait_done(1);
+    answer_many(19, 20);
+    expect_lines(18, 20);
+    assert_int_equal(lines_of_rotated(1, frames), 18);
+    assert_int_equal(lines_of_rotated(2, frames), 0);
+}
+
 static void overwrite(const char *path, uint64_t from, uint64_t to)
 {
     static const uint8_t noise[4096] = { 0xa5, 0x5a, 0xff };
@@ -641,6 +726,8 @@ int main(void)
         TEST(or_new_frames_are_refused),
         TEST(old_frames_go),
         TEST(a_full_disk_is_survived),
+        TEST(a_commit_that_failed_loses_no_answer),
+        TEST(a_rotation_that_cannot_be_noted_is_survived),
         TEST(a_damaged_page_is_a_clear_error),
         TEST(a_damaged_packet_is_counted),
         TEST(a_spool_is_for_one_agent),
