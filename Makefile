@@ -34,4 +34,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 clean: ## remove everything built (not the downloaded sample video)
-	rm -rf $(B)/obj $(B)/bin $(B)/lib $(B)/gen $(B)/test $(B)/asan $(B)/ubsan $(B)/tsan $(B)/fuzz
+	rm -rf $(B)/obj $(B)/bin $(B)/lib $(B)/gen $(B)/test $(B)/asan $(B)/ubsan $(B)/tsan $(B)/fuzz $(B)/arm

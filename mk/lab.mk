@@ -18,3 +18,18 @@ check-kernels: deps-build ## every own kernel and every op against the plain way
 
 .PHONY: ladders
 ladders: $(LADDERS)
+
+# The sources of all modules for 64-bit ARM, where gcc makes NEON of the plain loops. Headers of libraries are this
+# machine's; so nothing is linked, and nothing runs.
+ARM = aarch64-linux-gnu
+ARM_LIBRARIES = $(patsubst %,$(B)/arm/lib/%.a,$(MODULES))
+.PHONY: check-arm
+check-arm: deps-build ## that both daemons compile for 64-bit ARM, and what of the kernels is NEON there
+	@mk/deps.sh $(PACKAGES_ARM)
+	+@$(MAKE) --no-print-directory B=$(B)/arm CC=$(ARM)-gcc \
+		CFLAGS="-idirafter /usr/include -idirafter $(shell $(CC) -print-multiarch | sed 's,^,/usr/include/,')" \
+		$(ARM_LIBRARIES) $(addprefix $(B)/arm/obj/,edge-agent/main.o cloud-server/main.o)
+	@for object in lanes row_norm sum_to taps bytes; do \
+		echo "$$object: neon=$$($(ARM)-objdump -d $(B)/arm/obj/kernels/cpu/$$object.o | grep -c '\<v[0-9]*\.4s')"; \
+	done
+	@echo "arm: objects=$$(find $(B)/arm/obj -name '*.o' | wc -l) failed=0"

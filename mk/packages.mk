@@ -9,6 +9,7 @@ PACKAGES_TEST = libcmocka-dev mosquitto mosquitto-clients iproute2 libgstrtspser
 	libonnx-testdata libffmpeg-nvenc-dev
 PACKAGES_LINT = clang-tidy shellcheck
 PACKAGES_FUZZ = clang libclang-rt-14-dev
+PACKAGES_ARM = gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: deps deps-build deps-test
 deps: ## install the Debian packages that are missing (root or sudo)
