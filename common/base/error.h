@@ -48,12 +48,13 @@ int error_set_errno(struct error *err, int errno_value, const char *place, const
     __attribute__((format(printf, 4, 5)));
 
 #ifdef __clang_analyzer__ /* it sees one file at a time and is told here that errors are negative */
-static inline int error_negative(int failed)
-{
-    if (failed >= 0)
-        __builtin_unreachable();
-    return failed;
-}
+#define error_negative(failed)       \
+    ({                               \
+        int failed_ = (failed);      \
+        if (failed_ >= 0)            \
+            __builtin_unreachable(); \
+        failed_;                     \
+    })
 #define error_set(...) error_negative(error_set(__VA_ARGS__))
 #define error_wrap(...) error_negative(error_wrap(__VA_ARGS__))
 #define error_set_errno(...) error_negative(error_set_errno(__VA_ARGS__))

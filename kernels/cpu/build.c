@@ -262,24 +262,6 @@ int build_constant(struct build *build, const float *numbers, int64_t count,
 
 /* ---- inside ---- */
 
-int build_out_of_memory(struct error *err)
-{
-    return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
-}
-
-int build_grow(void **items, int *capacity, int count, size_t item_bytes, struct error *err)
-{
-    if (count < *capacity)
-        return 0;
-    int wanted = *capacity ? *capacity * 2 : 64;
-    void *more = realloc(*items, (size_t)wanted * item_bytes);
-    if (!more)
-        return build_out_of_memory(err);
-    *items = more;
-    *capacity = wanted;
-    return 0;
-}
-
 static int add_buffer(struct build *build, struct cpu_buffer buffer, struct error *err)
 {
     struct cpu_plan *plan = build->plan;

@@ -5,6 +5,9 @@
 #include "cpu/build.h"
 
 int build_out_of_memory(struct error *err);
+#ifdef __clang_analyzer__ /* as in base/error.h */
+#define build_out_of_memory(err) error_negative(build_out_of_memory(err))
+#endif
 /* Room for one more behind count of them. */
 int build_grow(void **items, int *capacity, int count, size_t item_bytes, struct error *err);
 /* Now, not in a step: for constants. */

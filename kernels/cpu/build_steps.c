@@ -136,6 +136,19 @@ void build_set_flop(struct build *build, uint64_t flop)
 
 /* ---- inside ---- */
 
+int build_grow(void **items, int *capacity, int count, size_t item_bytes, struct error *err)
+{
+    if (count < *capacity)
+        return 0;
+    int wanted = *capacity ? *capacity * 2 : 64;
+    void *more = realloc(*items, (size_t)wanted * item_bytes);
+    if (!more)
+        return build_out_of_memory(err);
+    *items = more;
+    *capacity = wanted;
+    return 0;
+}
+
 int build_reorder_now(struct build *build, const dnnl_memory_desc_t *from_md, void *from,
                       const dnnl_memory_desc_t *to_md, void *to, struct error *err)
 {
@@ -257,4 +270,11 @@ static int run_copy_bytes(const struct cpu_step *step, struct error *err)
 static int failed(const struct build *build, dnnl_status_t status, const char *what, struct error *err)
 {
     return cpu_dnnl_error(err, status, build->op, build->name, what);
+}
+
+#undef build_out_of_memory /* what only an analyser sees around it above */
+
+int build_out_of_memory(struct error *err)
+{
+    return error_set(err, ERROR_MEMORY, "cpu", "no memory left");
 }

@@ -73,7 +73,7 @@ struct cpu_plan {
     struct cpu_step *steps;
     int step_count, step_capacity;
     void *arena_room; /* the arena is inside */
-    bool drops_tiny; /* numbers below the smallest normal one are 0 while it runs */
+    bool drops_tiny;  /* numbers below the smallest normal one are 0 while it runs */
     void **own_rooms; /* around the memory of inputs, then outputs, until bound */
 };
 
