@@ -2,7 +2,7 @@
 # one for oneDNN's convolutions, and one for the whole op table (kernels/lab/ops.h). `make test` runs
 # their checks.
 
-LADDERS = $(patsubst %,$(B)/test/lab/%,attention broadcast bytes chain convolution labels pad split split_conv swish taps winograd ops cuda_ops cuda_kernels)
+LADDERS = $(patsubst %,$(B)/test/lab/%,attention broadcast bytes chain convolution depthwise labels pad quantise split split_conv swish taps winograd ops cuda_ops cuda_kernels)
 
 OPS = $(patsubst %.c,$(B)/obj/%.o,$(wildcard kernels/lab/ops_*.c))
 
