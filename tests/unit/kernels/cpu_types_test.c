@@ -86,7 +86,8 @@ static void fill(struct tensor *tensor, struct random_state *random)
             number_store(tensor, i, number < 0.5);
         else if (whole) /* all bits, and some small ones */
             number_store_whole(tensor, i,
-                               i % 3 ? (int64_t)(number * 20) - 9 : (int64_t)(number * 0x1p62) * 3);
+                               i % 3 ? (int64_t)(number * 20) - 9
+                                     : (int64_t)((uint64_t)(number * 0x1p62) * 3));
         else
             number_store(tensor, i, number * 4 - 2);
     }
