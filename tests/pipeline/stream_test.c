@@ -89,6 +89,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+#define PERIOD_MS 100u
 #define STREAMS 16
 #define FRAMES_MAX 2000
 
@@ -126,7 +127,7 @@ static void sixteen_streams_share_fairly(void **state)
         snprintf(texts[i][1], sizeof texts[i][1], "cameras.%u.source.kind=test", i);
         snprintf(texts[i][2], sizeof texts[i][2], "cameras.%u.source.width=160", i);
         snprintf(texts[i][3], sizeof texts[i][3], "cameras.%u.source.height=128", i);
-        snprintf(texts[i][4], sizeof texts[i][4], "cameras.%u.source.fps=10", i);
+        snprintf(texts[i][4], sizeof texts[i][4], "cameras.%u.source.fps=%u", i, 1000 / PERIOD_MS);
         snprintf(texts[i][5], sizeof texts[i][5], "cameras.%u.source.seconds=6", i);
         snprintf(texts[i][6], sizeof texts[i][6], "cameras.%u.rung.preset=ultrafast", i);
         for (unsigned j = 0; j < 7; j++)
@@ -156,7 +157,8 @@ static void sixteen_streams_share_fairly(void **state)
                   medians[0], medians[STREAMS - 1], worst_p99);
     assert_true(jain >= 0.95);
     /* Of 60 frames the 99 % one is the worst: on a busy machine that is one pause of the machine's own. */
-    assert_true(medians[STREAMS - 1] <= 2 * medians[STREAMS / 2]);
+    /* Less than a tenth of a frame's period is whose turn came first, not somebody who is left to wait. */
+    assert_true(medians[STREAMS - 1] <= 2 * medians[STREAMS / 2] + PERIOD_MS / 10);
 }
 
 static void agent_outlives_a_killed_server(void **state)
