@@ -157,8 +157,11 @@ static void sixteen_streams_share_fairly(void **state)
                   medians[0], medians[STREAMS - 1], worst_p99);
     assert_true(jain >= 0.95);
     /* Of 60 frames the 99 % one is the worst: on a busy machine that is one pause of the machine's own. */
-    /* Less than a tenth of a frame's period is whose turn came first, not somebody who is left to wait. */
-    assert_true(medians[STREAMS - 1] <= 2 * medians[STREAMS / 2] + PERIOD_MS / 10);
+    /* Less than a tenth of a frame's period is whose turn came first, not somebody who is left to wait; more than that
+     * where sanitizers make an encoder take as long. */
+    const char *slower = getenv("TEST_SLOWER");
+    double turn_ms = PERIOD_MS / 10.0 * (slower ? strtod(slower, NULL) : 1);
+    assert_true(medians[STREAMS - 1] <= 2 * medians[STREAMS / 2] + turn_ms);
 }
 
 static void agent_outlives_a_killed_server(void **state)
