@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define CREDITS 4u
+
 /* As much as is asked for: the first frame is drawn already. */
 static void begin(Runespoor__ProbeOrder order, double share)
 {
@@ -14,7 +16,7 @@ static void begin(Runespoor__ProbeOrder order, double share)
     rig.probes_config = (struct probes_config){ .share = share, .quality = 12 };
     stream_begin();
     link_up();
-    welcome(4);
+    welcome(CREDITS);
 }
 
 static bool slice_waits(void *arg)
@@ -26,6 +28,14 @@ static bool slice_waits(void *arg)
 static bool slice_or_packet(void *arg)
 {
     return rig.slice_waits || rig.frame_count > *(size_t *)arg;
+}
+
+/* The probe is encoded and waits, and no credit is left for a frame: all that may be sent is on its way. */
+static bool only_waits(void *arg)
+{
+    (void)arg;
+    return loop_bench_count(&bench, "edge_probe_state", NULL) == 2 &&
+           rig.frame_count == rig.answer_next + CREDITS;
 }
 
 static uint64_t ended(const char *end)
@@ -118,7 +128,8 @@ static void live_frames_go_first(void **state)
     (void)state;
     begin(RUNESPOOR__PROBE_ORDER__PROBES_RANDOM, 0.5);
     wait_announced(1);
-    loop_bench_turn(&bench, NULL, NULL, 200); /* it is encoded, but four packets are on their way */
+    loop_bench_turn(&bench, only_waits, NULL, WAIT_MS);
+    loop_bench_turn(&bench, NULL, NULL, 100);
     assert_false(rig.slice_waits);
     answer_next();
     wait_frames(rig.frame_count + 1);
@@ -152,7 +163,7 @@ static void slices_go_at_the_pace_of_what_is_saved(void **state)
     (void)state;
     begin(RUNESPOOR__PROBE_ORDER__PROBES_RANDOM, 0.2);
     wait_announced(1);
-    loop_bench_turn(&bench, NULL, NULL, 200); /* it is encoded, and no credit is left for a frame */
+    loop_bench_turn(&bench, only_waits, NULL, WAIT_MS);
     send_receipt("");
     assert_true(rig.slice_waits);
     for (unsigned i = 0; i < 3; i++) {
@@ -185,7 +196,7 @@ static void a_lost_link_takes_a_probe_along(void **state)
     rig.slice_waits = false;
     loop_bench_turn(&bench, NULL, NULL, 200); /* what was encoded meanwhile finds nobody */
     link_up();
-    welcome(4);
+    welcome(CREDITS);
     wait_announced(2);
     let_probe_through();
     assert_int_equal(ended("sent"), 1);
