@@ -33,7 +33,7 @@ struct agent {
     struct key_pair keys;
     struct uplink *uplink;
     struct probes *probes;
-    struct spool *spool; /* NULL: no camera is lossless */
+    struct spool *spool; /* NULL: no camera can be lossless */
     struct sink *sink;
     struct sink_mqtt *mqtt; /* NULL: none */
     struct streams *streams;
@@ -214,8 +214,8 @@ static int try_settings(struct agent *agent, const struct agent_settings *fresh,
     const char *address = fresh->values.http.address;
     *pages = agent->pages;
     if (has_lossless(&fresh->values) && !agent->spool)
-        return error_set(err, ERROR_CONFIG, "cameras",
-                         "the first lossless camera needs a restart, which opens the spool");
+        return error_set(err, ERROR_CONFIG, "spool.path",
+                         "lossless cameras need it, and it takes a restart");
     if (strcmp(address, agent->settings->values.http.address) == 0)
         return 0;
     *pages = NULL;
@@ -349,7 +349,7 @@ static int open_all(struct agent *agent, struct error *err)
         result = keys_read_pair(config->keys.folder, config->keys.name, &agent->keys, err);
     if (result == 0 && agent->options->live)
         result = table_create(&agent->table, agent->metrics, stdout, isatty(STDOUT_FILENO), err);
-    if (result == 0 && has_lossless(config))
+    if (result == 0 && config->spool.path[0])
         result = spool_open(&agent->spool, &agent->loop, &config->spool, &config->answers,
                             agent->metrics, err);
     if (result == 0)

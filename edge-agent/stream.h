@@ -20,7 +20,7 @@ struct stream_context {
     struct uplink *uplink;
     struct probes *probes;
     struct sink *sink;
-    struct spool *spool; /* NULL: no stream is lossless */
+    struct spool *spool; /* NULL: no stream can be lossless */
     /* Once for each stream: its source has ended and nothing is in flight. end says why (code NONE:
      * regularly). Must not close the stream. */
     void (*finished)(void *arg, const struct error *end);

@@ -9,6 +9,7 @@
 
 #define LEAVE_MS 3000u /* for the answers to what is in flight */
 #define LOOK_MS 50u    /* how often streams that leave are looked at */
+#define RETRY_MS 5000u /* and how often cameras that could not be opened are tried */
 
 struct slot {
     struct streams *streams;
@@ -19,6 +20,7 @@ struct slot {
     bool finished, leaving;
     bool told_hanging;
     uint64_t leave_ns; /* its answers are waited for until then */
+    uint64_t retry_ns; /* without a stream: it is tried again then */
 };
 
 struct streams {
@@ -182,23 +184,29 @@ static void on_finished(void *arg, const struct error *end)
     uv_timer_start(&slot->streams->look, on_look, 0, 0); /* not from inside a stream */
 }
 
-/* A camera that cannot be opened does not keep the others from streaming. */
-static void fill_slot(struct slot *slot, const struct camera_config *camera)
+/* A camera that cannot be opened does not keep the others from streaming; its reason is told when it is new. */
+static void open_slot(struct slot *slot)
 {
     struct streams *streams = slot->streams;
     struct stream_context context = streams->context;
+    struct error failure = { 0 };
     context.finished = on_finished;
     context.arg = slot;
-    *slot = (struct slot){ .streams = streams,
-                           .settings = agent_settings_ref(streams->settings),
-                           .camera = camera };
-    if (stream_open(&slot->stream, &context, camera, &slot->failure) != 0) {
-        if (streams->settings->values.cameras.count > 1) /* else the exit says it */
-            log_error("agent", "camera left out", LOG_CAUSE(&slot->failure));
-        return;
-    }
-    if (!uplink_cause(context.uplink))
+    bool opened = stream_open(&slot->stream, &context, slot->camera, &failure) == 0;
+    bool told = strcmp(failure.text, slot->failure.text) == 0;
+    slot->failure = failure;
+    slot->retry_ns = clock_now_ns() + RETRY_MS * CLOCK_NS_PER_MS;
+    if (opened && !uplink_cause(context.uplink))
         stream_on_up(slot->stream);
+    if (!opened && !told && streams->settings->values.cameras.count > 1) /* else the exit says it */
+        log_error("agent", "camera left out", LOG_CAUSE(&failure));
+}
+
+static void fill_slot(struct slot *slot, const struct camera_config *camera)
+{
+    slot->settings = agent_settings_ref(slot->streams->settings);
+    slot->camera = camera;
+    open_slot(slot);
 }
 
 static void leave(struct slot *slot)
@@ -267,20 +275,24 @@ static void try_empty(struct slot *slot)
 static void on_look(uv_timer_t *timer)
 {
     struct streams *streams = (struct streams *)timer;
-    bool leaving = false, running = false;
-    for (size_t i = 0; i < AGENT_CAMERAS_MAX; i++) {
+    bool leaving = false, running = false, missing = false;
+    for (size_t i = 0; !streams->stopping && i < AGENT_CAMERAS_MAX; i++) {
         struct slot *slot = &streams->slots[i];
-        if (slot->leaving && !streams->stopping)
+        if (slot->leaving)
             try_empty(slot);
+        else if (slot->settings && !slot->stream && clock_now_ns() >= slot->retry_ns)
+            open_slot(slot);
     }
     if (!streams->stopping)
         open_missing(streams);
     for (size_t i = 0; i < AGENT_CAMERAS_MAX; i++) {
-        leaving = leaving || streams->slots[i].leaving;
-        running = running || (streams->slots[i].stream && !streams->slots[i].finished);
+        const struct slot *slot = &streams->slots[i];
+        leaving = leaving || slot->leaving;
+        missing = missing || (slot->settings && !slot->stream);
+        running = running || (slot->stream && !slot->finished);
     }
     if (!running && (streams->stopping || !leaving))
         streams->ended(streams->arg);
-    else if (leaving && !streams->stopping)
-        uv_timer_start(&streams->look, on_look, LOOK_MS, 0);
+    else if ((leaving || missing) && !streams->stopping)
+        uv_timer_start(&streams->look, on_look, leaving ? LOOK_MS : RETRY_MS, 0);
 }

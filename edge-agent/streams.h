@@ -19,7 +19,8 @@ int streams_open(struct streams **streams, const struct stream_context *context,
                  void (*ended)(void *arg), void *arg, struct error *err);
 
 /* Makes the streams those of these settings, which are kept as long as a stream borrows from them. A
- * camera that cannot be opened is logged, told by streams_failure, and tried again by the next call. */
+ * camera that cannot be opened is logged, told by streams_failure, and tried again every few seconds as long as
+ * another streams. */
 void streams_apply(struct streams *streams, struct agent_settings *settings,
                    struct streams_changes *changes);
 
