@@ -609,11 +609,11 @@ int spool_db_drop_oldest(struct spool_db *db, struct spool_loss *loss, struct er
 }
 
 int spool_db_drop_older(struct spool_db *db, uint64_t unix_us, struct spool_loss *loss,
-                        struct error *err)
+                        uint64_t *oldest_us, struct error *err)
 {
-    uint64_t oldest_us = 0;
-    int result = find_oldest(db, loss, &oldest_us, err);
-    if (result != 0 || loss->id == 0 || oldest_us >= unix_us) {
+    *oldest_us = 0;
+    int result = find_oldest(db, loss, oldest_us, err);
+    if (result != 0 || loss->id == 0 || *oldest_us >= unix_us) {
         loss->id = 0;
         return result;
     }

@@ -75,9 +75,10 @@ struct spool_loss {
 };
 /* Takes out the oldest group of all streams. */
 int spool_db_drop_oldest(struct spool_db *db, struct spool_loss *loss, struct error *err);
-/* The same, if it was captured before that time; loss->id is 0 when there is none. */
+/* The same, if it was captured before that time; loss->id is 0 when there is none. oldest_us: when the group
+ * that was looked at was captured, 0: there is no frame. */
 int spool_db_drop_older(struct spool_db *db, uint64_t unix_us, struct spool_loss *loss,
-                        struct error *err);
+                        uint64_t *oldest_us, struct error *err);
 /* The rest of a group, from a frame on, which is of no use. */
 int spool_db_drop_rest(struct spool_db *db, const struct spool_place *place, uint64_t group,
                        uint64_t number, struct spool_loss *loss, struct error *err);

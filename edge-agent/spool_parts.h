@@ -63,6 +63,8 @@ struct spool_writer {
     uint64_t lost[DROP_REASON_COUNT]; /* of streams that nobody has joined, in the transaction */
     uint64_t untold[DROP_REASON_COUNT], told_ns[DROP_REASON_COUNT]; /* of losses, in the log */
     uint64_t failed_ns;                                             /* when that was told last */
+    uint64_t looked_us, looked_ns;                                  /* at both clocks */
+    uint64_t behind_us, jumped_us;                                  /* see follow_clock */
     bool failing;  /* told; until a transaction succeeds that is like the one that failed */
     bool refusing; /* that one had new frames */
     struct metric_gauge *bytes, *waiting, *oldest;

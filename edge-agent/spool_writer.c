@@ -14,7 +14,8 @@
 #define LOOK_NS (10 * CLOCK_NS_PER_S) /* for frames that have become too old */
 #define LOG_AGAIN_NS (60 * CLOCK_NS_PER_S)
 #define US_PER_H UINT64_C(3600000000)
-#define OLD_GROUPS_MAX 64u /* dropped in one transaction */
+#define CLOCK_JUMP_US INT64_C(60000000) /* nobody turns a clock so far between two looks */
+#define OLD_GROUPS_MAX 64u              /* dropped in one transaction */
 
 static bool work(struct spool *spool);
 
@@ -61,6 +62,8 @@ int spool_writer_open(struct spool_writer *writer, struct spool *spool,
 {
     struct lines_mark mark;
     make_metrics(writer, spool->metrics);
+    writer->looked_us = clock_wall_us();
+    writer->looked_ns = clock_now_ns();
     int result =
         spool_db_open(&writer->db, spool->config->path, spool->config->size_mb * BYTES_PER_MB, err);
     if (result != 0 || !answers->path[0])
@@ -265,17 +268,42 @@ static int do_request(struct spool *spool, struct request *request, struct error
 
 /* ---- all of them ---- */
 
+/* The clock of a box that has no battery for one jumps ahead, by years even, when the link is back and with it
+ * somebody who knows the time; and just then the spool is full of frames with times from before, all of which
+ * would be too old at once. So the time that ages are taken by stays behind as far as the clock has jumped,
+ * until they are gone. */
+static void follow_clock(struct spool_writer *writer)
+{
+    uint64_t now_us = clock_wall_us(), now_ns = clock_now_ns();
+    int64_t jump_us =
+        (int64_t)(now_us - writer->looked_us) - (int64_t)((now_ns - writer->looked_ns) / 1000);
+    if (jump_us > CLOCK_JUMP_US || jump_us < -CLOCK_JUMP_US) {
+        int64_t behind_us = (int64_t)writer->behind_us + jump_us;
+        writer->behind_us = behind_us > 0 ? (uint64_t)behind_us : 0;
+        writer->jumped_us = now_us;
+    }
+    writer->looked_us = now_us;
+    writer->looked_ns = now_ns;
+}
+
+static uint64_t ageing_now_us(const struct spool_writer *writer)
+{
+    return writer->looked_us > writer->behind_us ? writer->looked_us - writer->behind_us : 0;
+}
+
 static int drop_old(struct spool *spool, struct error *err)
 {
-    uint64_t now_us = clock_wall_us(), age_us = spool->config->age_h * US_PER_H;
+    struct spool_writer *writer = &spool->writer;
     struct spool_loss loss = { .id = -1 };
+    uint64_t oldest_us, age_us = spool->config->age_h * US_PER_H, now_us = ageing_now_us(writer);
+    uint64_t limit_us = age_us > 0 && now_us > age_us ? now_us - age_us : 0;
     int result = 0;
-    if (age_us == 0 || age_us > now_us)
-        return 0;
     for (size_t i = 0; result == 0 && loss.id != 0 && i < OLD_GROUPS_MAX; i++) {
-        result = spool_db_drop_older(spool->writer.db, now_us - age_us, &loss, err);
+        result = spool_db_drop_older(writer->db, limit_us, &loss, &oldest_us, err);
         if (result == 0 && loss.id != 0)
             note_loss(spool, &loss, DROP_SPOOL_AGE);
+        else if (result == 0 && i == 0 && (oldest_us == 0 || oldest_us >= writer->jumped_us))
+            writer->behind_us = 0;
     }
     return result;
 }
@@ -300,6 +328,7 @@ static int try_all(struct spool *spool, struct error *err)
     struct spool_writer *writer = &spool->writer;
     text_clear(&writer->text);
     writer->text.failed = false;
+    follow_clock(writer);
     int result = spool_db_begin(writer->db, err);
     if (result == 0)
         result = drop_old(spool, err);
@@ -417,7 +446,7 @@ static void show_figures(struct spool *spool)
 {
     struct spool_writer *writer = &spool->writer;
     struct spool_figures figures;
-    uint64_t now_us = clock_wall_us(), waiting = 0;
+    uint64_t now_us = ageing_now_us(writer), waiting = 0;
     struct error err;
     for (struct spool_stream *stream = spool->streams; stream; stream = stream->next) {
         atomic_store(&stream->waiting, stream->place.waiting);

@@ -83,6 +83,17 @@ ssize_t write(int file, const void *bytes, size_t size)
     return -1;
 }
 
+/* The box's clock is so far ahead of the real one. */
+static _Atomic time_t ahead_s;
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, time);
+    if (clock == CLOCK_REALTIME)
+        time->tv_sec += ahead_s;
+    return result;
+}
+
 static void break_disk(int good_syncs)
 {
     disk.good_syncs = good_syncs;
@@ -173,6 +184,7 @@ static int teardown(void **state)
     if (rig.spool)
         close_spool();
     repair_disk();
+    ahead_s = 0;
     log_configure("info", NULL);
     loop_bench_close(&bench);
     return 0;
@@ -548,6 +560,31 @@ static void old_frames_go(void **state)
     assert_int_equal(rig.read[0].number, 5);
 }
 
+/* A box begins without the time, as long as there is no link; then its clock is put right. What waits is no
+ * older by that, and once it has gone ages are by the new time. */
+static void a_clock_put_right_makes_nothing_old(void **state)
+{
+    const int64_t hour_s = 3600;
+    (void)state;
+    rig.config.age_h = 2;
+    ahead_s = -1000 * hour_s;
+    open_spool();
+    put_many(0, 10);
+    ahead_s = 0;
+    put_many(10, 20);
+    assert_int_equal(drops("spool_age"), 0);
+    assert_true(loop_bench_count(&bench, "edge_spool_oldest_seconds", NULL) < 100);
+    read_all(UINT32_MAX);
+    assert_int_equal(rig.read_count, 20);
+    answer_many(0, 20);
+    uint64_t old_us = clock_wall_us() - 3 * (uint64_t)hour_s * 1000000;
+    for (uint64_t number = 20; number < 25; number++)
+        ask_put(number, number % GROUP == 0, old_us);
+    wait_done(5);
+    put_many(25, 26);
+    assert_true(drops("spool_age") > 0);
+}
+
 /* ---- bad disks and files ---- */
 
 /* No file grows any more: what comes is refused and said so, and nothing that is there is lost. */
@@ -725,6 +762,7 @@ int main(void)
         TEST(the_oldest_groups_go_when_it_is_full),
         TEST(or_new_frames_are_refused),
         TEST(old_frames_go),
+        TEST(a_clock_put_right_makes_nothing_old),
         TEST(a_full_disk_is_survived),
         TEST(a_commit_that_failed_loses_no_answer),
         TEST(a_rotation_that_cannot_be_noted_is_survived),
