@@ -1,17 +1,14 @@
-/* attention_steps: finds attention in a graph and makes its step. */
+/* attention_steps: which attention of a graph has a kernel, and its step. */
 #include "cuda/attention.h"
 #include "cuda/iterate.h"
 #include "cuda/kernel_step.h"
 #include "cuda/makers.h"
 #include "ops/resolve.h"
+#include "passes/attention.h"
 #include "passes/fused.h"
 #include "passes/rewrite.h"
 #include <assert.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { Q, K, V, INPUTS };
 
 static cuda_maker make_attention;
 
@@ -20,27 +17,10 @@ static const struct cuda_row rows[] = {
 };
 const struct cuda_family cuda_attention_family = CUDA_FAMILY(rows);
 
-/* Its node takes the place of others after inference, so that it needs no rule for shapes. */
-static const struct op attention_op = {
-    .name = "attention",
-    .inputs_min = INPUTS,
-    .inputs_max = INPUTS,
-    .outputs_min = 1,
-    .outputs_max = 1,
-    .opset_min = OPSET_OWN,
-    .opset_max = OPSET_OWN,
-    .heavy = true,
-};
-
-static bool is_attention(const struct graph *graph, const struct rewrite_uses *uses, int node,
-                         int inputs[INPUTS], float *scale);
-static int only_producer(const struct graph *graph, const struct rewrite_uses *uses, int value);
+static attention_accepts accepts;
 static bool read_scale(const struct graph *graph, const struct node *scores, float *scale);
-static bool is_over_last(const struct graph *graph, const struct node *softmax);
-static int replace(struct graph *graph, int index, const int inputs[INPUTS], float scale,
-                   struct error *err);
 static struct attention describe(const struct node *node,
-                                 struct cuda_place *const places[INPUTS + 1]);
+                                 struct cuda_place *const places[ATTENTION_INPUTS + 1]);
 
 static void launch_attention(const void *args, void *stream)
 {
@@ -51,44 +31,16 @@ static void launch_attention(const void *args, void *stream)
 
 int cuda_find_attention(struct graph *graph, struct error *err)
 {
-    struct rewrite_uses uses;
-    int inputs[INPUTS];
-    float scale;
-    int rc = rewrite_take_uses(&uses, graph, err);
-    for (int i = 0; !rc && i < graph->node_count; i++)
-        if (is_attention(graph, &uses, i, inputs, &scale))
-            rc = replace(graph, i, inputs, scale, err);
-    rewrite_free_uses(&uses);
-    return rc ? rc : rewrite_finish(graph, err);
+    return attention_fuse(graph, accepts, err);
 }
 
-/* index: of the second product. */
-static bool is_attention(const struct graph *graph, const struct rewrite_uses *uses, int index,
-                         int inputs[INPUTS], float *scale)
+static bool accepts(const struct graph *graph, const struct attention_found *found,
+                    struct attribute *attribute)
 {
-    if (!rewrite_is_op(graph, index, "MatMul"))
-        return false;
-    const struct node *node = &graph->nodes[index];
-    int softmax = only_producer(graph, uses, node->inputs[0]);
-    if (!rewrite_is_op(graph, softmax, "Softmax") || !is_over_last(graph, &graph->nodes[softmax]))
-        return false;
-    int product = only_producer(graph, uses, graph->nodes[softmax].inputs[0]);
-    if (product < 0 || !read_scale(graph, &graph->nodes[product], scale))
-        return false;
-    inputs[Q] = graph->nodes[product].inputs[0];
-    inputs[K] = graph->nodes[product].inputs[1];
-    inputs[V] = node->inputs[1];
-    for (int k = 0; k < INPUTS; k++)
-        if (graph->values[inputs[k]].shape.rank < 2)
-            return false;
-    const struct shape *out = &graph->values[node->outputs[0]].shape;
-    return out->dim[out->rank - 1] <= ATTENTION_VALUES_MAX;
-}
-
-/* The node that makes a value for one other node alone; -1: there is none. */
-static int only_producer(const struct graph *graph, const struct rewrite_uses *uses, int value)
-{
-    return rewrite_only_reader(graph, uses, value) < 0 ? -1 : graph->values[value].producer;
+    const struct shape *out = &graph->values[graph->nodes[found->result].outputs[0]].shape;
+    *attribute = (struct attribute){ .name = (char *)"scale", .kind = ATTRIBUTE_FLOAT };
+    return !found->turned && read_scale(graph, &graph->nodes[found->product], &attribute->f) &&
+           out->dim[out->rank - 1] <= ATTENTION_VALUES_MAX;
 }
 
 /* A product with nothing behind it, or a constant factor or divisor. */
@@ -96,8 +48,6 @@ static bool read_scale(const struct graph *graph, const struct node *scores, flo
 {
     struct pointwise posts[FUSED_POSTS_MAX];
     *scale = 1;
-    if (strcmp(fused_base_name(scores->op), "MatMul") != 0)
-        return false;
     size_t count = fused_get_posts(scores, posts);
     if (count == 0)
         return true;
@@ -109,52 +59,27 @@ static bool read_scale(const struct graph *graph, const struct node *scores, flo
     return true;
 }
 
-static bool is_over_last(const struct graph *graph, const struct node *softmax)
-{
-    const struct shape *shape = &graph->values[softmax->inputs[0]].shape;
-    int64_t outer, size, inner;
-    softmax_span(softmax, shape, &outer, &size, &inner);
-    return inner == 1 && size == shape->dim[shape->rank - 1];
-}
-
-static int replace(struct graph *graph, int index, const int inputs[INPUTS], float scale,
-                   struct error *err)
-{
-    struct node *node = &graph->nodes[index];
-    const struct attribute attribute = { .name = (char *)"scale", .kind = ATTRIBUTE_FLOAT, .f = scale };
-    int *list = calloc(INPUTS, sizeof *list);
-    if (!list)
-        return cuda_no_memory(err);
-    memcpy(list, inputs, INPUTS * sizeof *list);
-    free(node->inputs);
-    node->inputs = list;
-    node->input_count = INPUTS;
-    node->op = &attention_op;
-    int rc = graph_add_attribute(graph, index, &attribute, err);
-    return rc < 0 ? rc : 0;
-}
-
 /* ---- the step ---- */
 
 static int make_attention(struct cuda_build *build, const struct node *node, struct error *err)
 {
-    struct cuda_place *places[INPUTS + 1];
+    struct cuda_place *places[ATTENTION_INPUTS + 1];
     int to = node->outputs[0], rc = 0;
     struct layout layout = layout_dense(cuda_product_type(build, to), &cuda_info(build, to)->shape);
-    for (int k = 0; !rc && k < INPUTS; k++)
+    for (int k = 0; !rc && k < ATTENTION_INPUTS; k++)
         rc = cuda_where(build, node->inputs[k], &places[k], err);
     if (!rc)
-        rc = cuda_output(build, to, &layout, &places[INPUTS], err);
+        rc = cuda_output(build, to, &layout, &places[ATTENTION_INPUTS], err);
     if (rc)
         return rc;
     struct attention args = describe(node, places);
     uint64_t flop = 2u * (uint64_t)args.batch * (uint64_t)args.rows * (uint64_t)args.keys *
                     (uint64_t)(args.depth + args.columns);
     struct kernel_step step = kernel_begin(launch_attention, &args, sizeof args);
-    kernel_read(&step, places[Q], offsetof(struct attention, q.data));
-    kernel_read(&step, places[K], offsetof(struct attention, k.data));
-    kernel_read(&step, places[V], offsetof(struct attention, v.data));
-    kernel_write(&step, places[INPUTS], offsetof(struct attention, to.data));
+    kernel_read(&step, places[ATTENTION_Q], offsetof(struct attention, q.data));
+    kernel_read(&step, places[ATTENTION_K], offsetof(struct attention, k.data));
+    kernel_read(&step, places[ATTENTION_V], offsetof(struct attention, v.data));
+    kernel_write(&step, places[ATTENTION_INPUTS], offsetof(struct attention, to.data));
     rc = kernel_add(build, &step, "attention", err);
     if (!rc)
         cuda_set_flop(build, flop);
@@ -172,12 +97,14 @@ static struct view split_view(const struct cuda_place *place, const struct shape
     return cuda_view_broadcast(&leading, batch);
 }
 
-static struct attention describe(const struct node *node, struct cuda_place *const places[INPUTS + 1])
+static struct attention describe(const struct node *node,
+                                 struct cuda_place *const places[ATTENTION_INPUTS + 1])
 {
     struct matmul_span span;
-    struct shape batch = places[INPUTS]->layout.shape;
+    struct shape batch = places[ATTENTION_INPUTS]->layout.shape;
     int64_t to_step[2];
-    bool goes = matmul_span(&places[Q]->layout.shape, &places[K]->layout.shape, &span);
+    bool goes =
+        matmul_span(&places[ATTENTION_Q]->layout.shape, &places[ATTENTION_K]->layout.shape, &span);
     assert(goes);
     struct attention attention = {
         .rows = (int32_t)span.m,
@@ -188,10 +115,10 @@ static struct attention describe(const struct node *node, struct cuda_place *con
     };
     batch.rank -= 2;
     attention.batch = (int32_t)shape_elements(&batch);
-    attention.q = split_view(places[Q], &batch, attention.q_step);
-    attention.k = split_view(places[K], &batch, attention.k_step);
-    attention.v = split_view(places[V], &batch, attention.v_step);
-    attention.to = split_view(places[INPUTS], &batch, to_step);
+    attention.q = split_view(places[ATTENTION_Q], &batch, attention.q_step);
+    attention.k = split_view(places[ATTENTION_K], &batch, attention.k_step);
+    attention.v = split_view(places[ATTENTION_V], &batch, attention.v_step);
+    attention.to = split_view(places[ATTENTION_INPUTS], &batch, to_step);
     iterate_join((struct view *const[]){ &attention.to, &attention.q, &attention.k, &attention.v },
                  4);
     return attention;

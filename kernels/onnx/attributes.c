@@ -80,8 +80,7 @@ static int find_kind(const struct op *op, const char *name, enum attribute_kind 
     return 0;
 }
 
-/* The file says that it is what the op takes, and it is there. */
-static int check_type(const Onnx__AttributeProto *proto, enum attribute_kind kind, struct error *err)
+Onnx__AttributeProto__AttributeType onnx_attribute_type(enum attribute_kind kind)
 {
     static const Onnx__AttributeProto__AttributeType types[] = {
         [ATTRIBUTE_INT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT,
@@ -93,7 +92,13 @@ static int check_type(const Onnx__AttributeProto *proto, enum attribute_kind kin
         [ATTRIBUTE_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
         [ATTRIBUTE_GRAPH] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH,
     };
-    if (!proto->has_type || proto->type != types[kind])
+    return types[kind];
+}
+
+/* The file says that it is what the op takes, and it is there. */
+static int check_type(const Onnx__AttributeProto *proto, enum attribute_kind kind, struct error *err)
+{
+    if (!proto->has_type || proto->type != onnx_attribute_type(kind))
         return error_set(err, ERROR_FORMAT, "type", "%d is not what this op takes",
                          proto->has_type ? (int)proto->type : 0);
     if ((kind == ATTRIBUTE_TENSOR && !proto->t) || (kind == ATTRIBUTE_GRAPH && !proto->g))

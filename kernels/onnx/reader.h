@@ -104,6 +104,8 @@ int onnx_read_attribute(struct scope *scope, const struct op *op, const Onnx__At
                         struct attribute *attribute, struct draft *body, bool *given,
                         struct error *err);
 void onnx_free_attribute(struct attribute *attribute);
+/* What a file calls it. */
+Onnx__AttributeProto__AttributeType onnx_attribute_type(enum attribute_kind kind);
 
 /* The model's functions. */
 int onnx_open_functions(struct reader *reader, struct error *err);

@@ -152,19 +152,10 @@ static Onnx__NodeProto *new_node(struct writer *writer, const char *op, const ch
 static int fill_attribute(struct writer *writer, const struct attribute *attribute,
                           Onnx__AttributeProto *proto, struct error *err)
 {
-    static const Onnx__AttributeProto__AttributeType types[] = {
-        [ATTRIBUTE_INT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT,
-        [ATTRIBUTE_FLOAT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT,
-        [ATTRIBUTE_STRING] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING,
-        [ATTRIBUTE_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
-        [ATTRIBUTE_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
-        [ATTRIBUTE_TENSOR] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR,
-        [ATTRIBUTE_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
-    };
     onnx__attribute_proto__init(proto);
     proto->name = attribute->name;
     proto->has_type = 1;
-    proto->type = types[attribute->kind];
+    proto->type = onnx_attribute_type(attribute->kind);
     proto->i = attribute->i;
     proto->has_i = attribute->kind == ATTRIBUTE_INT;
     proto->f = attribute->f;
