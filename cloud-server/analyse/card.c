@@ -138,9 +138,9 @@ int card_read(struct card **card, const char *folder, struct error *err)
         text_finish(&path);
         card_free(&fresh);
         return error_set(err, ERROR_CONFIG, folder,
-                         "no " CARD_FILE_NAME
-                         " there: a model is a folder with a card, a network and "
-                         "a sample picture, see docs/models.md");
+                         "%s: a model is a folder with a card, a network and a sample picture, see "
+                         "docs/models.md",
+                         access(folder, F_OK) == 0 ? "no " CARD_FILE_NAME " there" : "is not there");
     }
     int result = config_load(&fresh->config, card_options, fresh, path.data, NULL, 0, err);
     text_finish(&path);

@@ -261,7 +261,9 @@ static void test_no_folder(void **state)
     struct card *card = NULL;
     struct error err = { 0 };
     assert_true(card_read(&card, "/nowhere/at/all", &err) < 0);
-    assert_non_null(strstr(err.text, "/nowhere/at/all: no card.yaml there"));
+    assert_non_null(strstr(err.text, "/nowhere/at/all: is not there: a model is a folder"));
+    assert_true(card_read(&card, "/proc", &err) < 0);
+    assert_non_null(strstr(err.text, "/proc: no card.yaml there: a model is a folder"));
     card_free(&card);
 }
 

@@ -93,7 +93,7 @@ static void test_check(void **state)
     assert_says("mistakes in the card");
 
     assert_int_equal(run("check", "/nowhere", NULL), 1);
-    assert_says("/nowhere: no card.yaml there");
+    assert_says("/nowhere: is not there: a model is a folder");
 }
 
 static void test_show(void **state)
