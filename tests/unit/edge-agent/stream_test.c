@@ -162,6 +162,8 @@ static void sessions_come_and_go(void **state)
         if (i % 3 == 1) { /* now surely with frames in the queue */
             while (rig.answer_next < rig.frame_count)
                 answer_next();
+            if (rig.finished) /* its source had ended, and that was its last answer */
+                break;
             uv_sleep(5);
         }
         if (i % 2)
