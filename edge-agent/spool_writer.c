@@ -303,7 +303,7 @@ static int drop_old(struct spool *spool, struct error *err)
         if (result == 0 && loss.id != 0)
             note_loss(spool, &loss, DROP_SPOOL_AGE);
         else if (result == 0 && i == 0 && (oldest_us == 0 || oldest_us >= writer->jumped_us))
-            writer->behind_us = 0;
+            writer->behind_us = 0; /* not when one was dropped: that may be taken back */
     }
     return result;
 }
