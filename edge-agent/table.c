@@ -4,6 +4,7 @@
 
 #include "agent_config.h"
 #include "base/clock.h"
+#include "figures.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct reading {
     size_t row_count, class_count;
     struct row rows[AGENT_CAMERAS_MAX];
     struct class_row classes[CLASSES_MAX];
+    uint64_t dropped[DROP_REASON_COUNT]; /* of all streams */
     double link_state;
 };
 
@@ -84,12 +86,17 @@ void table_write_summary(struct metrics *metrics, uint64_t elapsed_ns, FILE *out
     double seconds = elapsed_ns > 0 ? (double)elapsed_ns / 1e9 : 1;
     fprintf(out,
             "frames=%llu answered=%llu dropped=%llu fps=%.2f latency_p50_ms=%.1f "
-            "latency_p99_ms=%.1f uplink_kbps=%.0f objects=%llu\n",
+            "latency_p99_ms=%.1f uplink_kbps=%.0f objects=%llu",
             (unsigned long long)sum.captured, (unsigned long long)sum.answered,
             (unsigned long long)sum.dropped, (double)sum.answered / seconds,
             metric_snapshot_quantile_us(&sum.age, 0.5) / 1e3,
             metric_snapshot_quantile_us(&sum.age, 0.99) / 1e3,
             (double)sum.sent_bytes * 8 / 1000 / seconds, (unsigned long long)sum.objects);
+    for (size_t i = 0; i < DROP_REASON_COUNT; i++)
+        if (now->dropped[i] > 0)
+            fprintf(out, " dropped_%s=%llu", figures_drop_word((enum drop_reason)i),
+                    (unsigned long long)now->dropped[i]);
+    fputc('\n', out);
     fflush(out);
     free(now);
 }
@@ -137,6 +144,14 @@ static void read_tail(struct row *row, const char *figure, const char *bound, do
             row->tail[i] = accuracy;
 }
 
+static void read_drops(struct reading *reading, struct row *row, const char *word, uint64_t frames)
+{
+    row->dropped += frames;
+    for (size_t i = 0; i < DROP_REASON_COUNT; i++)
+        if (strcmp(word, figures_drop_word((enum drop_reason)i)) == 0)
+            reading->dropped[i] += frames;
+}
+
 static void read_class(struct reading *reading, const char *name, uint64_t objects)
 {
     if (reading->class_count == CLASSES_MAX)
@@ -167,7 +182,8 @@ static void read_series(void *arg, const char *name, char kind, const struct met
     else if (strcmp(name, "edge_frames_answered_total") == 0)
         row->answered = metric_counter_get(handle);
     else if (strcmp(name, "edge_frames_dropped_total") == 0)
-        row->dropped += metric_counter_get(handle); /* one series a reason */
+        read_drops(reading, row, label_value(labels, label_count, "reason"),
+                   metric_counter_get(handle));
     else if (strcmp(name, "edge_sent_bytes_total") == 0)
         row->sent_bytes = metric_counter_get(handle);
     else if (strcmp(name, "edge_objects_total") == 0)

@@ -17,8 +17,9 @@ int table_create(struct table **table, struct metrics *metrics, FILE *out, bool 
 void table_draw(struct table *table, uint64_t now_ns);
 void table_destroy(struct table **table);
 
-/* "frames=… answered=… dropped=… fps=… latency_p50_ms=… latency_p99_ms=… uplink_kbps=… objects=…"
- * over all streams; elapsed_ns is the time of streaming. */
+/* "frames=… answered=… dropped=… fps=… latency_p50_ms=… latency_p99_ms=… uplink_kbps=… objects=…",
+ * then " dropped_REASON=…" for each reason that there was, over all streams; elapsed_ns is the time of
+ * streaming. */
 void table_write_summary(struct metrics *metrics, uint64_t elapsed_ns, FILE *out);
 
 #endif

@@ -129,7 +129,7 @@ static bool open_encoder(void)
     encoder->pix_fmt = AV_PIX_FMT_YUV420P;
     encoder->time_base = (AVRational){ 1, sender.fps };
     encoder->framerate = (AVRational){ sender.fps, 1 };
-    encoder->gop_size = sender.fps;
+    encoder->gop_size = sender.fps / 3; /* a lost one is soon over */
     encoder->bit_rate = BITS_PER_S;
     encoder->thread_count = 1;
     av_opt_set(encoder->priv_data, "preset", "ultrafast", 0);

@@ -453,13 +453,19 @@ double summary_value(const struct process *process, const char *key)
     char word[64];
     snprintf(word, sizeof word, "%s=", key);
     char *at = line ? strstr(line, word) : NULL;
-    if (!at) {
+    if (!line || (!at && strncmp(key, "dropped_", strlen("dropped_")) != 0)) {
         fprintf(stderr, "%s\n", log ? log : "(no log)");
         fail_msg("%s printed no summary with %s", process->name, key);
     }
     double value = at ? strtod(at + strlen(word), NULL) : 0;
     free(log);
     return value;
+}
+
+unsigned summary_lost(const struct process *process)
+{
+    return (unsigned)(summary_value(process, "dropped") -
+                      summary_value(process, "dropped_encoder_late"));
 }
 
 void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height)

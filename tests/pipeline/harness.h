@@ -78,8 +78,11 @@ struct answer_counts {
 };
 void answers_count(const char *path, const char *stream, struct answer_counts *counts);
 
-/* A number of the summary line that edge-agent prints at its end ("answered"). */
+/* A number of the summary line that edge-agent prints at its end ("answered"); 0 for a reason of drops
+ * ("dropped_no_credit") that there was not. */
 double summary_value(const struct process *process, const char *key);
+/* Frames that were dropped, but for those of a late encoder: a box may be busy with other things. */
+unsigned summary_lost(const struct process *process);
 
 /* A playable clip of the test picture. */
 void clip_make(const char *path, unsigned frames, uint32_t width, uint32_t height);

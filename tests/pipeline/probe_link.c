@@ -95,6 +95,8 @@ static void read_counts(struct line *line, struct link_seen *seen)
     seen->dropped = metric_sum(page, "edge_frames_dropped_total");
     seen->dropped_no_credit =
         metric_sum(page, "edge_frames_dropped_total{stream=\"cam\",reason=\"no_credit\"}");
+    seen->dropped_encoder_late =
+        metric_sum(page, "edge_frames_dropped_total{stream=\"cam\",reason=\"encoder_late\"}");
     line_enter(line, SIDE_SERVER);
     page = page_get(HTTP_PORT, "/metrics");
     seen->probes_scored =

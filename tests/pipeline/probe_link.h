@@ -32,9 +32,9 @@ struct link_seen {
     unsigned slices;                /* packets as large as one that holds a full slice */
     double slice_behind_bytes;      /* most that was in the line when one of them came */
     unsigned probes_sent, probes_scored, probes_other;
-    double dropped, dropped_no_credit; /* frames, by the agent */
-    bool told_full;                    /* the agent said that a probe waits */
-    bool waits;                        /* at the end one did */
+    double dropped, dropped_no_credit, dropped_encoder_late; /* frames, by the agent */
+    bool told_full;                                          /* the agent said that a probe waits */
+    bool waits;                                              /* at the end one did */
 };
 
 /* Makes everything, streams the clip, takes everything down. Fails the test where something is not as it

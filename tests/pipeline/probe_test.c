@@ -98,7 +98,6 @@ static const struct plan small = {
     .fps = 20,
     .kbps = 2000,
 };
-#define SMALL_RUNG "160x128 20 fps h264 2000 kbit/s"
 
 #define AGENT_ENDS "edge_probes_total{stream=\"cam\""
 #define AGENT_END(end) AGENT_ENDS ",end=\"" end "\"}"
@@ -167,8 +166,7 @@ static void expect_all_answered(struct pair *pair)
     answers_count(answers_of(pair), "cam", &counts);
     assert_int_equal(counts.ok, counts.lines);
     assert_int_equal((int)summary_value(&pair->agent, "answered"), counts.lines);
-    if (!getenv("TEST_SLOWER")) /* else an encoder may be late */
-        assert_int_equal((int)summary_value(&pair->agent, "dropped"), 0);
+    assert_int_equal(summary_lost(&pair->agent), 0);
 }
 
 /* The bits of probes, as the agent counts them, beside those of frames; and beside what the server has
@@ -183,15 +181,30 @@ static void expect_share(const struct counted *counted, double share, double pay
     assert_true(bytes > payload_bytes && bytes < payload_bytes + headers * HEADER_BYTES_MAX);
 }
 
+/* Coding costs them nothing, but where two quarters of the picture are as bright to a tenth of a step, as in one
+ * of 100 pictures: there the simulated device may find another class, which scores 0. */
+static void expect_undisturbed(const struct probe_seen *seen, size_t count)
+{
+    size_t ties = 0;
+    for (size_t i = 0; i < count; i++) {
+        ties += seen[i].accuracy == 0;
+        assert_true(seen[i].accuracy == 0 || seen[i].accuracy > 0.97);
+    }
+    print_message("%zu of %zu probes at a tie\n", ties, count);
+    assert_true(ties <= count / 8);
+}
+
 static void probes_come_through(void **state)
 {
     static struct probe_seen seen[PROBES_MAX];
     struct pair *pair = *state;
+    struct plan plan = small;
     unsigned below = 0, probes = 0;
-    double payload_bytes = 0, accuracy = 0;
+    double payload_bytes = 0;
+    plan.fps = 10; /* slow enough that the share, not the machine, sets how many probes there are */
     server_start(&pair->server, &pair->scratch,
                  (const char *const[]){ QUICK, pair->server_address, "report_ms=200", NULL });
-    start_agent(pair, &small);
+    start_agent(pair, &plan);
     for (unsigned i = 0; i < LOOKS_MAX && probes < KNOWN_FROM + 5; i++) {
         probes = look_at_figures(pair);
         below += probes > 0 && probes < KNOWN_FROM;
@@ -205,14 +218,12 @@ static void probes_come_through(void **state)
     size_t count = probes_read(answers_of(pair), "cam", seen);
     assert_true(count >= counted.probes);
     for (size_t i = 0; i < counted.probes; i++) {
-        assert_string_equal(seen[i].rung, SMALL_RUNG);
+        assert_string_equal(seen[i].rung, "160x128 10 fps h264 2000 kbit/s");
         assert_true(seen[i].probability == 1);
         payload_bytes += (double)seen[i].wire_bytes;
-        accuracy += seen[i].accuracy / counted.probes;
     }
-    expect_share(&counted, small.share, payload_bytes);
-    print_message("accuracy %.4f\n", accuracy);
-    assert_true(accuracy > 0.97);
+    expect_share(&counted, plan.share, payload_bytes);
+    expect_undisturbed(seen, counted.probes);
     expect_all_answered(pair);
 }
 

@@ -79,16 +79,20 @@ static void summary_adds_up_all_streams(void **state)
     count_class("person", 42);
     table_write_summary(rig.metrics, 10 * CLOCK_NS_PER_S, rig.out);
     const char *line = printed();
-    unsigned frames, answered, dropped, kbps, objects;
+    unsigned frames, answered, dropped, kbps, objects, no_credit, failed;
     double fps, p50, p99;
     assert_int_equal(sscanf(line,
                             "frames=%u answered=%u dropped=%u fps=%lf latency_p50_ms=%lf "
-                            "latency_p99_ms=%lf uplink_kbps=%u objects=%u\n",
-                            &frames, &answered, &dropped, &fps, &p50, &p99, &kbps, &objects),
-                     8);
+                            "latency_p99_ms=%lf uplink_kbps=%u objects=%u dropped_no_credit=%u "
+                            "dropped_server_failed=%u\n",
+                            &frames, &answered, &dropped, &fps, &p50, &p99, &kbps, &objects,
+                            &no_credit, &failed),
+                     10);
     assert_int_equal(frames, 107);
     assert_int_equal(answered, 100);
     assert_int_equal(dropped, 7);
+    assert_int_equal(no_credit, 3);
+    assert_int_equal(failed, 4);
     assert_true(fps == 10.0);
     assert_true(p50 > 8 && p50 < 12);
     assert_true(p99 > 65 && p99 < 95);
