@@ -436,7 +436,7 @@ static void test_publisher(void **state)
         zmq_socket_attach(&bench.client, &bench.loop, subscriber, count_to_200, &bench, NULL), 0);
     uv_timer_start(&bench.tick, publish, 1, 1);
     uv_run(&bench.loop, UV_RUN_DEFAULT);
-    assert_int_equal(bench.received, 200);
+    assert_in_range(bench.received, 200, bench.sent); /* several may come together */
     uv_timer_start(&bench.tick, end_tick, 300, 0);
     uint64_t before = clock_thread_cpu_ns();
     uv_run(&bench.loop, UV_RUN_DEFAULT);
