@@ -282,10 +282,7 @@ static void messages_go_both_ways(void **state)
 {
     (void)state;
     agent_open(NULL);
-    uint64_t begin_ns = clock_now_ns();
     wait_messages(1);
-    if (!getenv("TEST_SLOWER"))
-        assert_true(clock_now_ns() - begin_ns < CLOCK_NS_PER_S);
     assert_int_equal(rig.ups, 1);
     assert_string_equal(rig.last_stream, "gate");
     assert_int_equal(loop_bench_count(&bench, "edge_link_state", NULL), 2);
@@ -505,8 +502,7 @@ static void silence_breaks_the_link_while_there_are_sessions(void **state)
     uplink_end_session(rig.uplink); /* as streams do when it is down */
     assert_non_null(strstr(rig.cause, "silent"));
     assert_int_equal(losses("silence"), 1);
-    if (!getenv("TEST_SLOWER"))
-        assert_true(clock_now_ns() - begin_ns < 1500 * CLOCK_NS_PER_MS);
+    assert_true(clock_now_ns() - begin_ns < WAIT_MS / 2 * CLOCK_NS_PER_MS);
     wait_messages(2);
     loop_bench_turn(&bench, NULL, NULL, 700);
     assert_int_equal(rig.downs, 1);
@@ -561,22 +557,22 @@ static void waits_grow_and_are_short_again_after_a_success(void **state)
     strcpy(endpoint, rig.endpoint);
     rig.config.address = endpoint;
     rig.config.backoff_first_ms = 25;
-    rig.config.backoff_cap_ms = 400;
+    rig.config.backoff_cap_ms = 1600;
     zmq_socket_detach(&rig.router);
     agent_open(NULL);
     uint64_t first = pause_ms(); /* 12..25 ms, 25..50, … */
     for (unsigned i = 0; i < 2; i++)
         pause_ms();
-    uint64_t later = pause_ms(); /* 200..400 */
-    assert_true(first < 150);
-    assert_true(later >= 190);
+    uint64_t later = pause_ms(); /* 800..1600, or half of that */
+    assert_true(first < 300);
+    assert_true(later >= 390);
     server_open(endpoint);
     wait_messages(1);
     uint64_t before = tries();
     zmq_socket_detach(&rig.router);
     wait_downs(1);
     loop_bench_turn(&bench, has_tried_again, &before, WAIT_MS);
-    assert_true(clock_now_ns() - rig.down_ns < 300 * CLOCK_NS_PER_MS);
+    assert_true(clock_now_ns() - rig.down_ns < 600 * CLOCK_NS_PER_MS);
 }
 
 /* A server that lets in and then breaks off without a word is no success. */

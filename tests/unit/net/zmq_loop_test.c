@@ -252,9 +252,11 @@ static void test_idle_costs_nothing(void **state)
     bench_open(&bench, echo, count_to_200, 1000);
     for (int i = 0; i < 10; i++)
         assert_int_equal(send_number(bench.client, bench.sent++), 0);
-    uv_timer_start(&bench.tick, end_tick, 200, 0);
-    uv_run(&bench.loop, UV_RUN_DEFAULT); /* connected, and all was said */
-    assert_int_equal(bench.received, 10);
+    for (int i = 0; i < 500 && bench.received < 10; i++) {
+        uv_timer_start(&bench.tick, end_tick, 20, 0);
+        uv_run(&bench.loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(bench.received, 10); /* connected, and all was said */
     uv_timer_start(&bench.tick, end_tick, 500, 0);
     uint64_t before = clock_thread_cpu_ns();
     uv_run(&bench.loop, UV_RUN_DEFAULT);
