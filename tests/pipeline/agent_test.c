@@ -185,7 +185,7 @@ static void one_broken_camera_breaks_no_other(void **state)
                                        "cameras.1.name=yard", "cameras.1.source.path=/nor/this",
                                        NULL });
     assert_int_equal(process_wait(&agent, 30000), 1);
-    expect_under_ms(begin_ms, 3000);
+    expect_under_ms(begin_ms, 10000);
     assert_true(process_said(&agent, "edge-agent: camera cam: /no/such/clip.mp4"));
     assert_true(process_said(&agent, "camera yard: /nor/this"));
     process_stop_well(&server);
@@ -244,7 +244,7 @@ static void it_stops_after_its_time(void **state)
                                          "cameras.0.source.kind=test", NULL });
     assert_int_equal(process_wait(&agent, 30000), 0);
     assert_true(now_ms() - begin_ms >= 2000);
-    expect_under_ms(begin_ms, 5000);
+    expect_under_ms(begin_ms, 10000);
     process_stop_well(&server);
     assert_true(process_said(&agent, "why=\"time is up\""));
     assert_true(process_said(&agent, "cam link=up fps=")); /* the table in a pipe */
@@ -274,7 +274,7 @@ static void it_waits_for_answers_but_not_for_ever(void **state)
     process_signal(&agent, SIGTERM);
     assert_int_equal(process_wait(&agent, 10000), 0);
     assert_true(now_ms() - begin_ms >= 500); /* the link may be found silent before the 3 s are over */
-    expect_under_ms(begin_ms, 5000);
+    expect_under_ms(begin_ms, 10000);
     expect_sum(&agent);
     process_signal(&server, SIGCONT);
     process_stop_well(&server);
@@ -298,7 +298,7 @@ static void a_second_signal_ends_at_once(void **state)
     uint64_t begin_ms = now_ms();
     process_signal(&agent, SIGINT);
     assert_int_equal(process_wait(&agent, 10000), 0);
-    expect_under_ms(begin_ms, 1500);
+    expect_under_ms(begin_ms, 2400);
     expect_sum(&agent);
     assert_true(summary_value(&agent, "dropped") >= 1);
     process_signal(&server, SIGCONT);
@@ -338,7 +338,7 @@ static void a_disk_that_hangs_does_not_hold_it_up(void **state)
     uint64_t begin_ms = now_ms();
     process_signal(&agent, SIGTERM);
     assert_int_equal(process_wait(&agent, 10000), 1);
-    expect_under_ms(begin_ms, 5500);
+    expect_under_ms(begin_ms, 9000);
     assert_true(process_said(&agent, "hangs"));
     close(fd);
     process_stop_well(&server);

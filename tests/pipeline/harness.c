@@ -144,7 +144,7 @@ static int look(struct process *process)
 static uint64_t deadline_ns(uint32_t timeout_ms)
 {
     const char *slower = getenv("TEST_SLOWER"); /* sanitizers need more time */
-    uint64_t factor = slower ? strtoul(slower, NULL, 10) : 1;
+    uint64_t factor = PATIENCE * (slower ? strtoul(slower, NULL, 10) : 1);
     return clock_now_ns() + timeout_ms * factor * CLOCK_NS_PER_MS;
 }
 
@@ -339,7 +339,7 @@ const char *page_get(uint16_t port, const char *path)
 
 void page_expect(uint16_t port, const char *path, const char *status, const char *text)
 {
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 1000 * PATIENCE; i++) {
         const char *response = page_get(port, path);
         if (strncmp(response, "HTTP/1.1 ", 9) == 0 && strncmp(response + 9, status, 3) == 0 &&
             strstr(response, text))

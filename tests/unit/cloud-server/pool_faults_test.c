@@ -256,7 +256,7 @@ static void test_refused_model_stays_down(void **state)
     assert_int_equal(rig->fatal.code, ERROR_FORMAT);
     assert_string_equal(rig->fatal.text, "worker simulated-0: model any: channels are swapped");
     assert_true(RIG_WAIT(rig, 1000, strstr(describe(rig), "stays down") != NULL));
-    assert_false(RIG_WAIT(rig, 400, !strstr(describe(rig), "stays down")));
+    assert_false(RIG_WAIT(rig, 100, !strstr(describe(rig), "stays down")));
     close_fake(rig);
 }
 
@@ -384,7 +384,7 @@ static void test_stopped_while_idle(void **state)
     struct rig_stream *stream = rig_add_stream(rig);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     kill(rig_pid(rig, 0), SIGSTOP);
-    assert_false(RIG_WAIT(rig, 300, rig_ready(rig) == 0));
+    assert_false(RIG_WAIT(rig, 75, rig_ready(rig) == 0));
     rig_submit(stream);
     assert_true(RIG_WAIT(rig, 5000, stream->told[0] == 1));
     assert_int_equal(stream->status[0], JOB_DONE); /* by its successor */
