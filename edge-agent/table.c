@@ -218,7 +218,7 @@ static struct rates row_rates(const struct reading *now, const struct reading *t
     double seconds = (double)(now->at_ns - then->at_ns) / 1e9;
     if (seconds <= 0)
         return (struct rates){ 0 };
-    struct row before = { .stream = "" }; /* the stream may be younger than the window */
+    struct row before = { .stream = "" };        /* the stream may be younger than the window */
     for (size_t i = 0; i < then->row_count; i++) /* at another place where a camera has gone */
         if (strcmp(then->rows[i].stream, row->stream) == 0)
             before = then->rows[i];
@@ -288,8 +288,8 @@ static void draw_terminal(struct table *table, const struct reading *now, const 
         char tail[TAIL_BYTES];
         fprintf(out, "\033[K %-16s %6.1f %6.0f ms %6.0f ms %8.0f %-16s %9.0f %13.0f %9llu %8llu\n",
                 row->stream, rates.fps, rates.p50_ms, rates.p99_ms, rates.kbps,
-                tail_words(row, tail), row->in_flight, row->server_decode + row->server_device, (unsigned long long)row->answered,
-                (unsigned long long)row->dropped);
+                tail_words(row, tail), row->in_flight, row->server_decode + row->server_device,
+                (unsigned long long)row->answered, (unsigned long long)row->dropped);
     }
     lines += draw_classes(table, now);
     fprintf(out, "\033[?7h");
