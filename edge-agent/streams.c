@@ -2,14 +2,15 @@
  * closed; a name has one slot at most, so a changed camera starts when its old stream is gone. */
 #include "streams.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define LEAVE_MS 3000u /* for the answers to what is in flight */
-#define LOOK_MS 50u    /* how often streams that leave are looked at */
-#define RETRY_MS 5000u /* and how often cameras that could not be opened are tried */
+#define LOOK_MS 50u    /* how often streams that leave are looked at, or cameras tried, at most */
 
 struct slot {
     struct streams *streams;
@@ -20,6 +21,7 @@ struct slot {
     bool finished, leaving;
     bool told_hanging;
     uint64_t leave_ns; /* its answers are waited for until then */
+    struct backoff backoff;
     uint64_t retry_ns; /* without a stream: it is tried again then */
 };
 
@@ -195,7 +197,7 @@ static void open_slot(struct slot *slot)
     bool opened = stream_open(&slot->stream, &context, slot->camera, &failure) == 0;
     bool told = strcmp(failure.text, slot->failure.text) == 0;
     slot->failure = failure;
-    slot->retry_ns = clock_now_ns() + RETRY_MS * CLOCK_NS_PER_MS;
+    slot->retry_ns = clock_now_ns() + backoff_next_ms(&slot->backoff) * CLOCK_NS_PER_MS;
     if (opened && !uplink_cause(context.uplink))
         stream_on_up(slot->stream);
     if (!opened && !told && streams->settings->values.cameras.count > 1) /* else the exit says it */
@@ -206,6 +208,8 @@ static void fill_slot(struct slot *slot, const struct camera_config *camera)
 {
     slot->settings = agent_settings_ref(slot->streams->settings);
     slot->camera = camera;
+    backoff_init(&slot->backoff, camera->source.retry_first_ms, camera->source.retry_cap_ms,
+                 random_entropy());
     open_slot(slot);
 }
 
@@ -272,10 +276,18 @@ static void try_empty(struct slot *slot)
     metrics_retire(streams->context.metrics, "stream", name);
 }
 
+static uint64_t wait_ms(uint64_t until_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+    uint64_t ms = until_ns > now_ns ? (until_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 0;
+    return ms > LOOK_MS ? ms : LOOK_MS;
+}
+
 static void on_look(uv_timer_t *timer)
 {
     struct streams *streams = (struct streams *)timer;
-    bool leaving = false, running = false, missing = false;
+    bool leaving = false, running = false;
+    uint64_t retry_ns = UINT64_MAX;
     for (size_t i = 0; !streams->stopping && i < AGENT_CAMERAS_MAX; i++) {
         struct slot *slot = &streams->slots[i];
         if (slot->leaving)
@@ -288,11 +300,14 @@ static void on_look(uv_timer_t *timer)
     for (size_t i = 0; i < AGENT_CAMERAS_MAX; i++) {
         const struct slot *slot = &streams->slots[i];
         leaving = leaving || slot->leaving;
-        missing = missing || (slot->settings && !slot->stream);
+        if (slot->settings && !slot->stream && slot->retry_ns < retry_ns)
+            retry_ns = slot->retry_ns;
         running = running || (slot->stream && !slot->finished);
     }
     if (!running && (streams->stopping || !leaving))
         streams->ended(streams->arg);
-    else if ((leaving || missing) && !streams->stopping)
-        uv_timer_start(&streams->look, on_look, leaving ? LOOK_MS : RETRY_MS, 0);
+    else if (leaving && !streams->stopping)
+        uv_timer_start(&streams->look, on_look, LOOK_MS, 0);
+    else if (retry_ns != UINT64_MAX && !streams->stopping)
+        uv_timer_start(&streams->look, on_look, wait_ms(retry_ns), 0);
 }

@@ -19,8 +19,8 @@ int streams_open(struct streams **streams, const struct stream_context *context,
                  void (*ended)(void *arg), void *arg, struct error *err);
 
 /* Makes the streams those of these settings, which are kept as long as a stream borrows from them. A
- * camera that cannot be opened is logged, told by streams_failure, and tried again every few seconds as long as
- * another streams. */
+ * camera that cannot be opened is logged, told by streams_failure, and tried again as long as another streams,
+ * with the source's waits between tries. */
 void streams_apply(struct streams *streams, struct agent_settings *settings,
                    struct streams_changes *changes);
 

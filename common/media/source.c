@@ -39,10 +39,9 @@ const struct option_spec source_options[] = {
         source_config, stall_ms, "5000", 100, 600000, "ms",
         "kinds rtsp, v4l2, mpegts: a camera whose next picture takes longer is opened again"),
     OPTION_U32(source_config, retry_first_ms, "500", 10, 600000, "ms",
-               "kinds rtsp, v4l2, mpegts: wait before the first new try"),
+               "wait before the first new try to open it; kind file: where another camera streams"),
     OPTION_U32(source_config, retry_cap_ms, "30000", 10, 3600000, "ms",
-               "kinds rtsp, v4l2, mpegts: longest wait; waits double up to here, with jitter, and "
-               "it is never given up"),
+               "longest wait; waits double up to here, with jitter, and it is never given up"),
     OPTION_END,
 };
 
@@ -111,7 +110,7 @@ int source_check(const struct source_config *config, const char **option, struct
         return error_set(err, ERROR_CONFIG, "source",
                          "there is a password_file, but no user@ in the url");
     *option = "retry_cap_ms";
-    if (source_is_live(config) && config->retry_cap_ms < config->retry_first_ms)
+    if (config->retry_cap_ms < config->retry_first_ms)
         return error_set(err, ERROR_CONFIG, "source", "retry_cap_ms %u is below retry_first_ms %u",
                          config->retry_cap_ms, config->retry_first_ms);
     return 0;

@@ -24,7 +24,7 @@ struct source_config {
     uint32_t seconds;            /* test picture: its length, 0 for ever */
     uint32_t first_frame_ms;     /* live kinds: opening has to give a picture by then */
     uint32_t stall_ms;           /* live kinds: longest time between two pictures */
-    uint32_t retry_first_ms;     /* live kinds: waits between tries; for who tries again */
+    uint32_t retry_first_ms;     /* waits between tries; for who tries again */
     uint32_t retry_cap_ms;
 };
 extern const struct option_spec source_options[];

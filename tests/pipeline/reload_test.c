@@ -238,12 +238,14 @@ static void a_broken_camera_is_left_out(void **state)
     start_agent(&agent, scratch);
     process_expect(&agent, "msg=streaming stream=gate", WAIT_MS);
     snprintf(cameras, sizeof cameras,
-             CAMERA("gate", "", "") "  - { name: late, source: { path: %s, loop: true } }\n", clip);
+             CAMERA("gate", "", "") "  - { name: late, source: { path: %s, loop: true, "
+                                    "retry_first_ms: 50, retry_cap_ms: 200 } }\n",
+             clip);
     write_agent(scratch, top, cameras);
     reload(&agent, "msg=\"configuration read again\"");
     process_expect(&agent, "msg=\"camera left out\"", WAIT_MS);
     page_expect(http, "/readyz", "503", "late.mp4");
-    sleep(6); /* it is tried again meanwhile */
+    sleep(1); /* it is tried again meanwhile */
     assert_int_equal(process_count(&agent, "msg=\"camera left out\""), 1);
     clip_make(clip, 20, 320, 240);
     process_expect(&agent, "msg=streaming stream=late", WAIT_MS);
