@@ -53,6 +53,8 @@ static int teardown(void **state)
 /* Two that are quick: live pictures leave one of them idle. */
 #define SIMULATED(n, ms) "pool.devices." #n ".kind=simulated", "pool.devices." #n ".service_ms=" #ms
 #define QUICK SIMULATED(0, 1), SIMULATED(1, 1)
+/* Live pictures wait for a slow worker once, until its speed is known, and where the machine is late. */
+#define MANY_CREDITS "credits=64", "pool.queue_per_stream=64"
 
 /* What the agent is to do; SIGHUP makes it read this again. */
 struct plan {
@@ -201,9 +203,10 @@ static void probes_come_through(void **state)
     struct plan plan = small;
     unsigned below = 0, probes = 0;
     double payload_bytes = 0;
-    plan.fps = 10; /* slow enough that the share, not the machine, sets how many probes there are */
-    server_start(&pair->server, &pair->scratch,
-                 (const char *const[]){ QUICK, pair->server_address, "report_ms=200", NULL });
+    plan.share = 0.2; /* low enough that there is time between two probes, however slow the machine */
+    server_start(
+        &pair->server, &pair->scratch,
+        (const char *const[]){ QUICK, MANY_CREDITS, pair->server_address, "report_ms=200", NULL });
     start_agent(pair, &plan);
     for (unsigned i = 0; i < LOOKS_MAX && probes < KNOWN_FROM + 5; i++) {
         probes = look_at_figures(pair);
@@ -218,7 +221,7 @@ static void probes_come_through(void **state)
     size_t count = probes_read(answers_of(pair), "cam", seen);
     assert_true(count >= counted.probes);
     for (size_t i = 0; i < counted.probes; i++) {
-        assert_string_equal(seen[i].rung, "160x128 10 fps h264 2000 kbit/s");
+        assert_string_equal(seen[i].rung, "160x128 20 fps h264 2000 kbit/s");
         assert_true(seen[i].probability == 1);
         payload_bytes += (double)seen[i].wire_bytes;
     }
@@ -287,9 +290,6 @@ static void uncertain_frames_come_more_often(void **state)
 }
 
 /* ---- golden models that have no time ---- */
-
-/* Live pictures wait for the slow worker once, until its speed is known. */
-#define MANY_CREDITS "credits=64", "pool.queue_per_stream=64"
 
 /* Probes that were looked at or not for want of time: of the golden model's, or of the live picture's, which
  * was not answered yet when the next probe came. */
@@ -383,7 +383,7 @@ static void a_probe_belongs_to_its_frames_rung(void **state)
     first.kbps = 120;
     second.kbps = 80;
     server_start(&pair->server, &pair->scratch,
-                 (const char *const[]){ QUICK, pair->server_address, NULL });
+                 (const char *const[]){ QUICK, MANY_CREDITS, pair->server_address, NULL });
     start_agent(pair, &first);
     metric_expect(pair->agent_port, STATE, 2, 30000);
     change_rung(pair, &second, 1);
