@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define PICTURES 3
@@ -170,15 +171,24 @@ static struct graph *read_network(const char *path, int64_t height, int64_t widt
 }
 
 /* Sizes are small where a network leaves them open. */
-static void test_networks(void **state)
+static void test_own_networks(void **state)
+{
+    (void)state;
+    expect_same(read_network("models/street_det/street_det.onnx", 384, 512), "street_det");
+    expect_same(read_network("models/camvid_segment/camvid_segment.onnx", 96, 128), "camvid");
+    expect_same(read_network("models/restore/generic_x2.onnx", 40, 56), "generic_x2");
+}
+
+static void test_other_networks(void **state)
 {
     (void)state;
     const char *data = getenv("TEST_DATA") ? getenv("TEST_DATA") : "../shared/data";
     char path[512];
-    expect_same(read_network("models/street_det/street_det.onnx", 384, 512), "street_det");
-    expect_same(read_network("models/camvid_segment/camvid_segment.onnx", 96, 128), "camvid");
-    expect_same(read_network("models/restore/generic_x2.onnx", 40, 56), "generic_x2");
     snprintf(path, sizeof path, "%s/models/yolox_nano.onnx", data);
+    if (access(path, R_OK) != 0) {
+        fprintf(stderr, "SKIP REASON: batch_test: no %s\n", path);
+        skip();
+    }
     expect_same(read_network(path, 416, 416), "yolox_nano");
     snprintf(path, sizeof path, "%s/models/ultraface_rfb320.onnx", data);
     expect_same(read_network(path, 240, 320), "ultraface");
@@ -192,7 +202,8 @@ int main(void)
         cmocka_unit_test(test_pictures_are_kept_apart),
         cmocka_unit_test(test_what_mixes_them_is_refused),
         cmocka_unit_test(test_one_is_left_alone),
-        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_own_networks),
+        cmocka_unit_test(test_other_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
