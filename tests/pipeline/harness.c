@@ -5,6 +5,7 @@
 #include "card_text.h"
 #include "media/record.h"
 #include "net/keys.h"
+#include "patience.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 
 #define LOOK_MS 10u
 #define STOP_MS 10000u
+#define PAGE_MS 10000u
 
 /* ---- scratch ---- */
 
@@ -141,16 +143,9 @@ static int look(struct process *process)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static uint64_t deadline_ns(uint32_t timeout_ms)
-{
-    const char *slower = getenv("TEST_SLOWER"); /* sanitizers need more time */
-    uint64_t factor = PATIENCE * (slower ? strtoul(slower, NULL, 10) : 1);
-    return clock_now_ns() + timeout_ms * factor * CLOCK_NS_PER_MS;
-}
-
 int process_wait(struct process *process, uint32_t timeout_ms)
 {
-    uint64_t deadline = deadline_ns(timeout_ms);
+    uint64_t deadline = patience_until_ns(timeout_ms);
     for (;;) {
         int status = look(process);
         if (status >= 0 || clock_now_ns() >= deadline)
@@ -230,7 +225,7 @@ bool process_said(const struct process *process, const char *text)
 
 void process_expect(struct process *process, const char *text, uint32_t timeout_ms)
 {
-    uint64_t deadline = deadline_ns(timeout_ms);
+    uint64_t deadline = patience_until_ns(timeout_ms);
     while (!process_said(process, text)) {
         if (clock_now_ns() < deadline) {
             usleep(LOOK_MS * 1000);
@@ -339,7 +334,7 @@ const char *page_get(uint16_t port, const char *path)
 
 void page_expect(uint16_t port, const char *path, const char *status, const char *text)
 {
-    for (unsigned i = 0; i < 1000 * PATIENCE; i++) {
+    for (uint64_t end_ns = patience_until_ns(PAGE_MS); clock_now_ns() < end_ns;) {
         const char *response = page_get(port, path);
         if (strncmp(response, "HTTP/1.1 ", 9) == 0 && strncmp(response + 9, status, 3) == 0 &&
             strstr(response, text))
@@ -370,7 +365,7 @@ double metric_now(uint16_t port, const char *begin)
 
 void metric_expect(uint16_t port, const char *begin, double least, uint32_t timeout_ms)
 {
-    uint64_t deadline = deadline_ns(timeout_ms);
+    uint64_t deadline = patience_until_ns(timeout_ms);
     double sum;
     while (!((sum = metric_now(port, begin)) >= least)) {
         if (clock_now_ns() >= deadline)

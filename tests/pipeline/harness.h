@@ -1,5 +1,6 @@
 /* harness: starts the real daemons as processes on loopback, waits for what they say, and stops them
- * by process id. Every wait is bounded; everything a test makes lies in one folder that is removed. */
+ * by process id. Every wait is bounded (patience.h); everything a test makes lies in one folder that is
+ * removed. */
 #ifndef RUNESPOOR_TESTS_HARNESS_H
 #define RUNESPOOR_TESTS_HARNESS_H
 
@@ -10,8 +11,6 @@
 #include <sys/types.h>
 
 #define ARGUMENTS_MAX 320
-/* Timeouts are those of a machine that has nothing else to do; a busy one gets so many times as long. */
-#define PATIENCE 4u
 
 /* A fresh folder for one test with keys: keys/server, keys/edge, and allow/edge.yaml for all names. */
 struct scratch {

@@ -7,6 +7,7 @@
 #include "devices/pool_parts.h"
 #include "devices/runner.h"
 #include "devices/worker.h"
+#include "../../patience.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -198,14 +199,14 @@ static inline void rig_turn(struct rig *rig)
     uv_run(&rig->loop, UV_RUN_ONCE);
 }
 
-/* Turns the loop until condition holds; false when it does not within four times ms (a machine may be busy). */
-#define RIG_WAIT(rig, ms, condition)                                              \
-    ({                                                                            \
-        uint64_t rig_until = clock_now_ns() + (uint64_t)(ms)*4 * CLOCK_NS_PER_MS; \
-        bool rig_held;                                                            \
-        while (!(rig_held = (condition)) && clock_now_ns() < rig_until)           \
-            rig_turn(rig);                                                        \
-        rig_held;                                                                 \
+/* Turns the loop until condition holds; false when it does not within ms (with patience). */
+#define RIG_WAIT(rig, ms, condition)                                    \
+    ({                                                                  \
+        uint64_t rig_until = patience_until_ns(ms);                     \
+        bool rig_held;                                                  \
+        while (!(rig_held = (condition)) && clock_now_ns() < rig_until) \
+            rig_turn(rig);                                              \
+        rig_held;                                                       \
     })
 
 static inline size_t rig_ready(struct rig *rig)

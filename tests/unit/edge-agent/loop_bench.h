@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "net/metrics.h"
+#include "../../patience.h"
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,14 +54,11 @@ static inline const char *loop_bench_path(const struct loop_bench *bench, const 
     return path;
 }
 
-/* Turns the loop until holds(arg), or fails the test after four times ms (a machine may be busy; and times
- * TEST_SLOWER). holds NULL: just turns for ms. */
+/* Turns the loop until holds(arg), or fails the test after ms (with patience). holds NULL: just turns for ms. */
 static inline void loop_bench_turn(struct loop_bench *bench, bool (*holds)(void *arg), void *arg,
                                    uint32_t ms)
 {
-    const char *slower = getenv("TEST_SLOWER");
-    uint64_t factor = holds ? 4 * (slower ? strtoul(slower, NULL, 10) : 1) : 1;
-    uint64_t end_ns = clock_now_ns() + ms * factor * CLOCK_NS_PER_MS;
+    uint64_t end_ns = holds ? patience_until_ns(ms) : clock_now_ns() + ms * CLOCK_NS_PER_MS;
     while (!holds || !holds(arg)) {
         if (clock_now_ns() >= end_ns && holds)
             fail_msg("not so after %u ms", ms);
