@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#define SLOW_MS 400u /* of a plan that is made; open_fake's hang_ms is half of it */
+#define PATIENT_MS \
+    20000u /* to start and to answer: for what must not end by a pause of the machine */
+#define IMPATIENT_MS 1000u /* for what never comes */
+#define SLOW_MS 2000u      /* of a plan that is made, where a picture may take IMPATIENT_MS */
 
 /* The worker's side */
 
@@ -153,12 +156,13 @@ static int fake_worker(int fd, const char *kind)
 
 /* The server's side */
 
-static struct rig *open_fake(const char *kind)
+/* A pool of one such worker, which has so long to start, and so long for an answer. */
+static struct rig *open_fake(const char *kind, uint32_t start_ms, uint32_t hang_ms)
 {
     setenv("FAKE_WORKER", kind, 1);
     struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
-    rig->config.hang_ms = 200;
-    rig->config.start_ms = 200;
+    rig->config.start_ms = start_ms;
+    rig->config.hang_ms = hang_ms;
     rig_open(rig);
     return rig;
 }
@@ -196,7 +200,7 @@ static void test_before_ready(void **state)
     static const struct {
         const char *kind, *reason, *cause;
     } cases[] = {
-        { "mute", "start", "not ready within 200 ms" },
+        { "mute", "start", "not ready within 1000 ms" },
         { "quits", "exit", "ended with status 7" },
         { "quits-slowly", "exit", "ended with status 9" },
         { "hangs-up", "exit", "closed its socket and did not end" },
@@ -207,7 +211,8 @@ static void test_before_ready(void **state)
         { "refuses-memory", "refused", "model any: channels are swapped" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rig *rig = open_fake(cases[i].kind);
+        uint32_t start_ms = strcmp(cases[i].kind, "mute") == 0 ? IMPATIENT_MS : PATIENT_MS;
+        struct rig *rig = open_fake(cases[i].kind, start_ms, PATIENT_MS);
         rig_submit(rig_add_stream(rig));
         expect_loss(rig, 1, cases[i].reason, cases[i].cause);
         assert_int_equal(rig->streams[0].told[0], 0); /* it waits for better times */
@@ -229,12 +234,13 @@ static void test_at_work(void **state)
         { "prepares-twice", "protocol", "is prepared out of turn" },
         { "prepares-other", "protocol", "is prepared out of turn" },
         { "unknown-network", "protocol", "network x2 restored for a model that has none" },
-        { "prepares-for-ever", "hang", "no answer within 200 ms" },
+        { "prepares-for-ever", "hang", "no answer within 1000 ms" },
         { "device-fails", "device", "worker simulated-0: device: a kernel went astray" },
         { "refuses-late", "protocol", "refused came while the worker was ready" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rig *rig = open_fake(cases[i].kind);
+        uint32_t ms = strcmp(cases[i].kind, "prepares-for-ever") == 0 ? IMPATIENT_MS : PATIENT_MS;
+        struct rig *rig = open_fake(cases[i].kind, ms, ms);
         struct rig_stream *stream = rig_add_stream(rig);
         assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
         rig_submit(stream);
@@ -251,7 +257,7 @@ static void test_at_work(void **state)
 static void test_refused_model_stays_down(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("refuses");
+    struct rig *rig = open_fake("refuses", PATIENT_MS, PATIENT_MS);
     assert_true(RIG_WAIT(rig, 5000, rig->fatal.code != ERROR_NONE));
     assert_int_equal(rig->fatal.code, ERROR_FORMAT);
     assert_string_equal(rig->fatal.text, "worker simulated-0: model any: channels are swapped");
@@ -271,7 +277,7 @@ static void test_device_is_tried_again_seldom(void **state)
         { "refuses-sample", "worker simulated-0: model any: a kernel went astray" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rig *rig = open_fake(cases[i].kind);
+        struct rig *rig = open_fake(cases[i].kind, PATIENT_MS, PATIENT_MS);
         const struct child *child = &rig->pool->workers[0].child;
         struct metric_label label = { "worker", "simulated-0" };
         struct metric_gauge *gauge =
@@ -296,7 +302,7 @@ static void test_device_is_tried_again_seldom(void **state)
 static void test_changed_classes_are_fatal(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("changes");
+    struct rig *rig = open_fake("changes", PATIENT_MS, PATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     char first[64];
@@ -311,7 +317,7 @@ static void test_changed_classes_are_fatal(void **state)
 static void test_refused_picture(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("fails");
+    struct rig *rig = open_fake("fails", PATIENT_MS, PATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     rig_submit(stream);
     rig_submit(stream);
@@ -327,8 +333,8 @@ static void test_plan_takes_longer_than_a_picture_may(void **state)
     (void)state;
     struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
     setenv("FAKE_WORKER", "prepares-slowly", 1);
-    rig->config.hang_ms = SLOW_MS / 2;
-    rig->config.start_ms = 20 * SLOW_MS;
+    rig->config.hang_ms = IMPATIENT_MS;
+    rig->config.start_ms = PATIENT_MS;
     rig_open(rig);
     struct rig_stream *stream = rig_add_stream(rig);
     struct worker_load *load = &rig->pool->loads[0];
@@ -380,7 +386,7 @@ static void test_a_gpu_has_one_job_more(void **state)
 static void test_stopped_while_idle(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("good");
+    struct rig *rig = open_fake("good", PATIENT_MS, IMPATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     kill(rig_pid(rig, 0), SIGSTOP);
@@ -411,7 +417,7 @@ static void test_program_missing(void **state)
     char program[sizeof rig_program];
     memcpy(program, rig_program, sizeof program);
     snprintf(rig_program, sizeof rig_program, "/nowhere/cloud-server");
-    struct rig *rig = open_fake("good");
+    struct rig *rig = open_fake("good", PATIENT_MS, PATIENT_MS);
     memcpy(rig_program, program, sizeof program);
     expect_loss(rig, 2, "spawn", "cannot start /nowhere/cloud-server: no such file");
     close_fake(rig);
@@ -420,7 +426,7 @@ static void test_program_missing(void **state)
 static void test_no_descriptors_left(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("good");
+    struct rig *rig = open_fake("good", PATIENT_MS, PATIENT_MS);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     struct rlimit before, few;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
