@@ -181,8 +181,7 @@ static void note_packet(struct line *line, size_t bytes)
     seen->bytes += bytes;
     if (bytes >= line->watch.bytes_min && bytes <= line->watch.bytes_max) {
         seen->watched++;
-        if (line->waiting_bytes > seen->watched_behind_bytes)
-            seen->watched_behind_bytes = line->waiting_bytes;
+        seen->watched_behind += line->waiting_bytes > line->watch.empty_bytes_max;
     }
     pthread_mutex_unlock(&line->lock);
 }

@@ -22,9 +22,9 @@ struct line;
 /* Whether this machine lets us; otherwise says why not, for people. */
 bool line_possible(char *reason, size_t reason_bytes);
 
-/* What to look at, by size in bytes. */
+/* What to look at, by size in bytes, and what is held to be a line with nothing in it. */
 struct line_watch {
-    size_t bytes_min, bytes_max;
+    size_t bytes_min, bytes_max, empty_bytes_max;
 };
 
 /* Makes both namespaces, each with its loopback, and the line; starts its thread. up_kbps: from the agent's
@@ -39,8 +39,8 @@ void line_enter(const struct line *line, enum line_side side);
 /* Of IP packets that went up so far. */
 struct line_seen {
     uint64_t bytes;
-    uint64_t watched;              /* packets of the sizes to look at */
-    uint64_t watched_behind_bytes; /* most bytes that one of them found in the line when it came */
+    uint64_t watched;        /* packets of the sizes to look at */
+    uint64_t watched_behind; /* of these: that found more in the line than an empty one has */
 };
 void line_get_seen(struct line *line, struct line_seen *seen);
 

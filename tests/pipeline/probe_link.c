@@ -21,8 +21,11 @@
 #define LOOKS_MAX 20000u
 #define STATE_WAITS 2 /* edge_probe_state */
 
-/* A full slice with its headers: 1,246 to 1,249 bytes with IPv4 and TCP. */
-static const struct line_watch slice_packet = { .bytes_min = 1240, .bytes_max = 1259 };
+/* A full slice with its headers: 1,246 to 1,249 bytes with IPv4 and TCP. It may find acknowledgements, reports and
+ * heartbeats in the line, but no frame, which has more than 400 bytes here. */
+static const struct line_watch slice_packet = { .bytes_min = 1240,
+                                                .bytes_max = 1259,
+                                                .empty_bytes_max = 400 };
 
 struct look {
     uint64_t wall_us;
@@ -84,7 +87,7 @@ static void read_counts(struct line *line, struct link_seen *seen)
     line_get_seen(line, &up);
     seen->link_bytes = (double)up.bytes;
     seen->slices = (unsigned)up.watched;
-    seen->slice_behind_bytes = (double)up.watched_behind_bytes;
+    seen->slices_behind = (unsigned)up.watched_behind;
     const char *page = page_get(HTTP_PORT, "/metrics");
     seen->captured = (size_t)metric_sum(page, "edge_frames_captured_total");
     seen->sent_bytes = metric_sum(page, "edge_sent_bytes_total");

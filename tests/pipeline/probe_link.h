@@ -30,7 +30,7 @@ struct link_seen {
     double sent_bytes, probe_bytes; /* of messages, as the agent counts them */
     double link_bytes;              /* IP packets that went up the line */
     unsigned slices;                /* packets as large as one that holds a full slice */
-    double slice_behind_bytes;      /* most that was in the line when one of them came */
+    unsigned slices_behind;         /* of these: that found a frame or slice in the line */
     unsigned probes_sent, probes_scored, probes_other;
     double dropped, dropped_no_credit, dropped_encoder_late; /* frames, by the agent */
     bool told_full;                                          /* the agent said that a probe waits */

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-/* Acknowledgements, reports, heartbeats: all but frames, which have more than 400 bytes here. */
-#define SMALL_BYTES_MAX 400
 #define HEADER_BYTES_MAX 40 /* of a slice */
 #define IN_FLIGHT_MAX 16u   /* the server's credits */
 
@@ -25,9 +23,9 @@ static void run(const struct link_plan *plan)
         skip();
     }
     link_run(plan, &seen);
-    print_message("%zu of %zu frames, %u probes, %u full slices behind %.0f bytes at most\n",
+    print_message("%zu of %zu frames, %u probes, %u full slices, %u behind others\n",
                   seen.frame_count, seen.captured, seen.probes_sent, seen.slices,
-                  seen.slice_behind_bytes);
+                  seen.slices_behind);
 }
 
 static void slices_find_the_line_empty(void **state)
@@ -46,7 +44,7 @@ static void slices_find_the_line_empty(void **state)
     assert_true((double)seen.frame_count + IN_FLIGHT_MAX + seen.dropped >= (double)seen.captured);
     assert_true(seen.probes_sent >= 2);
     assert_true(seen.slices >= 5 * seen.probes_sent);
-    assert_true(seen.slice_behind_bytes <= SMALL_BYTES_MAX);
+    assert_true(4 * seen.slices_behind <= seen.slices); /* the line's own thread may be late */
     assert_true(seen.probe_bytes <= plan.share * all + HEADER_BYTES_MAX);
     assert_true(seen.probes_scored >= seen.probes_sent - 1);
     assert_int_equal(seen.probes_other, 0);
