@@ -24,8 +24,7 @@ static void run(const struct link_plan *plan)
     }
     link_run(plan, &seen);
     print_message("%zu of %zu frames, %u probes, %u full slices, %u behind others\n",
-                  seen.frame_count, seen.captured, seen.probes_sent, seen.slices,
-                  seen.slices_behind);
+                  seen.frame_count, seen.captured, seen.probes_sent, seen.slices, seen.slices_behind);
 }
 
 static void slices_find_the_line_empty(void **state)
