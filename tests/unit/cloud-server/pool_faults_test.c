@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#define PATIENT_MS \
-    20000u /* to start and to answer: for what must not end by a pause of the machine */
-#define IMPATIENT_MS 1000u /* for what never comes */
-#define SLOW_MS 2000u      /* of a plan that is made, where a picture may take IMPATIENT_MS */
+/* Times to start and to answer: one that no pause of the machine is as long as, and one for what never comes. */
+#define PATIENT_MS 20000u
+#define IMPATIENT_MS 1000u
+#define SLOW_MS 2000u /* of a plan that is made, where a picture may take IMPATIENT_MS */
 
 /* The worker's side */
 
@@ -156,13 +156,12 @@ static int fake_worker(int fd, const char *kind)
 
 /* The server's side */
 
-/* A pool of one such worker, which has so long to start, and so long for an answer. */
-static struct rig *open_fake(const char *kind, uint32_t start_ms, uint32_t hang_ms)
+/* A pool of one such worker, which has so long to start, and as long for an answer. */
+static struct rig *open_fake(const char *kind, uint32_t ms)
 {
     setenv("FAKE_WORKER", kind, 1);
     struct rig *rig = rig_new((uint32_t[]){ 1, 0 });
-    rig->config.start_ms = start_ms;
-    rig->config.hang_ms = hang_ms;
+    rig->config.start_ms = rig->config.hang_ms = ms;
     rig_open(rig);
     return rig;
 }
@@ -211,8 +210,8 @@ static void test_before_ready(void **state)
         { "refuses-memory", "refused", "model any: channels are swapped" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint32_t start_ms = strcmp(cases[i].kind, "mute") == 0 ? IMPATIENT_MS : PATIENT_MS;
-        struct rig *rig = open_fake(cases[i].kind, start_ms, PATIENT_MS);
+        uint32_t ms = strcmp(cases[i].kind, "mute") == 0 ? IMPATIENT_MS : PATIENT_MS;
+        struct rig *rig = open_fake(cases[i].kind, ms);
         rig_submit(rig_add_stream(rig));
         expect_loss(rig, 1, cases[i].reason, cases[i].cause);
         assert_int_equal(rig->streams[0].told[0], 0); /* it waits for better times */
@@ -240,7 +239,7 @@ static void test_at_work(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint32_t ms = strcmp(cases[i].kind, "prepares-for-ever") == 0 ? IMPATIENT_MS : PATIENT_MS;
-        struct rig *rig = open_fake(cases[i].kind, ms, ms);
+        struct rig *rig = open_fake(cases[i].kind, ms);
         struct rig_stream *stream = rig_add_stream(rig);
         assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
         rig_submit(stream);
@@ -257,7 +256,7 @@ static void test_at_work(void **state)
 static void test_refused_model_stays_down(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("refuses", PATIENT_MS, PATIENT_MS);
+    struct rig *rig = open_fake("refuses", PATIENT_MS);
     assert_true(RIG_WAIT(rig, 5000, rig->fatal.code != ERROR_NONE));
     assert_int_equal(rig->fatal.code, ERROR_FORMAT);
     assert_string_equal(rig->fatal.text, "worker simulated-0: model any: channels are swapped");
@@ -277,7 +276,7 @@ static void test_device_is_tried_again_seldom(void **state)
         { "refuses-sample", "worker simulated-0: model any: a kernel went astray" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rig *rig = open_fake(cases[i].kind, PATIENT_MS, PATIENT_MS);
+        struct rig *rig = open_fake(cases[i].kind, PATIENT_MS);
         const struct child *child = &rig->pool->workers[0].child;
         struct metric_label label = { "worker", "simulated-0" };
         struct metric_gauge *gauge =
@@ -302,7 +301,7 @@ static void test_device_is_tried_again_seldom(void **state)
 static void test_changed_classes_are_fatal(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("changes", PATIENT_MS, PATIENT_MS);
+    struct rig *rig = open_fake("changes", PATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     char first[64];
@@ -317,7 +316,7 @@ static void test_changed_classes_are_fatal(void **state)
 static void test_refused_picture(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("fails", PATIENT_MS, PATIENT_MS);
+    struct rig *rig = open_fake("fails", PATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     rig_submit(stream);
     rig_submit(stream);
@@ -386,7 +385,7 @@ static void test_a_gpu_has_one_job_more(void **state)
 static void test_stopped_while_idle(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("good", PATIENT_MS, IMPATIENT_MS);
+    struct rig *rig = open_fake("good", IMPATIENT_MS);
     struct rig_stream *stream = rig_add_stream(rig);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     kill(rig_pid(rig, 0), SIGSTOP);
@@ -417,7 +416,7 @@ static void test_program_missing(void **state)
     char program[sizeof rig_program];
     memcpy(program, rig_program, sizeof program);
     snprintf(rig_program, sizeof rig_program, "/nowhere/cloud-server");
-    struct rig *rig = open_fake("good", PATIENT_MS, PATIENT_MS);
+    struct rig *rig = open_fake("good", PATIENT_MS);
     memcpy(rig_program, program, sizeof program);
     expect_loss(rig, 2, "spawn", "cannot start /nowhere/cloud-server: no such file");
     close_fake(rig);
@@ -426,7 +425,7 @@ static void test_program_missing(void **state)
 static void test_no_descriptors_left(void **state)
 {
     (void)state;
-    struct rig *rig = open_fake("good", PATIENT_MS, PATIENT_MS);
+    struct rig *rig = open_fake("good", PATIENT_MS);
     assert_true(RIG_WAIT(rig, 5000, rig_ready(rig) == 1));
     struct rlimit before, few;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);

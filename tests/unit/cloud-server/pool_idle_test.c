@@ -303,7 +303,7 @@ static void test_idle_jobs_fill_the_gaps(void **state)
     play_live(&live, 1, INTERVAL_MS, 25, probes, UINT64_MAX);
     uint64_t beside = probes->by_status[JOB_DONE];
     print_message("%u of 25 late; %u idle jobs done beside them\n", late, (unsigned)beside);
-    assert_true(late <= 5); /* by a busy machine; 10 to 13 where nothing is foreseen */
+    assert_true(late <= 5); /* by a busy machine; 10 to 12 where nothing is foreseen */
     assert_true(beside >= 10);
     finish(rig);
 }
